@@ -1,1 +1,5 @@
-//! (documentation to come)
+//! SQL types and values.
+
+pub mod error;
+
+pub use error::{PgError, PgErrorFields, PgResult, Severity, SqlState};
