@@ -1,0 +1,308 @@
+//! Descriptors: what the catalog stores of databases, schemas and relations.
+//!
+//! They are plain data, serialised with serde (the catalog store in `sql` writes them as JSON: versioned by field names,
+//! readable in a debugger). Expressions in them (defaults, checks, partial index predicates, views) are SQL text that the
+//! planner parses and binds when a relation is loaded into the catalog cache.
+//!
+//! Ids: every catalog object has an [`Oid`] as PostgreSQL's system catalogs show it. What is stored under is separate:
+//! [`TableDescriptor::storage_id`] names the keyspace of a table and changes with TRUNCATE; [`IndexDescriptor::storage_index`]
+//! the index within it.
+
+use crate::data_type::{ColumnType, DataType};
+use serde::{Deserialize, Serialize};
+
+/// A catalog object's id, as pg_class.oid and its relatives. User objects start at [`FIRST_USER_OID`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Oid(pub u32);
+
+/// Below this, oids belong to built-in objects (PostgreSQL's FirstNormalObjectId).
+pub const FIRST_USER_OID: u32 = 16384;
+
+/// A column within its table: pg_attribute.attnum, from 1, never reused. Hidden columns count as well.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct ColumnId(pub u16);
+
+/// Increases by one with every change of a descriptor; cached plans and descriptor leases compare it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct DescriptorVersion(pub u32);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DatabaseDescriptor {
+    pub id: Oid,
+    pub name: String,
+    pub version: DescriptorVersion,
+    pub owner: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SchemaDescriptor {
+    pub id: Oid,
+    pub database: Oid,
+    pub name: String,
+    pub version: DescriptorVersion,
+    pub owner: String,
+}
+
+/// A table and all that belongs to it.
+///
+/// - `columns` is in order of `id`; dropped columns are gone from it, their ids are not reused (`next_column_id`).
+/// - `primary` is the clustered index: its entries hold the rows. A table without a PRIMARY KEY is clustered on a hidden
+///   `rowid` column and `primary.constraint` is false.
+/// - `indexes` are the secondary ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TableDescriptor {
+    pub id: Oid,
+    pub database: Oid,
+    pub schema: Oid,
+    pub name: String,
+    pub version: DescriptorVersion,
+    pub owner: String,
+    pub storage_id: u32,
+    pub columns: Vec<ColumnDescriptor>,
+    pub next_column_id: u16,
+    pub primary: IndexDescriptor,
+    #[serde(default)]
+    pub indexes: Vec<IndexDescriptor>,
+    pub next_storage_index: u32,
+    #[serde(default)]
+    pub checks: Vec<CheckConstraint>,
+    #[serde(default)]
+    pub foreign_keys: Vec<ForeignKey>,
+    /// Foreign keys of other tables that point here: (referencing table, constraint id).
+    #[serde(default)]
+    pub referenced_by: Vec<(Oid, Oid)>,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ColumnDescriptor {
+    pub id: ColumnId,
+    pub name: String,
+    #[serde(with = "column_type_serde")]
+    pub column_type: ColumnType,
+    pub not_null: bool,
+    /// SQL text of the DEFAULT expression.
+    #[serde(default)]
+    pub default: Option<String>,
+    /// SQL text of GENERATED ALWAYS AS (...) STORED.
+    #[serde(default)]
+    pub generated: Option<String>,
+    #[serde(default)]
+    pub identity: Option<Identity>,
+    /// Sequence owned by this column (serial, identity).
+    #[serde(default)]
+    pub owned_sequence: Option<Oid>,
+    /// Not shown by `SELECT *` (the rowid of a table without a primary key).
+    #[serde(default)]
+    pub hidden: bool,
+    /// While a schema change adds or drops the column.
+    #[serde(default)]
+    pub state: ElementState,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Identity {
+    Always,
+    ByDefault,
+}
+
+/// States of an element of an online schema change (after F1's "Online, Asynchronous Schema Change", VLDB 2013).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub enum ElementState {
+    /// Deletes keep it up; nothing else sees it.
+    DeleteOnly,
+    /// Writes keep it up; reads do not see it.
+    WriteOnly,
+    #[default]
+    Public,
+}
+
+/// An index. Its key columns are `columns` in order; a secondary index that is not unique (and a unique one whose key
+/// has a NULL) is made unique by appending the primary key columns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IndexDescriptor {
+    pub id: Oid,
+    pub name: String,
+    pub storage_index: u32,
+    pub columns: Vec<IndexColumn>,
+    /// INCLUDE columns, stored in the value of the entry.
+    #[serde(default)]
+    pub included: Vec<ColumnId>,
+    pub unique: bool,
+    /// UNIQUE NULLS NOT DISTINCT.
+    #[serde(default)]
+    pub nulls_not_distinct: bool,
+    /// Made by PRIMARY KEY or UNIQUE: also listed in pg_constraint (with this id), dropped with the constraint only.
+    #[serde(default)]
+    pub constraint: Option<Oid>,
+    /// SQL text of a partial index's WHERE.
+    #[serde(default)]
+    pub predicate: Option<String>,
+    #[serde(default)]
+    pub state: ElementState,
+    #[serde(default)]
+    pub comment: Option<String>,
+    #[serde(default)]
+    pub deferrable: bool,
+    #[serde(default)]
+    pub initially_deferred: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IndexColumn {
+    pub column: ColumnId,
+    pub descending: bool,
+    /// PostgreSQL's default: NULLs last ascending, first descending.
+    pub nulls_first: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckConstraint {
+    pub id: Oid,
+    pub name: String,
+    /// SQL text of the condition.
+    pub expression: String,
+    pub columns: Vec<ColumnId>,
+    #[serde(default)]
+    pub not_valid: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ForeignKey {
+    pub id: Oid,
+    pub name: String,
+    pub columns: Vec<ColumnId>,
+    pub referenced_table: Oid,
+    pub referenced_columns: Vec<ColumnId>,
+    /// The unique index (or primary key) of the referenced table that is looked up.
+    pub referenced_index: Oid,
+    pub on_delete: ForeignKeyAction,
+    pub on_update: ForeignKeyAction,
+    /// MATCH FULL.
+    #[serde(default)]
+    pub match_full: bool,
+    #[serde(default)]
+    pub deferrable: bool,
+    #[serde(default)]
+    pub initially_deferred: bool,
+    #[serde(default)]
+    pub not_valid: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ForeignKeyAction {
+    NoAction,
+    Restrict,
+    Cascade,
+    SetNull,
+    SetDefault,
+}
+
+/// A sequence's definition; its current value lives under a key of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SequenceDescriptor {
+    pub id: Oid,
+    pub database: Oid,
+    pub schema: Oid,
+    pub name: String,
+    pub version: DescriptorVersion,
+    pub owner: String,
+    /// Oid of int2, int4 or int8.
+    pub type_oid: u32,
+    pub start: i64,
+    pub increment: i64,
+    pub minimum: i64,
+    pub maximum: i64,
+    pub cache: i64,
+    pub cycle: bool,
+    /// Table and column of OWNED BY.
+    #[serde(default)]
+    pub owned_by: Option<(Oid, ColumnId)>,
+    pub storage_id: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ViewDescriptor {
+    pub id: Oid,
+    pub database: Oid,
+    pub schema: Oid,
+    pub name: String,
+    pub version: DescriptorVersion,
+    pub owner: String,
+    /// SQL text of the query, as written.
+    pub query: String,
+    pub columns: Vec<ViewColumn>,
+    /// Relations that it reads.
+    pub depends_on: Vec<Oid>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ViewColumn {
+    pub name: String,
+    #[serde(with = "column_type_serde")]
+    pub column_type: ColumnType,
+}
+
+impl TableDescriptor {
+    pub fn column(&self, id: ColumnId) -> Option<&ColumnDescriptor> {
+        self.columns
+            .binary_search_by_key(&id, |column| column.id)
+            .ok()
+            .map(|position| &self.columns[position])
+    }
+
+    /// Position in `columns`.
+    pub fn column_position(&self, id: ColumnId) -> Option<usize> {
+        self.columns.binary_search_by_key(&id, |column| column.id).ok()
+    }
+
+    pub fn column_named(&self, name: &str) -> Option<&ColumnDescriptor> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The primary index first, then the secondary ones.
+    pub fn all_indexes(&self) -> impl Iterator<Item = &IndexDescriptor> {
+        std::iter::once(&self.primary).chain(&self.indexes)
+    }
+
+    pub fn index(&self, id: Oid) -> Option<&IndexDescriptor> {
+        self.all_indexes().find(|index| index.id == id)
+    }
+}
+
+/// A column type as `[type oid, typmod]`.
+mod column_type_serde {
+    use super::*;
+    use serde::{Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(value: &ColumnType, serializer: S) -> Result<S::Ok, S::Error> {
+        (value.data_type.oid(), value.typmod, kind(value.data_type)).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ColumnType, D::Error> {
+        let (oid, typmod, kind) = <(u32, i32, char)>::deserialize(deserializer)?;
+        let data_type = match kind {
+            'b' => {
+                DataType::from_oid(oid).ok_or_else(|| D::Error::custom(format!("unknown type oid {oid}")))?
+            }
+            'e' => DataType::Enum(oid),
+            'c' => DataType::Composite(oid),
+            'd' => DataType::Domain(oid),
+            other => return Err(D::Error::custom(format!("unknown type kind {other:?}"))),
+        };
+        Ok(ColumnType { data_type, typmod })
+    }
+
+    /// pg_type.typtype.
+    fn kind(data_type: DataType) -> char {
+        match data_type {
+            DataType::Enum(_) => 'e',
+            DataType::Composite(_) => 'c',
+            DataType::Domain(_) => 'd',
+            _ => 'b',
+        }
+    }
+}
