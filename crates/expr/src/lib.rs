@@ -1,1 +1,17 @@
-//! (documentation to come)
+//! Typed scalar and aggregate expressions, the function catalogue, and vectorised evaluation.
+//!
+//! The binder (crate `planner`) turns syntax into [`Expr`] with the help of the catalogue (which function, which
+//! operator, which cast: PostgreSQL chapter 10); the executor evaluates an `Expr` over a [`types::Batch`] into a
+//! [`types::Vector`]. This crate performs no I/O, reads no clock, draws no randomness: what a function needs of these
+//! comes in through [`EvalContext`].
+//!
+//! Functions that must wait (`nextval`, `pg_sleep`, advisory locks ...) are in the catalogue but have no evaluator: the
+//! planner lifts their calls out of expressions into an operator of their own ([`FunctionKind::Deferred`]).
+
+pub mod context;
+pub mod expr;
+pub mod function;
+
+pub use context::{CatalogLookup, EvalContext, SessionInfo};
+pub use expr::{Aggregate, CaseArm, CastContext, Expr, WindowCall};
+pub use function::{Evaluator, Function, FunctionKind, FunctionRef, Volatility};

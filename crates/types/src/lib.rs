@@ -5,6 +5,7 @@ pub mod data_type;
 pub mod datum;
 pub mod descriptor;
 pub mod error;
+pub mod format;
 pub mod interval;
 pub mod numeric;
 pub mod vector;

@@ -1,0 +1,41 @@
+//! What evaluation may know of the world around it.
+
+use types::{Datum, PgResult};
+
+/// Session facts that functions show or depend on. Plain data, fixed while one statement runs.
+pub struct SessionInfo {
+    pub database: String,
+    pub user: String,
+    pub session_user: String,
+    /// Schemas of the search path that exist, `pg_catalog` not counted.
+    pub search_path: Vec<String>,
+    pub application_name: String,
+    pub backend_pid: i32,
+    pub server_version: String,
+    /// Text and date formats, time zone.
+    pub format: types::format::FormatContext,
+}
+
+/// Catalog questions that scalar functions ask (pg_get_indexdef, to_regclass, has_table_privilege ...), answered by `sql`
+/// from its cached catalog without waiting.
+pub trait CatalogLookup: Sync {
+    /// Evaluates the catalogue function `name` for one row of arguments. 0A000 when unknown.
+    fn call(&self, name: &str, arguments: &[Datum]) -> PgResult<Datum>;
+}
+
+/// Everything an evaluator may use besides its arguments.
+pub struct EvalContext<'a> {
+    /// Values of `$n`, already of the types that the plan expects.
+    pub parameters: &'a [Datum],
+    /// Values of [`crate::Expr::Slot`].
+    pub slots: &'a [Datum],
+    /// Start of the transaction, of the statement, and the wall clock when evaluation began: microseconds since
+    /// 2000-01-01 UTC.
+    pub transaction_timestamp: i64,
+    pub statement_timestamp: i64,
+    pub clock_timestamp: i64,
+    /// State of random(): drawn from the session's seed, advanced by use.
+    pub random: &'a std::sync::atomic::AtomicU64,
+    pub session: &'a SessionInfo,
+    pub catalog: &'a dyn CatalogLookup,
+}
