@@ -1,1 +1,22 @@
-//! (documentation to come)
+//! The PostgreSQL wire protocol, versions 3.0 and 3.2, from the server's side.
+//!
+//! The seam to the SQL layer is in [`session`]: it implements [`Backend`] and [`Session`] and writes results into a
+//! [`ResultSink`].
+
+mod cancel;
+mod message;
+mod row;
+mod scram;
+mod session;
+mod sink;
+mod wire;
+
+pub use cancel::{CANCEL_SECRET_BYTES_MAX, CancelKey};
+pub use message::{Bind, FormatList, ParameterValues};
+pub use row::{ROW_BYTES_MAX, RowWriter};
+pub use scram::{InvalidVerifier, SCRAM_ITERATIONS_DEFAULT, SCRAM_SALT_BYTES, ScramVerifier};
+pub use session::{
+    Backend, ColumnDescription, ColumnFormats, Credentials, Format, Notification, Peer, PortalDescription,
+    Session, SessionEvent, StartupParameters, StatementDescription, TransactionStatus,
+};
+pub use sink::ResultSink;
