@@ -142,6 +142,9 @@ data_types! {
     Regrole        "regrole"       4096  4097   4   b'N';
     PgLsn          "pg_lsn"        3220  3221   8   b'U';
     Xid8           "xid8"          5069  271    8   b'U';
+    AnyCompatible  "anycompatible" 5077  0      4   b'P';
+    AnyCompatibleArray "anycompatiblearray" 5078 0 -1 b'P';
+    AnyCompatibleNonArray "anycompatiblenonarray" 5079 0 4 b'P';
 }
 
 /// The element type of an array, by its pg_type.oid.
@@ -245,7 +248,16 @@ impl DataType {
     /// `anyelement` and its family.
     pub fn is_polymorphic(self) -> bool {
         use DataType::*;
-        matches!(self, Any | AnyElement | AnyArray | AnyNonArray | AnyEnum)
+        matches!(
+            self,
+            Any | AnyElement
+                | AnyArray
+                | AnyNonArray
+                | AnyEnum
+                | AnyCompatible
+                | AnyCompatibleArray
+                | AnyCompatibleNonArray
+        )
     }
 
     /// pg_type.typispreferred.
