@@ -1,0 +1,76 @@
+//! `/system`: records of the cluster as a whole. Replicated, versioned and routed like rows.
+//!
+//! In sort order:
+//!
+//! ```text
+//! /system/allocator/<name>      a counter that ids are taken from: range, node, store, table ...
+//! /system/liveness/<node id>    the liveness record of a node
+//! /system/node/<node id>        addresses and attributes of a node
+//! /system/record/<name>         any other named record: cluster version, cluster id
+//! /system/setting/<name>        a cluster setting
+//! ```
+
+use crate::encoding;
+use crate::{Key, NodeId, Span, prefix};
+
+pub(crate) const AREA_ALLOCATOR: u8 = b'a';
+pub(crate) const AREA_LIVENESS: u8 = b'l';
+pub(crate) const AREA_NODE: u8 = b'n';
+pub(crate) const AREA_RECORD: u8 = b'r';
+pub(crate) const AREA_SETTING: u8 = b's';
+
+/// All system records.
+pub const SPAN: Span =
+    Span { start: Key::from_static(&[prefix::SYSTEM]), end: Key::from_static(&[prefix::TABLE]) };
+
+fn named(area: u8, name: &str) -> Key {
+    let mut out = vec![prefix::SYSTEM, area];
+    encoding::put_bytes_terminated(&mut out, name.as_bytes());
+    Key::from(out)
+}
+
+fn by_node(area: u8, node: NodeId) -> Key {
+    let mut out = vec![prefix::SYSTEM, area];
+    encoding::put_u32(&mut out, node.get());
+    Key::from(out)
+}
+
+/// The counter that ids of one kind are taken from.
+pub fn allocator(name: &str) -> Key {
+    named(AREA_ALLOCATOR, name)
+}
+
+/// The liveness record of a node.
+pub fn liveness(node: NodeId) -> Key {
+    by_node(AREA_LIVENESS, node)
+}
+
+/// The liveness records of all nodes.
+pub fn liveness_span() -> Span {
+    Span::prefix(vec![prefix::SYSTEM, AREA_LIVENESS])
+}
+
+/// Addresses and attributes of a node.
+pub fn node(node: NodeId) -> Key {
+    by_node(AREA_NODE, node)
+}
+
+/// The records of all nodes.
+pub fn node_span() -> Span {
+    Span::prefix(vec![prefix::SYSTEM, AREA_NODE])
+}
+
+/// Any other record of the cluster, by name.
+pub fn record(name: &str) -> Key {
+    named(AREA_RECORD, name)
+}
+
+/// A cluster setting.
+pub fn setting(name: &str) -> Key {
+    named(AREA_SETTING, name)
+}
+
+/// All cluster settings.
+pub fn setting_span() -> Span {
+    Span::prefix(vec![prefix::SYSTEM, AREA_SETTING])
+}
