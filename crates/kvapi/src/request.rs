@@ -1,0 +1,255 @@
+//! Requests. A batch goes to one range; the router cuts what spans several.
+
+use std::time::Duration;
+
+use clock::Timestamp;
+use keys::{Key, RangeId, Span};
+use smallvec::SmallVec;
+
+use crate::block::KeyBlock;
+use crate::{LockStrength, Priority, Txn, TxnId, TxnMeta, TxnStatus, WaitPolicy, WriteBlock};
+
+/// What holds for every request of a batch.
+#[derive(Clone, Debug, Default)]
+pub struct Header {
+    /// The range addressed, filled in by the router.
+    pub range: RangeId,
+    /// The transaction; without one, a batch of reads is a read at `timestamp` and a write commits at once.
+    pub txn: Option<Txn>,
+    /// Where a batch without transaction reads. `Timestamp::ZERO`: the leaseholder's now.
+    pub timestamp: Timestamp,
+    pub wait_policy: WaitPolicy,
+    /// Bounds each wait for a lock. `None`: no bound.
+    pub lock_timeout: Option<Duration>,
+    /// The transaction has read nothing whose validity depends on its read timestamp, so that the server may
+    /// move that timestamp up (and say so in the answer) instead of answering `Restart`.
+    pub can_forward_read: bool,
+}
+
+/// Requests to one range, evaluated in order and atomically.
+///
+/// - Either all requests read, or all but leading reads are of one kind of write: `kvserver` refuses mixtures
+///   with `Invalid`.
+#[derive(Clone, Debug, Default)]
+pub struct BatchRequest {
+    pub header: Header,
+    pub requests: SmallVec<[Request; 1]>,
+}
+
+impl BatchRequest {
+    pub fn new(header: Header, request: impl Into<Request>) -> BatchRequest {
+        BatchRequest { header, requests: SmallVec::from_iter([request.into()]) }
+    }
+}
+
+/// What can be asked of a range. One file per command in `kvserver` evaluates each.
+#[derive(Clone, Debug)]
+pub enum Request {
+    Get(GetRequest),
+    MultiGet(MultiGetRequest),
+    Scan(ScanRequest),
+    Write(WriteRequest),
+    Commit(Box<CommitRequest>),
+    Refresh(RefreshRequest),
+    HeartbeatTxn(HeartbeatTxnRequest),
+    PushTxn(Box<PushTxnRequest>),
+    QueryTxn(QueryTxnRequest),
+    QueryIntent(Box<QueryIntentRequest>),
+    RecoverTxn(Box<RecoverTxnRequest>),
+    ResolveIntents(ResolveIntentsRequest),
+    Split(SplitRequest),
+    Gc(GcRequest),
+    RangeStatus(RangeStatusRequest),
+}
+
+/// Reads one key. Answered by `Response::Get`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GetRequest {
+    pub key: Key,
+    pub lock: LockStrength,
+    /// Keep the lock when the key has no value.
+    pub lock_absent: bool,
+}
+
+/// Reads many keys of one range. Answered by `Response::Rows`: a row for each key, in the same order,
+/// without value where there is none; a key skipped as locked has no row.
+///
+/// - `keys` ascend strictly.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MultiGetRequest {
+    pub keys: KeyBlock,
+    pub lock: LockStrength,
+    /// Keep the locks of keys without value.
+    pub lock_absent: bool,
+}
+
+/// Reads the keys of a span that have a value, in ascending or descending order. Answered by
+/// `Response::Rows`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScanRequest {
+    pub span: Span,
+    pub reverse: bool,
+    pub lock: LockStrength,
+    /// Stop after this many rows; 0: no bound.
+    pub rows_max: u64,
+    /// Stop once the block holds this many bytes (at least one row is returned); 0: no bound.
+    pub bytes_max: u64,
+}
+
+/// Places a transaction's writes as intents, or, without a transaction, commits them at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WriteRequest {
+    pub writes: WriteBlock,
+}
+
+/// A write by key and sequence, for others to look for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IntentRef {
+    pub key: Key,
+    pub sequence: u32,
+}
+
+/// Ends a transaction. Sent to the range of the anchor key.
+///
+/// - `one_phase` implies that `in_flight` and `intents` are empty and that `writes` are all there are.
+/// - In an abort `writes`, `in_flight` and `refresh` are empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitRequest {
+    /// False: abort.
+    pub commit: bool,
+    /// Writes in this range that ride along: all of them when `one_phase`, else made as intents.
+    pub writes: WriteBlock,
+    pub one_phase: bool,
+    /// Writes sent to other ranges at the same time, whose success completes the commit (`Staging`).
+    pub in_flight: Vec<IntentRef>,
+    /// Where there are intents to resolve after the end, `writes` and `in_flight` included.
+    pub intents: Vec<Span>,
+    /// Keys of this range on which the transaction holds in-memory locks: released when it has ended.
+    pub locks: Vec<Key>,
+    /// Reads of this range that must hold at the commit timestamp should it rise above the read timestamp.
+    pub refresh: Vec<Span>,
+    /// `refresh` names all reads of the transaction, so that the server may raise the commit timestamp
+    /// itself once it has refreshed them.
+    pub refresh_is_complete: bool,
+    /// The commit timestamp must stay below this.
+    pub deadline: Option<Timestamp>,
+}
+
+/// Succeeds when nothing in `spans` has changed after `from`, up to the transaction's read timestamp (which
+/// the coordinator has already moved), and keeps it from changing there later.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RefreshRequest {
+    pub spans: Vec<Span>,
+    pub from: Timestamp,
+}
+
+/// Says that the coordinator is alive; writes the record if there is none. Answered by `Response::Txn`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeartbeatTxnRequest {
+    pub now: Timestamp,
+}
+
+/// What a pusher wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PushKind {
+    /// Move the pushee's write timestamp above `PushTxnRequest::push_to`: a reader wants to pass.
+    Timestamp,
+    /// Abort it: a writer wants its place.
+    Abort,
+    /// Change nothing unless the pushee has expired (then abort it): is it still alive?
+    Inquire,
+}
+
+/// Settles a conflict at the pushee's record. Answered by `Response::Txn` with where the pushee stands now;
+/// a pending status in the answer means that the pusher must wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushTxnRequest {
+    pub pushee: TxnMeta,
+    pub pusher: Option<TxnId>,
+    pub pusher_priority: Priority,
+    pub kind: PushKind,
+    pub push_to: Timestamp,
+    /// The pusher has waited beyond the deadlock timeout, or was told by the detector, and must get its way.
+    pub force: bool,
+}
+
+/// Where does a transaction stand? Changes nothing. Answered by `Response::Txn`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryTxnRequest {
+    pub txn: TxnMeta,
+}
+
+/// Is this write of a staging transaction there, at or below `txn.write_timestamp`? If not, the answer also
+/// keeps it from being made later. Answered by `Response::QueryIntent`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryIntentRequest {
+    pub txn: TxnMeta,
+    pub intent: IntentRef,
+}
+
+/// Ends a staging transaction whose coordinator is gone, as its writes were found. Answered by
+/// `Response::Txn`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoverTxnRequest {
+    pub txn: TxnMeta,
+    pub implicitly_committed: bool,
+}
+
+/// Tells locks and intents in a span what has become of their transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IntentUpdate {
+    pub span: Span,
+    /// With the final (or pushed) write timestamp.
+    pub txn: TxnMeta,
+    /// `Pending`: only the timestamp has moved.
+    pub status: TxnStatus,
+}
+
+/// Also releases in-memory locks of ended transactions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResolveIntentsRequest {
+    pub updates: Vec<IntentUpdate>,
+}
+
+/// Splits the range in two at a key that becomes the start of the right one. A key that already starts a
+/// range is no error. Answered by `Response::Split`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SplitRequest {
+    pub at: Key,
+}
+
+/// Versions of a key that nobody may read any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GarbageKey {
+    pub key: Key,
+    /// Versions at or below this go.
+    pub timestamp: Timestamp,
+}
+
+/// Removes old versions. The threshold is raised first, so that no read can miss them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GcRequest {
+    pub threshold: Timestamp,
+    pub keys: Vec<GarbageKey>,
+}
+
+/// Sizes and counters of the range. Answered by `Response::RangeStatus`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RangeStatusRequest {}
+
+macro_rules! request_from {
+    ($($variant:ident: $request:ty),*) => {$(
+        impl From<$request> for Request {
+            fn from(request: $request) -> Request {
+                Request::$variant(request.into())
+            }
+        }
+    )*};
+}
+
+request_from! {
+    Get: GetRequest, MultiGet: MultiGetRequest, Scan: ScanRequest, Write: WriteRequest, Commit: CommitRequest,
+    Refresh: RefreshRequest, HeartbeatTxn: HeartbeatTxnRequest, PushTxn: PushTxnRequest, QueryTxn: QueryTxnRequest,
+    QueryIntent: QueryIntentRequest, RecoverTxn: RecoverTxnRequest, ResolveIntents: ResolveIntentsRequest,
+    Split: SplitRequest, Gc: GcRequest, RangeStatus: RangeStatusRequest
+}

@@ -1,0 +1,87 @@
+//! Answers, one for each request of a batch, in the same order.
+
+use clock::Timestamp;
+use keys::{NodeId, Span};
+use smallvec::SmallVec;
+
+use crate::{KvBlock, Lease, RangeDescriptor, TxnMeta, TxnStatus};
+
+/// What a batch answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchResponse {
+    pub responses: SmallVec<[Response; 1]>,
+    /// Where the batch read: the header's read timestamp, unless the server moved it up
+    /// ([`crate::Header::can_forward_read`]). Locks were taken as of this timestamp.
+    pub read_timestamp: Timestamp,
+    /// Where writes were placed: at or above the transaction's write timestamp.
+    pub write_timestamp: Timestamp,
+    /// Who answered, and its clock.
+    pub node: NodeId,
+    pub now: Timestamp,
+}
+
+/// One answer. Each names the request that it answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// `Get`
+    Get(Option<Vec<u8>>),
+    /// `MultiGet`, `Scan`
+    Rows(ScanResponse),
+    /// `Commit`
+    Commit(CommitResponse),
+    /// `HeartbeatTxn`, `PushTxn`, `QueryTxn`, `RecoverTxn`
+    Txn(TxnStanding),
+    /// `QueryIntent`: whether the write was found.
+    QueryIntent(bool),
+    /// `Split`
+    Split(Box<SplitResponse>),
+    /// `RangeStatus`
+    RangeStatus(Box<RangeStatusResponse>),
+    /// `Write`, `Refresh`, `ResolveIntents`, `Gc`: done.
+    Done,
+}
+
+/// Rows in the order asked for; `resume` is the part of the span that a bound has left unread.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScanResponse {
+    pub rows: KvBlock,
+    pub resume: Option<Span>,
+}
+
+/// How a transaction ended.
+///
+/// - `status` is `Committed`, `Staging` (committed once the writes in flight are known to be made at or below
+///   `timestamp`), or `Aborted` (only when an abort was asked for).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitResponse {
+    pub status: TxnStatus,
+    pub timestamp: Timestamp,
+}
+
+/// Where a transaction stands, by its record or by the rules for a missing one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TxnStanding {
+    pub txn: TxnMeta,
+    pub status: TxnStatus,
+    /// Whether a record exists; without one `status` follows from the transaction's age.
+    pub recorded: bool,
+}
+
+/// The two halves, or twice the same range when the key already started one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplitResponse {
+    pub left: RangeDescriptor,
+    pub right: RangeDescriptor,
+}
+
+/// Sizes and counters for people and for balancing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RangeStatusResponse {
+    pub descriptor: RangeDescriptor,
+    pub lease: Lease,
+    /// Approximate bytes of keys and values, all versions.
+    pub size_bytes: u64,
+    /// In-memory locks held, and requests waiting for one.
+    pub locks: u64,
+    pub lock_waiters: u64,
+}
