@@ -85,6 +85,10 @@ pub struct ColumnDescriptor {
     /// SQL text of the DEFAULT expression.
     #[serde(default)]
     pub default: Option<String>,
+    /// What rows written before this column was added read as (pg_attribute.attmissingval): the value in the type's text
+    /// output format (ISO dates, UTC). `None` is NULL.
+    #[serde(default)]
+    pub missing_value: Option<String>,
     /// SQL text of GENERATED ALWAYS AS (...) STORED.
     #[serde(default)]
     pub generated: Option<String>,

@@ -3,6 +3,8 @@
 //! Almost every value met in practice has fewer than 38 digits: it is held as an `i128` coefficient and a display scale, inline.
 //! Beyond that a boxed big integer takes over; arithmetic is checked and moves between the two forms by itself.
 
+mod api;
+
 use dashu_int::IBig;
 
 /// An exact decimal: `coefficient * 10^-scale`, printed with exactly `scale` digits after the point.
