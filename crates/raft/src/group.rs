@@ -1,0 +1,364 @@
+//! One replica of one group: its state, its timers, and where its messages go.
+
+use std::collections::VecDeque;
+
+use smallvec::SmallVec;
+use stdx::prng::Prng;
+
+use crate::leadership::Leadership;
+use crate::log::View;
+use crate::progress::ProgressState;
+use crate::tail::Tail;
+use crate::writes::Writes;
+use crate::{
+    Body, ConfChange, Config, Configuration, Entry, EntryKind, HardState, Index, LogError, LogReader,
+    Message, OpenError, ReadReady, ReplicaId, Term,
+};
+
+/// What is stored of a replica beside its log.
+#[derive(Clone, Debug, Default)]
+pub struct Stored {
+    pub hard_state: HardState,
+    /// Up to here the stored state has everything applied.
+    pub applied: Index,
+    /// The membership as of `applied`.
+    pub configuration: Configuration,
+}
+
+/// The part a replica plays in its term.
+#[derive(Debug)]
+pub(crate) enum Role {
+    Follower {
+        leader: Option<ReplicaId>,
+    },
+    /// Asks whether it could win, before it disturbs anyone with a new term.
+    PreCandidate {
+        votes: Votes,
+    },
+    Candidate {
+        votes: Votes,
+    },
+    Leader(Box<Leadership>),
+}
+
+/// The answers to a campaign so far.
+#[derive(Debug, Default)]
+pub(crate) struct Votes(SmallVec<[(ReplicaId, bool); 4]>);
+
+impl Votes {
+    pub fn get(&self, id: ReplicaId) -> Option<bool> {
+        self.0.iter().find(|(voter, _)| *voter == id).map(|(_, granted)| *granted)
+    }
+
+    /// Notes an answer; the first one counts.
+    pub fn record(&mut self, id: ReplicaId, granted: bool) {
+        if self.get(id).is_none() {
+            self.0.push((id, granted));
+        }
+    }
+}
+
+/// What a role is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleName {
+    Follower,
+    PreCandidate,
+    Candidate,
+    Leader,
+}
+
+/// One replica of one Raft group, without any input or output of its own.
+///
+/// - `applied <= applying <= commit <= last`, and `applying <= durable`.
+/// - `term` never goes down; `vote` changes at most once in a term.
+/// - A message that promises something is held back until what it promises is durable.
+/// - Leader only if its own vote is durable: a leader that forgot its term could lead it twice.
+/// - `conf_changes` are the indexes of exactly the membership changes in the log above `applied`.
+#[derive(Debug)]
+pub struct Group {
+    pub(crate) config: Config,
+    pub(crate) term: Term,
+    pub(crate) vote: Option<ReplicaId>,
+    pub(crate) hard_state_changed: bool,
+    pub(crate) commit: Index,
+    pub(crate) applying: Index,
+    pub(crate) applied: Index,
+    pub(crate) configuration: Configuration,
+    pub(crate) conf_changes: VecDeque<Index>,
+    pub(crate) role: Role,
+    pub(crate) tail: Tail,
+    pub(crate) writes: Writes,
+    pub(crate) outbox: Vec<Message>,
+    pub(crate) reads: Vec<ReadReady>,
+    pub(crate) election_elapsed: u32,
+    pub(crate) election_timeout: u32,
+    pub(crate) quiescent: bool,
+    prng: Prng,
+}
+
+impl Group {
+    /// Opens a replica from what is stored, as a follower.
+    ///
+    /// Reads the entries after `stored.applied` once. Panics if the configuration contradicts itself.
+    pub fn new(config: Config, stored: Stored, log: &dyn LogReader) -> Result<Group, OpenError> {
+        config.check();
+        let Stored { hard_state, applied, configuration } = stored;
+        let bounds = log.bounds()?;
+        if config.id == ReplicaId::ZERO {
+            return Err(OpenError::NoReplicaId);
+        }
+        if bounds.truncated_index > applied {
+            return Err(OpenError::GapBeforeLog { truncated: bounds.truncated_index, applied });
+        }
+        if bounds.last < applied {
+            return Err(OpenError::LogEndsBeforeApplied { last: bounds.last, applied });
+        }
+        if bounds.last < hard_state.commit {
+            return Err(OpenError::LogEndsBeforeCommit { last: bounds.last, commit: hard_state.commit });
+        }
+        let last_term = log
+            .term(bounds.last)?
+            .ok_or_else(|| LogError(format!("the last entry, index {}, is missing", bounds.last)))?;
+        if last_term > hard_state.term {
+            return Err(OpenError::TermBehindLog { last_term, term: hard_state.term });
+        }
+        let mut prng = Prng::new(config.seed);
+        let election_timeout = draw_timeout(&mut prng, config.election_ticks);
+        let mut group = Group {
+            term: hard_state.term,
+            vote: hard_state.vote,
+            hard_state_changed: false,
+            commit: hard_state.commit.max(applied),
+            applying: applied,
+            applied,
+            configuration,
+            conf_changes: VecDeque::new(),
+            role: Role::Follower { leader: None },
+            tail: Tail::new(bounds.last, last_term),
+            writes: Writes::default(),
+            outbox: Vec::new(),
+            reads: Vec::new(),
+            election_elapsed: 0,
+            election_timeout,
+            quiescent: false,
+            prng,
+            config,
+        };
+        group.find_conf_changes(log)?;
+        Ok(group)
+    }
+
+    fn find_conf_changes(&mut self, log: &dyn LogReader) -> Result<(), OpenError> {
+        let end = self.tail.last().next();
+        let mut at = self.applied.next();
+        while at < end {
+            let entries =
+                View { tail: &self.tail, stored: log }.entries(at..end, self.config.committed_bytes_max)?;
+            for entry in &entries {
+                if entry.kind == EntryKind::ConfChange {
+                    ConfChange::decode(&entry.payload).map_err(|error| OpenError::BadConfChange {
+                        index: entry.index,
+                        reason: error.to_string(),
+                    })?;
+                }
+                self.note_conf_change(entry);
+                at = entry.index.next();
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn note_conf_change(&mut self, entry: &Entry) {
+        if entry.kind == EntryKind::ConfChange {
+            self.conf_changes.push_back(entry.index);
+        }
+    }
+
+    // ---- time ---------------------------------------------------------------------------------------
+
+    /// One unit of time has passed. Does nothing while the group is quiescent.
+    pub fn tick(&mut self) {
+        if self.quiescent {
+            return;
+        }
+        match self.role {
+            Role::Leader(_) => self.tick_leader(),
+            _ => self.tick_follower(),
+        }
+    }
+
+    fn tick_follower(&mut self) {
+        self.election_elapsed += 1;
+        if self.election_elapsed >= self.election_timeout && self.configuration.is_voter(self.config.id) {
+            self.election_elapsed = 0;
+            self.campaign();
+        }
+    }
+
+    /// Whether the group sleeps: it needs no ticks, and sends nothing, until something happens to it.
+    pub fn is_quiescent(&self) -> bool {
+        self.quiescent
+    }
+
+    /// Wakes a sleeping group; the caller ticks it again. For when the leader's store is known to be dead.
+    pub fn wake(&mut self) {
+        if !self.quiescent {
+            return;
+        }
+        self.quiescent = false;
+        self.election_elapsed = 0;
+        if let Some(leadership) = self.leadership_mut() {
+            leadership.wake();
+        }
+    }
+
+    pub(crate) fn reset_election_timer(&mut self) {
+        self.election_elapsed = 0;
+        self.election_timeout = draw_timeout(&mut self.prng, self.config.election_ticks);
+    }
+
+    /// Whether this replica has heard from a leader lately and so refuses to take part in an election.
+    pub(crate) fn is_in_lease(&self) -> bool {
+        self.leader().is_some() && self.election_elapsed < self.config.election_ticks
+    }
+
+    // ---- roles --------------------------------------------------------------------------------------
+
+    pub(crate) fn become_follower(&mut self, term: Term, leader: Option<ReplicaId>) {
+        self.set_term(term);
+        self.role = Role::Follower { leader };
+        self.reset_election_timer();
+    }
+
+    /// Enters a later term, in which this replica has not voted.
+    pub(crate) fn set_term(&mut self, term: Term) {
+        debug_assert!(term >= self.term, "terms never go down");
+        if term != self.term {
+            self.term = term;
+            self.vote = None;
+            self.hard_state_changed = true;
+        }
+    }
+
+    pub(crate) fn leadership_mut(&mut self) -> Option<&mut Leadership> {
+        match &mut self.role {
+            Role::Leader(leadership) => Some(leadership),
+            _ => None,
+        }
+    }
+
+    // ---- messages -----------------------------------------------------------------------------------
+
+    pub(crate) fn message(&self, to: ReplicaId, body: Body) -> Message {
+        Message { from: self.config.id, to, term: self.term, body }
+    }
+
+    /// Sends at once: for messages that promise nothing.
+    pub(crate) fn send(&mut self, to: ReplicaId, body: Body) {
+        let message = self.message(to, body);
+        self.outbox.push(message);
+    }
+
+    // ---- what the caller may know -------------------------------------------------------------------
+
+    pub fn id(&self) -> ReplicaId {
+        self.config.id
+    }
+
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    /// The leader of the current term, if this replica knows one.
+    pub fn leader(&self) -> Option<ReplicaId> {
+        match self.role {
+            Role::Leader(_) => Some(self.config.id),
+            Role::Follower { leader } => leader,
+            Role::PreCandidate { .. } | Role::Candidate { .. } => None,
+        }
+    }
+
+    pub fn is_leader(&self) -> bool {
+        matches!(self.role, Role::Leader(_))
+    }
+
+    pub fn role(&self) -> RoleName {
+        match self.role {
+            Role::Follower { .. } => RoleName::Follower,
+            Role::PreCandidate { .. } => RoleName::PreCandidate,
+            Role::Candidate { .. } => RoleName::Candidate,
+            Role::Leader(_) => RoleName::Leader,
+        }
+    }
+
+    pub fn hard_state(&self) -> HardState {
+        HardState { term: self.term, vote: self.vote, commit: self.commit }
+    }
+
+    /// The membership as of the last applied change.
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    pub fn commit_index(&self) -> Index {
+        self.commit
+    }
+
+    pub fn applied_index(&self) -> Index {
+        self.applied
+    }
+
+    pub fn last_index(&self) -> Index {
+        self.tail.last()
+    }
+
+    pub fn last_term(&self) -> Term {
+        self.tail.last_term()
+    }
+
+    /// Up to here the log is durable at this replica.
+    pub fn durable_index(&self) -> Index {
+        self.tail.durable()
+    }
+
+    /// Whether the leader has committed an entry of its own term, and so knows what is committed.
+    pub fn has_committed_in_term(&self) -> bool {
+        matches!(&self.role, Role::Leader(leadership) if self.commit >= leadership.term_start())
+    }
+
+    /// As leader: how the other replicas are doing, as (id, matched, state, heard from lately), sorted by id.
+    pub fn followers(&self) -> Vec<FollowerStatus> {
+        let Role::Leader(leadership) = &self.role else { return Vec::new() };
+        let statuses = leadership.progress.iter().map(|(id, progress)| FollowerStatus {
+            id: *id,
+            matched: progress.matched,
+            next: progress.next,
+            state: progress.state,
+            active: progress.active,
+            inflight_count: progress.inflight.count(),
+            text: progress.to_string(),
+        });
+        statuses.collect()
+    }
+}
+
+/// What a leader knows of one other replica.
+#[derive(Clone, Debug)]
+pub struct FollowerStatus {
+    pub id: ReplicaId,
+    /// Up to here its log is durable and equal to the leader's.
+    pub matched: Index,
+    /// What it is sent next.
+    pub next: Index,
+    pub state: ProgressState,
+    /// Heard from since the last quorum check.
+    pub active: bool,
+    /// Appends on the way to it.
+    pub inflight_count: usize,
+    /// All of this for people.
+    pub text: String,
+}
+
+fn draw_timeout(prng: &mut Prng, election_ticks: u32) -> u32 {
+    election_ticks + prng.below(u64::from(election_ticks)) as u32
+}
