@@ -109,7 +109,18 @@ pub struct IntentRef {
     pub sequence: u32,
 }
 
-/// Ends a transaction. Sent to the range of the anchor key.
+/// A lock that a transaction relies on without writing the key. It holds if the leaseholder still has it in
+/// memory, or else if the key has no version after `since`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockClaim {
+    pub key: Key,
+    pub strength: LockStrength,
+    /// Where the key was read when the lock was taken.
+    pub since: Timestamp,
+}
+
+/// Ends a transaction. Sent to the range of the anchor key. When it has ended, all its in-memory locks in this
+/// range are released.
 ///
 /// - `one_phase` implies that `in_flight` and `intents` are empty and that `writes` are all there are.
 /// - In an abort `writes`, `in_flight` and `refresh` are empty.
@@ -124,8 +135,8 @@ pub struct CommitRequest {
     pub in_flight: Vec<IntentRef>,
     /// Where there are intents to resolve after the end, `writes` and `in_flight` included.
     pub intents: Vec<Span>,
-    /// Keys of this range on which the transaction holds in-memory locks: released when it has ended.
-    pub locks: Vec<Key>,
+    /// Locks of this range whose keys are not written: they must have held up to now.
+    pub locks: Vec<LockClaim>,
     /// Reads of this range that must hold at the commit timestamp should it rise above the read timestamp.
     pub refresh: Vec<Span>,
     /// `refresh` names all reads of the transaction, so that the server may raise the commit timestamp
@@ -136,11 +147,12 @@ pub struct CommitRequest {
 }
 
 /// Succeeds when nothing in `spans` has changed after `from`, up to the transaction's read timestamp (which
-/// the coordinator has already moved), and keeps it from changing there later.
+/// the coordinator has already moved), when every lock claimed holds, and keeps both from changing there later.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefreshRequest {
     pub spans: Vec<Span>,
     pub from: Timestamp,
+    pub locks: Vec<LockClaim>,
 }
 
 /// Says that the coordinator is alive; writes the record if there is none. Answered by `Response::Txn`.
@@ -205,7 +217,7 @@ pub struct IntentUpdate {
     pub status: TxnStatus,
 }
 
-/// Also releases in-memory locks of ended transactions.
+/// Also releases all in-memory locks that the ended transactions hold in the range, inside the spans or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResolveIntentsRequest {
     pub updates: Vec<IntentUpdate>,

@@ -250,3 +250,78 @@ impl RangeDescriptor {
         Ok(RangeDescriptor { id, span, generation, replicas, next_replica })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::IntentRef;
+
+    fn meta() -> TxnMeta {
+        TxnMeta {
+            id: TxnId(7),
+            anchor: Some(Key::from("k")),
+            epoch: 1,
+            sequence: 2,
+            isolation: Isolation::Snapshot,
+            priority: Priority::NORMAL,
+            start: Timestamp::new(3, 4),
+            write_timestamp: Timestamp::new(5, 6),
+        }
+    }
+
+    #[test]
+    fn metadata_has_frozen_bytes() {
+        let mut bytes = Vec::new();
+        meta().encode(&mut bytes);
+        let expected: &[&[u8]] = &[
+            &[VERSION],
+            &[0; 15],
+            &[7],
+            &[1, 0, 0, 0, 1, b'k'],
+            &[0, 0, 0, 1],
+            &[0, 0, 0, 2],
+            &[2, 100],
+            &[0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 4],
+            &[0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 6],
+        ];
+        assert_eq!(bytes, expected.concat());
+        assert_eq!(TxnMeta::decode(&bytes), Ok(meta()));
+    }
+
+    #[test]
+    fn records_and_descriptors_survive_and_damage_is_refused() {
+        let record = TxnRecord {
+            meta: meta(),
+            status: TxnStatus::Staging,
+            heartbeat: Timestamp::new(9, 0),
+            in_flight: vec![IntentRef { key: Key::from("a"), sequence: 1 }],
+            intents: vec![Span::new("a", "b")],
+        };
+        let bytes = record.encode();
+        assert_eq!(stdx::hash::fingerprint(&bytes), 7_161_630_130_497_630_894, "the format is frozen");
+        assert_eq!(TxnRecord::decode(&bytes), Ok(record));
+        for end in 0..bytes.len() {
+            assert!(TxnRecord::decode(&bytes[..end]).is_err(), "truncated at {end}");
+        }
+        assert!(TxnRecord::decode(&[bytes.as_slice(), &[0]].concat()).is_err());
+
+        let descriptor = RangeDescriptor {
+            id: RangeId(3),
+            span: Span::new("a", "c"),
+            generation: 4,
+            replicas: vec![ReplicaDescriptor {
+                node: NodeId(1),
+                store: StoreId(2),
+                replica: ReplicaId(3),
+                kind: ReplicaKind::Voter,
+            }],
+            next_replica: ReplicaId(4),
+        };
+        let bytes = descriptor.encode();
+        assert_eq!(stdx::hash::fingerprint(&bytes), 13_816_009_063_583_739_495, "the format is frozen");
+        assert_eq!(RangeDescriptor::decode(&bytes), Ok(descriptor));
+        for end in 0..bytes.len() {
+            assert!(RangeDescriptor::decode(&bytes[..end]).is_err(), "truncated at {end}");
+        }
+    }
+}
