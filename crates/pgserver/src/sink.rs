@@ -81,7 +81,7 @@ impl ResultSink {
 
     /// NoticeResponse. The client is sent this whatever its client_min_messages: filtering is the session's.
     pub fn notice(&mut self, notice: &PgError) {
-        encode::error(&mut self.wire.output, b'N', notice, None);
+        encode::error(&mut self.wire.output, b'N', notice);
     }
 
     /// ParameterStatus: a reported parameter has a new value.
@@ -191,9 +191,15 @@ impl ResultSink {
             if let Some(frame) = self.wire.input.next_frame(self.message_bytes_max)? {
                 return Ok(frame);
             }
-            if let Err(error) = self.wire.fill().await {
-                return Err(self.lost(error));
-            }
+            self.fill().await?;
+        }
+    }
+
+    /// Waits for more input; the end of the stream is an error. Safe to cancel.
+    pub(crate) async fn fill(&mut self) -> PgResult<()> {
+        match self.wire.fill().await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.lost(error)),
         }
     }
 

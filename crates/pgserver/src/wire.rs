@@ -52,10 +52,14 @@ impl Wire {
         Wire { stream, input: InputBuffer::default(), output: Vec::new(), sent: 0 }
     }
 
-    /// Takes the stream back, to put TLS over it. Both buffers must be empty.
-    pub(crate) fn into_stream(self) -> Box<dyn Stream> {
+    /// Takes the stream out, to put TLS over it and bring it back with [`Self::put_stream`]. Nothing may be buffered.
+    pub(crate) fn take_stream(&mut self) -> Box<dyn Stream> {
         debug_assert!(self.output.is_empty() && self.input.unread().is_empty());
-        self.stream
+        std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()))
+    }
+
+    pub(crate) fn put_stream(&mut self, stream: Box<dyn Stream>) {
+        self.stream = stream;
     }
 
     /// Writes out all output. Safe to cancel: goes on where it stopped.

@@ -15,28 +15,6 @@ use types::error::{PgError, PgResult, SqlState};
 
 use crate::session::{ColumnFormats, Format};
 
-/// One frontend message, borrowed from the input buffer.
-#[derive(Debug)]
-pub(crate) enum Frontend<'a> {
-    Query {
-        text: &'a str,
-    },
-    Parse(Parse<'a>),
-    Bind(Bind<'a>),
-    Describe(Target<'a>),
-    Execute {
-        portal: &'a str,
-        row_limit: Option<NonZeroU32>,
-    },
-    Close(Target<'a>),
-    Flush,
-    Sync,
-    Terminate,
-    FunctionCall,
-    /// CopyData, CopyDone or CopyFail outside a COPY: the rest of one that failed.
-    StrayCopy,
-}
-
 /// Parse: a statement to prepare.
 #[derive(Debug)]
 pub(crate) struct Parse<'a> {
@@ -152,68 +130,79 @@ pub(crate) fn is_large_type(kind: u8) -> bool {
     matches!(kind, b'Q' | b'P' | b'B' | b'F' | b'd')
 }
 
-/// Decodes the body of a message of type `kind`, which [`is_known_type`].
-pub(crate) fn decode(kind: u8, body: &[u8]) -> PgResult<Frontend<'_>> {
-    let mut reader = Reader { bytes: body };
-    let message = match kind {
-        b'Q' => Frontend::Query { text: reader.text()? },
-        b'P' => Frontend::Parse(parse(&mut reader)?),
-        b'B' => Frontend::Bind(bind(&mut reader)?),
-        b'D' => Frontend::Describe(target(&mut reader, "DESCRIBE")?),
-        b'C' => Frontend::Close(target(&mut reader, "CLOSE")?),
-        b'E' => {
-            let portal = reader.text()?;
-            // Zero and below ask for all rows, as in PostgreSQL.
-            let row_limit = NonZeroU32::new(reader.int32()?.max(0) as u32);
-            Frontend::Execute { portal, row_limit }
+/// Query: the statements to run.
+pub(crate) fn query(body: &[u8]) -> PgResult<&str> {
+    whole(body, Reader::text)
+}
+
+/// Parse.
+pub(crate) fn parse(body: &[u8]) -> PgResult<Parse<'_>> {
+    whole(body, |reader| {
+        let name = reader.text()?;
+        let text = reader.text()?;
+        let count = reader.count()?;
+        let types = reader.take(count * 4)?;
+        let parameter_types = types
+            .chunks_exact(4)
+            .map(|oid| u32::from_be_bytes(oid.try_into().expect("chunks of four")))
+            .collect();
+        Ok(Parse { name, text, parameter_types })
+    })
+}
+
+/// Bind.
+pub(crate) fn bind(body: &[u8]) -> PgResult<Bind<'_>> {
+    whole(body, |reader| {
+        let portal = reader.text()?;
+        let statement = reader.text()?;
+        let formats = reader.formats()?;
+        let count = reader.count()?;
+        if formats.len() > 1 && formats.len() != count {
+            return Err(violation(format!(
+                "bind message has {} parameter formats but {count} parameters",
+                formats.len()
+            )));
         }
-        b'H' => Frontend::Flush,
-        b'S' => Frontend::Sync,
-        b'X' => return Ok(Frontend::Terminate),
-        b'F' => return Ok(Frontend::FunctionCall),
-        _ => return Ok(Frontend::StrayCopy),
-    };
-    reader.end()?;
-    Ok(message)
+        let all = reader.bytes;
+        for _ in 0..count {
+            reader.value()?;
+        }
+        let bytes = &all[..all.len() - reader.bytes.len()];
+        let result_formats = reader.formats()?;
+        Ok(Bind { portal, statement, parameters: ParameterValues { formats, count, bytes }, result_formats })
+    })
 }
 
-fn parse<'a>(reader: &mut Reader<'a>) -> PgResult<Parse<'a>> {
-    let name = reader.text()?;
-    let text = reader.text()?;
-    let count = reader.count()?;
-    let types = reader.take(count * 4)?;
-    let parameter_types = types
-        .chunks_exact(4)
-        .map(|oid| u32::from_be_bytes(oid.try_into().expect("chunks of four")))
-        .collect();
-    Ok(Parse { name, text, parameter_types })
-}
-
-fn bind<'a>(reader: &mut Reader<'a>) -> PgResult<Bind<'a>> {
-    let portal = reader.text()?;
-    let statement = reader.text()?;
-    let formats = reader.formats()?;
-    let count = reader.count()?;
-    if formats.len() > 1 && formats.len() != count {
-        return Err(violation(format!(
-            "bind message has {} parameter formats but {count} parameters",
-            formats.len()
-        )));
-    }
-    let all = reader.bytes;
-    for _ in 0..count {
-        reader.value()?;
-    }
-    let bytes = &all[..all.len() - reader.bytes.len()];
-    let result_formats = reader.formats()?;
-    Ok(Bind { portal, statement, parameters: ParameterValues { formats, count, bytes }, result_formats })
-}
-
-fn target<'a>(reader: &mut Reader<'a>, message: &str) -> PgResult<Target<'a>> {
-    match reader.byte()? {
+/// Describe or Close, whose name is `message`.
+pub(crate) fn target<'a>(body: &'a [u8], message: &str) -> PgResult<Target<'a>> {
+    whole(body, |reader| match reader.byte()? {
         b'S' => Ok(Target::Statement(reader.text()?)),
         b'P' => Ok(Target::Portal(reader.text()?)),
         subtype => Err(violation(format!("invalid {message} message subtype {subtype}"))),
+    })
+}
+
+/// Execute: the portal, and how many rows at most.
+pub(crate) fn execute(body: &[u8]) -> PgResult<(&str, Option<NonZeroU32>)> {
+    whole(body, |reader| {
+        let portal = reader.text()?;
+        // Zero and below ask for all rows, as in PostgreSQL.
+        Ok((portal, NonZeroU32::new(reader.int32()?.max(0) as u32)))
+    })
+}
+
+/// Sync and Flush, which have no body.
+pub(crate) fn nothing(body: &[u8]) -> PgResult<()> {
+    whole(body, |_| Ok(()))
+}
+
+/// Decodes a body that must be used up.
+fn whole<'a, T>(body: &'a [u8], decode: impl FnOnce(&mut Reader<'a>) -> PgResult<T>) -> PgResult<T> {
+    let mut reader = Reader { bytes: body };
+    let message = decode(&mut reader)?;
+    match reader.is_empty() {
+        true => Ok(message),
+        false => Err(violation("invalid message format")),
     }
 }
 
@@ -264,7 +253,7 @@ impl<'a> Reader<'a> {
 
     /// A string that ends with a zero byte.
     pub(crate) fn cstring(&mut self) -> PgResult<&'a [u8]> {
-        let end = memchr_zero(self.bytes).ok_or_else(|| violation("invalid string in message"))?;
+        let end = memchr::memchr(0, self.bytes).ok_or_else(|| violation("invalid string in message"))?;
         let taken = &self.bytes[..end];
         self.bytes = &self.bytes[end + 1..];
         Ok(taken)
@@ -297,14 +286,6 @@ impl<'a> Reader<'a> {
             )),
         }
     }
-
-    pub(crate) fn end(&self) -> PgResult<()> {
-        if self.bytes.is_empty() { Ok(()) } else { Err(violation("invalid message format")) }
-    }
-}
-
-fn memchr_zero(bytes: &[u8]) -> Option<usize> {
-    memchr::memchr(0, bytes)
 }
 
 /// The text in `bytes`, or 22021 in PostgreSQL's words.

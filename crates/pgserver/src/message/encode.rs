@@ -156,8 +156,8 @@ pub(crate) fn copy_response(out: &mut Vec<u8>, kind: u8, format: Format, column_
     });
 }
 
-/// ErrorResponse (`E`) or NoticeResponse (`N`). `text` is the statement the position refers to, when it is at hand.
-pub(crate) fn error(out: &mut Vec<u8>, kind: u8, error: &PgError, text: Option<&str>) {
+/// ErrorResponse (`E`) or NoticeResponse (`N`). The position is taken to count characters: see [`locate`].
+pub(crate) fn error(out: &mut Vec<u8>, kind: u8, error: &PgError) {
     let fields = error.fields();
     message(out, kind, |out| {
         let mut field = |code: u8, value: &str| {
@@ -169,7 +169,7 @@ pub(crate) fn error(out: &mut Vec<u8>, kind: u8, error: &PgError, text: Option<&
         field(b'C', fields.code.as_str());
         field(b'M', &fields.message);
         if let Some(position) = fields.position {
-            field(b'P', &character_position(position, text).to_string());
+            field(b'P', &(u64::from(position) + 1).to_string());
         }
         let optional = [
             (b'D', &fields.detail),
@@ -190,11 +190,11 @@ pub(crate) fn error(out: &mut Vec<u8>, kind: u8, error: &PgError, text: Option<&
     });
 }
 
-/// A byte offset from 0 as the protocol's position: characters, from 1. Without the text every byte counts as a character.
-fn character_position(byte: u32, text: Option<&str>) -> usize {
-    let byte = byte as usize;
-    match text {
-        None => byte + 1,
-        Some(text) => 1 + text.char_indices().take_while(|(at, _)| *at < byte).count(),
+/// Turns the position of an error in `text` from bytes into characters, both from 0.
+pub(crate) fn locate(mut error: PgError, text: &str) -> PgError {
+    if let Some(position) = &mut error.fields_mut().position {
+        let byte = *position as usize;
+        *position = text.char_indices().take_while(|(at, _)| *at < byte).count() as u32;
     }
+    error
 }
