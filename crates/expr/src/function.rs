@@ -57,6 +57,9 @@ pub enum FunctionKind {
     Window,
     /// Returns a set of rows (generate_series, unnest ...): executed by an operator.
     Set,
+    /// Known to PostgreSQL, not built here: takes part in overload resolution, answers 0A000 when chosen. Never seen in an
+    /// expression.
+    Missing,
 }
 
 /// A catalogue entry (pg_proc). Operators (pg_operator) point to these.

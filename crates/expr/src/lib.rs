@@ -8,10 +8,13 @@
 //! Functions that must wait (`nextval`, `pg_sleep`, advisory locks ...) are in the catalogue but have no evaluator: the
 //! planner lifts their calls out of expressions into an operator of their own ([`FunctionKind::Deferred`]).
 
+pub mod catalogue;
 pub mod context;
 pub mod expr;
 pub mod function;
+pub mod resolve;
 
+pub use catalogue::{Cast, CastMethod, Operator, catalogue};
 pub use context::{CatalogLookup, EvalContext, SessionInfo};
 pub use expr::{Aggregate, CaseArm, CastContext, Expr, WindowCall};
 pub use function::{Evaluator, Function, FunctionKind, FunctionRef, Volatility};

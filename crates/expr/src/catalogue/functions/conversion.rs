@@ -1,0 +1,65 @@
+//! Conversions named by pg_cast: rows of pg_proc.
+
+use super::functions;
+use super::prelude::*;
+
+functions! {
+    1683 "bit" (Int4, Int4) -> Bit, strict Immutable, Missing;
+    1685 "bit" (Bit, Int4, Bool) -> Bit, strict Immutable, Missing;
+    2075 "bit" (Int8, Int4) -> Bit, strict Immutable, Missing;
+    2557 "bool" (Int4) -> Bool, strict Immutable, Missing;
+    408 "bpchar" (Name) -> Bpchar, strict Immutable, Missing;
+    668 "bpchar" (Bpchar, Int4, Bool) -> Bpchar, strict Immutable, Missing;
+    860 "bpchar" (InternalChar) -> Bpchar, strict Immutable, Missing;
+    78 "char" (Int4) -> InternalChar, strict Immutable, Missing;
+    944 "char" (Text) -> InternalChar, strict Immutable, Missing;
+    236 "float4" (Int2) -> Float4, strict Immutable, Missing;
+    312 "float4" (Float8) -> Float4, strict Immutable, Missing;
+    318 "float4" (Int4) -> Float4, strict Immutable, Missing;
+    652 "float4" (Int8) -> Float4, strict Immutable, Missing;
+    1745 "float4" (Numeric) -> Float4, strict Immutable, Missing;
+    235 "float8" (Int2) -> Float8, strict Immutable, Missing;
+    311 "float8" (Float4) -> Float8, strict Immutable, Missing;
+    316 "float8" (Int4) -> Float8, strict Immutable, Missing;
+    482 "float8" (Int8) -> Float8, strict Immutable, Missing;
+    1746 "float8" (Numeric) -> Float8, strict Immutable, Missing;
+    237 "int2" (Float8) -> Int2, strict Immutable, Missing;
+    238 "int2" (Float4) -> Int2, strict Immutable, Missing;
+    314 "int2" (Int4) -> Int2, strict Immutable, Missing;
+    714 "int2" (Int8) -> Int2, strict Immutable, Missing;
+    1783 "int2" (Numeric) -> Int2, strict Immutable, Missing;
+    77 "int4" (InternalChar) -> Int4, strict Immutable, Missing;
+    313 "int4" (Int2) -> Int4, strict Immutable, Missing;
+    317 "int4" (Float8) -> Int4, strict Immutable, Missing;
+    319 "int4" (Float4) -> Int4, strict Immutable, Missing;
+    480 "int4" (Int8) -> Int4, strict Immutable, Missing;
+    1684 "int4" (Bit) -> Int4, strict Immutable, Missing;
+    1744 "int4" (Numeric) -> Int4, strict Immutable, Missing;
+    2558 "int4" (Bool) -> Int4, strict Immutable, Missing;
+    481 "int8" (Int4) -> Int8, strict Immutable, Missing;
+    483 "int8" (Float8) -> Int8, strict Immutable, Missing;
+    653 "int8" (Float4) -> Int8, strict Immutable, Missing;
+    754 "int8" (Int2) -> Int8, strict Immutable, Missing;
+    1288 "int8" (Oid) -> Int8, strict Immutable, Missing;
+    1779 "int8" (Numeric) -> Int8, strict Immutable, Missing;
+    2076 "int8" (Bit) -> Int8, strict Immutable, Missing;
+    407 "name" (Text) -> Name, strict Immutable, Missing;
+    409 "name" (Bpchar) -> Name, strict Immutable, Missing;
+    1400 "name" (Varchar) -> Name, strict Immutable, Missing;
+    1703 "numeric" (Numeric, Int4) -> Numeric, strict Immutable, Missing;
+    1740 "numeric" (Int4) -> Numeric, strict Immutable, Missing;
+    1742 "numeric" (Float4) -> Numeric, strict Immutable, Missing;
+    1743 "numeric" (Float8) -> Numeric, strict Immutable, Missing;
+    1781 "numeric" (Int8) -> Numeric, strict Immutable, Missing;
+    1782 "numeric" (Int2) -> Numeric, strict Immutable, Missing;
+    1287 "oid" (Int8) -> Oid, strict Immutable, Missing;
+    1079 "regclass" (Text) -> Regclass, strict Stable, Missing;
+    401 "text" (Bpchar) -> Text, strict Immutable, Missing;
+    406 "text" (Name) -> Text, strict Immutable, Missing;
+    946 "text" (InternalChar) -> Text, strict Immutable, Missing;
+    2971 "text" (Bool) -> Text, strict Immutable, Missing;
+    1687 "varbit" (Varbit, Int4, Bool) -> Varbit, strict Immutable, Missing;
+    669 "varchar" (Varchar, Int4, Bool) -> Varchar, strict Immutable, Missing;
+    1401 "varchar" (Name) -> Varchar, strict Immutable, Missing;
+    5071 "xid" (Xid8) -> Xid, strict Immutable, Missing;
+}

@@ -1,0 +1,12 @@
+//! What fits nowhere else: oid, xid, pg_lsn, uuid ...: rows of pg_proc.
+
+use super::functions;
+use super::prelude::*;
+
+functions! {
+    2321 "md5" (Bytea) -> Text, strict Immutable, Missing;
+    440 "num_nonnulls" (Any) variadic true -> Int4, called Immutable, Missing;
+    438 "num_nulls" (Any) variadic true -> Int4, called Immutable, Missing;
+    5023 "numeric_pl_pg_lsn" (Numeric, PgLsn) -> PgLsn, strict Immutable, Missing;
+    3218 "width_bucket" (AnyCompatible, AnyCompatibleArray) -> Int4, strict Immutable, Missing;
+}

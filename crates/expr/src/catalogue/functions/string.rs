@@ -1,0 +1,65 @@
+//! Character strings: rows of pg_proc.
+
+use super::functions;
+use super::prelude::*;
+
+functions! {
+    2004 "anytextcat" (AnyNonArray, Text) -> Text, strict Stable, Missing;
+    1620 "ascii" (Text) -> Int4, strict Immutable, Missing;
+    1811 "bit_length" (Text) -> Int4, strict Immutable, Missing;
+    884 "btrim" (Text, Text) -> Text, strict Immutable, Missing;
+    885 "btrim" (Text) -> Text, strict Immutable, Missing;
+    1372 "char_length" (Bpchar) -> Int4, strict Immutable, Missing;
+    1381 "char_length" (Text) -> Int4, strict Immutable, Missing;
+    1367 "character_length" (Bpchar) -> Int4, strict Immutable, Missing;
+    1369 "character_length" (Text) -> Int4, strict Immutable, Missing;
+    1621 "chr" (Int4) -> Text, strict Immutable, Missing;
+    3058 "concat" (Any) variadic true -> Text, called Stable, Missing;
+    3059 "concat_ws" (Text, Any) variadic true -> Text, called Stable, Missing;
+    3539 "format" (Text, Any) variadic true -> Text, called Stable, Missing;
+    3540 "format" (Text) -> Text, called Stable, Missing;
+    400 "hashtext" (Text) -> Int4, strict Immutable, Missing;
+    872 "initcap" (Text) -> Text, strict Immutable, Missing;
+    3060 "left" (Text, Int4) -> Text, strict Immutable, Missing;
+    1317 "length" (Text) -> Int4, strict Immutable, Missing;
+    1318 "length" (Bpchar) -> Int4, strict Immutable, Missing;
+    870 "lower" (Text) -> Text, strict Immutable, Missing;
+    873 "lpad" (Text, Int4, Text) -> Text, strict Immutable, Missing;
+    879 "lpad" (Text, Int4) -> Text, strict Immutable, Missing;
+    875 "ltrim" (Text, Text) -> Text, strict Immutable, Missing;
+    881 "ltrim" (Text) -> Text, strict Immutable, Missing;
+    2311 "md5" (Text) -> Text, strict Immutable, Missing;
+    266 "nameconcatoid" (Name, Oid) -> Name, strict Immutable, Missing;
+    1374 "octet_length" (Text) -> Int4, strict Immutable, Missing;
+    1375 "octet_length" (Bpchar) -> Int4, strict Immutable, Missing;
+    1404 "overlay" (Text, Text, Int4, Int4) -> Text, strict Immutable, Missing;
+    1405 "overlay" (Text, Text, Int4) -> Text, strict Immutable, Missing;
+    849 "position" (Text, Text) -> Int4, strict Immutable, Missing;
+    1282 "quote_ident" (Text) -> Text, strict Immutable, Missing;
+    1283 "quote_literal" (Text) -> Text, strict Immutable, Missing;
+    1285 "quote_literal" (AnyElement) -> Text, strict Stable, Missing;
+    1289 "quote_nullable" (Text) -> Text, called Immutable, Missing;
+    1290 "quote_nullable" (AnyElement) -> Text, called Stable, Missing;
+    1622 "repeat" (Text, Int4) -> Text, strict Immutable, Missing;
+    2087 "replace" (Text, Text, Text) -> Text, strict Immutable, Missing;
+    3062 "reverse" (Text) -> Text, strict Immutable, Missing;
+    3061 "right" (Text, Int4) -> Text, strict Immutable, Missing;
+    874 "rpad" (Text, Int4, Text) -> Text, strict Immutable, Missing;
+    880 "rpad" (Text, Int4) -> Text, strict Immutable, Missing;
+    876 "rtrim" (Text, Text) -> Text, strict Immutable, Missing;
+    882 "rtrim" (Text) -> Text, strict Immutable, Missing;
+    2088 "split_part" (Text, Text, Int4) -> Text, strict Immutable, Missing;
+    868 "strpos" (Text, Text) -> Int4, strict Immutable, Missing;
+    877 "substr" (Text, Int4, Int4) -> Text, strict Immutable, Missing;
+    883 "substr" (Text, Int4) -> Text, strict Immutable, Missing;
+    936 "substring" (Text, Int4, Int4) -> Text, strict Immutable, Missing;
+    937 "substring" (Text, Int4) -> Text, strict Immutable, Missing;
+    2003 "textanycat" (Text, AnyNonArray) -> Text, strict Stable, Missing;
+    1258 "textcat" (Text, Text) -> Text, strict Immutable, Missing;
+    1257 "textlen" (Text) -> Int4, strict Immutable, Missing;
+    2089 "to_hex" (Int4) -> Text, strict Immutable, Missing;
+    2090 "to_hex" (Int8) -> Text, strict Immutable, Missing;
+    878 "translate" (Text, Text, Text) -> Text, strict Immutable, Missing;
+    6198 "unistr" (Text) -> Text, strict Immutable, Missing;
+    871 "upper" (Text) -> Text, strict Immutable, Missing;
+}

@@ -1,0 +1,153 @@
+//! Function resolution (PostgreSQL 10.3).
+
+use super::candidates::{Candidate, Choice, choose};
+use super::{Resolved, polymorphic};
+use crate::catalogue::catalogue;
+use crate::expr::Expr;
+use crate::function::{FunctionRef};
+use types::{DataType, Datum, PgError, PgResult, SqlState};
+
+/// How a call passes its arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FunctionArguments {
+    Plain,
+    /// The last argument is `VARIADIC array`.
+    VariadicArray,
+}
+
+/// An overload seen with the number of arguments of the call: variadic arguments expanded, defaulted ones left out.
+#[derive(Clone)]
+struct FunctionCandidate {
+    function: FunctionRef,
+    arguments: Vec<DataType>,
+    collect_from: Option<usize>,
+}
+
+impl Candidate for FunctionCandidate {
+    fn argument(&self, index: usize) -> DataType {
+        self.arguments[index]
+    }
+}
+
+/// Finds the function `name` for the argument types. `schema` is `None` for an unqualified name.
+///
+/// Aggregates and window functions are found as well: the caller looks at the kind. User-defined functions are not known
+/// here. Whether a call such as `text(x)` or `int4(x)` is rather a cast is also the caller's to see: when this
+/// answers 42883 for one argument and `name` is a type to which the argument can be cast, it is a cast.
+///
+/// 42883 "function f(integer) does not exist", 42725 "function f(unknown) is not unique", without position.
+pub fn resolve_function(
+    schema: Option<&str>,
+    name: &str,
+    inputs: &[DataType],
+    passing: FunctionArguments,
+) -> PgResult<Resolved> {
+    let overloads = match schema {
+        None | Some("pg_catalog") => catalogue().functions_named(name),
+        Some("information_schema") if name.starts_with("_pg_") => catalogue().functions_named(name),
+        Some(_) => &[],
+    };
+    let candidates: Vec<FunctionCandidate> =
+        overloads.iter().filter_map(|function| candidate(*function, inputs.len(), passing)).collect();
+    let chosen = match candidates.iter().find(|candidate| candidate.arguments == inputs) {
+        Some(exact) => exact.clone(),
+        None => match choose(inputs, candidates) {
+            Choice::One(candidate) => candidate,
+            Choice::None => return Err(does_not_exist(schema, name, inputs)),
+            Choice::Several => return Err(not_unique(schema, name, inputs)),
+        },
+    };
+    finish(chosen, name, inputs, passing)
+}
+
+fn candidate(
+    function: FunctionRef,
+    given: usize,
+    passing: FunctionArguments,
+) -> Option<FunctionCandidate> {
+    let declared = function.0.arguments;
+    if function.0.variadic && passing == FunctionArguments::Plain {
+        let fixed = declared.len() - 1;
+        if given <= fixed {
+            return None;
+        }
+        let last = declared[fixed];
+        let (repeated, collect_from) = match last {
+            DataType::Any => (DataType::Any, None),
+            array => (array.element()?, Some(fixed)),
+        };
+        let mut arguments = declared[..fixed].to_vec();
+        arguments.resize(given, repeated);
+        return Some(FunctionCandidate { function, arguments, collect_from });
+    }
+    if passing == FunctionArguments::VariadicArray && !function.0.variadic {
+        return None;
+    }
+    let required = declared.len() - usize::from(function.0.optional);
+    (required..=declared.len()).contains(&given).then(|| FunctionCandidate {
+        function,
+        arguments: declared[..given].to_vec(),
+        collect_from: None,
+    })
+}
+
+fn finish(
+    chosen: FunctionCandidate,
+    name: &str,
+    inputs: &[DataType],
+    passing: FunctionArguments,
+) -> PgResult<Resolved> {
+    let FunctionCandidate { function, arguments, collect_from } = chosen;
+    let (mut argument_types, result) = polymorphic::instantiate(inputs, &arguments, function.0.result)?;
+    for argument in &mut argument_types {
+        // An untyped literal passed as "any" is text.
+        if *argument == DataType::Unknown {
+            *argument = DataType::Text;
+        }
+    }
+    if passing == FunctionArguments::VariadicArray && arguments.last() == Some(&DataType::Any) {
+        return Err(PgError::unsupported(format!("VARIADIC with an array in a call of {name}")));
+    }
+    let omitted = if function.0.variadic { 0 } else { function.0.arguments.len() - inputs.len() };
+    let defaults = defaults(function, omitted);
+    Ok(Resolved { function, argument_types, collect_from, defaults, result })
+}
+
+/// The default values of the last `omitted` arguments.
+fn defaults(function: FunctionRef, omitted: usize) -> Vec<Expr> {
+    let declared = function.0.arguments;
+    let of = |data_type: DataType, last: bool| match (function.0.name, data_type) {
+        ("jsonb_insert", DataType::Bool) => Datum::Bool(false),
+        ("jsonb_set" | "jsonb_set_lax", DataType::Bool) => Datum::Bool(true),
+        ("jsonb_set_lax", _) if last => Datum::text("use_json_null"),
+        (_, DataType::Int4) => Datum::Int4(0),
+        (_, DataType::Int8) => Datum::Int8(0),
+        (_, DataType::Float8) => Datum::Float8(0.0),
+        (name, other) => unreachable!("no default known for an argument of type {other} of {name}"),
+    };
+    (declared.len() - omitted..declared.len())
+        .map(|index| Expr::constant(of(declared[index], index + 1 == declared.len()), declared[index]))
+        .collect()
+}
+
+fn signature(schema: Option<&str>, name: &str, inputs: &[DataType]) -> String {
+    let types: Vec<String> = inputs.iter().map(ToString::to_string).collect();
+    let prefix = schema.map(|schema| format!("{schema}.")).unwrap_or_default();
+    format!("{prefix}{name}({})", types.join(", "))
+}
+
+fn does_not_exist(schema: Option<&str>, name: &str, inputs: &[DataType]) -> PgError {
+    PgError::new(
+        SqlState::UNDEFINED_FUNCTION,
+        format!("function {} does not exist", signature(schema, name, inputs)),
+    )
+    .hint("No function matches the given name and argument types. You might need to add explicit type casts.")
+}
+
+fn not_unique(schema: Option<&str>, name: &str, inputs: &[DataType]) -> PgError {
+    PgError::new(
+        SqlState::AMBIGUOUS_FUNCTION,
+        format!("function {} is not unique", signature(schema, name, inputs)),
+    )
+    .hint("Could not choose a best candidate function. You might need to add explicit type casts.")
+}
