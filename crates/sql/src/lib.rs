@@ -1,1 +1,5 @@
-//! (documentation to come)
+//! Sessions, the statement life cycle, the catalog, schema changes, pg_catalog, settings.
+
+pub mod catalog;
+pub mod settings;
+pub mod table_locks;

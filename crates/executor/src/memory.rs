@@ -1,0 +1,120 @@
+//! Memory accounting: per query, per session, per node.
+//!
+//! Operators that hold rows (sorts, hash tables, common tables) reserve what they hold and give it back. An account has a parent:
+//! a reservation must fit all of them. Beyond its own bound an operator spills to disk if it can; beyond the query's bound
+//! the statement fails with 53200 and the node lives on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use types::{PgError, PgResult, SqlState};
+
+struct Pool {
+    name: &'static str,
+    limit: u64,
+    used: AtomicU64,
+    parent: Option<MemoryAccount>,
+}
+
+/// A pool of memory with a bound. Clones share the pool.
+#[derive(Clone)]
+pub struct MemoryAccount(Arc<Pool>);
+
+impl MemoryAccount {
+    /// A pool of at most `limit` bytes; `name` says in errors whose it is ("query", "session", "node").
+    pub fn root(name: &'static str, limit: u64) -> Self {
+        MemoryAccount(Arc::new(Pool { name, limit, used: AtomicU64::new(0), parent: None }))
+    }
+
+    /// A pool within this one.
+    pub fn child(&self, name: &'static str, limit: u64) -> Self {
+        MemoryAccount(Arc::new(Pool { name, limit, used: AtomicU64::new(0), parent: Some(self.clone()) }))
+    }
+
+    pub fn used(&self) -> u64 {
+        self.0.used.load(Ordering::Relaxed)
+    }
+
+    fn grow(&self, bytes: u64) -> PgResult<()> {
+        let used = self.0.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let result = if used > self.0.limit {
+            Err(PgError::new(SqlState::OUT_OF_MEMORY, "out of memory").detail(format!(
+                "The {} would hold {used} bytes; its limit is {}.",
+                self.0.name, self.0.limit
+            )))
+        } else {
+            self.0.parent.as_ref().map_or(Ok(()), |parent| parent.grow(bytes))
+        };
+        if result.is_err() {
+            self.0.used.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        result
+    }
+
+    fn shrink(&self, bytes: u64) {
+        self.0.used.fetch_sub(bytes, Ordering::Relaxed);
+        if let Some(parent) = &self.0.parent {
+            parent.shrink(bytes);
+        }
+    }
+
+    /// An empty reservation in this pool.
+    pub fn reservation(&self) -> Reservation {
+        Reservation { account: self.clone(), bytes: 0 }
+    }
+}
+
+/// Bytes held of a pool; given back on drop.
+pub struct Reservation {
+    account: MemoryAccount,
+    bytes: u64,
+}
+
+impl Reservation {
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Makes the reservation `bytes` large. Errors: 53200, with nothing changed.
+    pub fn resize(&mut self, bytes: u64) -> PgResult<()> {
+        if bytes > self.bytes {
+            self.account.grow(bytes - self.bytes)?;
+        } else {
+            self.account.shrink(self.bytes - bytes);
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    pub fn grow(&mut self, bytes: u64) -> PgResult<()> {
+        self.resize(self.bytes + bytes)
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.account.shrink(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reservation_must_fit_every_pool_above_and_failing_takes_nothing() {
+        let node = MemoryAccount::root("node", 100);
+        let query = node.child("query", 80);
+        let other = node.child("query", 80);
+        let mut first = query.reservation();
+        first.resize(60).expect("fits");
+        assert!(first.resize(90).is_err(), "beyond the query");
+        let mut second = other.reservation();
+        let error = second.resize(50).expect_err("beyond the node");
+        assert_eq!(error.code(), SqlState::OUT_OF_MEMORY);
+        assert_eq!((query.used(), other.used(), node.used()), (60, 0, 60));
+        drop(first);
+        second.resize(50).expect("fits now");
+        assert_eq!(node.used(), 50);
+    }
+}

@@ -1,0 +1,117 @@
+//! The catalog as one transaction sees it: the committed one, with its own changes on top.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kvclient::Txn;
+use executor::ExecResult;
+use types::descriptor::Oid;
+
+use super::object::Object;
+use super::snapshot::CatalogSnapshot;
+use super::store::{self, CatalogChange};
+use super::SharedCatalog;
+
+/// Versions of private pictures: distinct from one another and from every committed version.
+static PRIVATE_VERSION: AtomicU64 = AtomicU64::new(1 << 63);
+
+/// See the module. `change` is what the transaction has changed so far; without any, the committed catalog is
+/// looked at afresh for every statement.
+pub struct TransactionCatalog {
+    shared: Arc<SharedCatalog>,
+    private: Option<Private>,
+    change: CatalogChange,
+}
+
+/// The committed catalog of version `base` with the transaction's changes on top.
+#[derive(Clone)]
+struct Private {
+    base: u64,
+    picture: Arc<CatalogSnapshot>,
+}
+
+/// What ROLLBACK TO SAVEPOINT goes back to.
+#[derive(Clone)]
+pub struct CatalogMark {
+    private: Option<Private>,
+    change: CatalogChange,
+}
+
+impl TransactionCatalog {
+    pub fn new(shared: Arc<SharedCatalog>) -> Self {
+        TransactionCatalog { shared, private: None, change: CatalogChange::default() }
+    }
+
+    pub fn has_changes(&self) -> bool {
+        !self.change.is_empty()
+    }
+
+    /// The picture for the next statement. What others have committed since the last one is taken in.
+    pub fn current(&mut self) -> Arc<CatalogSnapshot> {
+        let Some(private) = &self.private else { return self.shared.current() };
+        if private.base != self.shared.version() {
+            let shared = self.shared.current();
+            let mut picture = CatalogSnapshot::clone(&shared);
+            self.change.apply_to(&mut picture);
+            self.keep_private(shared.version, picture);
+        }
+        self.private.as_ref().expect("checked above").picture.clone()
+    }
+
+    /// What a cached plan is compared with.
+    pub fn version(&mut self) -> u64 {
+        match &self.private {
+            Some(_) => self.current().version,
+            None => self.shared.version(),
+        }
+    }
+
+    fn keep_private(&mut self, base: u64, mut picture: CatalogSnapshot) {
+        picture.version = PRIVATE_VERSION.fetch_add(1, Ordering::Relaxed);
+        self.private = Some(Private { base, picture: Arc::new(picture) });
+    }
+
+    /// Stores a new or changed object.
+    pub async fn put(&mut self, txn: &Txn, object: Object) -> ExecResult<()> {
+        self.change(txn, object.id(), Some(object)).await
+    }
+
+    pub async fn remove(&mut self, txn: &Txn, id: Oid) -> ExecResult<()> {
+        self.change(txn, id, None).await
+    }
+
+    async fn change(&mut self, txn: &Txn, id: Oid, object: Option<Object>) -> ExecResult<()> {
+        let current = self.current();
+        let base = self.private.as_ref().map_or(current.version, |private| private.base);
+        store::write(txn, id, current.object(id), object.as_ref()).await?;
+        let mut next = CatalogSnapshot::clone(&current);
+        match &object {
+            Some(object) => next.insert(object.clone()),
+            None => drop(next.remove(id)),
+        }
+        self.keep_private(base, next);
+        self.change.note(id, object);
+        Ok(())
+    }
+
+    pub fn mark(&self) -> CatalogMark {
+        CatalogMark { private: self.private.clone(), change: self.change.clone() }
+    }
+
+    pub fn rollback_to(&mut self, mark: CatalogMark) {
+        self.private = mark.private;
+        self.change = mark.change;
+    }
+
+    /// After the transaction has committed: shows its changes to everybody.
+    pub fn publish(&mut self) {
+        self.shared.apply(&self.change);
+        self.forget();
+    }
+
+    /// After the transaction has rolled back.
+    pub fn forget(&mut self) {
+        self.private = None;
+        self.change = CatalogChange::default();
+    }
+}

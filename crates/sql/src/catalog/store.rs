@@ -1,0 +1,234 @@
+//! Where the catalog lives: in tables of the keyspace like any other data, written by the transactions that change it.
+//!
+//! ```text
+//! /table/1/1/<oid>                 an object, as JSON (see `object`)
+//! /table/2/1/<space>/<name>        a name: what it stands for. Unique by its key: of two transactions that create the
+//!                                  same name, the second waits for the first and then fails
+//! /table/3/1/<storage id>          a sequence's state
+//! /table/4/1/<storage id>/<index>  a keyspace to be cleared: dropped, truncated, or left by an aborted rewrite
+//! ```
+//!
+//! Storage ids below [`FIRST_USER_STORAGE_ID`] belong to these tables.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use keys::encoding::{put_bytes_terminated, put_u32};
+use keys::{IndexId, Key, TableId, table};
+use kvclient::{InsertCheck, KvBlock, Locking, ScanOptions, Txn};
+use types::descriptor::{DatabaseDescriptor, DescriptorVersion, Oid, SchemaDescriptor};
+use executor::{ExecError, ExecResult};
+use types::{PgError, SqlState};
+
+use super::object::{NameTarget, Object, RoleDescriptor, Space};
+use super::snapshot::CatalogSnapshot;
+
+/// The tables of the system itself.
+pub const OBJECTS: TableId = TableId(1);
+pub const NAMES: TableId = TableId(2);
+pub const SEQUENCES: TableId = TableId(3);
+pub const GARBAGE: TableId = TableId(4);
+/// Storage ids of user tables start here.
+pub const FIRST_USER_STORAGE_ID: u32 = 100;
+
+/// Names of the counters that ids are taken from (`keys::system::allocator`).
+pub const OID_ALLOCATOR: &str = "oid";
+pub const STORAGE_ID_ALLOCATOR: &str = "storage_id";
+
+pub fn object_key(id: Oid) -> Vec<u8> {
+    let mut key = table::start_key(OBJECTS, IndexId::PRIMARY);
+    put_u32(&mut key, id.0);
+    key
+}
+
+pub fn name_key(space: Space, name: &str) -> Vec<u8> {
+    let mut key = table::start_key(NAMES, IndexId::PRIMARY);
+    let (kind, parent) = match space {
+        Space::Databases => (1, 0),
+        Space::Roles => (2, 0),
+        Space::Schemas(database) => (3, database.0),
+        Space::Relations(schema) => (4, schema.0),
+    };
+    key.push(kind);
+    put_u32(&mut key, parent);
+    put_bytes_terminated(&mut key, name.as_bytes());
+    key
+}
+
+pub fn sequence_key(storage_id: u32) -> Vec<u8> {
+    let mut key = table::start_key(SEQUENCES, IndexId::PRIMARY);
+    put_u32(&mut key, storage_id);
+    key
+}
+
+pub fn garbage_key(storage_id: u32, storage_index: u32) -> Vec<u8> {
+    let mut key = table::start_key(GARBAGE, IndexId::PRIMARY);
+    put_u32(&mut key, storage_id);
+    put_u32(&mut key, storage_index);
+    key
+}
+
+/// Reads the whole catalog as the transaction sees it.
+pub async fn load(txn: &Txn) -> ExecResult<CatalogSnapshot> {
+    let mut catalog = CatalogSnapshot { version: 1, ..CatalogSnapshot::default() };
+    let span = table::index_span(OBJECTS, IndexId::PRIMARY);
+    let mut scan = txn.scan(ScanOptions::forward(span));
+    while let Some(page) = scan.next_page(txn).await? {
+        for row in page.iter() {
+            let value = row.value.unwrap_or_default();
+            let object: Object = serde_json::from_slice(value).map_err(|error| {
+                let key = Key::copy_from(row.key);
+                PgError::new(SqlState::DATA_CORRUPTED, format!("catalog object at {key} cannot be read: {error}"))
+            })?;
+            catalog.insert(object);
+        }
+    }
+    Ok(catalog)
+}
+
+/// What a transaction changes in the catalog: the newest form of each object, or its end.
+#[derive(Clone, Debug, Default)]
+pub struct CatalogChange {
+    changes: std::collections::BTreeMap<Oid, Option<Object>>,
+}
+
+impl CatalogChange {
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    pub fn note(&mut self, id: Oid, object: Option<Object>) {
+        self.changes.insert(id, object);
+    }
+
+    /// Carries the change over to another picture of the catalog.
+    pub fn apply_to(&self, catalog: &mut CatalogSnapshot) {
+        // Removals first: a name may have moved from one object to another.
+        for id in self.changes.keys() {
+            catalog.remove(*id);
+        }
+        for object in self.changes.values().flatten() {
+            catalog.insert(object.clone());
+        }
+    }
+
+    pub fn ids(&self) -> impl Iterator<Item = Oid> {
+        self.changes.keys().copied()
+    }
+}
+
+/// Writes one object's change into the transaction: the object and the names that it takes or gives up.
+///
+/// Errors: the kind's "already exists" error when another transaction has taken a name meanwhile.
+pub async fn write(txn: &Txn, id: Oid, old: Option<&Object>, new: Option<&Object>) -> ExecResult<()> {
+    let key = object_key(id);
+    let old_names: BTreeSet<(Space, &str)> = old.map_or_else(BTreeSet::new, names);
+    let new_names: BTreeSet<(Space, &str)> = new.map_or_else(BTreeSet::new, names);
+    for (space, name) in old_names.difference(&new_names) {
+        txn.delete(&name_key(*space, name))?;
+    }
+    // A name freed above by this very statement may be taken again below.
+    txn.begin_statement(false);
+    if let Some(object) = new {
+        let mut block = KvBlock::new();
+        let mut inserted = Vec::new();
+        for (space, name, target) in object.names() {
+            if old_names.contains(&(space, name)) {
+                continue;
+            }
+            block.push(&name_key(space, name), &encode_target(target));
+            inserted.push((space, name));
+        }
+        if let Some(conflict) = txn.insert(&block, InsertCheck::Now).await? {
+            let (space, name) = inserted[conflict.index];
+            return Err(already_exists(space, name).into());
+        }
+        let value = serde_json::to_vec(object).map_err(|error| ExecError::from(PgError::internal(error.to_string())))?;
+        txn.put(&key, &value)?;
+    } else {
+        txn.delete(&key)?;
+    }
+    txn.begin_statement(false);
+    Ok(())
+}
+
+fn names(object: &Object) -> BTreeSet<(Space, &str)> {
+    object.names().into_iter().map(|(space, name, _)| (space, name)).collect()
+}
+
+fn encode_target(target: NameTarget) -> Vec<u8> {
+    let mut out = Vec::with_capacity(8);
+    match target {
+        NameTarget::Object(id) => put_u32(&mut out, id.0),
+        NameTarget::Index { table, index } => {
+            put_u32(&mut out, table.0);
+            put_u32(&mut out, index.0);
+        }
+    }
+    out
+}
+
+/// "already exists", as PostgreSQL words it for each kind.
+pub fn already_exists(space: Space, name: &str) -> PgError {
+    let (code, noun) = match space {
+        Space::Databases => (SqlState::DUPLICATE_DATABASE, "database"),
+        Space::Roles => (SqlState::DUPLICATE_OBJECT, "role"),
+        Space::Schemas(_) => (SqlState::DUPLICATE_SCHEMA, "schema"),
+        Space::Relations(_) => (SqlState::DUPLICATE_TABLE, "relation"),
+    };
+    PgError::new(code, format!("{noun} \"{name}\" already exists"))
+}
+
+/// Takes `count` ids in a row from a counter, in the given transaction (one of its own: ids are not given back).
+pub async fn allocate(txn: &Txn, allocator: &str, first: u32, count: u32) -> ExecResult<u32> {
+    let key = keys::system::allocator(allocator);
+    let stored = txn.get(&key, Locking { absent: true, ..Locking::UPDATE }).await?;
+    let next = match stored.as_deref() {
+        None => first,
+        Some(bytes) => u32::from_be_bytes(bytes.try_into().map_err(|_| {
+            PgError::new(SqlState::DATA_CORRUPTED, format!("the counter {allocator} has {} bytes", bytes.len()))
+        })?),
+    };
+    let after = next
+        .checked_add(count)
+        .ok_or_else(|| PgError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, format!("no {allocator} is left")))?;
+    txn.put(&key, &after.to_be_bytes())?;
+    Ok(next)
+}
+
+/// The objects of a new cluster: the databases that PostgreSQL's initdb makes, their public schemas, the superuser.
+pub fn initial_objects() -> Vec<Object> {
+    const OWNER: &str = "postgres";
+    let version = DescriptorVersion(1);
+    let database = |id, name: &str| {
+        Object::Database(Arc::new(DatabaseDescriptor { id: Oid(id), name: name.into(), version, owner: OWNER.into() }))
+    };
+    let schema = |id, database| {
+        Object::Schema(Arc::new(SchemaDescriptor {
+            id: Oid(id),
+            database: Oid(database),
+            name: "public".into(),
+            version,
+            owner: "pg_database_owner".into(),
+        }))
+    };
+    let superuser = RoleDescriptor {
+        id: Oid(10),
+        name: OWNER.into(),
+        superuser: true,
+        login: true,
+        create_database: true,
+        create_role: true,
+        inherit: true,
+        verifier: None,
+        connection_limit: -1,
+        member_of: Vec::new(),
+    };
+    vec![
+        database(1, "template1"),
+        database(5, "postgres"),
+        schema(2200, 5),
+        schema(2201, 1),
+        Object::Role(Arc::new(superuser)),
+    ]
+}

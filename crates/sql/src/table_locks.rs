@@ -1,0 +1,395 @@
+//! Table locks: PostgreSQL's eight modes (chapter 13.3.1), held by a transaction until it ends.
+//!
+//! Rows are protected by the KV layer's locks; these protect a table's *definition* and serve LOCK TABLE. A statement
+//! takes the mode that PostgreSQL's documentation gives for it; DDL takes the strongest, so that a definition
+//! never changes under a transaction that has used it, and DDL in a transaction is atomic with the rest of it.
+//!
+//! ```text
+//!  acquire ──▶ compatible with holders and nobody waits ahead ──▶ granted
+//!          └─▶ queued, first come first served ──▶ granted when what is ahead and held allows it
+//!                                              └─▶ given up: timeout, cancel, or deadlock (dropping the future)
+//! ```
+//!
+//! A holder that asks for a stronger mode goes ahead of the queue, as in PostgreSQL, else it would wait for those who wait
+//! for it. Deadlocks among table locks are found when a request must wait: the wait-for graph is walked, and the request
+//! that would close a cycle fails with 40P01.
+//!
+//! The table of locks is one mutex: it is held for a few map operations, never across an await.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use futures::channel::oneshot;
+use parking_lot::Mutex;
+use types::descriptor::Oid;
+use types::{PgError, PgResult, SqlState};
+
+/// A lock mode, weakest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum LockMode {
+    AccessShare,
+    RowShare,
+    RowExclusive,
+    ShareUpdateExclusive,
+    Share,
+    ShareRowExclusive,
+    Exclusive,
+    AccessExclusive,
+}
+
+/// Row `m`: a bit for each mode that conflicts with mode `m` (table 13.2).
+const CONFLICTS: [u8; 8] =
+    [0b1000_0000, 0b1100_0000, 0b1111_0000, 0b1111_1000, 0b1110_1100, 0b1111_1100, 0b1111_1110, 0b1111_1111];
+
+impl LockMode {
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
+    /// Whether two transactions cannot hold these on one table at once.
+    pub fn conflicts_with(self, other: LockMode) -> bool {
+        CONFLICTS[self as usize] & other.bit() != 0
+    }
+
+    /// As pg_locks.mode shows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            LockMode::AccessShare => "AccessShareLock",
+            LockMode::RowShare => "RowShareLock",
+            LockMode::RowExclusive => "RowExclusiveLock",
+            LockMode::ShareUpdateExclusive => "ShareUpdateExclusiveLock",
+            LockMode::Share => "ShareLock",
+            LockMode::ShareRowExclusive => "ShareRowExclusiveLock",
+            LockMode::Exclusive => "ExclusiveLock",
+            LockMode::AccessExclusive => "AccessExclusiveLock",
+        }
+    }
+}
+
+/// Who holds locks: a session's current transaction.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct LockOwner(pub u64);
+
+/// One row of pg_locks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockRow {
+    pub table: Oid,
+    pub owner: LockOwner,
+    pub mode: LockMode,
+    pub granted: bool,
+}
+
+struct Waiter {
+    owner: LockOwner,
+    mode: LockMode,
+    ticket: u64,
+    wake: oneshot::Sender<()>,
+}
+
+/// - a table's entry exists only while someone holds or waits.
+/// - `held` has a non-empty set of modes per owner.
+#[derive(Default)]
+struct TableEntry {
+    held: BTreeMap<LockOwner, u8>,
+    queue: VecDeque<Waiter>,
+}
+
+impl TableEntry {
+    fn conflicting_holders(&self, owner: LockOwner, mode: LockMode) -> impl Iterator<Item = LockOwner> + '_ {
+        let conflicts = CONFLICTS[mode as usize];
+        self.held.iter().filter(move |(holder, modes)| **holder != owner && **modes & conflicts != 0).map(|(o, _)| *o)
+    }
+
+    fn grant(&mut self, owner: LockOwner, mode: LockMode) {
+        *self.held.entry(owner).or_insert(0) |= mode.bit();
+    }
+
+    /// Wakes, from the head of the queue, whoever can go now. Strictly first come first served: it stops at the
+    /// first that cannot.
+    fn wake_ready(&mut self) {
+        while let Some(first) = self.queue.front() {
+            if self.conflicting_holders(first.owner, first.mode).next().is_some() {
+                return;
+            }
+            let waiter = self.queue.pop_front().expect("there is a first");
+            // A waiter that gave up meanwhile no longer receives; its grant must not stay behind.
+            if waiter.wake.send(()).is_ok() {
+                self.grant(waiter.owner, waiter.mode);
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    tables: BTreeMap<Oid, TableEntry>,
+    by_owner: BTreeMap<LockOwner, BTreeSet<Oid>>,
+    next_ticket: u64,
+}
+
+impl State {
+    /// Whom a queued or would-be request of `owner` for `mode` on `table` waits for: conflicting holders and
+    /// conflicting requests ahead of it.
+    fn blockers(&self, owner: LockOwner, mode: LockMode, table: Oid, ahead_of: Option<u64>) -> Vec<LockOwner> {
+        let Some(entry) = self.tables.get(&table) else { return Vec::new() };
+        let mut blockers: Vec<LockOwner> = entry.conflicting_holders(owner, mode).collect();
+        for waiter in &entry.queue {
+            if ahead_of == Some(waiter.ticket) {
+                break;
+            }
+            if waiter.owner != owner && waiter.mode.conflicts_with(mode) {
+                blockers.push(waiter.owner);
+            }
+        }
+        blockers
+    }
+
+    /// Whether waiting for `blockers` would close a cycle back to `owner`.
+    fn closes_cycle(&self, owner: LockOwner, blockers: Vec<LockOwner>) -> bool {
+        let mut visited = BTreeSet::new();
+        let mut pending = blockers;
+        while let Some(current) = pending.pop() {
+            if current == owner {
+                return true;
+            }
+            if !visited.insert(current) {
+                continue;
+            }
+            for (table, entry) in &self.tables {
+                for waiter in entry.queue.iter().filter(|waiter| waiter.owner == current) {
+                    pending.extend(self.blockers(current, waiter.mode, *table, Some(waiter.ticket)));
+                }
+            }
+        }
+        false
+    }
+}
+
+/// All table locks of a node. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct TableLocks {
+    state: Arc<Mutex<State>>,
+}
+
+/// A queued request; dropping it leaves the queue.
+struct QueuedRequest {
+    locks: TableLocks,
+    table: Oid,
+    ticket: u64,
+    owner: LockOwner,
+    done: bool,
+}
+
+impl Drop for QueuedRequest {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        let mut state = self.locks.state.lock();
+        let Some(entry) = state.tables.get_mut(&self.table) else { return };
+        let waiting = entry.queue.len();
+        entry.queue.retain(|waiter| waiter.ticket != self.ticket);
+        if entry.queue.len() == waiting {
+            // It was granted in the moment it gave up: the transaction is failing and releases all it holds.
+            state.by_owner.entry(self.owner).or_default().insert(self.table);
+            return;
+        }
+        entry.wake_ready();
+        if entry.held.is_empty() && entry.queue.is_empty() {
+            state.tables.remove(&self.table);
+        }
+    }
+}
+
+impl TableLocks {
+    pub fn new() -> Self {
+        TableLocks::default()
+    }
+
+    /// Takes the lock if that needs no waiting, and tells whether it did.
+    pub fn try_acquire(&self, owner: LockOwner, table: Oid, mode: LockMode) -> bool {
+        let mut state = self.state.lock();
+        let entry = state.tables.entry(table).or_default();
+        let held = entry.held.get(&owner).copied().unwrap_or(0);
+        if held & mode.bit() != 0 {
+            return true;
+        }
+        let queue_lets_pass = held != 0 || entry.queue.iter().all(|waiter| !waiter.mode.conflicts_with(mode));
+        let free = entry.conflicting_holders(owner, mode).next().is_none();
+        if !(queue_lets_pass && free) {
+            return false;
+        }
+        entry.grant(owner, mode);
+        state.by_owner.entry(owner).or_default().insert(table);
+        true
+    }
+
+    /// Takes the lock, waiting as long as it takes. Cancel-safe: a dropped future leaves the queue.
+    ///
+    /// Errors: 40P01 when waiting would close a cycle of table locks.
+    pub async fn acquire(&self, owner: LockOwner, table: Oid, mode: LockMode) -> PgResult<()> {
+        if self.try_acquire(owner, table, mode) {
+            return Ok(());
+        }
+        let (wake, woken) = oneshot::channel();
+        let mut request = {
+            let mut state = self.state.lock();
+            let blockers = state.blockers(owner, mode, table, None);
+            if state.closes_cycle(owner, blockers) {
+                return Err(PgError::new(SqlState::DEADLOCK_DETECTED, "deadlock detected").detail(format!(
+                    "Waiting for {} on relation {} would wait for a transaction that waits for this one.",
+                    mode.name(),
+                    table.0
+                )));
+            }
+            let ticket = state.next_ticket;
+            state.next_ticket += 1;
+            let entry = state.tables.entry(table).or_default();
+            let waiter = Waiter { owner, mode, ticket, wake };
+            // One that holds a lock already goes first: those in the queue may be waiting for it.
+            if entry.held.contains_key(&owner) {
+                entry.queue.push_front(waiter);
+            } else {
+                entry.queue.push_back(waiter);
+            }
+            entry.wake_ready();
+            QueuedRequest { locks: self.clone(), table, ticket, owner, done: false }
+        };
+        let granted = woken.await;
+        granted.map_err(|_| PgError::internal("a table lock request was lost"))?;
+        request.done = true;
+        self.state.lock().by_owner.entry(owner).or_default().insert(table);
+        Ok(())
+    }
+
+    /// Releases all that `owner` holds; nothing of it may be waiting any more.
+    pub fn release_all(&self, owner: LockOwner) {
+        let mut state = self.state.lock();
+        let Some(tables) = state.by_owner.remove(&owner) else { return };
+        for table in tables {
+            let Some(entry) = state.tables.get_mut(&table) else { continue };
+            entry.held.remove(&owner);
+            entry.wake_ready();
+            if entry.held.is_empty() && entry.queue.is_empty() {
+                state.tables.remove(&table);
+            }
+        }
+    }
+
+    /// For pg_locks, in order of table.
+    pub fn rows(&self) -> Vec<LockRow> {
+        const MODES: [LockMode; 8] = [
+            LockMode::AccessShare,
+            LockMode::RowShare,
+            LockMode::RowExclusive,
+            LockMode::ShareUpdateExclusive,
+            LockMode::Share,
+            LockMode::ShareRowExclusive,
+            LockMode::Exclusive,
+            LockMode::AccessExclusive,
+        ];
+        let state = self.state.lock();
+        let mut rows = Vec::new();
+        for (table, entry) in &state.tables {
+            for (owner, modes) in &entry.held {
+                let held = MODES.into_iter().filter(|mode| modes & mode.bit() != 0);
+                rows.extend(held.map(|mode| LockRow { table: *table, owner: *owner, mode, granted: true }));
+            }
+            let waiting = entry.queue.iter();
+            rows.extend(waiting.map(|w| LockRow { table: *table, owner: w.owner, mode: w.mode, granted: false }));
+        }
+        rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    const A: LockOwner = LockOwner(1);
+    const B: LockOwner = LockOwner(2);
+    const C: LockOwner = LockOwner(3);
+    const T: Oid = Oid(100);
+    const U: Oid = Oid(101);
+
+    #[test]
+    fn conflict_table_is_symmetric_and_as_documented() {
+        use LockMode::*;
+        let modes = [
+            AccessShare,
+            RowShare,
+            RowExclusive,
+            ShareUpdateExclusive,
+            Share,
+            ShareRowExclusive,
+            Exclusive,
+            AccessExclusive,
+        ];
+        for a in modes {
+            for b in modes {
+                assert_eq!(a.conflicts_with(b), b.conflicts_with(a), "{a:?} {b:?}");
+            }
+            assert!(a.conflicts_with(AccessExclusive));
+        }
+        assert!(!AccessShare.conflicts_with(Exclusive));
+        assert!(!RowExclusive.conflicts_with(RowExclusive));
+        assert!(!Share.conflicts_with(Share));
+        assert!(Share.conflicts_with(RowExclusive));
+        assert!(ShareUpdateExclusive.conflicts_with(ShareUpdateExclusive));
+        assert!(!ShareUpdateExclusive.conflicts_with(RowExclusive));
+    }
+
+    #[test]
+    fn readers_queue_behind_a_waiting_alter_and_are_woken_in_order() {
+        let locks = TableLocks::new();
+        assert!(locks.try_acquire(A, T, LockMode::AccessShare));
+        let mut alter = Box::pin(locks.acquire(B, T, LockMode::AccessExclusive));
+        assert!(alter.as_mut().now_or_never().is_none());
+        let mut reader = Box::pin(locks.acquire(C, T, LockMode::AccessShare));
+        assert!(reader.as_mut().now_or_never().is_none(), "no overtaking");
+        locks.release_all(A);
+        assert!(alter.now_or_never().expect("granted").is_ok());
+        assert!(reader.as_mut().now_or_never().is_none());
+        locks.release_all(B);
+        assert!(reader.now_or_never().expect("granted").is_ok());
+        locks.release_all(C);
+        assert!(locks.rows().is_empty());
+    }
+
+    #[test]
+    fn giving_up_lets_those_behind_pass() {
+        let locks = TableLocks::new();
+        assert!(locks.try_acquire(A, T, LockMode::AccessShare));
+        let mut alter = Box::pin(locks.acquire(B, T, LockMode::AccessExclusive));
+        assert!(alter.as_mut().now_or_never().is_none());
+        let mut reader = Box::pin(locks.acquire(C, T, LockMode::AccessShare));
+        assert!(reader.as_mut().now_or_never().is_none());
+        drop(alter);
+        assert!(reader.now_or_never().expect("granted").is_ok());
+    }
+
+    #[test]
+    fn a_cycle_fails_the_request_that_closes_it() {
+        let locks = TableLocks::new();
+        assert!(locks.try_acquire(A, T, LockMode::AccessExclusive));
+        assert!(locks.try_acquire(B, U, LockMode::AccessExclusive));
+        let mut first = Box::pin(locks.acquire(A, U, LockMode::AccessShare));
+        assert!(first.as_mut().now_or_never().is_none());
+        let second = locks.acquire(B, T, LockMode::AccessShare).now_or_never().expect("answers at once");
+        assert_eq!(second.unwrap_err().code(), SqlState::DEADLOCK_DETECTED);
+    }
+
+    #[test]
+    fn two_upgrades_of_shared_holders_are_a_deadlock_and_one_alone_goes_ahead() {
+        let locks = TableLocks::new();
+        assert!(locks.try_acquire(A, T, LockMode::Share));
+        assert!(locks.try_acquire(B, T, LockMode::Share));
+        let mut first = Box::pin(locks.acquire(A, T, LockMode::Exclusive));
+        assert!(first.as_mut().now_or_never().is_none());
+        let second = locks.acquire(B, T, LockMode::Exclusive).now_or_never().expect("answers at once");
+        assert_eq!(second.unwrap_err().code(), SqlState::DEADLOCK_DETECTED);
+        locks.release_all(B);
+        assert!(first.now_or_never().expect("granted").is_ok());
+    }
+}
