@@ -1,0 +1,36 @@
+//! The command line of the test runner.
+
+use std::process::ExitCode;
+
+use sqltests::{Options, USAGE};
+
+fn main() -> ExitCode {
+    if std::env::args().any(|argument| argument == "--help" || argument == "-h") {
+        print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("sqltests: {message}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("sqltests: no runtime: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match runtime.block_on(sqltests::run(&options)) {
+        Ok(summary) => {
+            println!("{summary}");
+            ExitCode::from(u8::from(summary.failed() > 0))
+        }
+        Err(message) => {
+            eprintln!("sqltests: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
