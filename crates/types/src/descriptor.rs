@@ -239,6 +239,9 @@ pub struct ViewDescriptor {
     /// SQL text of the query, as written.
     pub query: String,
     pub columns: Vec<ViewColumn>,
+    /// The search path when the view was made: along it its names are resolved.
+    #[serde(default)]
+    pub search_path: Vec<String>,
     /// Relations that it reads.
     pub depends_on: Vec<Oid>,
 }

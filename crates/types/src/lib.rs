@@ -32,7 +32,7 @@ pub mod selection;
 pub mod timezone;
 pub mod vector;
 
-pub use data_type::{ColumnType, DataType, ElementType, Physical};
+pub use data_type::{BUILTIN_TYPES, ColumnType, DataType, ElementType, Physical};
 pub use datum::{ArrayValue, BitString, Datum, TimeTz};
 pub use error::{PgError, PgErrorFields, PgResult, Severity, SqlState};
 pub use format::FormatContext;
