@@ -42,8 +42,8 @@ pub use range::{Lease, RangeDescriptor, ReplicaDescriptor, ReplicaKind};
 pub use request::{
     BatchRequest, CommitRequest, GarbageKey, GcRequest, GetRequest, Header, HeartbeatTxnRequest, IntentRef,
     IntentUpdate, MultiGetRequest, PushKind, PushTxnRequest, QueryIntentRequest, QueryTxnRequest,
-    RangeStatusRequest, RecoverTxnRequest, RefreshRequest, Request, ResolveIntentsRequest, ScanRequest,
-    SplitRequest, WriteRequest,
+    RangeStatusRequest, RecoverTxnRequest, RefreshRequest, Request, ResolveIntentsRequest, RevertRequest,
+    ScanRequest, SplitRequest, WriteRequest,
 };
 pub use response::{
     BatchResponse, CommitResponse, RangeStatusResponse, Response, ScanResponse, SplitResponse, TxnStanding,

@@ -57,6 +57,7 @@ pub enum Request {
     QueryIntent(Box<QueryIntentRequest>),
     RecoverTxn(Box<RecoverTxnRequest>),
     ResolveIntents(ResolveIntentsRequest),
+    Revert(RevertRequest),
     Split(SplitRequest),
     Gc(GcRequest),
     RangeStatus(RangeStatusRequest),
@@ -223,6 +224,15 @@ pub struct ResolveIntentsRequest {
     pub updates: Vec<IntentUpdate>,
 }
 
+/// Removes the transaction's own intents of a higher sequence: what was flushed after a savepoint that is rolled
+/// back to. The transaction goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RevertRequest {
+    pub spans: Vec<Span>,
+    /// Intents up to this sequence stay.
+    pub sequence: u32,
+}
+
 /// Splits the range in two at a key that becomes the start of the right one. A key that already starts a
 /// range is no error. Answered by `Response::Split`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -245,9 +255,11 @@ pub struct GcRequest {
     pub keys: Vec<GarbageKey>,
 }
 
-/// Sizes and counters of the range. Answered by `Response::RangeStatus`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RangeStatusRequest {}
+/// Sizes and counters of the range that holds `key`. Answered by `Response::RangeStatus`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RangeStatusRequest {
+    pub key: Key,
+}
 
 macro_rules! request_from {
     ($($variant:ident: $request:ty),*) => {$(
@@ -263,5 +275,5 @@ request_from! {
     Get: GetRequest, MultiGet: MultiGetRequest, Scan: ScanRequest, Write: WriteRequest, Commit: CommitRequest,
     Refresh: RefreshRequest, HeartbeatTxn: HeartbeatTxnRequest, PushTxn: PushTxnRequest, QueryTxn: QueryTxnRequest,
     QueryIntent: QueryIntentRequest, RecoverTxn: RecoverTxnRequest, ResolveIntents: ResolveIntentsRequest,
-    Split: SplitRequest, Gc: GcRequest, RangeStatus: RangeStatusRequest
+    Revert: RevertRequest, Split: SplitRequest, Gc: GcRequest, RangeStatus: RangeStatusRequest
 }

@@ -37,7 +37,7 @@ pub enum Response {
     Split(Box<SplitResponse>),
     /// `RangeStatus`
     RangeStatus(Box<RangeStatusResponse>),
-    /// `Write`, `Refresh`, `ResolveIntents`, `Gc`: done.
+    /// `Write`, `Refresh`, `ResolveIntents`, `Revert`, `Gc`: done.
     Done,
 }
 
