@@ -57,6 +57,11 @@ impl Nulls {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
     }
 
+    /// Bytes held.
+    pub fn memory_size(&self) -> usize {
+        self.words.len() * size_of::<u64>()
+    }
+
     /// Marks NULL wherever either is.
     pub fn union(&self, other: &Nulls) -> Nulls {
         let (long, short) = if self.words.len() >= other.words.len() { (self, other) } else { (other, self) };
@@ -125,6 +130,23 @@ impl BytesVector {
         self.data.len()
     }
 
+    /// Appends values `range` of another.
+    pub fn append_range(&mut self, source: &BytesVector, range: std::ops::Range<usize>) {
+        let (from, to) = (source.offsets[range.start], source.offsets[range.end]);
+        let end = u32::try_from(self.data.len() + (to - from) as usize)
+            .expect("a batch holds less than 4 GiB of one column");
+        let base = end - (to - from);
+        self.data.extend_from_slice(&source.data[from as usize..to as usize]);
+        let ends = &source.offsets[range.start + 1..range.end + 1];
+        self.offsets.extend(ends.iter().map(|offset| base + (offset - from)));
+    }
+
+    /// Makes room for more values of together `bytes`.
+    pub fn reserve(&mut self, rows: usize, bytes: usize) {
+        self.offsets.reserve(rows);
+        self.data.reserve(bytes);
+    }
+
     pub fn clear(&mut self) {
         self.offsets.truncate(1);
         self.data.clear();
@@ -174,6 +196,21 @@ impl TextVector {
 
     pub fn data_bytes(&self) -> usize {
         self.bytes.data_bytes()
+    }
+
+    /// The same values as bytes.
+    pub fn as_bytes(&self) -> &BytesVector {
+        &self.bytes
+    }
+
+    /// Appends values `range` of another.
+    pub fn append_range(&mut self, source: &TextVector, range: std::ops::Range<usize>) {
+        self.bytes.append_range(&source.bytes, range);
+    }
+
+    /// Makes room for more values of together `bytes`.
+    pub fn reserve(&mut self, rows: usize, bytes: usize) {
+        self.bytes.reserve(rows, bytes);
     }
 
     pub fn clear(&mut self) {
