@@ -1,0 +1,58 @@
+//! Where to cut a range, and what belongs to it.
+
+use keys::{Key, Span, local};
+
+use super::version::{history_span, parse_history_key};
+use crate::{CursorOptions, Keyspace, Reader, StorageError};
+
+/// The key that has about `left_bytes` bytes of `keyspace` below it in the span: where to split. `None` if there is no key
+/// that leaves something on both sides.
+///
+/// Sizes are those of `Current`, or of `History` when that is what makes the range large; the caller knows from
+/// the range's statistics. Reads the left half.
+pub fn find_split_key(
+    reader: &dyn Reader,
+    span: &Span,
+    keyspace: Keyspace,
+    left_bytes: u64,
+) -> Result<Option<Key>, StorageError> {
+    let of_history = keyspace == Keyspace::History;
+    let bounds = if of_history { history_span(span) } else { span.clone() };
+    let options = CursorOptions { bulk: true, ..CursorOptions::span(&bounds) };
+    let mut cursor = reader.cursor(keyspace, options)?;
+    let mut valid = cursor.seek_first()?;
+    let mut bytes = 0;
+    let mut first: Option<Key> = None;
+    while valid {
+        if bytes >= left_bytes || first.is_none() {
+            let key =
+                if of_history { parse_history_key(cursor.key())?.0 } else { Key::copy_from(cursor.key()) };
+            match &first {
+                None => first = Some(key),
+                // The first key of the span cannot be the boundary: nothing would be left of it.
+                Some(first) if key > *first && key > span.start => return Ok(Some(key)),
+                Some(_) => {}
+            }
+        }
+        bytes += (cursor.key().len() + cursor.value().len()) as u64;
+        valid = cursor.next()?;
+    }
+    // The last key alone outweighs the rest: it goes to the right side, if there is a left one.
+    if first.is_none() || !cursor.seek_last()? {
+        return Ok(None);
+    }
+    let last = if of_history { parse_history_key(cursor.key())?.0 } else { Key::copy_from(cursor.key()) };
+    Ok((first.is_some_and(|first| first < last) && last > span.start).then_some(last))
+}
+
+/// All parts of the state side that belong to a range with the given span and id: what is sent as its snapshot, and what is removed with its
+/// replica.
+pub fn replicated_parts(range: keys::RangeId, span: &Span) -> Vec<(Keyspace, Span)> {
+    vec![
+        (Keyspace::RangeLocal, local::range_span(range)),
+        (Keyspace::RangeLocal, local::anchored_span(span)),
+        (Keyspace::Intents, span.clone()),
+        (Keyspace::Current, span.clone()),
+        (Keyspace::History, history_span(span)),
+    ]
+}
