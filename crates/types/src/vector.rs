@@ -62,6 +62,20 @@ impl Nulls {
         self.words.len() * size_of::<u64>()
     }
 
+    /// Marks NULL also wherever `other` is.
+    #[inline]
+    pub fn unite(&mut self, other: &Nulls) {
+        if other.words.is_empty() {
+            return;
+        }
+        if self.words.len() < other.words.len() {
+            self.words.resize(other.words.len(), 0);
+        }
+        for (word, with) in self.words.iter_mut().zip(&other.words) {
+            *word |= with;
+        }
+    }
+
     /// Marks NULL wherever either is.
     pub fn union(&self, other: &Nulls) -> Nulls {
         let (long, short) = if self.words.len() >= other.words.len() { (self, other) } else { (other, self) };
