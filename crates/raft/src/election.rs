@@ -11,14 +11,18 @@
 //! - *Check-quorum*: a leader that hears from no quorum steps down, and a replica that has heard from a leader lately
 //!   answers no campaign, so that a leader in contact with a quorum keeps its place. A transfer overrides that.
 //! - A replica that knows of a committed but unapplied membership change does not campaign: it might count the wrong voters.
+//! - A refusal tells what is committed. Without that, a group can be stuck for ever: replica 3 is to be the only voter, and has
+//!   the entry that makes it so, but not the news that it is committed; the others know and so do not campaign
+//!   any more, but refuse their votes, which replica 3 believes it needs, because their logs are longer.
 //! - A vote leaves a replica only after it is durable. A candidate's *request* may leave earlier, but it leads only once its
 //!   own vote is durable: or it could lead a term, crash, forget, and lead the same term again with other entries.
 //!
 //! Source: Ongaro, "Consensus: Bridging Theory and Practice" (2014), chapters 3, 6.2 and 9.6.
 
 use crate::group::{Role, Votes};
+use crate::log::View;
 use crate::quorum::VoteResult;
-use crate::{Body, Group, Index, Message, ReplicaId, Term};
+use crate::{Body, Group, Index, LogError, LogReader, Message, Position, ReplicaId, Term};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Campaign {
@@ -55,7 +59,8 @@ impl Group {
             self.set_term(term);
             self.vote = Some(own);
             self.role = Role::Candidate { votes: Votes::default() };
-            let vote = self.message(own, Body::VoteResponse { granted: true });
+            let vote =
+                self.message(own, Body::VoteResponse { granted: true, committed: Position::default() });
             self.send_when_durable(vote);
         }
         let (last_index, last_term) = (self.tail.last(), self.tail.last_term());
@@ -98,17 +103,24 @@ impl Group {
     }
 
     /// Answers a campaign. `message.term` is not below the own term here.
-    pub(crate) fn answer_campaign(&mut self, message: &Message, last_index: Index, last_term: Term) {
+    pub(crate) fn answer_campaign(
+        &mut self,
+        message: &Message,
+        last_index: Index,
+        last_term: Term,
+        log: &dyn LogReader,
+    ) -> Result<(), LogError> {
         let pre = matches!(message.body, Body::PreVote { .. });
         let free = self.vote.is_none() && self.leader().is_none();
         let may_vote = self.vote == Some(message.from) || free || (pre && message.term > self.term);
         let up_to_date = (last_term, last_index) >= (self.tail.last_term(), self.tail.last());
         let granted = may_vote && up_to_date;
+        let committed = if granted { Position::default() } else { self.committed_position(log)? };
         if pre {
-            // A grant is for the term that was asked about; a refusal tells the own term, so that a
-            // candidate that is behind catches up.
-            let term = if granted { message.term } else { self.term };
-            let body = Body::PreVoteResponse { granted };
+            // A grant is for the term that was asked about; a refusal tells the own term, so that a candidate that is behind
+            // catches up, but not a lower one than the candidate's, which it would not listen to.
+            let term = if granted { message.term } else { self.term.max(message.term.previous()) };
+            let body = Body::PreVoteResponse { granted, committed };
             self.outbox.push(Message { from: self.config.id, to: message.from, term, body });
         } else if granted {
             self.election_elapsed = 0;
@@ -116,11 +128,31 @@ impl Group {
                 self.vote = Some(message.from);
                 self.hard_state_changed = true;
             }
-            let vote = self.message(message.from, Body::VoteResponse { granted: true });
+            let vote = self.message(message.from, Body::VoteResponse { granted: true, committed });
             self.send_when_durable(vote);
         } else {
-            self.send(message.from, Body::VoteResponse { granted: false });
+            self.send(message.from, Body::VoteResponse { granted: false, committed });
         }
+        Ok(())
+    }
+
+    fn committed_position(&self, log: &dyn LogReader) -> Result<Position, LogError> {
+        let index = self.commit;
+        let term = View { tail: &self.tail, stored: log }.term(index)?;
+        Ok(Position { index, term: term.unwrap_or_default() })
+    }
+
+    /// Somebody knows that the entry at `committed` is. If it is in the log here, so is everything before it.
+    pub(crate) fn learn_committed(
+        &mut self,
+        committed: Position,
+        log: &dyn LogReader,
+    ) -> Result<(), LogError> {
+        let view = View { tail: &self.tail, stored: log };
+        if committed.index > self.commit && view.term(committed.index)? == Some(committed.term) {
+            self.commit = committed.index;
+        }
+        Ok(())
     }
 
     /// The leader asks this replica to take over.

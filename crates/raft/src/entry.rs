@@ -1,5 +1,7 @@
 //! One position of the log.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::{Index, Term};
@@ -25,6 +27,20 @@ impl EntryKind {
             2 => Some(EntryKind::Empty),
             _ => None,
         }
+    }
+}
+
+/// A place in the log and the term of what is there. The two together name one entry: no other entry of the group ever has
+/// both. A proposal is lost if another term's entry is applied at its index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    pub index: Index,
+    pub term: Term,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.index, self.term)
     }
 }
 

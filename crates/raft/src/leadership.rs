@@ -6,8 +6,8 @@ use crate::group::Role;
 use crate::progress::{Progress, ProgressState};
 use crate::quorum::VoteResult;
 use crate::{
-    Body, ConfChange, ConfError, Configuration, Entry, EntryKind, Group, Index, ProposeError, ReadIndexError,
-    ReadReady, ReplicaId, TransferError,
+    Body, ConfChange, ConfError, Configuration, Entry, EntryKind, Group, Index, Position, ProposeError,
+    ReadIndexError, ReadReady, ReplicaId, TransferError,
 };
 
 /// The state of a leader.
@@ -47,13 +47,6 @@ impl Leadership {
         self.heartbeat_elapsed = 0;
         self.heartbeat_due = true;
     }
-}
-
-/// Where a proposal stands in the log. It is lost if another term's entry is applied at that index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position {
-    pub index: Index,
-    pub term: crate::Term,
 }
 
 impl Group {
@@ -373,7 +366,7 @@ impl Group {
             self.quiescent = true;
         } else {
             self.wake();
-            self.send(leader, Body::HeartbeatResponse { round: 0 });
+            self.send(leader, Body::Wake);
         }
     }
 }

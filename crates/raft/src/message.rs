@@ -8,7 +8,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::{Configuration, Entry, Index, ReplicaId, Term};
+use crate::{Configuration, Entry, Index, Position, ReplicaId, Term};
 
 /// One message between two replicas of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +27,11 @@ pub enum Body {
         last_index: Index,
         last_term: Term,
     },
+    /// A refusal also tells what the sender knows to be committed. A candidate that lacks that knowledge may need it to apply a
+    /// membership change, and may win only after that: see `election.rs`.
     PreVoteResponse {
         granted: bool,
+        committed: Position,
     },
     /// "Vote for me." `transfer` is set when the leader itself asked for this election: then a
     /// receiver answers even though it has heard from that leader lately.
@@ -39,6 +42,7 @@ pub enum Body {
     },
     VoteResponse {
         granted: bool,
+        committed: Position,
     },
     /// The entries after `previous`, and how far the leader has committed. May carry no entries.
     Append {
@@ -76,6 +80,8 @@ pub enum Body {
     Quiesce {
         last_index: Index,
     },
+    /// The answer to that: it is not true of the sender.
+    Wake,
 }
 
 /// What stands in for a prefix of the log: the state after applying everything up to `index`.
@@ -100,12 +106,16 @@ impl fmt::Display for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Body::PreVote { last_index, last_term } => write!(f, "PreVote last={last_index}@{last_term}"),
-            Body::PreVoteResponse { granted } => write!(f, "PreVoteResponse granted={granted}"),
+            Body::PreVoteResponse { granted: true, .. } => f.write_str("PreVoteResponse granted"),
+            Body::PreVoteResponse { committed, .. } => {
+                write!(f, "PreVoteResponse refused commit={committed}")
+            }
             Body::Vote { last_index, last_term, transfer } => {
                 write!(f, "Vote last={last_index}@{last_term}")?;
                 if *transfer { f.write_str(" transfer") } else { Ok(()) }
             }
-            Body::VoteResponse { granted } => write!(f, "VoteResponse granted={granted}"),
+            Body::VoteResponse { granted: true, .. } => f.write_str("VoteResponse granted"),
+            Body::VoteResponse { committed, .. } => write!(f, "VoteResponse refused commit={committed}"),
             Body::Append { previous_index, previous_term, entries, commit } => {
                 write!(f, "Append previous={previous_index}@{previous_term} commit={commit} entries=[")?;
                 for (position, entry) in entries.iter().enumerate() {
@@ -125,6 +135,7 @@ impl fmt::Display for Body {
             }
             Body::TimeoutNow => f.write_str("TimeoutNow"),
             Body::Quiesce { last_index } => write!(f, "Quiesce last={last_index}"),
+            Body::Wake => f.write_str("Wake"),
         }
     }
 }

@@ -40,7 +40,8 @@ pub struct HardState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
     pub number: WriteNumber,
-    /// Replaces the log and the state of the group; the state arrived beside the message.
+    /// Replaces the log and the state of the group; the state arrived beside the message. What was handed out as
+    /// committed before and is not applied yet must not be applied any more.
     pub snapshot: Option<Snapshot>,
     /// Contiguous. Empty when only the hard state changed.
     pub entries: Vec<Entry>,
@@ -85,6 +86,16 @@ impl Group {
             messages: std::mem::take(&mut self.outbox),
             reads: std::mem::take(&mut self.reads),
         })
+    }
+
+    /// Whether `ready` would hand out a write or committed entries, or has messages waiting: cheap, and without the
+    /// appends that only `ready` makes.
+    pub fn has_work(&self) -> bool {
+        self.hard_state_changed
+            || self.tail.has_unhanded()
+            || !self.outbox.is_empty()
+            || !self.reads.is_empty()
+            || (self.applying == self.applied && self.applying < self.commit.min(self.tail.durable()))
     }
 
     fn next_write(&mut self) -> Option<Write> {

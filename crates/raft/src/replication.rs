@@ -54,7 +54,8 @@ impl Group {
         }
         progress.active = true;
         let probing = progress.state == ProgressState::Probe;
-        if !progress.advance(matched) && !(probing && matched == progress.matched) {
+        let confirms_probe = probing && matched == progress.matched;
+        if !(progress.advance(matched) || confirms_probe) {
             return Ok(());
         }
         match progress.state {

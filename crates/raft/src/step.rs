@@ -2,7 +2,8 @@
 
 use crate::group::Role;
 use crate::{
-    Body, ConfChange, Entry, EntryKind, Group, Index, LogReader, Message, ReplicaId, StepError, Term,
+    Body, ConfChange, Entry, EntryKind, Group, Index, LogReader, Message, Position, ReplicaId, StepError,
+    Term,
 };
 
 impl Group {
@@ -12,7 +13,7 @@ impl Group {
     /// possibly, the term.
     pub fn step(&mut self, message: Message, log: &dyn LogReader) -> Result<(), StepError> {
         self.check(&message)?;
-        if !matches!(message.body, Body::Quiesce { .. }) {
+        if !self.may_sleep_through(&message) {
             self.wake();
         }
         if !self.meet_term(&message) {
@@ -21,15 +22,17 @@ impl Group {
         let Message { from, term, body, .. } = message;
         match body {
             Body::PreVote { last_index, last_term } | Body::Vote { last_index, last_term, .. } => {
-                self.answer_campaign(&message_of(from, self.id(), term, body), last_index, last_term);
+                self.answer_campaign(&message_of(from, self.id(), term, body), last_index, last_term, log)?;
             }
-            Body::PreVoteResponse { granted } => {
+            Body::PreVoteResponse { granted, committed } => {
+                self.learn_committed(committed, log)?;
                 let asked = term == self.term.next() || !granted;
                 if asked && matches!(self.role, Role::PreCandidate { .. }) {
                     self.count_vote(from, granted);
                 }
             }
-            Body::VoteResponse { granted } => {
+            Body::VoteResponse { granted, committed } => {
+                self.learn_committed(committed, log)?;
                 if matches!(self.role, Role::Candidate { .. }) {
                     self.count_vote(from, granted);
                 }
@@ -56,8 +59,21 @@ impl Group {
                 self.take_append_rejection(from, rejected, hint_index, hint_term, log)?;
             }
             Body::HeartbeatResponse { round } => self.take_heartbeat_response(from, round),
+            // It has woken this replica already.
+            Body::Wake => {}
         }
         Ok(())
+    }
+
+    /// A leader that fell asleep need not wake for answers to what it sent before that.
+    fn may_sleep_through(&self, message: &Message) -> bool {
+        match message.body {
+            Body::Quiesce { .. } => true,
+            Body::AppendResponse { .. } | Body::HeartbeatResponse { .. } => {
+                self.is_leader() && message.term == self.term
+            }
+            _ => false,
+        }
     }
 
     fn check(&self, message: &Message) -> Result<(), StepError> {
@@ -98,7 +114,10 @@ impl Group {
                     self.wake();
                     self.send(message.from, Body::HeartbeatResponse { round: 0 });
                 }
-                Body::PreVote { .. } => self.send(message.from, Body::PreVoteResponse { granted: false }),
+                Body::PreVote { .. } => {
+                    let body = Body::PreVoteResponse { granted: false, committed: Position::default() };
+                    self.send(message.from, body);
+                }
                 _ => {}
             }
             return false;
@@ -117,7 +136,7 @@ impl Group {
                 true
             }
             // The term asked about, not one that has begun.
-            Body::PreVoteResponse { granted: true } => true,
+            Body::PreVoteResponse { granted: true, .. } => true,
             Body::Append { .. } | Body::Heartbeat { .. } | Body::Snapshot(_) | Body::Quiesce { .. } => {
                 self.become_follower(message.term, Some(message.from));
                 true
