@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use env::Env;
 use futures::future::BoxFuture;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use types::error::{PgError, PgResult, Severity, SqlState};
@@ -25,6 +26,10 @@ use crate::startup::{self, Opening, StartupMessage};
 const AUTHENTICATION_OK: i32 = 0;
 /// How long accepting pauses after an error that does not go away by itself (no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Silence after which the system asks whether the client's machine is still there; how often it asks, and how many times.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(120);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_COUNT: u32 = 4;
 /// How long cancelled statements have to end before their connections are cut off.
 const CANCEL_DURATION_MAX: Duration = Duration::from_secs(2);
 /// Sessions that may be asking for entry or cancelling at any bound of sessions.
@@ -85,7 +90,7 @@ impl Server {
             tracing::warn!(%peer, bound, "connection refused: too many are open");
             return;
         }
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Err(error) = set_up_socket(&stream) {
             tracing::debug!(%peer, %error, "connection lost before it began");
             return;
         }
@@ -228,6 +233,16 @@ impl Server {
         let size = if minor >= 2 { CANCEL_SECRET_BYTES_V32 } else { CANCEL_SECRET_BYTES_V30 };
         CancelKey::new(process_id, &secret[..size])
     }
+}
+
+/// No waiting for more to send; and a client whose machine has vanished is noticed, so that its locks do not stay.
+fn set_up_socket(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_COUNT);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
 fn random_bytes(env: &dyn Env) -> [u8; 32] {

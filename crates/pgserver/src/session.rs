@@ -12,7 +12,9 @@
 //! ```
 //!
 //! Errors: a call that returns `Err` has failed *that statement*; the connection sends the ErrorResponse, and in the
-//! extended protocol skips everything up to the next Sync. An error of severity FATAL or PANIC ends the connection.
+//! extended protocol skips everything up to the next Sync. An error of severity FATAL or PANIC ends the connection. The
+//! position in an error is a byte offset into the text given to `simple_query` or `parse`, and is turned into characters
+//! here; other calls have no text at hand, so a position in their errors is sent as if every character were a byte.
 //! Whatever the session holds back for its transaction block ("current transaction is aborted ...") is its own business: the
 //! connection only reports [`Session::transaction_status`] in ReadyForQuery.
 
