@@ -65,5 +65,5 @@ pub use session::{
     Backend, ColumnDescription, ColumnFormats, Credentials, Format, Notification, Peer, PortalDescription,
     Session, SessionEvent, StartupParameters, StatementDescription, TransactionStatus,
 };
-pub use sink::ResultSink;
+pub use sink::{OutputMark, ResultSink};
 pub use tls::{TlsError, TlsIdentity};

@@ -15,6 +15,10 @@ use crate::row::RowWriter;
 use crate::session::{ColumnDescription, ColumnFormats, Format, Notification};
 use crate::wire::{Frame, Stream, Wire, fatal_violation};
 
+/// A place in the output: see [`ResultSink::mark`].
+#[derive(Clone, Copy, Debug)]
+pub struct OutputMark(u64);
+
 /// Results of statements on their way to the client. See the module.
 pub struct ResultSink {
     pub(crate) wire: Wire,
@@ -46,6 +50,17 @@ impl ResultSink {
     /// The encoded messages that have not been sent yet.
     pub fn output(&self) -> &[u8] {
         &self.wire.output
+    }
+
+    /// Where the output stands, for [`Self::rewind`].
+    pub fn mark(&self) -> OutputMark {
+        OutputMark(self.wire.output_position())
+    }
+
+    /// Takes back everything written since `mark`, so that a statement can be done over; `false` when some of it has been
+    /// sent already.
+    pub fn rewind(&mut self, mark: OutputMark) -> bool {
+        self.wire.rewind_output(mark.0)
     }
 
     /// RowDescription: a result begins (simple protocol only; under the extended protocol Describe tells this).
@@ -221,5 +236,26 @@ impl ResultSink {
     pub(crate) fn lost(&mut self, error: io::Error) -> PgError {
         self.broken = true;
         PgError::fatal(SqlState::CONNECTION_FAILURE, format!("connection to client lost: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_attempt_is_taken_back_unless_it_was_sent() {
+        futures::executor::block_on(async {
+            let mut sink = ResultSink::in_memory();
+            sink.command_complete("FIRST");
+            let before = sink.output().to_vec();
+            let mark = sink.mark();
+            sink.command_complete("SECOND");
+            assert!(sink.rewind(mark));
+            assert_eq!(sink.output(), before);
+            sink.command_complete("SECOND");
+            sink.flush().await.expect("an empty stream takes everything");
+            assert!(!sink.rewind(mark), "it is gone");
+        });
     }
 }

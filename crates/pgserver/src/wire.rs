@@ -45,11 +45,13 @@ pub(crate) struct Wire {
     pub(crate) output: Vec<u8>,
     /// How much of `output` has been written already.
     sent: usize,
+    /// Bytes that went through `output` and are gone from it.
+    flushed: u64,
 }
 
 impl Wire {
     pub(crate) fn new(stream: Box<dyn Stream>) -> Self {
-        Wire { stream, input: InputBuffer::default(), output: Vec::new(), sent: 0 }
+        Wire { stream, input: InputBuffer::default(), output: Vec::new(), sent: 0, flushed: 0 }
     }
 
     /// Takes the stream out, to put TLS over it and bring it back with [`Self::put_stream`]. Nothing may be buffered.
@@ -62,6 +64,20 @@ impl Wire {
         self.stream = stream;
     }
 
+    /// Where the output stands now, counted from the connection's beginning.
+    pub(crate) fn output_position(&self) -> u64 {
+        self.flushed + self.output.len() as u64
+    }
+
+    /// Takes back what was appended since `position`, unless some of it has been written already.
+    pub(crate) fn rewind_output(&mut self, position: u64) -> bool {
+        if position < self.flushed + self.sent as u64 {
+            return false;
+        }
+        self.output.truncate((position - self.flushed) as usize);
+        true
+    }
+
     /// Writes out all output. Safe to cancel: goes on where it stopped.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
         while self.sent < self.output.len() {
@@ -71,6 +87,7 @@ impl Wire {
             }
         }
         self.sent = 0;
+        self.flushed += self.output.len() as u64;
         self.output.clear();
         self.stream.flush().await
     }
