@@ -13,7 +13,7 @@
 //! definition changes.
 
 mod object;
-mod session_catalog;
+pub mod session_catalog;
 mod snapshot;
 pub mod store;
 

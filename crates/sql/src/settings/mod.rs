@@ -105,6 +105,14 @@ impl Settings {
         Ok(())
     }
 
+    /// The same for a setting that is a list.
+    pub fn set_default_list(&mut self, name: &str, values: &[&str]) -> PgResult<()> {
+        let (name, value) = self.checked(name, values)?;
+        Arc::make_mut(&mut self.defaults).insert(name, value);
+        self.generation += 1;
+        Ok(())
+    }
+
     /// The value as SHOW prints it. Errors: 42704.
     pub fn get(&self, name: &str) -> PgResult<Arc<str>> {
         let found = match DEFINITIONS.iter().find(|definition| definition.name.eq_ignore_ascii_case(name)) {

@@ -1,0 +1,115 @@
+//! Keyspaces that nobody reads any more: of dropped and truncated tables, of indexes dropped or rewritten.
+//!
+//! A transaction that makes a keyspace useless writes a record of it (`/table/4/...`), so that the record exists exactly if the
+//! transaction commits. A background task clears what the records name, record last: a crash anywhere leaves work to be
+//! done again, never data lost.
+
+use std::sync::Arc;
+
+use executor::{ExecError, ExecResult};
+use futures::StreamExt;
+use futures::channel::mpsc;
+use keys::encoding::Decoder;
+use keys::{IndexId, TableId, table};
+use kvclient::{Db, ScanOptions, TxnOptions};
+use types::PgError;
+
+use crate::catalog::store::{GARBAGE, garbage_key};
+
+/// Rows deleted in one transaction.
+const ROWS_PER_STEP: u64 = 1000;
+/// Stands for all indexes of a table in a record.
+pub const WHOLE_TABLE: u32 = 0;
+
+/// The collector's handle.
+pub struct Garbage {
+    db: Db,
+    wake: mpsc::Sender<()>,
+}
+
+impl Garbage {
+    /// Starts the collector's task; it looks once right away.
+    pub fn start(env: &Arc<dyn env::Env>, db: Db) -> Arc<Garbage> {
+        let (wake, mut woken) = mpsc::channel(1);
+        let garbage = Arc::new(Garbage { db, wake });
+        let collector = Arc::downgrade(&garbage);
+        drop(env.spawn(
+            "sql-garbage",
+            Box::pin(async move {
+                loop {
+                    let Some(garbage) = collector.upgrade() else { return };
+                    if let Err(error) = garbage.collect().await {
+                        tracing::warn!(error = %error.into_pg_error(), "clearing dropped data failed; it is tried again later");
+                    }
+                    drop(garbage);
+                    if woken.next().await.is_none() {
+                        return;
+                    }
+                }
+            }),
+        ));
+        garbage.kick();
+        garbage
+    }
+
+    /// There is something to clear.
+    pub fn kick(&self) {
+        // A full channel: a look is due anyway.
+        let _ = self.wake.clone().try_send(());
+    }
+
+    async fn collect(&self) -> ExecResult<()> {
+        for (storage_id, storage_index) in self.records().await? {
+            self.clear(storage_id, storage_index).await?;
+            self.db
+                .transact(TxnOptions::default(), async |txn| txn.delete(&garbage_key(storage_id, storage_index)))
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn records(&self) -> ExecResult<Vec<(u32, u32)>> {
+        let txn = self.db.begin(TxnOptions { read_only: true, ..TxnOptions::default() });
+        let mut scan = txn.scan(ScanOptions::forward(table::index_span(GARBAGE, IndexId::PRIMARY)));
+        let mut records = Vec::new();
+        while let Some(page) = scan.next_page(&txn).await? {
+            for row in page.iter() {
+                let broken = |_| ExecError::from(PgError::internal("a garbage record's key cannot be read"));
+                let (_, _, mut columns) = table::parse(row.key).map_err(broken)?;
+                records.push(take_ids(&mut columns).map_err(broken)?);
+            }
+        }
+        txn.rollback().await;
+        Ok(records)
+    }
+
+    async fn clear(&self, storage_id: u32, storage_index: u32) -> ExecResult<()> {
+        let span = match storage_index {
+            WHOLE_TABLE => table::table_span(TableId(storage_id)),
+            index => table::index_span(TableId(storage_id), IndexId(index)),
+        };
+        loop {
+            let deleted = self
+                .db
+                .transact(TxnOptions::default(), async |txn| {
+                    let mut scan = txn.scan(ScanOptions::forward(span.clone()).limit(ROWS_PER_STEP));
+                    let mut deleted = 0;
+                    while let Some(page) = scan.next_page(txn).await? {
+                        for row in page.iter() {
+                            txn.delete(row.key)?;
+                            deleted += 1;
+                        }
+                    }
+                    Ok(deleted)
+                })
+                .await?;
+            if deleted < ROWS_PER_STEP {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn take_ids(columns: &mut Decoder<'_>) -> Result<(u32, u32), keys::KeyError> {
+    Ok((columns.take_u32()?, columns.take_u32()?))
+}

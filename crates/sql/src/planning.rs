@@ -1,0 +1,131 @@
+//! The catalog as the planner asks for it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use executor::TableLookup;
+use parking_lot::Mutex;
+use planner::catalog::{Catalog, Relation, Statistics, Table, UserType, View};
+use planner::ast::ObjectKind;
+use types::descriptor::{DescriptorVersion, Oid, ViewDescriptor};
+use types::{PgError, PgResult};
+
+use crate::catalog::{CatalogSnapshot, NameTarget, Object};
+use crate::virtual_tables;
+
+/// Most relations that the cache keeps.
+const CACHED_RELATIONS_MAX: usize = 10_000;
+
+/// Tables prepared for planning, by oid and version: what the planner derives from a descriptor is derived once.
+#[derive(Default)]
+pub struct RelationCache {
+    tables: Mutex<BTreeMap<(Oid, DescriptorVersion), Arc<Table>>>,
+}
+
+impl RelationCache {
+    fn table(&self, descriptor: &Arc<types::descriptor::TableDescriptor>, schema: &str) -> Arc<Table> {
+        let mut tables = self.tables.lock();
+        let key = (descriptor.id, descriptor.version);
+        if let Some(table) = tables.get(&key)
+            && Arc::ptr_eq(&table.descriptor, descriptor)
+            && *table.schema == *schema
+        {
+            return table.clone();
+        }
+        if tables.len() >= CACHED_RELATIONS_MAX {
+            tables.clear();
+        }
+        let table = Arc::new(Table::new(descriptor.clone(), schema));
+        // Older versions of the table are of no use any more, but to plans that hold them.
+        let id = descriptor.id;
+        let old: Vec<_> = tables
+            .range((id, DescriptorVersion(0))..=(id, DescriptorVersion(u32::MAX)))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in old {
+            tables.remove(&key);
+        }
+        tables.insert(key, table.clone());
+        table
+    }
+}
+
+/// One statement's catalog: a picture, and the database that the session is connected to.
+#[derive(Clone)]
+pub struct StatementCatalog {
+    pub server: Arc<crate::SqlServer>,
+    pub snapshot: Arc<CatalogSnapshot>,
+    pub database: Oid,
+}
+
+impl StatementCatalog {
+    pub fn table(&self, id: Oid) -> Option<Arc<Table>> {
+        let descriptor = self.snapshot.table(id)?;
+        Some(self.server.relations.table(descriptor, self.snapshot.schema_name(descriptor.schema)))
+    }
+
+    fn view(&self, view: &ViewDescriptor) -> Arc<View> {
+        Arc::new(View {
+            id: view.id,
+            version: view.version,
+            schema: self.snapshot.schema_name(view.schema).into(),
+            name: view.name.as_str().into(),
+            owner: view.owner.as_str().into(),
+            query: view.query.as_str().into(),
+            search_path: view.search_path.clone(),
+            columns: view.columns.clone(),
+        })
+    }
+
+    fn object(&self, object: &Object) -> Option<Relation> {
+        match object {
+            Object::Table(table) => self.table(table.id).map(Relation::Table),
+            Object::Sequence(sequence) => Some(Relation::Sequence(sequence.clone())),
+            Object::View(view) => Some(Relation::View(self.view(view))),
+            Object::Database(_) | Object::Schema(_) | Object::Role(_) => None,
+        }
+    }
+}
+
+impl Catalog for StatementCatalog {
+    fn schema_exists(&self, schema: &str) -> bool {
+        virtual_tables::is_system_schema(schema) || self.snapshot.schema(self.database, schema).is_some()
+    }
+
+    fn relation(&self, schema: &str, name: &str) -> PgResult<Option<Relation>> {
+        if virtual_tables::is_system_schema(schema) {
+            return Ok(virtual_tables::find(schema, name).map(Relation::Virtual));
+        }
+        let Some(schema) = self.snapshot.schema(self.database, schema) else { return Ok(None) };
+        Ok(match self.snapshot.relation(schema.id, name) {
+            None => None,
+            Some(NameTarget::Index { index, .. }) => Some(Relation::Other { id: index, kind: ObjectKind::Index }),
+            Some(NameTarget::Object(id)) => self.snapshot.object(id).and_then(|object| self.object(object)),
+        })
+    }
+
+    fn relation_by_id(&self, id: Oid) -> PgResult<Option<Relation>> {
+        if let Some(table) = virtual_tables::find_by_id(id) {
+            return Ok(Some(Relation::Virtual(table)));
+        }
+        Ok(self.snapshot.object(id).and_then(|object| self.object(object)))
+    }
+
+    fn user_type(&self, _schema: &str, _name: &str) -> PgResult<Option<UserType>> {
+        Ok(None)
+    }
+
+    fn user_type_by_oid(&self, _oid: u32) -> PgResult<Option<UserType>> {
+        Ok(None)
+    }
+
+    fn statistics(&self, table: Oid) -> Option<Arc<Statistics>> {
+        self.server.statistics.get(table)
+    }
+}
+
+impl TableLookup for StatementCatalog {
+    fn table(&self, id: Oid) -> PgResult<Arc<Table>> {
+        StatementCatalog::table(self, id).ok_or_else(|| PgError::internal(format!("table {} is gone", id.0)))
+    }
+}

@@ -1,0 +1,250 @@
+//! Sequences: nextval, setval, currval.
+//!
+//! A sequence's state is one record, changed by small transactions of their own: a number once given is not given again,
+//! whatever becomes of the transaction that asked. As PostgreSQL logs 32 values ahead, a node takes [`AHEAD`] values at a
+//! time and serves them from memory: a crash leaves a gap, never a duplicate. Sessions of one node draw from the same block, so
+//! that values ascend across them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use executor::{ExecError, ExecResult};
+use futures::lock::Mutex as AsyncMutex;
+use kvclient::{Db, Locking, TxnOptions};
+use parking_lot::Mutex;
+use types::descriptor::SequenceDescriptor;
+use types::{PgError, SqlState};
+
+use crate::catalog::store::sequence_key;
+
+/// Values taken at a time (PostgreSQL's SEQ_LOG_VALS).
+const AHEAD: i64 = 32;
+
+/// The stored state: `last_value` was (or may have been) given if `is_called`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SequenceState {
+    pub last_value: i64,
+    pub is_called: bool,
+}
+
+impl SequenceState {
+    pub fn encode(self) -> [u8; 9] {
+        let mut out = [0; 9];
+        out[..8].copy_from_slice(&self.last_value.to_be_bytes());
+        out[8] = u8::from(self.is_called);
+        out
+    }
+
+    pub fn decode(bytes: &[u8]) -> ExecResult<Self> {
+        let parts = bytes.split_first_chunk::<8>();
+        match parts {
+            Some((value, [called @ (0 | 1)])) => {
+                Ok(SequenceState { last_value: i64::from_be_bytes(*value), is_called: *called == 1 })
+            }
+            _ => Err(PgError::new(SqlState::DATA_CORRUPTED, "a sequence's state cannot be read").into()),
+        }
+    }
+}
+
+/// Values in memory: the next to give, and how many are left.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    next: i64,
+    left: i64,
+}
+
+type Slot = Arc<AsyncMutex<Option<Block>>>;
+
+/// All sequences of a node.
+pub struct Sequences {
+    db: Db,
+    /// By storage id. A slot is held locked while its block is renewed: others wait rather than take blocks too.
+    blocks: Mutex<BTreeMap<u32, Slot>>,
+}
+
+impl Sequences {
+    pub fn new(db: Db) -> Self {
+        Sequences { db, blocks: Mutex::default() }
+    }
+
+    fn slot(&self, storage_id: u32) -> Slot {
+        self.blocks.lock().entry(storage_id).or_default().clone()
+    }
+
+    /// The next value. Errors: 2200H at the end of a sequence that does not cycle.
+    pub async fn next_value(&self, sequence: &SequenceDescriptor) -> ExecResult<i64> {
+        let slot = self.slot(sequence.storage_id);
+        let mut block = slot.lock().await;
+        if block.is_none_or(|block| block.left == 0) {
+            *block = Some(self.take_block(sequence).await?);
+        }
+        let current = block.as_mut().expect("just filled");
+        let value = current.next;
+        current.left -= 1;
+        if current.left > 0 {
+            current.next = value + sequence.increment;
+        }
+        Ok(value)
+    }
+
+    async fn take_block(&self, sequence: &SequenceDescriptor) -> ExecResult<Block> {
+        let key = sequence_key(sequence.storage_id);
+        self.in_transaction(async |txn| {
+            let state = read(txn, &key, sequence).await?;
+            let first = match state {
+                SequenceState { last_value, is_called: false } => last_value,
+                SequenceState { last_value, .. } => advance(sequence, last_value)?,
+            };
+            let left = values_from(sequence, first).min(AHEAD.max(sequence.cache));
+            let last = first + sequence.increment * (left - 1);
+            txn.put(&key, &SequenceState { last_value: last, is_called: true }.encode())?;
+            Ok(Block { next: first, left })
+        })
+        .await
+    }
+
+    /// setval. The bounds have been checked.
+    pub async fn set(&self, sequence: &SequenceDescriptor, state: SequenceState) -> ExecResult<()> {
+        let slot = self.slot(sequence.storage_id);
+        let mut block = slot.lock().await;
+        let key = sequence_key(sequence.storage_id);
+        self.in_transaction(async |txn| {
+            read(txn, &key, sequence).await?;
+            txn.put(&key, &state.encode())?;
+            Ok(())
+        })
+        .await?;
+        *block = None;
+        Ok(())
+    }
+
+    /// last_value and is_called as SELECT ... FROM the sequence shows them.
+    pub async fn state(&self, sequence: &SequenceDescriptor) -> ExecResult<SequenceState> {
+        let slot = self.slot(sequence.storage_id);
+        let block = slot.lock().await;
+        if let Some(Block { next, left }) = *block
+            && left > 0
+        {
+            let before = next - sequence.increment;
+            let inside = before >= sequence.minimum && before <= sequence.maximum;
+            let last_value = if inside { before } else { next };
+            return Ok(SequenceState { last_value, is_called: inside });
+        }
+        let key = sequence_key(sequence.storage_id);
+        self.in_transaction(async |txn| read(txn, &key, sequence).await).await
+    }
+
+    /// The definition has changed or the sequence is gone: what is in memory no longer counts.
+    pub fn forget(&self, storage_id: u32) {
+        self.blocks.lock().remove(&storage_id);
+    }
+
+    async fn in_transaction<T>(&self, body: impl AsyncFn(&kvclient::Txn) -> ExecResult<T>) -> ExecResult<T> {
+        let mut txn = self.db.begin(TxnOptions::default());
+        loop {
+            let result = match body(&txn).await {
+                Ok(value) => txn.commit().await.map(|_| value).map_err(ExecError::from),
+                Err(error) => Err(error),
+            };
+            match result {
+                Err(ExecError::Kv(error)) if txn.can_restart(&error).is_some() => {
+                    txn.rollback().await;
+                    txn = self.db.begin(TxnOptions::default());
+                }
+                Err(error) => {
+                    txn.rollback().await;
+                    return Err(error);
+                }
+                Ok(value) => return Ok(value),
+            }
+        }
+    }
+}
+
+async fn read(txn: &kvclient::Txn, key: &[u8], sequence: &SequenceDescriptor) -> ExecResult<SequenceState> {
+    match txn.get(key, Locking { absent: true, ..Locking::UPDATE }).await? {
+        Some(bytes) => SequenceState::decode(&bytes),
+        None => Ok(SequenceState { last_value: sequence.start, is_called: false }),
+    }
+}
+
+/// The value after `last`. Errors: 2200H.
+fn advance(sequence: &SequenceDescriptor, last: i64) -> ExecResult<i64> {
+    let next = last.checked_add(sequence.increment);
+    let next = next.filter(|next| (sequence.minimum..=sequence.maximum).contains(next));
+    match next {
+        Some(next) => Ok(next),
+        None if sequence.cycle && sequence.increment > 0 => Ok(sequence.minimum),
+        None if sequence.cycle => Ok(sequence.maximum),
+        None => {
+            let (end, bound) =
+                if sequence.increment > 0 { ("maximum", sequence.maximum) } else { ("minimum", sequence.minimum) };
+            Err(PgError::new(
+                SqlState::SEQUENCE_GENERATOR_LIMIT_EXCEEDED,
+                format!("nextval: reached {end} value of sequence \"{}\" ({bound})", sequence.name),
+            )
+            .into())
+        }
+    }
+}
+
+/// How many values there are from `first` on before the bound: at least one.
+fn values_from(sequence: &SequenceDescriptor, first: i64) -> i64 {
+    let room = if sequence.increment > 0 {
+        i128::from(sequence.maximum) - i128::from(first)
+    } else {
+        i128::from(first) - i128::from(sequence.minimum)
+    };
+    let steps = room / i128::from(sequence.increment.unsigned_abs());
+    i64::try_from(steps + 1).unwrap_or(i64::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::descriptor::{DescriptorVersion, Oid};
+
+    fn sequence(increment: i64, minimum: i64, maximum: i64, cycle: bool) -> SequenceDescriptor {
+        SequenceDescriptor {
+            id: Oid(1),
+            database: Oid(5),
+            schema: Oid(2200),
+            name: "s".into(),
+            version: DescriptorVersion(1),
+            owner: "postgres".into(),
+            type_oid: 20,
+            start: minimum,
+            increment,
+            minimum,
+            maximum,
+            cache: 1,
+            cycle,
+            owned_by: None,
+            storage_id: 100,
+        }
+    }
+
+    #[test]
+    fn blocks_end_at_the_bound() {
+        assert_eq!(values_from(&sequence(1, 1, 10, false), 8), 3);
+        assert_eq!(values_from(&sequence(3, 1, 10, false), 8), 1);
+        assert_eq!(values_from(&sequence(-2, 1, 10, false), 6), 3);
+        assert_eq!(values_from(&sequence(1, i64::MIN, i64::MAX, false), i64::MIN), i64::MAX);
+    }
+
+    #[test]
+    fn the_end_is_an_error_or_the_beginning() {
+        assert_eq!(advance(&sequence(1, 1, 10, true), 10).expect("cycles"), 1);
+        let error = advance(&sequence(1, 1, 10, false), 10).expect_err("ends").into_pg_error();
+        assert_eq!(error.message(), "nextval: reached maximum value of sequence \"s\" (10)");
+        assert!(advance(&sequence(1, 1, i64::MAX, false), i64::MAX).is_err());
+    }
+
+    #[test]
+    fn the_state_is_nine_bytes_for_ever() {
+        let state = SequenceState { last_value: 258, is_called: true };
+        assert_eq!(state.encode(), [0, 0, 0, 0, 0, 0, 1, 2, 1]);
+        assert_eq!(SequenceState::decode(&state.encode()).expect("reads"), state);
+        assert!(SequenceState::decode(&[1, 2]).is_err());
+    }
+}

@@ -1,0 +1,197 @@
+//! What all sessions of a node share, and the way in for connections.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use env::Env;
+use executor::MemoryAccount;
+use futures::future::BoxFuture;
+use kvclient::{Db, TxnOptions};
+use parking_lot::Mutex;
+use pgserver::{Backend, CancelKey, Credentials, ScramVerifier, StartupParameters};
+use types::descriptor::Oid;
+use types::{PgError, PgResult, SqlState};
+
+use crate::cancel::CancelHandle;
+use crate::catalog::{SharedCatalog, store};
+use crate::definition::IdBlock;
+use crate::garbage::Garbage;
+use crate::planning::RelationCache;
+use crate::sequences::Sequences;
+use crate::statistics::StatisticsCache;
+use crate::session::Session;
+use crate::table_locks::TableLocks;
+
+/// Bounds of a node's SQL layer.
+#[derive(Clone, Debug)]
+pub struct SqlOptions {
+    /// Memory that all statements together may hold.
+    pub memory_bytes_max: u64,
+    /// Memory that one statement may hold.
+    pub statement_memory_bytes_max: u64,
+    /// Longest statement text, in bytes (54000 beyond).
+    pub statement_bytes_max: usize,
+}
+
+impl Default for SqlOptions {
+    fn default() -> Self {
+        SqlOptions {
+            memory_bytes_max: 2 << 30,
+            statement_memory_bytes_max: 512 << 20,
+            statement_bytes_max: 16 << 20,
+        }
+    }
+}
+
+/// What pg_stat_activity shows of a session.
+#[derive(Clone, Debug)]
+pub struct SessionRow {
+    pub process_id: u32,
+    pub user: String,
+    pub database: String,
+    pub database_id: Oid,
+    pub application_name: String,
+    pub client: String,
+    /// Microseconds since 2000-01-01 UTC.
+    pub started_at: i64,
+    pub state: &'static str,
+    pub query: Arc<str>,
+}
+
+/// A session as the others see it.
+pub struct SessionEntry {
+    pub key: CancelKey,
+    pub cancel: CancelHandle,
+    pub row: Mutex<SessionRow>,
+}
+
+/// The SQL layer of a node. One per node, shared by its sessions.
+pub struct SqlServer {
+    pub env: Arc<dyn Env>,
+    pub db: Db,
+    pub options: SqlOptions,
+    pub catalog: Arc<SharedCatalog>,
+    pub relations: RelationCache,
+    pub table_locks: TableLocks,
+    pub sequences: Sequences,
+    pub garbage: Arc<Garbage>,
+    pub statistics: StatisticsCache,
+    pub memory: MemoryAccount,
+    pub(crate) oids: futures::lock::Mutex<IdBlock>,
+    pub(crate) storage_ids: futures::lock::Mutex<IdBlock>,
+    sessions: Mutex<BTreeMap<u32, Arc<SessionEntry>>>,
+    next_lock_owner: AtomicU64,
+}
+
+impl SqlServer {
+    /// Loads the catalog, creating it in a new cluster.
+    pub async fn start(env: Arc<dyn Env>, db: Db, options: SqlOptions) -> PgResult<Arc<SqlServer>> {
+        let snapshot = load_or_bootstrap(&db).await?;
+        let memory = MemoryAccount::root("node", options.memory_bytes_max);
+        Ok(Arc::new(SqlServer {
+            sequences: Sequences::new(db.clone()),
+            garbage: Garbage::start(&env, db.clone()),
+            statistics: StatisticsCache::default(),
+            env,
+            db,
+            options,
+            catalog: Arc::new(SharedCatalog::new(snapshot)),
+            relations: RelationCache::default(),
+            table_locks: TableLocks::new(),
+            memory,
+            oids: Default::default(),
+            storage_ids: Default::default(),
+            sessions: Mutex::default(),
+            next_lock_owner: AtomicU64::new(1),
+        }))
+    }
+
+    /// A fresh owner of table locks.
+    pub fn new_lock_owner(&self) -> crate::table_locks::LockOwner {
+        crate::table_locks::LockOwner(self.next_lock_owner.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn enter(&self, entry: Arc<SessionEntry>) {
+        self.sessions.lock().insert(entry.key.process_id(), entry);
+    }
+
+    pub(crate) fn leave(&self, process_id: u32) {
+        self.sessions.lock().remove(&process_id);
+    }
+
+    /// All sessions, by process id.
+    pub fn sessions(&self) -> Vec<Arc<SessionEntry>> {
+        self.sessions.lock().values().cloned().collect()
+    }
+
+    pub fn session(&self, process_id: u32) -> Option<Arc<SessionEntry>> {
+        self.sessions.lock().get(&process_id).cloned()
+    }
+}
+
+async fn load_or_bootstrap(db: &Db) -> PgResult<crate::catalog::CatalogSnapshot> {
+    let mut txn = db.begin(TxnOptions::default());
+    loop {
+        let result = async {
+            let mut catalog = store::load(&txn).await?;
+            if catalog.objects().next().is_none() {
+                for object in store::initial_objects() {
+                    store::write(&txn, object.id(), None, Some(&object)).await?;
+                    catalog.insert(object);
+                }
+                txn.commit().await?;
+            } else {
+                txn.rollback().await;
+            }
+            Ok::<_, executor::ExecError>(catalog)
+        }
+        .await;
+        match result {
+            Ok(catalog) => return Ok(catalog),
+            Err(executor::ExecError::Kv(error)) if txn.can_restart(&error).is_some() => {
+                txn = db.begin(TxnOptions::default());
+            }
+            Err(error) => return Err(error.into_pg_error()),
+        }
+    }
+}
+
+/// [`SqlServer`] as `pgserver` drives it.
+pub struct SqlBackend(pub Arc<SqlServer>);
+
+impl Backend for SqlBackend {
+    fn connect(&self, startup: StartupParameters) -> BoxFuture<'_, PgResult<Box<dyn pgserver::Session>>> {
+        Box::pin(async move {
+            let session = Session::connect(self.0.clone(), startup)?;
+            Ok(Box::new(session) as Box<dyn pgserver::Session>)
+        })
+    }
+
+    fn cancel(&self, key: CancelKey) {
+        if let Some(entry) = self.0.session(key.process_id())
+            && entry.key == key
+        {
+            entry.cancel.cancel();
+        }
+    }
+}
+
+impl Credentials for SqlBackend {
+    fn verifier<'a>(&'a self, user: &'a str) -> BoxFuture<'a, PgResult<Option<ScramVerifier>>> {
+        Box::pin(async move {
+            let catalog = self.0.catalog.current();
+            let stored = catalog.role(user).filter(|role| role.login).and_then(|role| role.verifier.clone());
+            stored
+                .map(|text| {
+                    text.parse::<ScramVerifier>().map_err(|_| {
+                        PgError::new(
+                            SqlState::DATA_CORRUPTED,
+                            format!("the stored password of role \"{user}\" cannot be read"),
+                        )
+                    })
+                })
+                .transpose()
+        })
+    }
+}

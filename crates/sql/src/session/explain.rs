@@ -1,0 +1,128 @@
+//! EXPLAIN.
+
+use std::sync::Arc;
+
+use executor::ExecResult;
+use pgserver::ResultSink;
+use planner::ast::{Explain, OptionValue, StatementKind};
+use types::{DataType, PgError, PgResult, SqlState};
+
+use super::Session;
+use super::prepared::{Prepared, describe_column};
+use super::statement::{Run, Tag};
+
+struct Options {
+    analyze: bool,
+    costs: bool,
+    timing: bool,
+    verbose: bool,
+    summary: bool,
+}
+
+fn options(explain: &Explain) -> PgResult<Options> {
+    let mut parsed = Options { analyze: false, costs: true, timing: true, verbose: false, summary: false };
+    let mut summary = None;
+    for option in &explain.options {
+        let on = match &option.value {
+            OptionValue::None => true,
+            OptionValue::Text(text) | OptionValue::Number(text) => match &*text.to_ascii_lowercase() {
+                "on" | "true" | "1" => true,
+                "off" | "false" | "0" => false,
+                "text" if &*option.name == "format" => true,
+                other if &*option.name == "format" => {
+                    return Err(PgError::unsupported(format!("EXPLAIN (FORMAT {other})")));
+                }
+                _ => {
+                    return Err(PgError::new(
+                        SqlState::SYNTAX_ERROR,
+                        format!("{} requires a Boolean value", option.name),
+                    ));
+                }
+            },
+            OptionValue::List(_) | OptionValue::Star => {
+                return Err(PgError::new(
+                    SqlState::SYNTAX_ERROR,
+                    format!("{} requires a Boolean value", option.name),
+                ));
+            }
+        };
+        match &*option.name {
+            "analyze" => parsed.analyze = on,
+            "costs" => parsed.costs = on,
+            "timing" => parsed.timing = on,
+            "verbose" => parsed.verbose = on,
+            "summary" => summary = Some(on),
+            "format" => {}
+            "buffers" | "wal" | "settings" if !on => {}
+            "buffers" | "wal" | "settings" => {
+                return Err(PgError::unsupported(format!("EXPLAIN ({})", option.name)));
+            }
+            other => {
+                return Err(PgError::new(
+                    SqlState::SYNTAX_ERROR,
+                    format!("unrecognized EXPLAIN option \"{other}\""),
+                )
+                .at(option.position));
+            }
+        }
+    }
+    parsed.summary = summary.unwrap_or(parsed.analyze);
+    Ok(parsed)
+}
+
+impl Session {
+    pub(super) async fn run_explain(
+        &mut self,
+        explain: &Explain,
+        run: &Run<'_>,
+        sink: &mut ResultSink,
+    ) -> ExecResult<Tag> {
+        let options = options(explain)?;
+        if !explain.statement.kind.is_plannable() {
+            if let StatementKind::Execute(execute) = &explain.statement.kind {
+                let prepared = self.prepared(&execute.name.name)?;
+                let parameters = self.execute_arguments(execute, &prepared).await?;
+                let inner = Run { prepared: &prepared, parameters, ..run.clone() };
+                return self.explain_prepared(&options, &inner, sink).await;
+            }
+            return Err(PgError::unsupported("EXPLAIN of this kind of statement").into());
+        }
+        let statement = Arc::new(explain.statement.clone());
+        let prepared =
+            Arc::new(Prepared::new(run.prepared.text.clone(), Some(statement), run.prepared.given.clone()));
+        let inner = Run { prepared: &prepared, ..run.clone() };
+        self.explain_prepared(&options, &inner, sink).await
+    }
+
+    async fn explain_prepared(
+        &mut self,
+        options: &Options,
+        run: &Run<'_>,
+        sink: &mut ResultSink,
+    ) -> ExecResult<Tag> {
+        let (plan, catalog) = self.plan_under_locks(run.prepared, false).await?;
+        let mut lines = planner::explain(&plan, planner::ExplainOptions { costs: options.costs, verbose: options.verbose });
+        if options.analyze {
+            let began = self.server.env.monotonic();
+            let mut execution = self.begin_execution(&plan, &catalog, &run.parameters, false)?;
+            let mut rows = 0u64;
+            while let Some(batch) = execution.next().await? {
+                rows += batch.rows as u64;
+            }
+            let took = self.server.env.monotonic().saturating_sub(began);
+            lines.push(format!("Rows Returned: {rows}"));
+            if options.timing || options.summary {
+                lines.push(format!("Execution Time: {:.3} ms", took.as_secs_f64() * 1000.0));
+            }
+        }
+        if run.describe {
+            sink.row_description(&[describe_column("QUERY PLAN", DataType::Text.into())], &run.formats);
+        }
+        for line in &lines {
+            let mut writer = sink.begin_row(1);
+            writer.value(line.as_bytes());
+            writer.finish()?;
+        }
+        Ok(Tag::Plain("EXPLAIN"))
+    }
+}

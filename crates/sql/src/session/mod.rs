@@ -1,0 +1,240 @@
+//! A session: one client's settings, transaction, prepared statements and portals.
+//!
+//! | file | concern |
+//! | --- | --- |
+//! | `protocol` | the calls of `pgserver`, answered |
+//! | `statement` | one statement: which kind, who runs it, retry, timeout, commit |
+//! | `query` | plans run and rows written |
+//! | `transaction` | BEGIN to COMMIT, savepoints |
+//! | `prepared`, `portal` | statements kept, executions suspended |
+//! | `cursor` | DECLARE, FETCH, CLOSE |
+//! | `variables` | SET, SHOW, RESET |
+//! | `copy` | COPY |
+//! | `explain` | EXPLAIN |
+
+mod copy;
+mod cursor;
+mod explain;
+mod output;
+mod portal;
+pub mod prepared;
+mod protocol;
+mod query;
+mod services;
+mod statement;
+pub mod transaction;
+mod variables;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use executor::{MemoryAccount, wall_to_timestamp};
+use expr::SessionInfo;
+use parking_lot::Mutex;
+use pgserver::StartupParameters;
+use planner::PlanOptions;
+use types::descriptor::Oid;
+use types::{PgError, PgResult, SqlState};
+
+use crate::cancel::CancelHandle;
+use crate::server::{SessionEntry, SessionRow, SqlServer};
+use crate::settings::{SERVER_VERSION, Settings, checks::split_search_path};
+use crate::table_locks::LockOwner;
+use portal::Portals;
+use prepared::Prepared;
+use services::SequenceMemory;
+use transaction::Active;
+
+/// What is derived from the settings, made anew when they change.
+struct Derived {
+    info: Arc<SessionInfo>,
+    plan_options: Arc<PlanOptions>,
+}
+
+/// One client's session. See the module.
+pub struct Session {
+    pub(crate) server: Arc<SqlServer>,
+    entry: Arc<SessionEntry>,
+    pub(crate) user: String,
+    pub(crate) database: Oid,
+    database_name: String,
+    pub(crate) settings: Settings,
+    settings_generation: u64,
+    derived: Derived,
+    statement_timeout: Option<Duration>,
+    lock_timeout: Option<Duration>,
+    pub(crate) active: Option<Box<Active>>,
+    lock_owner: LockOwner,
+    statements: BTreeMap<String, Arc<Prepared>>,
+    portals: Portals,
+    cancel: CancelHandle,
+    random: Arc<AtomicU64>,
+    sequence_memory: Arc<Mutex<SequenceMemory>>,
+    memory: MemoryAccount,
+    /// To be sent with the next message that may carry them.
+    notices: Vec<PgError>,
+    /// Reported settings as the client last heard of them.
+    reported: Vec<(&'static str, Arc<str>)>,
+}
+
+impl Session {
+    /// Opens a session. Errors: 3D000, 28000, those of the startup parameters.
+    pub fn connect(server: Arc<SqlServer>, startup: StartupParameters) -> PgResult<Session> {
+        let catalog = server.catalog.current();
+        let role = catalog.role(&startup.user).ok_or_else(|| {
+            PgError::new(
+                SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+                format!("role \"{}\" does not exist", startup.user),
+            )
+        })?;
+        if !role.login {
+            return Err(PgError::new(
+                SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+                format!("role \"{}\" is not permitted to log in", startup.user),
+            ));
+        }
+        let database = catalog.database(&startup.database).ok_or_else(|| {
+            PgError::new(
+                SqlState::INVALID_CATALOG_NAME,
+                format!("database \"{}\" does not exist", startup.database),
+            )
+        })?;
+        let mut settings = Settings::new();
+        for (name, value) in &startup.settings {
+            set_startup_parameter(&mut settings, name, value)?;
+        }
+        let cancel = CancelHandle::default();
+        let started_at = wall_to_timestamp(server.env.wall());
+        let row = SessionRow {
+            process_id: startup.cancel_key.process_id(),
+            user: startup.user.clone(),
+            database: startup.database.clone(),
+            database_id: database.id,
+            application_name: settings.get("application_name")?.to_string(),
+            client: startup.peer.to_string(),
+            started_at,
+            state: "idle",
+            query: "".into(),
+        };
+        let entry =
+            Arc::new(SessionEntry { key: startup.cancel_key.clone(), cancel: cancel.clone(), row: Mutex::new(row) });
+        server.enter(entry.clone());
+        let seed = server.env.entropy();
+        let memory = server.memory.child("session", server.options.memory_bytes_max);
+        let derived = derive(&settings, &startup.user, &startup.database, &entry)?;
+        let mut session = Session {
+            lock_owner: server.new_lock_owner(),
+            database: database.id,
+            database_name: startup.database,
+            user: startup.user,
+            entry,
+            settings_generation: u64::MAX,
+            derived,
+            statement_timeout: None,
+            lock_timeout: None,
+            active: None,
+            statements: BTreeMap::new(),
+            portals: Portals::default(),
+            cancel,
+            random: Arc::new(AtomicU64::new(seed)),
+            sequence_memory: Arc::default(),
+            memory,
+            notices: Vec::new(),
+            reported: settings.reported(),
+            settings,
+            server,
+        };
+        session.refresh_settings();
+        Ok(session)
+    }
+
+    /// Microseconds since 2000-01-01 UTC.
+    pub(crate) fn now(&self) -> i64 {
+        wall_to_timestamp(self.server.env.wall())
+    }
+
+    pub(crate) fn process_id(&self) -> u32 {
+        self.entry.key.process_id()
+    }
+
+    pub(crate) fn plan_options(&self) -> &Arc<PlanOptions> {
+        &self.derived.plan_options
+    }
+
+    pub(crate) fn info(&self) -> &Arc<SessionInfo> {
+        &self.derived.info
+    }
+
+    /// Queues a notice for the client, unless client_min_messages keeps it back.
+    pub(crate) fn notice(&mut self, notice: PgError) {
+        self.notices.push(notice);
+    }
+
+    /// Follows a change of settings: everything derived from them is made anew.
+    pub(crate) fn refresh_settings(&mut self) {
+        if self.settings_generation == self.settings.generation() {
+            return;
+        }
+        self.settings_generation = self.settings.generation();
+        self.statement_timeout = self.settings.duration("statement_timeout");
+        self.lock_timeout = self.settings.duration("lock_timeout");
+        if let Some(active) = &self.active {
+            active.txn.set_lock_timeout(self.lock_timeout);
+        }
+        // Every value was checked when it was set: deriving cannot fail, and if it does the old values stay.
+        match derive(&self.settings, &self.user, &self.database_name, &self.entry) {
+            Ok(derived) => self.derived = derived,
+            Err(error) => tracing::error!(%error, "settings cannot be applied"),
+        }
+        self.entry.row.lock().application_name = self.derived.info.application_name.clone();
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // A dropped Txn rolls itself back.
+        if let Some(active) = self.active.take() {
+            self.server.table_locks.release_all(active.locks);
+        }
+        self.server.leave(self.entry.key.process_id());
+    }
+}
+
+/// A parameter of the startup message: what RESET goes back to.
+fn set_startup_parameter(settings: &mut Settings, name: &str, value: &str) -> PgResult<()> {
+    if name.eq_ignore_ascii_case("search_path") {
+        let names = split_search_path(value);
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        return settings.set_default_list(name, &names);
+    }
+    settings.set_default(name, value)
+}
+
+fn derive(settings: &Settings, user: &str, database: &str, entry: &SessionEntry) -> PgResult<Derived> {
+    let search_path: Vec<String> = split_search_path(&settings.get("search_path")?)
+        .into_iter()
+        .map(|name| if name == "$user" { user.to_string() } else { name })
+        .collect();
+    let info = SessionInfo {
+        database: database.to_string(),
+        user: user.to_string(),
+        session_user: user.to_string(),
+        search_path: search_path.clone(),
+        application_name: settings.get("application_name")?.to_string(),
+        backend_pid: entry.key.process_id() as i32,
+        server_version: SERVER_VERSION.to_string(),
+        format: variables::format_context(settings)?,
+    };
+    let plan_options = PlanOptions { database: database.to_string(), search_path, ..PlanOptions::default() };
+    Ok(Derived { info: Arc::new(info), plan_options: Arc::new(plan_options) })
+}
+
+/// 25006, as PostgreSQL words it.
+pub(crate) fn read_only_error(command: &str) -> PgError {
+    PgError::new(
+        SqlState::READ_ONLY_SQL_TRANSACTION,
+        format!("cannot execute {command} in a read-only transaction"),
+    )
+}

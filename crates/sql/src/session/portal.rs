@@ -1,0 +1,97 @@
+//! Portals: statements bound to parameters, run whole or in pieces. Cursors of DECLARE are portals too.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use executor::Execution;
+use pgserver::{ColumnDescription, ColumnFormats};
+use planner::Plan;
+use types::{Batch, Datum};
+
+use super::prepared::Prepared;
+
+/// How far a portal has come.
+pub enum Progress {
+    /// Not run yet.
+    Ready,
+    /// Running, suspended at a row limit.
+    Rows(Box<RunningRows>),
+    /// Rows made up beforehand (SHOW, EXPLAIN, FETCH of a scrollable cursor ...), still to be sent.
+    Done,
+}
+
+/// A query in progress, with the rows that have been computed and not sent.
+pub struct RunningRows {
+    pub plan: Arc<Plan>,
+    pub execution: Execution,
+    pub batch: Batch,
+    /// The next row of `batch` to send.
+    pub next_row: usize,
+    pub ended: bool,
+    /// Sent so far.
+    pub sent: u64,
+}
+
+pub struct Portal {
+    pub prepared: Arc<Prepared>,
+    pub parameters: Arc<[Datum]>,
+    pub formats: ColumnFormats,
+    pub columns: Option<Arc<[ColumnDescription]>>,
+    pub progress: Progress,
+    /// Made by DECLARE: FETCH reads it.
+    pub cursor: bool,
+    pub scroll: bool,
+    /// Rows that a scrollable cursor has read so far, and its position among them (0: before the first).
+    pub history: Vec<Vec<Datum>>,
+    pub position: usize,
+}
+
+/// A session's portals, by name; the empty name is the unnamed portal.
+#[derive(Default)]
+pub struct Portals {
+    portals: BTreeMap<String, Portal>,
+}
+
+impl Portals {
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Portal> {
+        self.portals.get_mut(name)
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Portal> {
+        self.portals.get(name)
+    }
+
+    pub fn insert(&mut self, name: &str, portal: Portal) {
+        // The unnamed portal's entry is kept with its key: the common path allocates no name.
+        match self.portals.get_mut(name) {
+            Some(entry) => *entry = portal,
+            None => drop(self.portals.insert(name.to_string(), portal)),
+        }
+    }
+
+    pub fn remove(&mut self, name: &str) -> Option<Portal> {
+        self.portals.remove(name)
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        self.portals.contains_key(name)
+    }
+
+    /// Portals of a prepared statement go with it.
+    pub fn remove_of(&mut self, prepared: &Arc<Prepared>) {
+        self.portals.retain(|_, portal| !Arc::ptr_eq(&portal.prepared, prepared));
+    }
+
+    pub fn cursors(&self) -> impl Iterator<Item = (&str, &Portal)> {
+        self.portals.iter().filter(|(_, portal)| portal.cursor).map(|(name, portal)| (name.as_str(), portal))
+    }
+
+    pub fn remove_cursors(&mut self) {
+        self.portals.retain(|_, portal| !portal.cursor);
+    }
+
+    /// No portal outlives its transaction.
+    pub fn end_transaction(&mut self) {
+        self.portals.clear();
+    }
+}

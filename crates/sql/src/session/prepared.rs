@@ -1,0 +1,97 @@
+//! Prepared statements: parsed once, planned when first needed and again when the catalog has changed.
+
+use std::sync::Arc;
+
+use pgserver::ColumnDescription;
+use parking_lot::Mutex;
+use planner::ast::{Statement, StatementKind};
+use planner::{Plan, PlanOptions};
+use types::{ColumnType, DataType, PgResult};
+
+use crate::planning::StatementCatalog;
+
+/// A plan with what it was made for.
+struct CachedPlan {
+    catalog_version: u64,
+    options: Arc<PlanOptions>,
+    plan: Arc<Plan>,
+}
+
+/// A statement under a name (of PREPARE or Parse), or one of a query string about to run.
+pub struct Prepared {
+    /// The text that positions of errors count in.
+    pub text: Arc<str>,
+    /// `None`: empty.
+    pub statement: Option<Arc<Statement>>,
+    /// Parameter types as given by the client.
+    pub given: Vec<Option<DataType>>,
+    /// All of them, once the statement has been analysed.
+    pub parameters: Mutex<Option<Arc<[DataType]>>>,
+    cached: Mutex<Option<CachedPlan>>,
+    /// Made by SQL PREPARE rather than by the protocol (pg_prepared_statements.from_sql).
+    pub from_sql: bool,
+}
+
+impl Prepared {
+    pub fn new(text: Arc<str>, statement: Option<Arc<Statement>>, given: Vec<Option<DataType>>) -> Self {
+        Prepared {
+            text,
+            statement,
+            given,
+            parameters: Mutex::default(),
+            cached: Mutex::default(),
+            from_sql: false,
+        }
+    }
+
+    pub fn kind(&self) -> Option<&StatementKind> {
+        self.statement.as_ref().map(|statement| &statement.kind)
+    }
+
+    /// The plan under the given catalog and options, made anew if what is kept does not fit.
+    pub fn plan(&self, catalog: &StatementCatalog, options: &Arc<PlanOptions>) -> PgResult<Arc<Plan>> {
+        let mut cached = self.cached.lock();
+        if let Some(kept) = &*cached
+            && kept.catalog_version == catalog.snapshot.version
+            && (Arc::ptr_eq(&kept.options, options) || *kept.options == **options)
+        {
+            return Ok(kept.plan.clone());
+        }
+        let statement = self.statement.as_ref().expect("an empty statement is not planned");
+        let plan = Arc::new(planner::plan(statement, catalog, &self.given, options)?);
+        *self.parameters.lock() = Some(plan.parameters.as_slice().into());
+        *cached =
+            Some(CachedPlan { catalog_version: catalog.snapshot.version, options: options.clone(), plan: plan.clone() });
+        Ok(plan)
+    }
+}
+
+/// RowDescription of a plan's output; `None` when it returns no rows.
+pub fn describe_plan(plan: &Plan) -> Option<Arc<[ColumnDescription]>> {
+    plan.returns_rows().then(|| {
+        plan.output
+            .iter()
+            .map(|column| {
+                let (table_oid, attribute_number) =
+                    column.origin.map_or((0, 0), |(table, column)| (table.0, column.0 as i16));
+                ColumnDescription {
+                    table_oid,
+                    attribute_number,
+                    ..describe_column(&column.name, column.column_type)
+                }
+            })
+            .collect()
+    })
+}
+
+pub fn describe_column(name: &str, column_type: ColumnType) -> ColumnDescription {
+    let data_type = column_type.data_type;
+    ColumnDescription {
+        name: name.to_string(),
+        table_oid: 0,
+        attribute_number: 0,
+        type_oid: data_type.oid(),
+        type_size: data_type.pg_length(),
+        type_modifier: column_type.typmod,
+    }
+}

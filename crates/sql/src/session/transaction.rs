@@ -1,0 +1,349 @@
+//! A session's transaction: implicit or in a block, its savepoints, locks, and what waits for its end.
+//!
+//! ```text
+//!          first statement            BEGIN
+//!   Idle ────────────────▶ implicit ───────▶ block ──error──▶ failed block
+//!     ▲   end of statement / Sync │   COMMIT / ROLLBACK │  ROLLBACK, COMMIT │ ROLLBACK TO ▶ block
+//!     └───────────────────────────┴─────────────────────┴───────────────────┘
+//! ```
+
+use std::sync::Arc;
+
+use executor::{ExecError, ExecResult};
+use kvclient::{Isolation, Savepoint, Txn};
+use parking_lot::Mutex;
+use pgserver::TransactionStatus;
+use planner::ast::{IsolationLevel, TransactionMode};
+use types::descriptor::{ForeignKey, Oid, TableDescriptor};
+use types::{PgError, PgResult, SqlState};
+
+use super::Session;
+use crate::catalog::{TransactionCatalog, session_catalog::CatalogMark};
+use crate::settings::SettingsMark;
+use crate::table_locks::{LockMode, LockOwner};
+
+/// A deferred constraint check: rows of a table, by encoded primary key, against one of its constraints.
+#[derive(Clone)]
+pub struct PendingCheck {
+    pub table: Arc<TableDescriptor>,
+    pub constraint: Oid,
+    pub primary_key: Vec<u8>,
+}
+
+/// Which deferrable constraints are checked when (SET CONSTRAINTS), and what is still to be checked.
+#[derive(Clone, Default)]
+pub struct DeferredState {
+    /// SET CONSTRAINTS ALL.
+    pub all: Option<bool>,
+    /// SET CONSTRAINTS name: (constraint, deferred).
+    pub named: Vec<(Oid, bool)>,
+    pub pending: Vec<PendingCheck>,
+}
+
+/// What happens once the transaction has committed.
+pub enum AfterCommit {
+    /// A sequence was dropped or redefined: forget its values in memory.
+    ForgetSequence(u32),
+    /// Keyspaces have become garbage: clear them.
+    ClearGarbage,
+}
+
+struct SavepointEntry {
+    name: Box<str>,
+    kv: Savepoint,
+    catalog: CatalogMark,
+    settings: SettingsMark,
+    deferred: DeferredState,
+}
+
+/// A running transaction.
+pub struct Active {
+    pub txn: Arc<Txn>,
+    /// Between BEGIN and COMMIT (or, in a query string of several statements, still implicit: false).
+    pub block: bool,
+    pub failed: bool,
+    pub catalog: TransactionCatalog,
+    pub locks: LockOwner,
+    /// Locks known to be held: spares a look into the shared table.
+    held: Vec<(Oid, LockMode)>,
+    savepoints: Vec<SavepointEntry>,
+    pub deferred: Arc<Mutex<DeferredState>>,
+    /// Microseconds since 2000-01-01 UTC.
+    pub started_at: i64,
+    /// Statements that have finished: their results may have been seen.
+    pub statements: u64,
+    pub after_commit: Vec<AfterCommit>,
+    /// Isolation and access mode as SHOW tells them.
+    pub isolation: IsolationLevel,
+    pub read_only: bool,
+    pub deferrable: bool,
+}
+
+pub fn kv_isolation(level: IsolationLevel) -> Isolation {
+    match level {
+        IsolationLevel::ReadUncommitted | IsolationLevel::ReadCommitted => Isolation::ReadCommitted,
+        IsolationLevel::RepeatableRead => Isolation::Snapshot,
+        IsolationLevel::Serializable => Isolation::Serializable,
+    }
+}
+
+pub fn isolation_name(level: IsolationLevel) -> &'static str {
+    match level {
+        IsolationLevel::ReadUncommitted => "read uncommitted",
+        IsolationLevel::ReadCommitted => "read committed",
+        IsolationLevel::RepeatableRead => "repeatable read",
+        IsolationLevel::Serializable => "serializable",
+    }
+}
+
+pub fn isolation_named(name: &str) -> IsolationLevel {
+    match name {
+        "read uncommitted" => IsolationLevel::ReadUncommitted,
+        "read committed" => IsolationLevel::ReadCommitted,
+        "repeatable read" => IsolationLevel::RepeatableRead,
+        _ => IsolationLevel::Serializable,
+    }
+}
+
+impl Active {
+    pub fn holds(&self, table: Oid, mode: LockMode) -> bool {
+        self.held.contains(&(table, mode))
+    }
+
+    pub fn note_held(&mut self, table: Oid, mode: LockMode) {
+        if !self.holds(table, mode) {
+            self.held.push((table, mode));
+        }
+    }
+}
+
+/// The constraint of a table that a pending check is about.
+pub fn foreign_key(table: &TableDescriptor, constraint: Oid) -> Option<&ForeignKey> {
+    table.foreign_keys.iter().find(|key| key.id == constraint)
+}
+
+impl Session {
+    pub fn status(&self) -> TransactionStatus {
+        match &self.active {
+            Some(active) if active.failed => TransactionStatus::Failed,
+            Some(active) if active.block => TransactionStatus::InTransaction,
+            _ => TransactionStatus::Idle,
+        }
+    }
+
+    pub fn in_block(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| active.block)
+    }
+
+    /// The running transaction, begun if there is none. `single` says that it commits right after this statement.
+    pub fn ensure_transaction(&mut self, single: bool) -> &mut Active {
+        if self.active.is_none() {
+            let isolation = isolation_named(&self.settings.get("default_transaction_isolation").unwrap_or_default());
+            let read_only = self.settings.bool("default_transaction_read_only");
+            self.active = Some(Box::new(self.new_transaction(isolation, read_only, single)));
+        }
+        self.active.as_mut().expect("just begun")
+    }
+
+    fn new_transaction(&self, isolation: IsolationLevel, read_only: bool, single: bool) -> Active {
+        let options = kvclient::TxnOptions {
+            isolation: kv_isolation(isolation),
+            read_only,
+            implicit: single,
+            lock_timeout: self.lock_timeout,
+            ..Default::default()
+        };
+        Active {
+            txn: Arc::new(self.server.db.begin(options)),
+            block: false,
+            failed: false,
+            catalog: TransactionCatalog::new(self.server.catalog.clone()),
+            locks: self.lock_owner,
+            held: Vec::new(),
+            savepoints: Vec::new(),
+            deferred: Arc::default(),
+            started_at: self.now(),
+            statements: 0,
+            after_commit: Vec::new(),
+            isolation,
+            read_only,
+            deferrable: false,
+        }
+    }
+
+    /// BEGIN: makes the implicit transaction of a query string a block, or begins one.
+    pub fn begin_block(&mut self, modes: &[TransactionMode]) -> PgResult<()> {
+        if self.in_block() {
+            self.notice(PgError::warning(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "there is already a transaction in progress",
+            ));
+            return self.set_modes(modes);
+        }
+        self.ensure_transaction(false).block = true;
+        self.set_modes(modes)
+    }
+
+    /// SET TRANSACTION and the modes of BEGIN.
+    pub fn set_modes(&mut self, modes: &[TransactionMode]) -> PgResult<()> {
+        let active = self.active.as_mut().expect("called within a transaction");
+        for mode in modes {
+            match mode {
+                TransactionMode::Isolation(level) if *level == active.isolation => {}
+                TransactionMode::Isolation(level) => {
+                    if !active.savepoints.is_empty() {
+                        return Err(PgError::new(
+                            SqlState::ACTIVE_SQL_TRANSACTION,
+                            "SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction",
+                        ));
+                    }
+                    active.txn.set_isolation(kv_isolation(*level)).map_err(|_| {
+                        PgError::new(
+                            SqlState::ACTIVE_SQL_TRANSACTION,
+                            "SET TRANSACTION ISOLATION LEVEL must be called before any query",
+                        )
+                    })?;
+                    active.isolation = *level;
+                }
+                TransactionMode::ReadOnly(true) => {
+                    active.txn.set_read_only();
+                    active.read_only = true;
+                }
+                TransactionMode::ReadOnly(false) if active.read_only => {
+                    return Err(PgError::new(
+                        SqlState::ACTIVE_SQL_TRANSACTION,
+                        "transaction read-write mode must be set before any query",
+                    ));
+                }
+                TransactionMode::ReadOnly(false) => {}
+                TransactionMode::Deferrable(deferrable) => active.deferrable = *deferrable,
+                TransactionMode::AsOf(_) => return Err(PgError::unsupported("AS OF SYSTEM TIME for a transaction")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits the running transaction, if any. On an error nothing was committed (unless the error says that this is not
+    /// known) and the transaction is still there, to be restarted or rolled back.
+    pub async fn commit(&mut self) -> ExecResult<()> {
+        if self.active.is_none() {
+            return Ok(());
+        }
+        self.check_deferred(None).await?;
+        let Some(active) = &mut self.active else { return Ok(()) };
+        let txn = active.txn.clone();
+        if let Err(error) = txn.commit().await {
+            return Err(self.commit_error(error));
+        }
+        let mut active = self.active.take().expect("there until now");
+        active.catalog.publish();
+        self.release(&active);
+        self.settings.end_transaction(true);
+        self.refresh_settings();
+        self.portals.end_transaction();
+        self.after_commit(std::mem::take(&mut active.after_commit));
+        Ok(())
+    }
+
+    fn after_commit(&mut self, actions: Vec<AfterCommit>) {
+        let mut clear = false;
+        for action in actions {
+            match action {
+                AfterCommit::ForgetSequence(storage_id) => self.server.sequences.forget(storage_id),
+                AfterCommit::ClearGarbage => clear = true,
+            }
+        }
+        if clear {
+            self.server.garbage.kick();
+        }
+    }
+
+    /// A uniqueness found violated only at commit is worded here: the key tells table and index.
+    fn commit_error(&mut self, error: kvclient::KvError) -> ExecError {
+        if let kvclient::KvError::ConditionFailed { key, .. } = &error {
+            let catalog = self.active.as_mut().expect("committing").catalog.current();
+            if let Some(worded) = crate::constraints::unique_violation(&catalog, key) {
+                return ExecError::Sql(worded);
+            }
+        }
+        ExecError::Kv(error)
+    }
+
+    /// Rolls back the running transaction, if any.
+    pub async fn rollback(&mut self) {
+        let Some(active) = self.active.take() else { return };
+        active.txn.rollback().await;
+        self.release(&active);
+        self.settings.end_transaction(false);
+        self.refresh_settings();
+        self.portals.end_transaction();
+    }
+
+    fn release(&self, active: &Active) {
+        if !active.held.is_empty() {
+            self.server.table_locks.release_all(active.locks);
+        }
+    }
+
+    /// A statement failed: its transaction can only be rolled back now. (Not so outside a block: there the caller
+    /// rolls back at once.)
+    pub fn fail(&mut self) {
+        if let Some(active) = &mut self.active {
+            active.failed = true;
+        }
+    }
+
+    pub fn define_savepoint(&mut self, name: &str) -> PgResult<()> {
+        let settings = self.settings.mark();
+        let active = self.block_for("SAVEPOINT")?;
+        let entry = SavepointEntry {
+            name: name.into(),
+            kv: active.txn.savepoint(),
+            catalog: active.catalog.mark(),
+            settings,
+            deferred: active.deferred.lock().clone(),
+        };
+        active.savepoints.push(entry);
+        Ok(())
+    }
+
+    pub fn release_savepoint(&mut self, name: &str) -> PgResult<()> {
+        let active = self.block_for("RELEASE SAVEPOINT")?;
+        let position = savepoint_position(active, name)?;
+        active.savepoints.truncate(position);
+        Ok(())
+    }
+
+    /// ROLLBACK TO: the savepoint stays; a failed transaction goes on from there.
+    pub async fn rollback_to_savepoint(&mut self, name: &str) -> ExecResult<()> {
+        let active = self.block_for("ROLLBACK TO SAVEPOINT")?;
+        let position = savepoint_position(active, name)?;
+        active.savepoints.truncate(position + 1);
+        let entry = &active.savepoints[position];
+        let (kv, catalog, settings) = (entry.kv, entry.catalog.clone(), entry.settings.clone());
+        *active.deferred.lock() = entry.deferred.clone();
+        active.txn.clone().rollback_to(kv).await?;
+        let active = self.active.as_mut().expect("in a block");
+        active.catalog.rollback_to(catalog);
+        active.failed = false;
+        self.settings.rollback_to(settings);
+        self.refresh_settings();
+        Ok(())
+    }
+
+    fn block_for(&mut self, command: &str) -> PgResult<&mut Active> {
+        match &mut self.active {
+            Some(active) if active.block => Ok(active),
+            _ => Err(PgError::new(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                format!("{command} can only be used in transaction blocks"),
+            )),
+        }
+    }
+}
+
+fn savepoint_position(active: &Active, name: &str) -> PgResult<usize> {
+    active.savepoints.iter().rposition(|entry| &*entry.name == name).ok_or_else(|| {
+        PgError::new(SqlState::INVALID_SAVEPOINT_SPECIFICATION, format!("savepoint \"{name}\" does not exist"))
+    })
+}

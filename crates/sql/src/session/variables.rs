@@ -1,0 +1,264 @@
+//! SET, SHOW, RESET.
+
+use std::sync::Arc;
+
+use executor::ExecResult;
+use pgserver::{ColumnDescription, ResultSink};
+use planner::ast::{SetAction, SetConstraints, SetScope, SetValue, SetVariable, Show, TimeZoneValue, TransactionMode};
+use types::format::{ByteaOutput, DateFormat, DateOrder, FormatContext, IntervalStyle};
+use types::timezone::TimeZone;
+use types::{DataType, PgError, PgResult, Severity, SqlState};
+
+use super::Session;
+use super::prepared::describe_column;
+use super::statement::{Run, Tag};
+use super::transaction::{isolation_name, isolation_named};
+use crate::settings::{Settings, definition};
+
+/// Text and binary formats as the settings have them. `now` is put in by the transaction.
+pub fn format_context(settings: &Settings) -> PgResult<FormatContext> {
+    let date_style = settings.get("DateStyle")?;
+    let (style, order) = date_style.split_once(", ").unwrap_or((&date_style, "MDY"));
+    Ok(FormatContext {
+        time_zone: TimeZone::from_setting(&settings.get("TimeZone")?)?,
+        date_format: match style {
+            "SQL" => DateFormat::Sql,
+            "Postgres" => DateFormat::Postgres,
+            "German" => DateFormat::German,
+            _ => DateFormat::Iso,
+        },
+        date_order: match order {
+            "YMD" => DateOrder::Ymd,
+            "DMY" => DateOrder::Dmy,
+            _ => DateOrder::Mdy,
+        },
+        interval_style: match &*settings.get("IntervalStyle")? {
+            "postgres_verbose" => IntervalStyle::PostgresVerbose,
+            "sql_standard" => IntervalStyle::SqlStandard,
+            "iso_8601" => IntervalStyle::Iso8601,
+            _ => IntervalStyle::Postgres,
+        },
+        bytea_output: match &*settings.get("bytea_output")? {
+            "escape" => ByteaOutput::Escape,
+            _ => ByteaOutput::Hex,
+        },
+        extra_float_digits: settings.integer("extra_float_digits") as i32,
+        now: 0,
+    })
+}
+
+/// Whether client_min_messages lets a notice of this severity through.
+pub fn reaches_client(severity: Severity, level: &str) -> bool {
+    let rank = |name: &str| {
+        const ORDER: [&str; 9] =
+            ["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
+        ORDER.iter().position(|other| *other == name).unwrap_or(6)
+    };
+    let of = match severity {
+        Severity::Debug => "debug1",
+        Severity::Log => "log",
+        // INFO always reaches the client.
+        Severity::Info => return true,
+        Severity::Notice => "notice",
+        Severity::Warning => "warning",
+        Severity::Error | Severity::Fatal | Severity::Panic => "error",
+    };
+    rank(of) >= rank(level)
+}
+
+/// The columns of SHOW's answer. Errors: 42704.
+pub fn show_columns(show: &Show) -> PgResult<Arc<[ColumnDescription]>> {
+    let text = DataType::Text.into();
+    Ok(match show {
+        Show::All => ["name", "setting", "description"].map(|name| describe_column(name, text)).into(),
+        Show::Name(name) => {
+            let name = shown_name(name);
+            let name = definition(name).map_or(name, |definition| definition.name);
+            Arc::from([describe_column(name, text)])
+        }
+    })
+}
+
+/// SHOW's spellings in words.
+fn shown_name(name: &str) -> &str {
+    match name {
+        "time zone" => "TimeZone",
+        "transaction isolation level" => "transaction_isolation",
+        "session authorization" => "session_authorization",
+        other => other,
+    }
+}
+
+impl Session {
+    /// A setting as SHOW tells it: those of the transaction come from there.
+    pub(crate) fn setting(&self, name: &str) -> PgResult<Arc<str>> {
+        let lower = name.to_ascii_lowercase();
+        let active = self.active.as_ref();
+        let on = |value: bool| Arc::from(if value { "on" } else { "off" });
+        Ok(match lower.as_str() {
+            "transaction_isolation" => match active {
+                Some(active) => isolation_name(active.isolation).into(),
+                None => self.settings.get("default_transaction_isolation")?,
+            },
+            "transaction_read_only" => match active {
+                Some(active) => on(active.read_only),
+                None => self.settings.get("default_transaction_read_only")?,
+            },
+            "transaction_deferrable" => match active {
+                Some(active) => on(active.deferrable),
+                None => self.settings.get("default_transaction_deferrable")?,
+            },
+            _ => self.settings.get(name)?,
+        })
+    }
+
+    pub(super) fn run_show(&mut self, show: &Show, run: &Run<'_>, sink: &mut ResultSink) -> PgResult<Tag> {
+        let rows: Vec<Vec<Arc<str>>> = match show {
+            Show::Name(name) => vec![vec![self.setting(shown_name(name))?]],
+            Show::All => {
+                let all = self.settings.all().into_iter();
+                all.map(|(name, value, definition)| {
+                    let description = definition.map_or("", |definition| definition.description);
+                    let value = self.setting(&name).unwrap_or(value);
+                    vec![name, value, description.into()]
+                })
+                .collect()
+            }
+        };
+        if run.describe {
+            sink.row_description(&show_columns(show)?, &run.formats);
+        }
+        for row in &rows {
+            let mut writer = sink.begin_row(row.len());
+            row.iter().for_each(|value| writer.value(value.as_bytes()));
+            writer.finish()?;
+        }
+        Ok(Tag::Plain("SHOW"))
+    }
+
+    pub(super) fn run_set(&mut self, set: &SetVariable) -> PgResult<Tag> {
+        let local = set.scope == SetScope::Local;
+        if local && !self.in_block() {
+            self.notice(PgError::warning(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "SET LOCAL can only be used in transaction blocks",
+            ));
+        }
+        let in_transaction = self.active.is_some();
+        let mut tag = "SET";
+        match &set.action {
+            SetAction::Set { name, values } => self.set_setting(name, values, local)?,
+            SetAction::Default { name } => {
+                self.settings.reset(name, local, in_transaction)?;
+                tag = "RESET";
+            }
+            SetAction::ResetAll => {
+                self.settings.reset_all(in_transaction);
+                tag = "RESET";
+            }
+            SetAction::FromCurrent { name } => {
+                let value = self.settings.get(name)?;
+                self.settings.set(name, &[&*value], local, in_transaction)?;
+            }
+            SetAction::TimeZone(zone) => self.set_time_zone(zone.as_ref(), local)?,
+            SetAction::Transaction(modes) => {
+                if !self.in_block() {
+                    self.notice(PgError::warning(
+                        SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                        "SET TRANSACTION can only be used in transaction blocks",
+                    ));
+                } else {
+                    self.set_modes(modes)?;
+                }
+            }
+            SetAction::Characteristics(modes) => self.set_characteristics(modes)?,
+            SetAction::TransactionSnapshot(_) => return Err(PgError::unsupported("SET TRANSACTION SNAPSHOT")),
+            SetAction::Role(None) => {}
+            SetAction::Role(Some(role)) if **role == *self.user => {}
+            SetAction::Role(_) => return Err(PgError::unsupported("SET ROLE")),
+            SetAction::SessionAuthorization(None) => {}
+            SetAction::SessionAuthorization(Some(role)) if **role == *self.user => {}
+            SetAction::SessionAuthorization(_) => return Err(PgError::unsupported("SET SESSION AUTHORIZATION")),
+        }
+        self.refresh_settings();
+        Ok(Tag::Plain(tag))
+    }
+
+    fn set_setting(&mut self, name: &str, values: &[SetValue], local: bool) -> PgResult<()> {
+        let in_transaction = self.active.is_some();
+        let values: Vec<&str> = values
+            .iter()
+            .map(|value| match value {
+                SetValue::Text(text) | SetValue::Number(text) => &**text,
+            })
+            .collect();
+        let mode = match (name, values.as_slice()) {
+            ("transaction_isolation", [level]) => {
+                definition(name)?;
+                Some(TransactionMode::Isolation(isolation_named(&level.to_ascii_lowercase())))
+            }
+            ("transaction_read_only", [value]) => Some(TransactionMode::ReadOnly(matches!(*value, "on" | "true" | "1"))),
+            ("transaction_deferrable", [value]) => {
+                Some(TransactionMode::Deferrable(matches!(*value, "on" | "true" | "1")))
+            }
+            _ => None,
+        };
+        match mode {
+            Some(mode) if self.in_block() => self.set_modes(&[mode]),
+            _ => self.settings.set(name, &values, local, in_transaction),
+        }
+    }
+
+    fn set_time_zone(&mut self, zone: Option<&TimeZoneValue>, local: bool) -> PgResult<()> {
+        let in_transaction = self.active.is_some();
+        match zone {
+            None => self.settings.reset("TimeZone", local, in_transaction),
+            Some(TimeZoneValue::Name(text) | TimeZoneValue::Hours(text) | TimeZoneValue::Interval(text)) => {
+                self.settings.set("TimeZone", &[&**text], local, in_transaction)
+            }
+        }
+    }
+
+    fn set_characteristics(&mut self, modes: &[TransactionMode]) -> PgResult<()> {
+        let in_transaction = self.active.is_some();
+        for mode in modes {
+            let on = |value: bool| if value { "on" } else { "off" };
+            let (name, value) = match mode {
+                TransactionMode::Isolation(level) => ("default_transaction_isolation", isolation_name(*level)),
+                TransactionMode::ReadOnly(value) => ("default_transaction_read_only", on(*value)),
+                TransactionMode::Deferrable(value) => ("default_transaction_deferrable", on(*value)),
+                TransactionMode::AsOf(_) => return Err(PgError::unsupported("AS OF SYSTEM TIME for a session")),
+            };
+            self.settings.set(name, &[value], false, in_transaction)?;
+        }
+        Ok(())
+    }
+
+    /// SET CONSTRAINTS: from now on deferred, or checked now and from now on immediately.
+    pub(super) async fn run_set_constraints(&mut self, set: &SetConstraints) -> ExecResult<Tag> {
+        if !self.in_block() {
+            self.notice(PgError::warning(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "SET CONSTRAINTS can only be used in transaction blocks",
+            ));
+            return Ok(Tag::Plain("SET CONSTRAINTS"));
+        }
+        let named = self.deferrable_constraints(set)?;
+        let active = self.active.as_mut().expect("in a block");
+        {
+            let mut deferred = active.deferred.lock();
+            if set.names.is_empty() {
+                deferred.all = Some(set.deferred);
+                deferred.named.clear();
+            } else {
+                deferred.named.retain(|(id, _)| !named.contains(id));
+                deferred.named.extend(named.iter().map(|id| (*id, set.deferred)));
+            }
+        }
+        if !set.deferred {
+            let only = (!set.names.is_empty()).then_some(named.as_slice());
+            self.check_deferred(only).await?;
+        }
+        Ok(Tag::Plain("SET CONSTRAINTS"))
+    }
+}
