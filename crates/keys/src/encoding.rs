@@ -422,6 +422,18 @@ impl<'a> Decoder<'a> {
         self.take_escaped(direction.mask())
     }
 
+    /// Takes what [`put_bytes`] wrote and appends it to `out`.
+    pub fn take_bytes_into(&mut self, direction: Direction, out: &mut Vec<u8>) -> Result<(), KeyError> {
+        self.take_tag(TAG_BYTES, direction)?;
+        self.take_escaped_into(direction.mask(), out)
+    }
+
+    /// Takes what [`put_text`] wrote and appends its bytes to `out`. They are not checked to be UTF-8.
+    pub fn take_text_into(&mut self, direction: Direction, out: &mut Vec<u8>) -> Result<(), KeyError> {
+        self.take_tag(TAG_TEXT, direction)?;
+        self.take_escaped_into(direction.mask(), out)
+    }
+
     /// Takes what [`put_text`] wrote.
     pub fn take_text(&mut self, direction: Direction) -> Result<String, KeyError> {
         self.take_tag(TAG_TEXT, direction)?;
@@ -492,6 +504,11 @@ impl<'a> Decoder<'a> {
 
     fn take_escaped(&mut self, mask: u8) -> Result<Vec<u8>, KeyError> {
         let mut out = Vec::new();
+        self.take_escaped_into(mask, &mut out)?;
+        Ok(out)
+    }
+
+    fn take_escaped_into(&mut self, mask: u8, out: &mut Vec<u8>) -> Result<(), KeyError> {
         loop {
             let chunk_end =
                 self.rest.iter().position(|&byte| byte == ESCAPE ^ mask).ok_or(KeyError::Truncated)?;
@@ -499,7 +516,7 @@ impl<'a> Decoder<'a> {
             let follower = *self.rest.get(chunk_end + 1).ok_or(KeyError::Truncated)?;
             self.rest = &self.rest[chunk_end + 2..];
             match follower ^ mask {
-                TERMINATOR => return Ok(out),
+                TERMINATOR => return Ok(()),
                 ESCAPED_ZERO => out.push(0),
                 _ => return Err(KeyError::Invalid(follower)),
             }

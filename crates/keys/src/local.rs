@@ -263,6 +263,18 @@ pub fn all_raft_span() -> Span {
     Span::prefix(vec![prefix::LOCAL, AREA_RAFT])
 }
 
+/// Takes the key of an item of the Raft state apart.
+pub fn parse_raft_item(key: &[u8]) -> Result<(RangeId, RaftItem), KeyError> {
+    let mut decoder = Decoder::new(key);
+    expect_byte(&mut decoder, prefix::LOCAL)?;
+    expect_byte(&mut decoder, AREA_RAFT)?;
+    let range = RangeId(decoder.take_u64()?);
+    let byte = decoder.take_u8()?;
+    decoder.finish()?;
+    let item = RaftItem::ALL.into_iter().find(|item| *item as u8 == byte).ok_or(KeyError::Invalid(byte))?;
+    Ok((range, item))
+}
+
 /// The index of the log entry with the given key.
 pub fn parse_raft_log_entry(key: &[u8]) -> Result<(RangeId, u64), KeyError> {
     let mut decoder = Decoder::new(key);
@@ -314,5 +326,7 @@ mod tests {
                 && !raft_log_span(range, 9, 300).contains(&keys[3])
         );
         assert_eq!(parse_raft_log_entry(&keys[3]), Ok((range, 300)));
+        assert_eq!(parse_raft_item(&keys[1]), Ok((range, RaftItem::TruncatedState)));
+        assert!(parse_raft_item(&keys[2]).is_err());
     }
 }
