@@ -35,3 +35,5 @@ pub use engine::{
 pub use error::{Misuse, StorageError};
 pub use keyspace::{Keyspace, Side};
 pub use memory::{MemoryDisk, MemoryEngine, MemoryOptions};
+#[cfg(feature = "rocks")]
+pub use rocks::{RocksEngine, RocksOptions};
