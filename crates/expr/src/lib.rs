@@ -8,13 +8,18 @@
 //! Functions that must wait (`nextval`, `pg_sleep`, advisory locks ...) are in the catalogue but have no evaluator: the
 //! planner lifts their calls out of expressions into an operator of their own ([`FunctionKind::Deferred`]).
 
+pub mod aggregate;
 pub mod catalogue;
 pub mod context;
+pub mod eval;
 pub mod expr;
 pub mod function;
+mod functions;
 pub mod resolve;
+pub mod window;
 
 pub use catalogue::{Cast, CastMethod, Operator, catalogue};
 pub use context::{CatalogLookup, EvalContext, SessionInfo};
+pub use eval::{Program, eval, eval_filter, eval_scalar, fold};
 pub use expr::{Aggregate, CaseArm, CastContext, Expr, WindowCall};
 pub use function::{Evaluator, Function, FunctionKind, FunctionRef, Volatility};

@@ -14,13 +14,13 @@ mod functions;
 mod operator_rows;
 pub mod operators;
 
-pub use casts::{Cast, CastMethod, CastRow};
+pub use casts::{Cast, CastMethod, CastRow, CastRowMethod};
 pub use operators::Operator;
 
 use crate::function::{FunctionKind, FunctionRef};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::LazyLock;
-use types::DataType;
+use types::{DataType, Physical};
 
 /// Every table's rows with the maps over them.
 pub struct Catalogue {
@@ -30,6 +30,8 @@ pub struct Catalogue {
     operators_by_oid: FxHashMap<u32, &'static Operator>,
     operators_by_name: FxHashMap<&'static str, Vec<&'static Operator>>,
     casts: FxHashMap<(DataType, DataType), &'static CastRow>,
+    /// Functions that can neither fail nor cost much: comparisons of plain types.
+    harmless: FxHashSet<u32>,
 }
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::build);
@@ -53,6 +55,11 @@ impl Catalogue {
         }
         Catalogue {
             functions_by_oid: functions.iter().map(|function| (function.0.oid, *function)).collect(),
+            harmless: functions
+                .iter()
+                .filter(|function| compares_plainly(**function))
+                .map(|f| f.0.oid)
+                .collect(),
             functions,
             functions_by_name,
             operators_by_oid: operator_rows::ROWS.iter().map(|operator| (operator.oid, operator)).collect(),
@@ -73,6 +80,11 @@ impl Catalogue {
     /// All overloads of `name`, missing ones included. Empty when there is none.
     pub fn functions_named(&self, name: &str) -> &[FunctionRef] {
         self.functions_by_name.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a function can neither fail nor cost much, so that it may run on rows that do not need its answer.
+    pub(crate) fn is_harmless(&self, function: FunctionRef) -> bool {
+        self.harmless.contains(&function.0.oid)
     }
 
     /// Every operator, sorted by name and oid: pg_operator.
@@ -98,4 +110,18 @@ impl Catalogue {
     pub fn cast_row(&self, from: DataType, to: DataType) -> Option<&'static CastRow> {
         self.casts.get(&(from, to)).copied()
     }
+}
+
+/// A function behind a comparison operator, over types of fixed width or text.
+fn compares_plainly(function: FunctionRef) -> bool {
+    let zoned = |data_type: &DataType| *data_type == DataType::TimestampTz;
+    let arguments = function.0.arguments;
+    arguments.len() == 2
+        && function.0.result == DataType::Bool
+        && arguments.iter().all(|argument| !matches!(argument.physical(), Physical::Datum))
+        && (arguments[0] == arguments[1] || !arguments.iter().any(zoned))
+        && operator_rows::ROWS.iter().any(|operator| {
+            operator.function_oid == function.0.oid
+                && matches!(operator.name, "=" | "<>" | "<" | "<=" | ">" | ">=")
+        })
 }

@@ -47,12 +47,7 @@ pub fn function_call(resolved: &Resolved, arguments: Vec<Expr>, position: u32) -
         converted.push(Expr::Array { elements, data_type: DataType::array_of(element), nested: false });
     }
     converted.extend(resolved.defaults.iter().cloned());
-    Ok(Expr::Call {
-        function: resolved.function,
-        arguments: converted,
-        data_type: resolved.result,
-        position,
-    })
+    Ok(Expr::Call { function: resolved.function, arguments: converted, data_type: resolved.result, position })
 }
 
 /// Resolves and builds `left name right`, or `name right`. Errors carry `position`.

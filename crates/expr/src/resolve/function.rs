@@ -1,11 +1,11 @@
 //! Function resolution (PostgreSQL 10.3).
 
 use super::candidates::{Candidate, Choice, choose};
-use super::{Resolved, polymorphic};
-use crate::catalogue::catalogue;
+use super::{Resolved, find_cast, polymorphic};
+use crate::catalogue::{CastMethod, catalogue};
 use crate::expr::Expr;
-use crate::function::{FunctionRef};
-use types::{DataType, Datum, PgError, PgResult, SqlState};
+use crate::function::FunctionRef;
+use types::{BUILTIN_TYPES, DataType, Datum, PgError, PgResult, SqlState};
 
 /// How a call passes its arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +32,7 @@ impl Candidate for FunctionCandidate {
 /// Finds the function `name` for the argument types. `schema` is `None` for an unqualified name.
 ///
 /// Aggregates and window functions are found as well: the caller looks at the kind. User-defined functions are not known
-/// here. Whether a call such as `text(x)` or `int4(x)` is rather a cast is also the caller's to see: when this
-/// answers 42883 for one argument and `name` is a type to which the argument can be cast, it is a cast.
+/// here. A call of one argument may be a cast: ask [`function_as_cast`] first.
 ///
 /// 42883 "function f(integer) does not exist", 42725 "function f(unknown) is not unique", without position.
 pub fn resolve_function(
@@ -60,11 +59,24 @@ pub fn resolve_function(
     finish(chosen, name, inputs, passing)
 }
 
-fn candidate(
-    function: FunctionRef,
-    given: usize,
-    passing: FunctionArguments,
-) -> Option<FunctionCandidate> {
+/// The type that a call like `int4(x)` or `text(x)` converts to, when such a call is a cast and no function: to be asked
+/// before [`resolve_function`] for calls of one plain argument.
+///
+/// That is so when `name` is a built-in type's pg_type name, no function takes exactly `input`, and the conversion is
+/// binary, through text, or of an untyped literal.
+pub fn function_as_cast(name: &str, input: DataType) -> Option<DataType> {
+    let target = BUILTIN_TYPES.iter().copied().find(|target| target.pg_name() == Some(name))?;
+    let exact = |function: &FunctionRef| function.0.arguments == [input];
+    if target.category() == b'P' || catalogue().functions_named(name).iter().any(exact) {
+        return None;
+    }
+    let row_to_text = matches!(input, DataType::Record | DataType::Composite(_)) && target.category() == b'S';
+    let cast = find_cast(input, target)?;
+    (matches!(cast.method, CastMethod::Binary | CastMethod::InOut) && !row_to_text).then_some(target)
+}
+
+/// `function` seen with `given` arguments, if it can take so many.
+fn candidate(function: FunctionRef, given: usize, passing: FunctionArguments) -> Option<FunctionCandidate> {
     let declared = function.0.arguments;
     if function.0.variadic && passing == FunctionArguments::Plain {
         let fixed = declared.len() - 1;

@@ -22,7 +22,7 @@ mod polymorphic;
 
 pub use coerce::{coerce, coerce_to_common, compare, function_call, operator_call};
 pub use common_type::common_type;
-pub use function::{FunctionArguments, resolve_function};
+pub use function::{FunctionArguments, function_as_cast, resolve_function};
 pub use operator::{equality, ordering, resolve_operator};
 
 use crate::catalogue::casts::CastRowMethod;

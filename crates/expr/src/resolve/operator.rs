@@ -4,7 +4,7 @@ use super::candidates::{Candidate, Choice, choose};
 use super::{Resolved, polymorphic};
 use crate::catalogue::operators::Comparison;
 use crate::catalogue::{Operator, catalogue};
-use crate::function::{FunctionRef};
+use crate::function::FunctionRef;
 use types::{DataType, PgError, PgResult, SqlState};
 
 #[derive(Clone, Copy)]

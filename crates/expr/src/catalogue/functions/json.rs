@@ -2,6 +2,7 @@
 
 use super::functions;
 use super::prelude::*;
+use crate::functions::comparison;
 
 functions! {
     3153 "array_to_json" (AnyArray) -> Json, strict Stable, Missing;
@@ -50,18 +51,18 @@ functions! {
     3304 "jsonb_delete_path" (Jsonb, TextArray) -> Jsonb, strict Immutable, Missing;
     3208 "jsonb_each" (Jsonb) -> Record, strict Immutable, Set;
     3932 "jsonb_each_text" (Jsonb) -> Record, strict Immutable, Set;
-    4043 "jsonb_eq" (Jsonb, Jsonb) -> Bool, strict Immutable, Missing;
+    4043 "jsonb_eq" (Jsonb, Jsonb) -> Bool, strict Immutable, Scalar(comparison::jsonb_eq);
     4047 "jsonb_exists" (Jsonb, Text) -> Bool, strict Immutable, Missing;
     4049 "jsonb_exists_all" (Jsonb, TextArray) -> Bool, strict Immutable, Missing;
     4048 "jsonb_exists_any" (Jsonb, TextArray) -> Bool, strict Immutable, Missing;
     3217 "jsonb_extract_path" (Jsonb, TextArray) variadic true -> Jsonb, strict Immutable, Missing;
     3940 "jsonb_extract_path_text" (Jsonb, TextArray) variadic true -> Text, strict Immutable, Missing;
-    4042 "jsonb_ge" (Jsonb, Jsonb) -> Bool, strict Immutable, Missing;
-    4040 "jsonb_gt" (Jsonb, Jsonb) -> Bool, strict Immutable, Missing;
+    4042 "jsonb_ge" (Jsonb, Jsonb) -> Bool, strict Immutable, Scalar(comparison::jsonb_ge);
+    4040 "jsonb_gt" (Jsonb, Jsonb) -> Bool, strict Immutable, Scalar(comparison::jsonb_gt);
     3579 "jsonb_insert" (Jsonb, TextArray, Jsonb, Bool; optional 1) -> Jsonb, strict Immutable, Missing;
-    4041 "jsonb_le" (Jsonb, Jsonb) -> Bool, strict Immutable, Missing;
-    4039 "jsonb_lt" (Jsonb, Jsonb) -> Bool, strict Immutable, Missing;
-    4038 "jsonb_ne" (Jsonb, Jsonb) -> Bool, strict Immutable, Missing;
+    4041 "jsonb_le" (Jsonb, Jsonb) -> Bool, strict Immutable, Scalar(comparison::jsonb_le);
+    4039 "jsonb_lt" (Jsonb, Jsonb) -> Bool, strict Immutable, Scalar(comparison::jsonb_lt);
+    4038 "jsonb_ne" (Jsonb, Jsonb) -> Bool, strict Immutable, Scalar(comparison::jsonb_ne);
     3263 "jsonb_object" (TextArray) -> Jsonb, strict Immutable, Missing;
     3264 "jsonb_object" (TextArray, TextArray) -> Jsonb, strict Immutable, Missing;
     3478 "jsonb_object_field" (Jsonb, Text) -> Jsonb, strict Immutable, Missing;

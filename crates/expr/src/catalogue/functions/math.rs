@@ -2,14 +2,15 @@
 
 use super::functions;
 use super::prelude::*;
+use crate::functions::arithmetic;
 
 functions! {
-    1394 "abs" (Float4) -> Float4, strict Immutable, Missing;
-    1395 "abs" (Float8) -> Float8, strict Immutable, Missing;
-    1396 "abs" (Int8) -> Int8, strict Immutable, Missing;
-    1397 "abs" (Int4) -> Int4, strict Immutable, Missing;
-    1398 "abs" (Int2) -> Int2, strict Immutable, Missing;
-    1705 "abs" (Numeric) -> Numeric, strict Immutable, Missing;
+    1394 "abs" (Float4) -> Float4, strict Immutable, Scalar(arithmetic::float4abs);
+    1395 "abs" (Float8) -> Float8, strict Immutable, Scalar(arithmetic::float8abs);
+    1396 "abs" (Int8) -> Int8, strict Immutable, Scalar(arithmetic::int8abs);
+    1397 "abs" (Int4) -> Int4, strict Immutable, Scalar(arithmetic::int4abs);
+    1398 "abs" (Int2) -> Int2, strict Immutable, Scalar(arithmetic::int2abs);
+    1705 "abs" (Numeric) -> Numeric, strict Immutable, Scalar(arithmetic::numeric_abs);
     1601 "acos" (Float8) -> Float8, strict Immutable, Missing;
     2732 "acosd" (Float8) -> Float8, strict Immutable, Missing;
     2466 "acosh" (Float8) -> Float8, strict Immutable, Missing;
@@ -33,7 +34,7 @@ functions! {
     2738 "cotd" (Float8) -> Float8, strict Immutable, Missing;
     1608 "degrees" (Float8) -> Float8, strict Immutable, Missing;
     233 "dexp" (Float8) -> Float8, strict Immutable, Missing;
-    1973 "div" (Numeric, Numeric) -> Numeric, strict Immutable, Missing;
+    1973 "div" (Numeric, Numeric) -> Numeric, strict Immutable, Scalar(arithmetic::numeric_div_trunc);
     234 "dlog1" (Float8) -> Float8, strict Immutable, Missing;
     1339 "dlog10" (Float8) -> Float8, strict Immutable, Missing;
     228 "dround" (Float8) -> Float8, strict Immutable, Missing;
@@ -63,20 +64,20 @@ functions! {
     1194 "log10" (Float8) -> Float8, strict Immutable, Missing;
     1481 "log10" (Numeric) -> Numeric, strict Immutable, Missing;
     5042 "min_scale" (Numeric) -> Int4, strict Immutable, Missing;
-    940 "mod" (Int2, Int2) -> Int2, strict Immutable, Missing;
-    941 "mod" (Int4, Int4) -> Int4, strict Immutable, Missing;
-    947 "mod" (Int8, Int8) -> Int8, strict Immutable, Missing;
-    1728 "mod" (Numeric, Numeric) -> Numeric, strict Immutable, Missing;
-    1980 "numeric_div_trunc" (Numeric, Numeric) -> Numeric, strict Immutable, Missing;
+    940 "mod" (Int2, Int2) -> Int2, strict Immutable, Scalar(arithmetic::int2mod);
+    941 "mod" (Int4, Int4) -> Int4, strict Immutable, Scalar(arithmetic::int4mod);
+    947 "mod" (Int8, Int8) -> Int8, strict Immutable, Scalar(arithmetic::int8mod);
+    1728 "mod" (Numeric, Numeric) -> Numeric, strict Immutable, Scalar(arithmetic::numeric_mod);
+    1980 "numeric_div_trunc" (Numeric, Numeric) -> Numeric, strict Immutable, Scalar(arithmetic::numeric_div_trunc);
     1733 "numeric_exp" (Numeric) -> Numeric, strict Immutable, Missing;
     1735 "numeric_ln" (Numeric) -> Numeric, strict Immutable, Missing;
     1737 "numeric_log" (Numeric, Numeric) -> Numeric, strict Immutable, Missing;
     1731 "numeric_sqrt" (Numeric) -> Numeric, strict Immutable, Missing;
     1610 "pi" () -> Float8, strict Immutable, Missing;
     1346 "pow" (Float8, Float8) -> Float8, strict Immutable, Missing;
-    1738 "pow" (Numeric, Numeric) -> Numeric, strict Immutable, Missing;
+    1738 "pow" (Numeric, Numeric) -> Numeric, strict Immutable, Scalar(arithmetic::numeric_power);
     1368 "power" (Float8, Float8) -> Float8, strict Immutable, Missing;
-    2169 "power" (Numeric, Numeric) -> Numeric, strict Immutable, Missing;
+    2169 "power" (Numeric, Numeric) -> Numeric, strict Immutable, Scalar(arithmetic::numeric_power);
     1609 "radians" (Float8) -> Float8, strict Immutable, Missing;
     1598 "random" () -> Float8, strict Volatile, Missing;
     1342 "round" (Float8) -> Float8, strict Immutable, Missing;

@@ -2,6 +2,7 @@
 
 use super::functions;
 use super::prelude::*;
+use crate::functions::arithmetic;
 
 functions! {
     3943 "acldefault" (InternalChar, Oid) -> AclitemArray, strict Immutable, Missing;
@@ -159,7 +160,7 @@ functions! {
     2855 "pg_is_other_temp_schema" (Oid) -> Bool, strict Stable, Missing;
     315 "pg_jit_available" () -> Bool, strict Volatile, Missing;
     6103 "pg_lsn" (Numeric) -> PgLsn, strict Immutable, Missing;
-    3237 "pg_lsn_mi" (PgLsn, PgLsn) -> Numeric, strict Immutable, Missing;
+    3237 "pg_lsn_mi" (PgLsn, PgLsn) -> Numeric, strict Immutable, Scalar(arithmetic::pg_lsn_mi);
     5024 "pg_lsn_mii" (PgLsn, Numeric) -> PgLsn, strict Immutable, Missing;
     5022 "pg_lsn_pli" (PgLsn, Numeric) -> PgLsn, strict Immutable, Missing;
     2854 "pg_my_temp_schema" () -> Oid, strict Stable, Missing;

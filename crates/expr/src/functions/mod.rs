@@ -1,0 +1,8 @@
+//! The functions themselves, one file per family: what the rows of [`crate::catalogue`] point to.
+//!
+//! An evaluator's name is that of PostgreSQL's C function (pg_proc.prosrc), so that either source explains the other.
+
+pub mod arithmetic;
+pub mod array;
+pub mod comparison;
+pub(crate) mod kernel;
