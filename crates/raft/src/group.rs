@@ -326,6 +326,12 @@ impl Group {
         matches!(&self.role, Role::Leader(leadership) if self.commit >= leadership.term_start())
     }
 
+    /// Whether the leader has applied an entry of its own term, and so everything that was committed before it led: from
+    /// then on the applied state is the newest there is.
+    pub fn has_applied_in_term(&self) -> bool {
+        matches!(&self.role, Role::Leader(leadership) if self.applied >= leadership.term_start())
+    }
+
     /// As leader: how the other replicas are doing, as (id, matched, state, heard from lately), sorted by id.
     pub fn followers(&self) -> Vec<FollowerStatus> {
         let Role::Leader(leadership) = &self.role else { return Vec::new() };

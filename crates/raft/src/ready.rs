@@ -88,6 +88,18 @@ impl Group {
         })
     }
 
+    /// As [`Group::ready`], but begins no write: for right after [`Group::persisted`], when the next write is to gather more.
+    pub fn ready_without_write(&mut self, log: &dyn LogReader) -> Result<Ready, LogError> {
+        self.send_appends(log)?;
+        self.send_heartbeats_if_due();
+        Ok(Ready {
+            write: None,
+            committed: self.next_committed(log)?,
+            messages: std::mem::take(&mut self.outbox),
+            reads: std::mem::take(&mut self.reads),
+        })
+    }
+
     /// Whether `ready` would hand out a write or committed entries, or has messages waiting: cheap, and without the
     /// appends that only `ready` makes.
     pub fn has_work(&self) -> bool {

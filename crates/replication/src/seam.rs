@@ -1,0 +1,172 @@
+//! What a store of groups needs from above and beside it: a state machine and a transport.
+
+use bytes::Bytes;
+use env::BoxFuture;
+use keys::{RangeId, ReplicaId, Span, StoreId};
+use raft::{ConfChange, Configuration, Index, Message, Position, Term};
+use storage::{Checkpoint, Keyspace, WriteBatch};
+use thiserror::Error;
+
+/// The index that a new range begins at, as if this many entries had been applied and truncated away. Above zero, so
+/// that a replica that has nothing can be told from one that has the beginning.
+pub const INITIAL_INDEX: Index = Index(10);
+
+/// The term that goes with [`INITIAL_INDEX`].
+pub const INITIAL_TERM: Term = Term(5);
+
+/// A command that is committed and is to be applied now.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// Where it stands in the log of its range.
+    pub position: Position,
+    /// What was proposed; for a membership change its context.
+    pub command: Bytes,
+    /// The membership change that this is. It takes effect unless the machine vetoes it.
+    pub conf_change: Option<ConfChange>,
+}
+
+/// What applying a command did beside the batch.
+#[derive(Clone, Debug, Default)]
+pub struct ApplyEffect {
+    /// Given to the proposer, if it waits on this store. Means nothing to this crate.
+    pub answer: Bytes,
+    /// What happens to ranges as such.
+    pub change: Option<RangeChange>,
+}
+
+/// What a command does to ranges as such.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RangeChange {
+    /// A new range begins, cut off from the one the command belongs to. Its state is in the batch.
+    Split(NewRange),
+    /// This store's replica of a range (this one or another) ends. The batch deletes its state.
+    Destroy(RangeId),
+    /// The membership change does not happen.
+    Veto,
+}
+
+/// This store's replica of a range that begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRange {
+    pub range: RangeId,
+    /// Which replica this store has.
+    pub replica: ReplicaId,
+    /// All replicas; see [`configuration_of`].
+    pub configuration: Configuration,
+}
+
+/// A configuration of voters.
+pub fn configuration_of(voters: impl IntoIterator<Item = ReplicaId>) -> Configuration {
+    Configuration::of_voters(voters.into_iter().map(raft_id))
+}
+
+/// A replica's id as `raft` knows it.
+pub fn raft_id(replica: ReplicaId) -> raft::ReplicaId {
+    raft::ReplicaId(u64::from(replica.get()))
+}
+
+/// A replica's id as the rest knows it. `None` for a number that no replica of ours can have.
+pub fn replica_id(id: raft::ReplicaId) -> Option<ReplicaId> {
+    u32::try_from(id.0).ok().map(ReplicaId)
+}
+
+/// Whether this store's replica leads its range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leadership {
+    /// It leads, and has applied everything that was committed before: its state is the newest there is.
+    Leading { term: Term },
+    /// It does not, or not yet. It may know who does.
+    Following { term: Term, leader: Option<ReplicaId> },
+}
+
+/// A command that cannot be applied. Replicas would diverge if any of them went on: the store stops.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct ApplyError(pub String);
+
+/// The replicated state of all ranges of a store, as far as it is to be changed by commands.
+///
+/// For one range the calls come one after the other, from a thread that may block. For different ranges they may come at the
+/// same time.
+///
+/// ```text
+///   apply ... apply --> the batch is written, with the applied index --> applied --> proposers wake
+/// ```
+///
+/// After a command with a [`RangeChange`] the batch is written and [`StateMachine::applied`] called before the next
+/// command is passed.
+pub trait StateMachine: Send + Sync + 'static {
+    /// Appends to `batch` what the command does. State-side keyspaces only. The batch may hold writes of other ranges already.
+    ///
+    /// Deterministic: the same commands in the same order give the same state on every replica and after every
+    /// restart. After a crash commands are applied again, on the state that was there before them. It must not rely on seeing
+    /// what earlier commands of the same batch wrote; it must not change what readers see.
+    fn apply(
+        &self,
+        range: RangeId,
+        command: &Committed,
+        batch: &mut WriteBatch,
+    ) -> Result<ApplyEffect, ApplyError>;
+
+    /// The effects of these commands are in the engine now (not durable yet). For what is kept in memory.
+    /// Must not wait for anything that is proposed.
+    fn applied(&self, range: RangeId, upto: Position, effects: &[ApplyEffect]);
+
+    /// The range's leadership changed. Called in order, with the range locked: hand it over and return; do not
+    /// call the store from here.
+    fn leadership_changed(&self, range: RangeId, leadership: Leadership);
+
+    /// Where all of a range's replicated state is, `keys::local::range_span` included: what a snapshot consists of.
+    fn snapshot_parts(&self, range: RangeId) -> Vec<(Keyspace, Span)>;
+
+    /// Which store has this replica of the range. `None` if that is not known: the message is dropped.
+    fn store_of(&self, range: RangeId, replica: ReplicaId) -> Option<StoreId>;
+}
+
+/// A message between replicas, addressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    pub range: RangeId,
+    pub message: Message,
+}
+
+/// A snapshot on its way: the message, and the state that goes with it.
+///
+/// The receiver passes what arrives to `Store::receive_snapshot`.
+pub struct SnapshotStream {
+    pub range: RangeId,
+    pub message: Message,
+    /// The parts that the state consists of; the receiver empties them first.
+    pub parts: Vec<(Keyspace, Span)>,
+    pub checkpoint: Box<dyn Checkpoint>,
+}
+
+/// Why a snapshot did not arrive.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the snapshot was not delivered: {0}")]
+pub struct SendError(pub String);
+
+/// Carries messages to other stores.
+pub trait RaftTransport: Send + Sync + 'static {
+    /// Sends messages, or loses them. Never blocks, keeps the order between two stores if it can.
+    fn send(&self, to: StoreId, batch: Vec<Envelope>);
+
+    /// Sends a snapshot. Completes when the receiver has taken it or it has failed.
+    fn send_snapshot(
+        &self,
+        to: StoreId,
+        snapshot: SnapshotStream,
+    ) -> BoxFuture<'static, Result<(), SendError>>;
+}
+
+/// The transport of a store that has no peers: loses everything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoTransport;
+
+impl RaftTransport for NoTransport {
+    fn send(&self, _to: StoreId, _batch: Vec<Envelope>) {}
+
+    fn send_snapshot(&self, to: StoreId, _: SnapshotStream) -> BoxFuture<'static, Result<(), SendError>> {
+        Box::pin(async move { Err(SendError(format!("store {to} cannot be reached from here"))) })
+    }
+}
