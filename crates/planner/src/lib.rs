@@ -34,14 +34,10 @@ pub mod plan;
 
 pub use catalog::{Catalog, Relation, Statistics, Table};
 pub use options::{Methods, PlanOptions};
+pub use parser::parse;
 pub use plan::Plan;
 
 use types::{DataType, PgResult};
-
-/// The statements of a query string. An error in any of them refuses the whole string, as in PostgreSQL.
-pub fn parse(_text: &str) -> PgResult<Vec<ast::Statement>> {
-    Err(types::PgError::unsupported("SQL"))
-}
 
 /// Plans a statement for which [`ast::StatementKind::is_plannable`] holds; others are the caller's to run.
 ///

@@ -60,7 +60,10 @@ impl Parser<'_> {
         self.advance();
         let token = self.peek();
         if token.kind != TokenKind::String {
-            let message = format!("UESCAPE must be followed by a simple string literal at or near \"{}\"", self.near(token));
+            let message = format!(
+                "UESCAPE must be followed by a simple string literal at or near \"{}\"",
+                self.near(token)
+            );
             return Err(PgError::new(SqlState::SYNTAX_ERROR, message).at(token.start));
         }
         self.advance();
@@ -244,8 +247,7 @@ impl Parser<'_> {
 
     pub(super) fn at_number(&self) -> bool {
         let number = |token: Token| matches!(token.kind, TokenKind::Integer | TokenKind::Decimal);
-        number(self.peek())
-            || ((self.at_symbol(b'-') || self.at_symbol(b'+')) && number(self.peek_at(1)))
+        number(self.peek()) || ((self.at_symbol(b'-') || self.at_symbol(b'+')) && number(self.peek_at(1)))
     }
 
     /// A number that fits int8 (sequence options).
