@@ -41,7 +41,7 @@ pub use error::{Disposition, KvError, RestartReason};
 pub use range::{Lease, RangeDescriptor, ReplicaDescriptor, ReplicaKind};
 pub use request::{
     BatchRequest, CommitRequest, GarbageKey, GcRequest, GetRequest, Header, HeartbeatTxnRequest, IntentRef,
-    IntentUpdate, MultiGetRequest, PushKind, PushTxnRequest, QueryIntentRequest, QueryTxnRequest,
+    IntentUpdate, LockClaim, MultiGetRequest, PushKind, PushTxnRequest, QueryIntentRequest, QueryTxnRequest,
     RangeStatusRequest, RecoverTxnRequest, RefreshRequest, Request, ResolveIntentsRequest, RevertRequest,
     ScanRequest, SplitRequest, WriteRequest,
 };

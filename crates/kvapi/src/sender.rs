@@ -9,10 +9,13 @@ use crate::{BatchRequest, BatchResponse, KvError};
 
 /// Carries batches. `kvserver`'s store and `kvclient`'s router implement it, gRPC carries it, tests fake it.
 ///
+/// The batch is lent, not given: whoever sends it can send it again, unchanged and uncopied, when it was told that
+/// nothing was done.
+///
 /// Dropping the future abandons the batch: its locks in waiting and latches are given back; a write that was
 /// already proposed still happens.
 pub trait Sender: Send + Sync {
-    fn send(&self, batch: BatchRequest) -> BoxFuture<'_, Result<BatchResponse, KvError>>;
+    fn send<'a>(&'a self, batch: &'a BatchRequest) -> BoxFuture<'a, Result<BatchResponse, KvError>>;
 }
 
 /// There is no way to a node at the moment.

@@ -1,12 +1,31 @@
 //! The entry point: what a node shares among all transactions that it coordinates.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use clock::Clock;
 use env::Env;
-use kvapi::{KvError, NodeDialer, NodeId, RangeDescriptor, Span, Timestamp};
+use futures::future::join_all;
+use keys::Key;
+use kvapi::{
+    BatchRequest, HeartbeatTxnRequest, Isolation, KvError, NodeDialer, NodeId, RangeDescriptor, Response,
+    Span, SplitRequest, Timestamp, TxnId, TxnStatus,
+};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use stdx::{Backoff, Prng};
 
-use crate::{Txn, TxnOptions};
+use crate::router::{Router, unexpected};
+use crate::txn::{Shared, State};
+use crate::{RestartScope, Txn, TxnOptions};
+
+/// How often coordinators say that their transactions are alive, and how old one must be to need it.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+/// Heartbeats in flight at once.
+const HEARTBEATS_AT_ONCE: usize = 64;
+/// Attempts of [`Db::transact`].
+const TRANSACT_ATTEMPTS_MAX: u32 = 64;
 
 /// Knows the first range of the keyspace, from which every other can be found.
 pub trait FirstRange: Send + Sync {
@@ -22,15 +41,33 @@ pub struct DbConfig {
     pub buffer_bytes_max: usize,
 }
 
+impl DbConfig {
+    /// The defaults for a node.
+    pub fn new(node: NodeId) -> DbConfig {
+        DbConfig { node, buffer_bytes_max: 4 << 20 }
+    }
+}
+
 /// The database as the SQL layer sees it: one ordered map with transactions. Cheap to clone.
 #[derive(Clone)]
 pub struct Db {
     inner: Arc<Inner>,
 }
 
-struct Inner {}
+/// Shared by all transactions of a node.
+pub(crate) struct Inner {
+    pub env: Arc<dyn Env>,
+    pub clock: Arc<Clock>,
+    pub router: Router,
+    pub config: DbConfig,
+    /// Lock order: leaf.
+    prng: Mutex<Prng>,
+    /// Transactions that hold locks or have flushed. Lock order: after a transaction's state.
+    alive: Mutex<BTreeMap<TxnId, Weak<Shared>>>,
+}
 
 impl Db {
+    /// Starts the task that sends heartbeats; it ends when the last clone of the database is gone.
     pub fn new(
         env: Arc<dyn Env>,
         clock: Arc<Clock>,
@@ -38,12 +75,33 @@ impl Db {
         first: Arc<dyn FirstRange>,
         config: DbConfig,
     ) -> Db {
-        unimplemented!()
+        let router = Router::new(env.clone(), dialer, first);
+        // Two draws, so that coordinators with equal first draws still differ.
+        let mut prng = Prng::new(env.entropy() ^ u64::from(config.node.0).rotate_left(32));
+        let prng = Mutex::new(Prng::new(prng.next_u64() ^ env.entropy()));
+        let inner =
+            Inner { env: env.clone(), clock, router, config, prng, alive: Mutex::new(BTreeMap::new()) };
+        let inner = Arc::new(inner);
+        drop(
+            env.spawn(
+                "transaction-heartbeats",
+                Box::pin(send_heartbeats(env.clone(), Arc::downgrade(&inner))),
+            ),
+        );
+        Db { inner }
     }
 
     /// Begins a transaction. Sends nothing.
     pub fn begin(&self, options: TxnOptions) -> Txn {
-        unimplemented!()
+        let (start, limit) = match options.as_of {
+            Some(timestamp) => (timestamp, timestamp),
+            None => {
+                let now = self.inner.clock.now();
+                (now, self.inner.clock.uncertainty_limit(now))
+            }
+        };
+        let state = State::new(self.inner.draw_id(), start, limit, self.inner.config.node, &options);
+        Txn::new(self.inner.clone(), state)
     }
 
     /// Runs `body` in a transaction of its own and commits, doing all of it over while it is told to
@@ -52,21 +110,145 @@ impl Db {
     where
         F: AsyncFn(&Txn) -> Result<T, KvError>,
     {
-        unimplemented!()
+        let txn = self.begin(options);
+        let mut backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(100));
+        loop {
+            let result = match body(&txn).await {
+                Ok(value) => txn.commit().await.map(|_| value),
+                Err(error) => Err(error),
+            };
+            let error = match result {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            // A statement alone cannot be done over from here: all of it is.
+            let restart = match txn.can_restart(&error) {
+                Some(RestartScope::Statement | RestartScope::Transaction) => {
+                    backoff.attempts() < TRANSACT_ATTEMPTS_MAX
+                }
+                None => false,
+            };
+            if !restart {
+                txn.rollback().await;
+                return Err(error);
+            }
+            txn.restart(&error).await?;
+            let pause = backoff.next_wait(&mut self.inner.prng.lock());
+            self.inner.env.sleep(pause).await;
+        }
     }
 
     /// A timestamp above everything this node has seen.
     pub fn now(&self) -> Timestamp {
-        unimplemented!()
+        self.inner.clock.now()
     }
 
-    /// Makes `key` the start of a range. No error if it already is one. Answers with the right half.
+    /// Makes `key` the start of a range. No error if it already is one. Answers with that range.
     pub async fn split_at(&self, key: &[u8]) -> Result<RangeDescriptor, KvError> {
-        unimplemented!()
+        let request = SplitRequest { at: Key::copy_from(key) };
+        let mut batch = BatchRequest::new(Default::default(), request);
+        let mut response = self.inner.router.send_to(key, &mut batch).await?;
+        match response.responses.pop() {
+            Some(Response::Split(split)) => {
+                self.inner.router.learn(split.left)?;
+                self.inner.router.learn(split.right.clone())?;
+                Ok(split.right)
+            }
+            other => Err(unexpected(other)),
+        }
     }
 
     /// The ranges that overlap `span`, in key order, as the addressing keyspace has them now.
     pub async fn ranges(&self, span: &Span) -> Result<Vec<RangeDescriptor>, KvError> {
-        unimplemented!()
+        let mut ranges = Vec::new();
+        let mut key = span.start.clone();
+        while key < span.end {
+            let descriptor = self.inner.router.look_up_afresh(&key).await?;
+            key = descriptor.span.end.clone();
+            ranges.push(descriptor);
+        }
+        Ok(ranges)
+    }
+
+    /// Sends one request to the range of a key, with routing and retries: for the system itself.
+    pub async fn send(&self, key: &[u8], batch: &mut BatchRequest) -> Result<kvapi::BatchResponse, KvError> {
+        self.inner.router.send_to(key, batch).await
+    }
+
+    /// Tells locks and intents in spans what has become of their transaction: for the system itself.
+    pub async fn resolve(&self, spans: &[Span], update: &kvapi::IntentUpdate) -> Result<(), KvError> {
+        self.inner.router.resolve(spans, update).await
+    }
+}
+
+impl Inner {
+    pub fn draw_id(&self) -> TxnId {
+        let mut prng = self.prng.lock();
+        TxnId(u128::from(prng.next_u64()) << 64 | u128::from(prng.next_u64()))
+    }
+
+    /// A new snapshot, as of now.
+    pub fn take_snapshot(&self, state: &mut State) {
+        let now = self.clock.now();
+        state.advance_to(now);
+        if state.isolation() == Isolation::ReadCommitted || !state.has_read {
+            state.txn.uncertainty_limit = self.clock.uncertainty_limit(now);
+            state.txn.observed = SmallVec::from_iter([(self.config.node, now)]);
+            state.has_read = false;
+        }
+    }
+
+    pub fn register(&self, id: TxnId, shared: &Arc<Shared>) {
+        self.alive.lock().insert(id, Arc::downgrade(shared));
+    }
+
+    pub fn unregister(&self, id: TxnId) {
+        self.alive.lock().remove(&id);
+    }
+
+    /// Says that every transaction of some age which has left anything on a server is alive.
+    async fn heartbeat(&self) {
+        let now = self.clock.now();
+        let alive: Vec<Arc<Shared>> = self.alive.lock().values().filter_map(Weak::upgrade).collect();
+        let old = |shared: &Arc<Shared>| {
+            let state = shared.state.lock();
+            now.wall_since(state.txn.meta.start) >= HEARTBEAT_INTERVAL && state.check_open().is_ok()
+        };
+        let alive: Vec<Arc<Shared>> = alive.into_iter().filter(old).collect();
+        for some in alive.chunks(HEARTBEATS_AT_ONCE) {
+            join_all(some.iter().map(|shared| self.heartbeat_one(shared, now))).await;
+        }
+    }
+
+    async fn heartbeat_one(&self, shared: &Arc<Shared>, now: Timestamp) {
+        let (header, anchor) = {
+            let mut state = shared.state.lock();
+            let Some(anchor) = state.txn.meta.anchor.clone() else { return };
+            state.recorded = true;
+            (state.write_header(), anchor)
+        };
+        let id = header.txn.as_ref().map(|txn| txn.id());
+        let mut batch = BatchRequest::new(header, HeartbeatTxnRequest { now });
+        let aborted = match self.router.send_to(&anchor, &mut batch).await {
+            Ok(mut response) => match response.responses.pop() {
+                Some(Response::Txn(standing)) => standing.status == TxnStatus::Aborted,
+                _ => false,
+            },
+            Err(error) => error.is_restart(),
+        };
+        let mut state = shared.state.lock();
+        if aborted && Some(state.txn.id()) == id {
+            state.aborted = true;
+        }
+    }
+}
+
+async fn send_heartbeats(env: Arc<dyn Env>, inner: Weak<Inner>) {
+    loop {
+        env.sleep(HEARTBEAT_INTERVAL).await;
+        match inner.upgrade() {
+            Some(inner) => inner.heartbeat().await,
+            None => return,
+        }
     }
 }

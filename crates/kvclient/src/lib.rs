@@ -27,9 +27,12 @@
 //!   a statement or the whole transaction can be done over, if the caller has not yet let results out.
 //! - **Ending**: `commit` or `rollback`. Dropping an unfinished transaction rolls it back in the background.
 
+mod buffer;
 mod db;
+mod footprint;
 mod options;
-mod scan;
+mod router;
+pub mod scan;
 mod txn;
 
 pub use db::{Db, DbConfig, FirstRange};

@@ -110,7 +110,6 @@ pub struct Conflict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Savepoint {
     pub(crate) sequence: u32,
-    pub(crate) epoch: u32,
 }
 
 /// What must be done over to get past an error.

@@ -1,0 +1,241 @@
+//! What a transaction has read and locked: what must still hold when it commits.
+//!
+//! Unlocked reads are kept as spans ([`ReadSet`]) and refreshed when the commit timestamp rises above the read
+//! timestamp. Locked keys ([`LockSet`]) need no refresh as long as the lock holds: a write of such a key is checked
+//! against the timestamp at which it was locked, and locked keys that are not written are claimed with the
+//! commit (`kvapi::LockClaim`).
+
+use std::collections::BTreeMap;
+
+use keys::{Key, Span};
+use kvapi::{LockClaim, LockStrength, Timestamp};
+
+/// Bytes of keys after which spans are made coarser.
+const READ_SET_BYTES_MAX: usize = 64 << 10;
+/// Spans are merged when their number has doubled since the last time.
+const MERGE_AT_LEAST: usize = 128;
+
+/// Unlocked reads whose validity depends on the read timestamp.
+///
+/// - Covers every read entered; may cover more.
+#[derive(Debug, Default)]
+pub(crate) struct ReadSet {
+    spans: Vec<Span>,
+    bytes: usize,
+    merge_at: usize,
+    additions: u64,
+}
+
+impl ReadSet {
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    pub fn clear(&mut self) {
+        *self = ReadSet::default();
+    }
+
+    pub fn add(&mut self, span: Span) {
+        if span.is_empty() || self.spans.last().is_some_and(|last| last.contains_span(&span)) {
+            return;
+        }
+        self.additions += 1;
+        self.bytes += span.start.len() + span.end.len();
+        self.spans.push(span);
+        if self.spans.len() >= self.merge_at.max(MERGE_AT_LEAST) || self.bytes > READ_SET_BYTES_MAX {
+            self.condense();
+        }
+    }
+
+    /// Counts what was ever added: tells whether something has come in between.
+    pub fn additions(&self) -> u64 {
+        self.additions
+    }
+
+    /// Sorted, without overlaps.
+    pub fn spans(&mut self) -> &[Span] {
+        self.merge();
+        &self.spans
+    }
+
+    fn merge(&mut self) {
+        self.spans.sort_unstable();
+        let mut merged: Vec<Span> = Vec::with_capacity(self.spans.len());
+        for span in self.spans.drain(..) {
+            match merged.last_mut() {
+                Some(last) if last.end >= span.start => {
+                    if span.end > last.end {
+                        last.end = span.end;
+                    }
+                }
+                _ => merged.push(span),
+            }
+        }
+        self.spans = merged;
+        self.bytes = self.spans.iter().map(|span| span.start.len() + span.end.len()).sum();
+    }
+
+    fn condense(&mut self) {
+        self.merge();
+        while self.bytes > READ_SET_BYTES_MAX / 2 && self.spans.len() > 1 {
+            self.spans = self.spans.chunks(2).map(|pair| pair[0].cover(&pair[pair.len() - 1])).collect();
+            self.bytes = self.spans.iter().map(|span| span.start.len() + span.end.len()).sum();
+        }
+        self.merge_at = self.spans.len() * 2;
+    }
+}
+
+/// A lock that was taken with a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Locked {
+    pub strength: LockStrength,
+    /// The row was read as of this timestamp and was the newest then.
+    pub since: Timestamp,
+}
+
+/// Locks taken, by key, and where locks may have been taken by requests whose answer never came.
+#[derive(Debug, Default)]
+pub(crate) struct LockSet {
+    keys: BTreeMap<Key, Locked>,
+    attempted: Vec<Span>,
+}
+
+/// Spans of attempts that are told apart.
+const ATTEMPTED_MAX: usize = 32;
+
+impl LockSet {
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.attempted.is_empty()
+    }
+
+    pub fn get(&self, key: &[u8]) -> Option<Locked> {
+        if self.keys.is_empty() { None } else { self.keys.get(key).copied() }
+    }
+
+    /// A lock on `key` is asked for by a request now on its way: strength `None` until it is answered.
+    pub fn attempt_key(&mut self, key: &[u8]) {
+        if !self.keys.contains_key(key) {
+            let locked = Locked { strength: LockStrength::None, since: Timestamp::ZERO };
+            self.keys.insert(Key::copy_from(key), locked);
+        }
+    }
+
+    /// The server kept no lock on `key`: the key has no value.
+    pub fn not_kept(&mut self, key: &[u8]) {
+        if self.keys.get(key).is_some_and(|locked| !locked.strength.is_locking()) {
+            self.keys.remove(key);
+        }
+    }
+
+    /// The transaction starts over: locks are still held, what was read under them no longer counts.
+    pub fn retire(&mut self) {
+        self.attempted = self.spans();
+        self.keys.clear();
+    }
+
+    /// A lock was granted with a read at `since`. The first read counts: nothing can have changed after it.
+    pub fn add(&mut self, key: &[u8], strength: LockStrength, since: Timestamp) {
+        match self.keys.get_mut(key) {
+            Some(locked) => {
+                // A weaker lock may have let a writer pass: what was read under the stronger one counts.
+                if !locked.strength.excludes_writers() {
+                    locked.since = since;
+                }
+                locked.strength = locked.strength.max(strength);
+            }
+            None => {
+                self.keys.insert(Key::copy_from(key), Locked { strength, since });
+            }
+        }
+    }
+
+    /// Locks may be taken in `span` by a request now on its way.
+    pub fn attempt(&mut self, span: Span) {
+        if self.attempted.len() < ATTEMPTED_MAX {
+            self.attempted.push(span);
+        } else if let Some(last) = self.attempted.last_mut() {
+            *last = last.cover(&span);
+        }
+    }
+
+    /// An attempt has been answered, and its locks are entered by key.
+    pub fn settle(&mut self, span: &Span) {
+        if let Some(position) = self.attempted.iter().rposition(|attempt| attempt == span) {
+            self.attempted.swap_remove(position);
+        }
+    }
+
+    /// Claims on keys that `is_written` denies.
+    pub fn claims(&self, mut is_written: impl FnMut(&Key) -> bool) -> Vec<LockClaim> {
+        let held = self.keys.iter().filter(|(_, locked)| locked.strength.is_locking());
+        let unwritten = held.filter(|(key, _)| !is_written(key));
+        let claims = unwritten.map(|(key, locked)| LockClaim {
+            key: key.clone(),
+            strength: locked.strength,
+            since: locked.since,
+        });
+        claims.collect()
+    }
+
+    /// Everywhere locks may be held: few spans.
+    pub fn spans(&self) -> Vec<Span> {
+        let mut spans = self.attempted.clone();
+        spans.extend(self.keys.keys().map(|key| Span::point(key.clone())));
+        spans.sort_unstable();
+        let mut merged: Vec<Span> = Vec::new();
+        for span in spans {
+            match merged.last_mut() {
+                Some(last) if last.end >= span.start => *last = last.cover(&span),
+                _ => merged.push(span),
+            }
+        }
+        while merged.len() > ATTEMPTED_MAX {
+            merged = merged.chunks(2).map(|pair| pair[0].cover(&pair[pair.len() - 1])).collect();
+        }
+        merged
+    }
+
+    /// Whether everything that may be locked lies in `span`.
+    pub fn is_inside(&self, span: &Span) -> bool {
+        let ends = self.keys.first_key_value().zip(self.keys.last_key_value());
+        let keys_inside =
+            ends.is_none_or(|((first, _), (last, _))| span.contains(first) && span.contains(last));
+        keys_inside && self.attempted.iter().all(|attempt| span.contains_span(attempt))
+    }
+
+    pub fn clear(&mut self) {
+        *self = LockSet::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_merge_and_stay_bounded() {
+        let mut reads = ReadSet::default();
+        for number in 0..100_000u64 {
+            reads.add(Span::point(Key::from(
+                number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes().to_vec(),
+            )));
+        }
+        assert!(reads.bytes <= READ_SET_BYTES_MAX);
+        for number in 0..100_000u64 {
+            let key = number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes();
+            assert!(reads.spans.iter().any(|span| span.contains(&key)));
+        }
+    }
+
+    #[test]
+    fn the_first_exclusive_read_of_a_key_counts() {
+        let mut locks = LockSet::default();
+        let at = |wall| Timestamp::new(wall, 0);
+        locks.add(b"k", LockStrength::KeyShare, at(5));
+        locks.add(b"k", LockStrength::NoKeyUpdate, at(9));
+        locks.add(b"k", LockStrength::Update, at(12));
+        assert_eq!(locks.get(b"k"), Some(Locked { strength: LockStrength::Update, since: at(9) }));
+        assert_eq!(locks.claims(|_| false).len(), 1);
+        assert_eq!(locks.claims(|_| true).len(), 0);
+    }
+}

@@ -1,0 +1,478 @@
+//! Routing: finds the range of each key, cuts requests at range boundaries, retries what was not done.
+//!
+//! The cache of descriptors may be stale at any time: every range checks what it is asked for and answers
+//! `RangeMismatch` with what it knows better. A miss reads the addressing keyspace, through the same cache one level up
+//! (see `keys::addressing`), until the first range, which the node knows.
+//!
+//! Retries are for answers that promise that nothing was done: reroute at once (after the first time with a
+//! pause), back off while unavailable, both within [`PATIENCE`].
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use env::Env;
+use futures::future::{BoxFuture, join_all};
+use keys::{Key, NodeId, Span, addressing};
+use kvapi::{
+    BatchRequest, BatchResponse, Disposition, GetRequest, Header, KeyBlock, KvBlock, KvError, LockClaim,
+    MultiGetRequest, NodeDialer, RangeDescriptor, RefreshRequest, Request, ResolveIntentsRequest, Response,
+    RevertRequest, ScanRequest, ScanResponse, Sender, Timestamp, WriteBlock, WriteRequest,
+};
+use parking_lot::{Mutex, RwLock};
+use stdx::{Backoff, Prng};
+
+use crate::FirstRange;
+
+/// How long a batch is retried while its range cannot be reached.
+const PATIENCE: Duration = Duration::from_secs(10);
+const BACKOFF_INITIAL: Duration = Duration::from_millis(1);
+const BACKOFF_MAX: Duration = Duration::from_millis(250);
+/// Descriptors read at once on a miss.
+const LOOKUP_AHEAD: u64 = 8;
+/// Ranges remembered; beyond, the cache starts over.
+const CACHE_RANGES_MAX: usize = 16_384;
+
+/// A range as last heard of.
+pub(crate) struct Route {
+    pub descriptor: RangeDescriptor,
+    /// The replica to try first.
+    leaseholder: NodeId,
+    sender: Arc<dyn Sender>,
+}
+
+/// Finds ranges and talks to them. One per node.
+pub(crate) struct Router {
+    env: Arc<dyn Env>,
+    dialer: Arc<dyn NodeDialer>,
+    first: Arc<dyn FirstRange>,
+    /// By end key. Lock order: leaf.
+    cache: RwLock<BTreeMap<Key, Arc<Route>>>,
+    /// Lock order: leaf.
+    prng: Mutex<Prng>,
+}
+
+/// The state of retrying one batch.
+struct Retry {
+    backoff: Backoff,
+    give_up_at: Option<Duration>,
+    reroutes: u32,
+}
+
+impl Retry {
+    fn new() -> Retry {
+        Retry { backoff: Backoff::new(BACKOFF_INITIAL, BACKOFF_MAX), give_up_at: None, reroutes: 0 }
+    }
+}
+
+impl Router {
+    pub fn new(env: Arc<dyn Env>, dialer: Arc<dyn NodeDialer>, first: Arc<dyn FirstRange>) -> Router {
+        let prng = Mutex::new(Prng::new(env.entropy()));
+        Router { env, dialer, first, cache: RwLock::new(BTreeMap::new()), prng }
+    }
+
+    fn cached(&self, key: &[u8]) -> Option<Arc<Route>> {
+        let cache = self.cache.read();
+        let (_, route) = cache.range::<[u8], _>((Bound::Excluded(key), Bound::Unbounded)).next()?;
+        route.descriptor.contains(key).then(|| route.clone())
+    }
+
+    fn cached_before(&self, key: &[u8]) -> Option<Arc<Route>> {
+        let cache = self.cache.read();
+        let (_, route) = cache.range::<[u8], _>((Bound::Included(key), Bound::Unbounded)).next()?;
+        (&route.descriptor.span.start[..] < key).then(|| route.clone())
+    }
+
+    /// Remembers a range, and forgets older ones in its place.
+    pub fn learn(&self, descriptor: RangeDescriptor) -> Result<Arc<Route>, KvError> {
+        let leaseholder = descriptor.replicas.first().map(|replica| replica.node);
+        let leaseholder = leaseholder.ok_or_else(|| KvError::corruption("a range without replicas"))?;
+        self.learn_at(descriptor, leaseholder)
+    }
+
+    fn learn_at(&self, descriptor: RangeDescriptor, leaseholder: NodeId) -> Result<Arc<Route>, KvError> {
+        let sender =
+            self.dialer.dial(leaseholder).map_err(|error| KvError::unavailable(error.to_string()))?;
+        let route = Arc::new(Route { descriptor, leaseholder, sender });
+        let span = &route.descriptor.span;
+        let mut cache = self.cache.write();
+        if cache.len() >= CACHE_RANGES_MAX {
+            cache.clear();
+        }
+        let from = (Bound::Excluded(span.start.clone()), Bound::Unbounded);
+        let overlapping =
+            cache.range::<Key, _>(from).take_while(|(_, other)| other.descriptor.span.start < span.end);
+        let stale: Vec<Key> = overlapping.map(|(end, _)| end.clone()).collect();
+        for end in stale {
+            cache.remove(&end);
+        }
+        cache.insert(span.end.clone(), route.clone());
+        Ok(route)
+    }
+
+    fn forget(&self, route: &Route) {
+        let mut cache = self.cache.write();
+        if cache.get(&route.descriptor.span.end).is_some_and(|cached| std::ptr::eq(&**cached, route)) {
+            cache.remove(&route.descriptor.span.end);
+        }
+    }
+
+    /// The range that holds `key`.
+    pub async fn route(&self, key: &[u8]) -> Result<Arc<Route>, KvError> {
+        match self.cached(key) {
+            Some(route) => Ok(route),
+            None => self.look_up(addressing::lookup_span(key)).await,
+        }
+    }
+
+    /// The range that holds the keys just below `key`.
+    pub async fn route_before(&self, key: &[u8]) -> Result<Arc<Route>, KvError> {
+        match self.cached_before(key) {
+            Some(route) => Ok(route),
+            None => self.look_up(addressing::lookup_span_before(key)).await,
+        }
+    }
+
+    /// What the addressing keyspace says now about the range that holds `key`.
+    pub async fn look_up_afresh(&self, key: &[u8]) -> Result<RangeDescriptor, KvError> {
+        let route = self.look_up(addressing::lookup_span(key)).await?;
+        Ok(route.descriptor.clone())
+    }
+
+    fn look_up(&self, records: Option<Span>) -> BoxFuture<'_, Result<Arc<Route>, KvError>> {
+        Box::pin(async move {
+            let Some(records) = records else { return self.learn(self.first.descriptor()?) };
+            let mut rest = records;
+            // The record may lie in a later range of the addressing level than its position.
+            while !rest.is_empty() {
+                let scan =
+                    ScanRequest { span: rest.clone(), rows_max: LOOKUP_AHEAD, ..ScanRequest::default() };
+                let (answer, page) = self.scan_page(&Header::default(), scan).await?;
+                let mut found = None;
+                for row in answer.rows.iter() {
+                    let malformed = |error| KvError::corruption(format!("an addressing record: {error}"));
+                    let descriptor =
+                        RangeDescriptor::decode(row.value.unwrap_or_default()).map_err(malformed)?;
+                    // Records read ahead must not replace what was learnt from the ranges themselves.
+                    if found.is_none() {
+                        found = Some(self.learn(descriptor)?);
+                    } else if self.cached(&descriptor.span.start).is_none() {
+                        self.learn(descriptor)?;
+                    }
+                }
+                match found {
+                    Some(route) => return Ok(route),
+                    None => rest.start = page.end,
+                }
+            }
+            Err(KvError::unavailable("no range is known to hold the key"))
+        })
+    }
+
+    /// Sends a batch that must be answered by one range, the one that holds `key`. Reroutes while that is
+    /// all that is wrong; a mismatch of a batch for the right range is given to the caller.
+    pub async fn send_to(&self, key: &[u8], batch: &mut BatchRequest) -> Result<BatchResponse, KvError> {
+        let mut route = match self.cached(key) {
+            Some(route) => route,
+            None => self.route(key).await?,
+        };
+        let mut retry: Option<Retry> = None;
+        loop {
+            let error = match self.send_once(&route, batch).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            let retry = retry.get_or_insert_with(Retry::new);
+            if !self.prepare_retry(&route, &error, retry).await {
+                return Err(error);
+            }
+            let before = route;
+            route = self.route(key).await?;
+            let same = route.descriptor.span == before.descriptor.span;
+            if matches!(error, KvError::RangeMismatch { .. }) && (same || retry.reroutes > 2) {
+                // The range is the right one for the key, and the batch wants more than it holds.
+                return Err(error);
+            }
+        }
+    }
+
+    async fn send_once(&self, route: &Route, batch: &mut BatchRequest) -> Result<BatchResponse, KvError> {
+        batch.header.range = route.descriptor.id;
+        route.sender.send(batch).await
+    }
+
+    /// Takes in what an error tells, and waits where waiting helps. False: give the error to the caller.
+    async fn prepare_retry(&self, route: &Route, error: &KvError, retry: &mut Retry) -> bool {
+        match error {
+            KvError::RangeMismatch { descriptors } => {
+                self.forget(route);
+                for descriptor in descriptors {
+                    drop(self.learn(descriptor.clone()));
+                }
+            }
+            KvError::NotLeaseholder { lease: Some(lease), .. } if lease.holder.node != route.leaseholder => {
+                drop(self.learn_at(route.descriptor.clone(), lease.holder.node));
+            }
+            KvError::NotLeaseholder { .. } => self.try_next_replica(route),
+            KvError::RangeNotFound { .. } => self.forget(route),
+            KvError::Unavailable { .. } => {}
+            _ => return false,
+        }
+        retry.reroutes += 1;
+        if error.disposition() == Disposition::Reroute && retry.reroutes == 1 {
+            return true;
+        }
+        let now = self.env.monotonic();
+        let give_up_at = *retry.give_up_at.get_or_insert(now + PATIENCE);
+        let pause = retry.backoff.next_wait(&mut self.prng.lock());
+        if now + pause > give_up_at {
+            return false;
+        }
+        self.env.sleep(pause).await;
+        true
+    }
+
+    fn try_next_replica(&self, route: &Route) {
+        let replicas = &route.descriptor.replicas;
+        let current = replicas.iter().position(|replica| replica.node == route.leaseholder);
+        let next = current.map_or(0, |current| (current + 1) % replicas.len());
+        drop(self.learn_at(route.descriptor.clone(), replicas[next].node));
+    }
+
+    pub async fn get(&self, header: Header, get: GetRequest) -> Result<BatchResponse, KvError> {
+        let key = get.key.clone();
+        self.send_to(&key, &mut BatchRequest::new(header, get)).await
+    }
+
+    /// Reads ascending keys, range by range. Answers with the rows and the read timestamp.
+    pub async fn multi_get(
+        &self,
+        header: &Header,
+        request: MultiGetRequest,
+    ) -> Result<(KvBlock, Timestamp), KvError> {
+        let keys = &request.keys;
+        let mut rows = KvBlock::new();
+        let mut read_timestamp = Timestamp::ZERO;
+        let mut start = 0;
+        let mut retry = Retry::new();
+        while start < keys.len() {
+            let route = self.route(keys.key(start)).await?;
+            let mut end = start + 1;
+            while end < keys.len() && route.descriptor.contains(keys.key(end)) {
+                end += 1;
+            }
+            let piece = if start == 0 && end == keys.len() {
+                keys.clone()
+            } else {
+                (start..end).map(|index| keys.key(index)).collect::<KeyBlock>()
+            };
+            let part = MultiGetRequest { keys: piece, ..request.clone_without_keys() };
+            match self.send_once(&route, &mut BatchRequest::new(header.clone(), part)).await {
+                Ok(response) => {
+                    read_timestamp = read_timestamp.max(response.read_timestamp);
+                    let answer = expect_rows(response)?;
+                    if rows.is_empty() {
+                        rows = answer.rows
+                    } else {
+                        rows.append(&answer.rows)
+                    }
+                    start = end;
+                    retry = Retry::new();
+                }
+                Err(error) => {
+                    if !self.prepare_retry(&route, &error, &mut retry).await {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok((rows, read_timestamp))
+    }
+
+    /// Reads from the first range of the span (the last, in reverse), which may end before the span does.
+    /// Answers with the rows and the part of the span that they are all the rows of.
+    pub async fn scan_page(&self, header: &Header, scan: ScanRequest) -> Result<(ScanAnswer, Span), KvError> {
+        let mut retry = Retry::new();
+        loop {
+            let route = if scan.reverse {
+                self.route_before(&scan.span.end).await?
+            } else {
+                self.route(&scan.span.start).await?
+            };
+            let piece = route.descriptor.span.intersection(&scan.span);
+            let piece = piece.ok_or_else(|| KvError::invalid("a scan of an empty span"))?;
+            let part = ScanRequest { span: piece.clone(), ..scan.clone() };
+            match self.send_once(&route, &mut BatchRequest::new(header.clone(), part)).await {
+                Ok(response) => {
+                    let read_timestamp = response.read_timestamp;
+                    let answer = expect_rows(response)?;
+                    let covered = match answer.resume {
+                        None => piece,
+                        Some(resume) if scan.reverse => Span { start: resume.end, end: piece.end },
+                        Some(resume) => Span { start: piece.start, end: resume.start },
+                    };
+                    return Ok((ScanAnswer { rows: answer.rows, read_timestamp }, covered));
+                }
+                Err(error) => {
+                    if !self.prepare_retry(&route, &error, &mut retry).await {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Cuts writes (ascending) where ranges end, as the cache has it.
+    pub async fn cut_writes(&self, writes: &WriteBlock) -> Result<Vec<std::ops::Range<usize>>, KvError> {
+        let mut pieces = Vec::new();
+        let mut start = 0;
+        while start < writes.len() {
+            let route = self.route(writes.key(start)).await?;
+            let end = writes.lower_bound(&route.descriptor.span.end).max(start + 1);
+            pieces.push(start..end);
+            start = end;
+        }
+        Ok(pieces)
+    }
+
+    /// Places intents, all ranges at once. Answers with the highest timestamp at which any was placed.
+    pub async fn write(&self, header: &Header, writes: WriteBlock) -> Result<Timestamp, KvError> {
+        let pieces = self.cut_writes(&writes).await?;
+        if pieces.len() == 1 {
+            return self.write_piece(header, writes).await;
+        }
+        let sends = pieces.into_iter().map(|piece| self.write_piece(header, writes.slice(piece)));
+        highest(join_all(sends).await)
+    }
+
+    /// Writes what was one range's part when it was cut; cuts again if that has changed.
+    pub fn write_piece<'a>(
+        &'a self,
+        header: &'a Header,
+        writes: WriteBlock,
+    ) -> BoxFuture<'a, Result<Timestamp, KvError>> {
+        Box::pin(async move {
+            let Some(key) = (!writes.is_empty()).then(|| Key::copy_from(writes.key(0))) else {
+                return Ok(Timestamp::ZERO);
+            };
+            let mut batch = BatchRequest::new(header.clone(), WriteRequest { writes });
+            match self.send_to(&key, &mut batch).await {
+                Ok(response) => Ok(response.write_timestamp),
+                Err(KvError::RangeMismatch { descriptors }) => {
+                    let Some(Request::Write(WriteRequest { writes })) = batch.requests.pop() else {
+                        unreachable!("the batch was built with one write request")
+                    };
+                    let pieces = self.cut_writes(&writes).await?;
+                    if pieces.len() == 1 {
+                        return Err(KvError::RangeMismatch { descriptors });
+                    }
+                    let sends = pieces.into_iter().map(|piece| self.write_piece(header, writes.slice(piece)));
+                    highest(join_all(sends).await)
+                }
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    /// Does something for each part of each span that lies in one range.
+    async fn for_each_piece(
+        &self,
+        header: &Header,
+        spans: &[Span],
+        request: impl Fn(Span) -> Request,
+    ) -> Result<(), KvError> {
+        for span in spans {
+            let mut rest = span.clone();
+            let mut retry = Retry::new();
+            while !rest.is_empty() {
+                let route = self.route(&rest.start).await?;
+                let Some(piece) = route.descriptor.span.intersection(&rest) else { break };
+                let mut batch = BatchRequest::new(header.clone(), request(piece.clone()));
+                match self.send_once(&route, &mut batch).await {
+                    Ok(_) => {
+                        rest.start = piece.end;
+                        retry = Retry::new();
+                    }
+                    Err(error) => {
+                        if !self.prepare_retry(&route, &error, &mut retry).await {
+                            return Err(error);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Verifies that nothing in `spans` has changed since `from`, up to the header's read timestamp.
+    pub async fn refresh(&self, header: &Header, spans: &[Span], from: Timestamp) -> Result<(), KvError> {
+        let request = |span| RefreshRequest { spans: vec![span], from, locks: Vec::new() }.into();
+        self.for_each_piece(header, spans, request).await
+    }
+
+    /// Verifies that locks have held.
+    pub async fn claim(&self, header: &Header, claims: &[LockClaim]) -> Result<(), KvError> {
+        for claim in claims {
+            let request = RefreshRequest { spans: Vec::new(), from: claim.since, locks: vec![claim.clone()] };
+            self.send_to(&claim.key, &mut BatchRequest::new(header.clone(), request)).await?;
+        }
+        Ok(())
+    }
+
+    /// Resolves intents and releases locks in spans.
+    pub async fn resolve(&self, spans: &[Span], update: &kvapi::IntentUpdate) -> Result<(), KvError> {
+        let request = |span| {
+            let updates = vec![kvapi::IntentUpdate { span, ..update.clone() }];
+            ResolveIntentsRequest { updates }.into()
+        };
+        self.for_each_piece(&Header::default(), spans, request).await
+    }
+
+    /// Removes the transaction's own intents above a sequence.
+    pub async fn revert(&self, header: &Header, spans: &[Span], sequence: u32) -> Result<(), KvError> {
+        let request = |span| RevertRequest { spans: vec![span], sequence }.into();
+        self.for_each_piece(header, spans, request).await
+    }
+}
+
+/// Rows of a page and where they were read.
+pub(crate) struct ScanAnswer {
+    pub rows: KvBlock,
+    pub read_timestamp: Timestamp,
+}
+
+fn highest(results: Vec<Result<Timestamp, KvError>>) -> Result<Timestamp, KvError> {
+    // An ambiguous outcome counts more than any other error: it must not be hidden.
+    let mut highest = Timestamp::ZERO;
+    let mut failure: Option<KvError> = None;
+    for result in results {
+        match result {
+            Ok(timestamp) => highest = highest.max(timestamp),
+            Err(error) if failure.is_none() || error.is_ambiguous() => failure = Some(error),
+            Err(_) => {}
+        }
+    }
+    failure.map_or(Ok(highest), Err)
+}
+
+fn expect_rows(mut response: BatchResponse) -> Result<ScanResponse, KvError> {
+    match response.responses.pop() {
+        Some(Response::Rows(rows)) => Ok(rows),
+        other => Err(unexpected(other)),
+    }
+}
+
+pub(crate) fn unexpected(response: Option<Response>) -> KvError {
+    KvError::corruption(format!("an answer of the wrong kind: {response:?}"))
+}
+
+trait WithoutKeys {
+    fn clone_without_keys(&self) -> MultiGetRequest;
+}
+
+impl WithoutKeys for MultiGetRequest {
+    fn clone_without_keys(&self) -> MultiGetRequest {
+        MultiGetRequest { keys: KeyBlock::new(), lock: self.lock, lock_absent: self.lock_absent }
+    }
+}

@@ -1,0 +1,529 @@
+//! Ending a transaction.
+//!
+//! ```text
+//!   nothing written            -> done; locks are released
+//!   all writes in one range    -> one phase: one batch, one consensus round, no record, no intent
+//!   several ranges             -> parallel commit: at the same time
+//!                                   - to the anchor's range: its writes and a STAGING record naming the others
+//!                                   - to each other range: its writes as intents
+//!                                 when all are in place at or below the staged timestamp, it *is* committed;
+//!                                 the record is made explicit and intents are resolved in the background
+//!   very many writes           -> intents first, then an explicit commit
+//! ```
+//!
+//! A commit timestamp above the read timestamp needs a refresh first (serializable only). In one phase the
+//! server does it within the commit if it holds all that was read; otherwise it answers `Restart` with the
+//! timestamp it needs, reads are refreshed from here, and the commit is sent again.
+
+use futures::future::{join, join_all};
+use keys::{Key, Span};
+use kvapi::{
+    BatchRequest, CommitRequest, CommitResponse, Header, IntentRef, IntentUpdate, KvError, LockClaim,
+    Response, RestartReason, Timestamp, TxnMeta, TxnStatus, WriteBlock,
+};
+
+use super::{Phase, State, Txn};
+use crate::buffer::FlushedSpans;
+use crate::db::Inner;
+use crate::router::unexpected;
+
+/// Times a commit is planned anew after a refresh or a moved range boundary.
+const ATTEMPTS_MAX: u32 = 10;
+/// Writes that a staging record may name; beyond, they are made before the commit.
+const IN_FLIGHT_MAX: usize = 512;
+/// Keys of a piece up to which intents are told one by one.
+const INTENT_POINTS_MAX: usize = 16;
+
+/// What a transaction has left on servers, to be cleaned up.
+pub(crate) struct Leftovers {
+    meta: TxnMeta,
+    /// Where intents may be.
+    intents: Vec<Span>,
+    /// Where in-memory locks may be.
+    locks: Vec<Span>,
+    recorded: bool,
+    status: TxnStatus,
+}
+
+impl Leftovers {
+    pub(crate) fn take(state: &mut State) -> Leftovers {
+        let leftovers = Leftovers {
+            meta: state.txn.meta.clone(),
+            intents: state.flushed.to_vec(),
+            locks: state.locks.spans(),
+            recorded: state.recorded,
+            status: TxnStatus::Aborted,
+        };
+        state.flushed.clear();
+        state.locks.clear();
+        leftovers
+    }
+
+    fn is_empty(&self) -> bool {
+        self.intents.is_empty() && self.locks.is_empty() && !self.recorded
+    }
+}
+
+/// Everything a commit needs, taken from the state at one moment.
+struct Plan {
+    header: Header,
+    writes: WriteBlock,
+    reads: Vec<Span>,
+    claims: Vec<LockClaim>,
+    flushed: FlushedSpans,
+    deadline: Option<Timestamp>,
+}
+
+impl Txn {
+    /// Makes the writes permanent. Answers with the commit timestamp. After an error nothing was committed,
+    /// unless its disposition is `Ambiguous`; after `Restart` the transaction can be restarted.
+    pub async fn commit(&self) -> Result<Timestamp, KvError> {
+        let read_only = {
+            let mut state = self.shared.state.lock();
+            state.check_open()?;
+            state.phase = Phase::Ending;
+            state.buffer.has_nothing_pending() && state.flushed.is_empty()
+        };
+        if read_only {
+            return Ok(self.end_without_writes().await);
+        }
+        let result = self.commit_writes().await;
+        let mut state = self.shared.state.lock();
+        match &result {
+            Ok(timestamp) => state.phase = Phase::Committed(*timestamp),
+            Err(error) if error.is_ambiguous() => state.phase = Phase::Unknown,
+            Err(error) => {
+                state.phase = Phase::Open;
+                state.aborted |= matches!(error, KvError::Restart { reason: RestartReason::Aborted, .. });
+            }
+        }
+        if state.phase != Phase::Open && state.registered {
+            state.registered = false;
+            self.shared.db.unregister(state.txn.id());
+        }
+        result
+    }
+
+    async fn end_without_writes(&self) -> Timestamp {
+        let (timestamp, leftovers) = {
+            let mut state = self.shared.state.lock();
+            let timestamp = state.txn.read_timestamp;
+            state.phase = Phase::Committed(timestamp);
+            if state.registered {
+                state.registered = false;
+                self.shared.db.unregister(state.txn.id());
+            }
+            (timestamp, Leftovers::take(&mut state))
+        };
+        if !leftovers.is_empty() {
+            self.shared.db.clean_up(leftovers).await;
+        }
+        timestamp
+    }
+
+    async fn commit_writes(&self) -> Result<Timestamp, KvError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let error = match self.try_commit().await {
+                Ok(timestamp) => return Ok(timestamp),
+                Err(error) => error,
+            };
+            match &error {
+                _ if attempts >= ATTEMPTS_MAX => return Err(error),
+                KvError::RangeMismatch { .. } => {}
+                KvError::Restart {
+                    reason: RestartReason::WriteTooOld | RestartReason::Uncertainty,
+                    timestamp,
+                    ..
+                } => {
+                    let timestamp = *timestamp;
+                    if !self.shared.state.lock().isolation().refreshes_reads() {
+                        return Err(error);
+                    }
+                    self.refresh_to(timestamp).await?;
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    async fn try_commit(&self) -> Result<Timestamp, KvError> {
+        let pushed_to = {
+            let state = self.shared.state.lock();
+            let pushed = state.txn.meta.write_timestamp > state.txn.read_timestamp;
+            (pushed && state.isolation().refreshes_reads()).then_some(state.txn.meta.write_timestamp)
+        };
+        if let Some(timestamp) = pushed_to {
+            self.refresh_to(timestamp).await?;
+        }
+        let plan = self.plan();
+        let router = &self.shared.db.router;
+        if plan.flushed.is_empty() && !plan.writes.is_empty() {
+            let route = router.route(plan.writes.key(0)).await?;
+            let span = &route.descriptor.span;
+            if span.contains(plan.writes.key(plan.writes.len() - 1)) {
+                let span = span.clone();
+                return self.commit_in_one_phase(plan, &span).await;
+            }
+        }
+        self.commit_in_parallel(plan).await
+    }
+
+    fn plan(&self) -> Plan {
+        let mut state = self.shared.state.lock();
+        let writes = state.buffer.pending();
+        if !writes.is_empty() {
+            state.anchor_at(writes.key(0));
+        }
+        let reads = if state.tracks_reads() { state.reads.spans().to_vec() } else { Vec::new() };
+        let claims = if state.locks.is_empty() {
+            Vec::new()
+        } else {
+            let written = |key: &Key| {
+                let index = writes.lower_bound(key);
+                (index < writes.len() && writes.key(index) == &key[..]) || state.flushed.contains(key)
+            };
+            state.locks.claims(written)
+        };
+        Plan {
+            header: state.write_header(),
+            writes,
+            reads,
+            claims,
+            flushed: state.flushed.clone(),
+            deadline: state.deadline,
+        }
+    }
+
+    async fn commit_in_one_phase(&self, mut plan: Plan, range: &Span) -> Result<Timestamp, KvError> {
+        let key = Key::copy_from(plan.writes.key(0));
+        let (claims, elsewhere): (Vec<_>, Vec<_>) =
+            plan.claims.into_iter().partition(|claim| range.contains(&claim.key));
+        self.shared.db.router.claim(&plan.header, &elsewhere).await?;
+        let all = plan.reads.len();
+        plan.reads.retain(|span| range.contains_span(span));
+        let request = CommitRequest {
+            commit: true,
+            writes: plan.writes,
+            one_phase: true,
+            in_flight: Vec::new(),
+            intents: Vec::new(),
+            locks: claims,
+            refresh_is_complete: plan.reads.len() == all && elsewhere.is_empty(),
+            refresh: plan.reads,
+            deadline: plan.deadline,
+        };
+        let response = self.send_commit(&key, plan.header, request).await?;
+        if response.status != TxnStatus::Committed {
+            return Err(KvError::corruption("a commit in one phase was answered otherwise"));
+        }
+        self.release_elsewhere(range);
+        Ok(response.timestamp)
+    }
+
+    async fn send_commit(
+        &self,
+        key: &[u8],
+        header: Header,
+        request: CommitRequest,
+    ) -> Result<CommitResponse, KvError> {
+        let mut batch = BatchRequest::new(header, request);
+        let mut response = self.shared.db.router.send_to(key, &mut batch).await?;
+        match response.responses.pop() {
+            Some(Response::Commit(response)) => Ok(response),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// After a commit in one phase the range has released its locks; others are told in the background.
+    fn release_elsewhere(&self, range: &Span) {
+        let leftovers = {
+            let mut state = self.shared.state.lock();
+            if !state.recorded && state.locks.is_inside(range) {
+                state.locks.clear();
+                return;
+            }
+            Leftovers { status: TxnStatus::Committed, ..Leftovers::take(&mut state) }
+        };
+        self.shared.db.clone().spawn_clean_up(leftovers);
+    }
+
+    async fn commit_in_parallel(&self, mut plan: Plan) -> Result<Timestamp, KvError> {
+        self.shared.db.router.claim(&plan.header, &plan.claims).await?;
+        let anchor = anchor_of(&plan.header)?;
+        let mut pieces = self.shared.db.router.cut_writes(&plan.writes).await?;
+        let mut local = WriteBlock::new();
+        let elsewhere: usize = pieces.iter().map(|piece| piece.len()).sum();
+        if elsewhere > IN_FLIGHT_MAX {
+            // Too many to name: make them first, all as intents, then commit explicitly.
+            self.flush().await?;
+            plan = self.plan();
+            pieces.clear();
+            if self.needs_refresh() {
+                return Err(KvError::Restart {
+                    reason: RestartReason::WriteTooOld,
+                    timestamp: self.shared.state.lock().txn.meta.write_timestamp,
+                    key: None,
+                });
+            }
+        }
+        if let Some(own) = self.piece_with(&plan.writes, &pieces, &anchor).await? {
+            local = plan.writes.slice(pieces.remove(own));
+        }
+        let remote: Vec<WriteBlock> = pieces.into_iter().map(|piece| plan.writes.slice(piece)).collect();
+        let intents = intent_spans(&plan.flushed, &local, &remote);
+        let in_flight = in_flight_of(&remote);
+        let stages = !in_flight.is_empty();
+        let request = CommitRequest {
+            commit: true,
+            writes: local,
+            one_phase: false,
+            in_flight,
+            intents: intents.clone(),
+            locks: Vec::new(),
+            refresh: Vec::new(),
+            refresh_is_complete: false,
+            deadline: plan.deadline,
+        };
+        {
+            let mut state = self.shared.state.lock();
+            state.recorded = true;
+            for span in &intents {
+                state.flushed.add(span.clone());
+            }
+        }
+        let header = &plan.header;
+        let router = &self.shared.db.router;
+        let commit = self.send_commit(&anchor, header.clone(), request.clone());
+        let writes = join_all(remote.into_iter().map(|piece| router.write_piece(header, piece)));
+        let (committed, written) = join(commit, writes).await;
+        let outcome = self.settle_parallel(committed, written, &anchor, header, request).await;
+        match outcome {
+            Ok(timestamp) => {
+                self.finish_parallel(timestamp, stages, anchor, intents);
+                Ok(timestamp)
+            }
+            Err(error) => {
+                if !error.is_ambiguous() {
+                    self.abort_staged().await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Which of the pieces goes along with the commit: the one in the anchor's range.
+    async fn piece_with(
+        &self,
+        writes: &WriteBlock,
+        pieces: &[std::ops::Range<usize>],
+        anchor: &Key,
+    ) -> Result<Option<usize>, KvError> {
+        let route = self.shared.db.router.route(anchor).await?;
+        Ok(pieces.iter().position(|piece| {
+            route.descriptor.contains(writes.key(piece.start))
+                && route.descriptor.contains(writes.key(piece.end - 1))
+        }))
+    }
+
+    fn needs_refresh(&self) -> bool {
+        let state = self.shared.state.lock();
+        state.isolation().refreshes_reads() && state.txn.meta.write_timestamp > state.txn.read_timestamp
+    }
+
+    /// Everything was answered: is it committed, and at which timestamp? Commits again, explicitly, when a
+    /// write was pushed above the staged timestamp.
+    async fn settle_parallel(
+        &self,
+        committed: Result<CommitResponse, KvError>,
+        written: Vec<Result<Timestamp, KvError>>,
+        anchor: &Key,
+        header: &Header,
+        request: CommitRequest,
+    ) -> Result<Timestamp, KvError> {
+        let mut highest = Timestamp::ZERO;
+        let mut failure = None;
+        for result in written {
+            match result {
+                Ok(timestamp) => highest = highest.max(timestamp),
+                Err(error) => failure = Some(error),
+            }
+        }
+        let committed = match (committed, failure) {
+            (Ok(committed), None) => committed,
+            (Ok(_), Some(error)) => return Err(certain(error)),
+            // The staging may have happened, and with all writes in place it would be a commit.
+            (Err(error), None) => return Err(error),
+            // A write that is known to be missing keeps the staging from being a commit.
+            (Err(_), Some(error)) => return Err(certain(error)),
+        };
+        if committed.status == TxnStatus::Committed || highest <= committed.timestamp {
+            return Ok(committed.timestamp);
+        }
+        self.shared.state.lock().txn.meta.write_timestamp = highest;
+        if self.needs_refresh() {
+            self.refresh_to(highest).await?;
+        }
+        let mut header = header.clone();
+        if let Some(txn) = &mut header.txn {
+            txn.meta.write_timestamp = highest;
+            txn.read_timestamp = txn.read_timestamp.max(self.shared.state.lock().txn.read_timestamp);
+        }
+        let explicit = CommitRequest { writes: WriteBlock::new(), in_flight: Vec::new(), ..request };
+        Ok(self.send_commit(anchor, header, explicit).await?.timestamp)
+    }
+
+    /// Makes an implicit commit explicit, which also resolves intents, and releases locks elsewhere.
+    fn finish_parallel(&self, timestamp: Timestamp, stages: bool, anchor: Key, intents: Vec<Span>) {
+        let (mut header, leftovers) = {
+            let mut state = self.shared.state.lock();
+            state.txn.meta.write_timestamp = timestamp;
+            let header = state.write_header();
+            state.flushed.clear();
+            state.recorded = false;
+            (header, Leftovers { status: TxnStatus::Committed, ..Leftovers::take(&mut state) })
+        };
+        if let Some(txn) = &mut header.txn {
+            txn.read_timestamp = timestamp;
+        }
+        let db = self.shared.db.clone();
+        let explicit = stages.then(|| CommitRequest {
+            commit: true,
+            writes: WriteBlock::new(),
+            one_phase: false,
+            in_flight: Vec::new(),
+            intents,
+            locks: Vec::new(),
+            refresh: Vec::new(),
+            refresh_is_complete: false,
+            deadline: None,
+        });
+        let env = db.env.clone();
+        drop(env.spawn(
+            "finish-commit",
+            Box::pin(async move {
+                if let Some(explicit) = explicit {
+                    let mut batch = BatchRequest::new(header, explicit);
+                    if let Err(error) = db.router.send_to(&anchor, &mut batch).await {
+                        // Whoever meets the record finds the transaction committed and finishes it.
+                        tracing::debug!(%error, "a commit was left staging");
+                    }
+                }
+                db.clean_up(leftovers).await;
+            }),
+        ));
+    }
+
+    /// A parallel commit failed for certain: take the record and the intents back before anything else is tried
+    /// under this identity.
+    async fn abort_staged(&self) {
+        let leftovers = {
+            let mut state = self.shared.state.lock();
+            state.aborted = true;
+            Leftovers::take(&mut state)
+        };
+        self.shared.db.clean_up(leftovers).await;
+    }
+
+    /// Gives everything up. Never fails: what cannot be cleaned up now is found by others later.
+    pub async fn rollback(&self) {
+        let leftovers = {
+            let mut state = self.shared.state.lock();
+            if state.phase != Phase::Open {
+                return;
+            }
+            state.phase = Phase::RolledBack;
+            state.buffer.clear();
+            state.reads.clear();
+            if state.registered {
+                state.registered = false;
+                self.shared.db.unregister(state.txn.id());
+            }
+            Leftovers::take(&mut state)
+        };
+        if !leftovers.is_empty() {
+            self.shared.db.clean_up(leftovers).await;
+        }
+    }
+}
+
+/// A failed write of a parallel commit makes the commit fail; that the write itself may yet appear matters
+/// only as long as the record stages, which the abort that follows rules out.
+fn certain(error: KvError) -> KvError {
+    match error {
+        KvError::Ambiguous { reason } => KvError::Unavailable { reason },
+        other => other,
+    }
+}
+
+fn anchor_of(header: &Header) -> Result<Key, KvError> {
+    let anchor = header.txn.as_ref().and_then(|txn| txn.meta.anchor.clone());
+    anchor.ok_or_else(|| KvError::invalid("a transaction that writes has an anchor"))
+}
+
+fn in_flight_of(remote: &[WriteBlock]) -> Vec<IntentRef> {
+    let writes = remote.iter().flat_map(|piece| piece.iter());
+    writes.map(|write| IntentRef { key: Key::copy_from(write.key), sequence: write.sequence }).collect()
+}
+
+fn intent_spans(flushed: &FlushedSpans, local: &WriteBlock, remote: &[WriteBlock]) -> Vec<Span> {
+    let mut spans = flushed.clone();
+    for piece in std::iter::once(local).chain(remote).filter(|piece| !piece.is_empty()) {
+        if piece.len() <= INTENT_POINTS_MAX {
+            piece.keys().for_each(|key| spans.add(Span::point(Key::copy_from(key))));
+        } else {
+            let end = Key::copy_from(piece.key(piece.len() - 1)).next();
+            spans.add(Span { start: Key::copy_from(piece.key(0)), end });
+        }
+    }
+    spans.to_vec()
+}
+
+impl Inner {
+    /// Aborts or finishes what a transaction has left. Failures are left to those who meet it.
+    pub(crate) async fn clean_up(&self, leftovers: Leftovers) {
+        let Leftovers { meta, intents, locks, recorded, status } = leftovers;
+        if (recorded || !intents.is_empty())
+            && let Some(anchor) = meta.anchor.clone()
+        {
+            let mut header = Header::default();
+            header.txn = Some(kvapi::Txn {
+                read_timestamp: meta.write_timestamp,
+                read_sequence: meta.sequence,
+                uncertainty_limit: meta.write_timestamp,
+                observed: Default::default(),
+                meta: meta.clone(),
+            });
+            let abort = CommitRequest {
+                commit: false,
+                writes: WriteBlock::new(),
+                one_phase: false,
+                in_flight: Vec::new(),
+                intents: intents.clone(),
+                locks: Vec::new(),
+                refresh: Vec::new(),
+                refresh_is_complete: false,
+                deadline: None,
+            };
+            // After a commit in one phase this removes a record that only heartbeats had made.
+            if let Err(error) = self.router.send_to(&anchor, &mut BatchRequest::new(header, abort)).await {
+                tracing::debug!(%error, "a record was left behind");
+            }
+        }
+        if !locks.is_empty() {
+            let update = IntentUpdate { span: Span::default(), txn: meta, status };
+            if let Err(error) = self.router.resolve(&locks, &update).await {
+                tracing::debug!(%error, "locks were left behind");
+            }
+        }
+    }
+
+    pub(crate) fn spawn_clean_up(self: std::sync::Arc<Self>, leftovers: Leftovers) {
+        if leftovers.is_empty() {
+            return;
+        }
+        let env = self.env.clone();
+        drop(env.spawn("clean-up-transaction", Box::pin(async move { self.clean_up(leftovers).await })));
+    }
+}

@@ -1,0 +1,343 @@
+//! Reads: own writes first, then the servers; locks and read spans entered; refresh where a newer timestamp is
+//! needed.
+
+use keys::{Key, Span};
+use kvapi::{
+    GetRequest, Header, KeyBlock, KvBlock, KvError, MultiGetRequest, Response, RestartReason, ScanRequest,
+    Timestamp,
+};
+
+use super::{State, Txn};
+use crate::Locking;
+use crate::buffer::Buffered;
+use crate::router::unexpected;
+
+/// Refreshes tried for one request before the transaction is told to restart.
+const REFRESHES_MAX: u32 = 8;
+
+impl Txn {
+    /// Reads one key.
+    pub async fn get(&self, key: &[u8], locking: Locking) -> Result<Option<Vec<u8>>, KvError> {
+        let mut attempts = 0;
+        loop {
+            let header = {
+                let mut state = self.shared.state.lock();
+                check_readable(&state, locking)?;
+                let sequence = state.statement_sequence;
+                match state.buffer.get(key, sequence) {
+                    Buffered::Value(value) => return Ok(Some(value.to_vec())),
+                    Buffered::Deleted => return Ok(None),
+                    Buffered::Unknown => {}
+                }
+                let header = state.read_header(locking, sequence);
+                self.enter_point(&mut state, key, locking, header)
+            };
+            let sent_at = header.txn.as_ref().map_or(Timestamp::ZERO, |txn| txn.read_timestamp);
+            let request =
+                GetRequest { key: Key::copy_from(key), lock: locking.strength, lock_absent: locking.absent };
+            match self.shared.db.router.get(header, request).await {
+                Ok(mut response) => {
+                    let Some(Response::Get(value)) = response.responses.pop() else {
+                        return Err(unexpected(response.responses.pop()));
+                    };
+                    let at = response.read_timestamp;
+                    let mut state = self.shared.state.lock();
+                    if locking.is_locking()
+                        && !self.enter_locked(&mut state, key, value.is_some(), locking, at, sent_at)
+                    {
+                        continue;
+                    }
+                    state.was_read_at(at);
+                    return Ok(value);
+                }
+                Err(error) => self.get_past(error, &mut attempts).await?,
+            }
+        }
+    }
+
+    /// Reads many keys, in any order, duplicates allowed. One row per key in the order asked for, absent
+    /// ones without value; under `SkipLocked` the skipped keys have no row.
+    pub async fn multi_get(&self, keys: &KeyBlock, locking: Locking) -> Result<KvBlock, KvError> {
+        let sequence = self.shared.state.lock().statement_sequence;
+        self.multi_get_at(keys, locking, sequence).await
+    }
+
+    pub(super) async fn multi_get_at(
+        &self,
+        keys: &KeyBlock,
+        locking: Locking,
+        sequence: u32,
+    ) -> Result<KvBlock, KvError> {
+        if keys.is_empty() {
+            return Ok(KvBlock::new());
+        }
+        if keys.is_strictly_ascending() {
+            return self.multi_get_ascending(keys, locking, sequence).await;
+        }
+        let mut sorted: Vec<&[u8]> = keys.iter().collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let ascending: KeyBlock = sorted.iter().copied().collect();
+        let rows = self.multi_get_ascending(&ascending, locking, sequence).await?;
+        let mut ordered = KvBlock::with_capacity(keys.len(), rows.byte_size());
+        for key in keys.iter() {
+            // Skipped keys have no row.
+            if let Some(index) = find_row(&rows, key) {
+                ordered.push_row(rows.row(index));
+            }
+        }
+        Ok(ordered)
+    }
+
+    async fn multi_get_ascending(
+        &self,
+        keys: &KeyBlock,
+        locking: Locking,
+        sequence: u32,
+    ) -> Result<KvBlock, KvError> {
+        let mut attempts = 0;
+        loop {
+            let (header, unknown, own) = {
+                let mut state = self.shared.state.lock();
+                check_readable(&state, locking)?;
+                let (unknown, own) = ask_buffer(&state, keys, sequence);
+                if unknown.is_empty() {
+                    return Ok(own);
+                }
+                let mut header = state.read_header(locking, sequence);
+                for key in unknown.iter() {
+                    header = self.enter_point(&mut state, key, locking, header);
+                }
+                (header, unknown, own)
+            };
+            let sent_at = header.txn.as_ref().map_or(Timestamp::ZERO, |txn| txn.read_timestamp);
+            let request =
+                MultiGetRequest { keys: unknown, lock: locking.strength, lock_absent: locking.absent };
+            match self.shared.db.router.multi_get(&header, request).await {
+                Ok((rows, at)) => {
+                    let mut state = self.shared.state.lock();
+                    let mut holds = true;
+                    if locking.is_locking() {
+                        for row in rows.iter() {
+                            holds &= self.enter_locked(
+                                &mut state,
+                                row.key,
+                                row.value.is_some(),
+                                locking,
+                                at,
+                                sent_at,
+                            );
+                        }
+                    }
+                    if !holds {
+                        continue;
+                    }
+                    state.was_read_at(at);
+                    return Ok(if own.is_empty() { rows } else { merge_ascending(&rows, &own) });
+                }
+                Err(error) => self.get_past(error, &mut attempts).await?,
+            }
+        }
+    }
+
+    /// Reads one page of a scan from one range. Answers with all rows of the part of the span that it covers.
+    pub(crate) async fn scan_page(
+        &self,
+        scan: ScanRequest,
+        locking: Locking,
+        sequence: u32,
+    ) -> Result<(KvBlock, Span), KvError> {
+        let mut attempts = 0;
+        loop {
+            let header = {
+                let mut state = self.shared.state.lock();
+                check_readable(&state, locking)?;
+                let header = state.read_header(locking, sequence);
+                if state.tracks_reads() {
+                    state.reads.add(scan.span.clone());
+                }
+                if locking.is_locking() {
+                    state.anchor_at(&scan.span.start);
+                    state.locks.attempt(scan.span.clone());
+                    self.register(&mut state);
+                    anchored(header, &state)
+                } else {
+                    header
+                }
+            };
+            match self.shared.db.router.scan_page(&header, scan.clone()).await {
+                Ok((answer, covered)) => {
+                    let mut state = self.shared.state.lock();
+                    if locking.is_locking() {
+                        for row in answer.rows.iter() {
+                            state.locks.add(row.key, locking.strength, answer.read_timestamp);
+                        }
+                        state.locks.settle(&scan.span);
+                    }
+                    state.was_read_at(answer.read_timestamp);
+                    let rows = state.buffer.overlay(&covered, scan.reverse, sequence, answer.rows);
+                    return Ok((rows, covered));
+                }
+                Err(error) => self.get_past(error, &mut attempts).await?,
+            }
+        }
+    }
+
+    /// Enters a read of one key before it is sent.
+    fn enter_point(&self, state: &mut State, key: &[u8], locking: Locking, header: Header) -> Header {
+        // A key share lets writers pass that leave the row's key alone; what was read must be refreshed.
+        if state.tracks_reads() && !locking.strength.excludes_writers() {
+            state.reads.add(Span::point(Key::copy_from(key)));
+        }
+        if !locking.is_locking() {
+            return header;
+        }
+        state.anchor_at(key);
+        state.locks.attempt_key(key);
+        self.register(state);
+        anchored(header, state)
+    }
+
+    /// Enters a locking read that was answered. False: the snapshot has moved on in the meantime and what was
+    /// read is protected by no lock; it must be read again.
+    fn enter_locked(
+        &self,
+        state: &mut State,
+        key: &[u8],
+        found: bool,
+        locking: Locking,
+        at: Timestamp,
+        sent_at: Timestamp,
+    ) -> bool {
+        if found || locking.absent {
+            state.locks.add(key, locking.strength, at);
+            return true;
+        }
+        state.locks.not_kept(key);
+        if state.tracks_reads() && locking.strength.excludes_writers() {
+            if state.txn.read_timestamp > sent_at.max(at) {
+                return false;
+            }
+            state.reads.add(Span::point(Key::copy_from(key)));
+        }
+        true
+    }
+
+    pub(super) fn register(&self, state: &mut State) {
+        if !state.registered {
+            state.registered = true;
+            self.shared.db.register(state.txn.id(), &self.shared);
+        }
+    }
+
+    /// Refreshes to where an error points, if that can help. The request is then sent again.
+    pub(super) async fn get_past(&self, error: KvError, attempts: &mut u32) -> Result<(), KvError> {
+        *attempts += 1;
+        match &error {
+            KvError::Restart { reason: RestartReason::Aborted, .. } => {
+                self.shared.state.lock().aborted = true;
+                Err(error)
+            }
+            KvError::Restart {
+                reason: RestartReason::WriteTooOld | RestartReason::Uncertainty,
+                timestamp,
+                ..
+            } => {
+                let timestamp = *timestamp;
+                let refreshable = {
+                    let state = self.shared.state.lock();
+                    state.tracks_reads() || (!state.has_read && !state.stale)
+                };
+                if !refreshable || *attempts > REFRESHES_MAX {
+                    return Err(error);
+                }
+                self.refresh_to(timestamp).await
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Moves the read timestamp up to `timestamp`, if all that was read still holds there.
+    pub(super) async fn refresh_to(&self, timestamp: Timestamp) -> Result<(), KvError> {
+        let mut refreshed = None;
+        loop {
+            let (header, spans, from, additions) = {
+                let mut state = self.shared.state.lock();
+                state.check_alive()?;
+                if timestamp <= state.txn.read_timestamp {
+                    return Ok(());
+                }
+                let additions = state.reads.additions();
+                if !state.tracks_reads() || state.reads.is_empty() || refreshed == Some(additions) {
+                    state.advance_to(timestamp);
+                    return Ok(());
+                }
+                let mut header = state.write_header();
+                let from = state.txn.read_timestamp;
+                if let Some(txn) = &mut header.txn {
+                    txn.read_timestamp = timestamp;
+                    txn.meta.write_timestamp = txn.meta.write_timestamp.max(timestamp);
+                }
+                (header, state.reads.spans().to_vec(), from, additions)
+            };
+            self.shared.db.router.refresh(&header, &spans, from).await?;
+            refreshed = Some(additions);
+        }
+    }
+}
+
+/// The anchor was chosen after the header was made.
+fn anchored(mut header: Header, state: &State) -> Header {
+    if let Some(txn) = &mut header.txn
+        && txn.meta.anchor.is_none()
+    {
+        txn.meta.anchor.clone_from(&state.txn.meta.anchor);
+    }
+    header
+}
+
+fn check_readable(state: &State, locking: Locking) -> Result<(), KvError> {
+    if locking.is_locking() { state.check_writable() } else { state.check_open() }
+}
+
+/// Keys of which the buffer knows nothing, and rows of those of which it does.
+fn ask_buffer(state: &State, keys: &KeyBlock, sequence: u32) -> (KeyBlock, KvBlock) {
+    let mut own = KvBlock::new();
+    if state.buffer.is_empty() {
+        return (keys.clone(), own);
+    }
+    let mut unknown = KeyBlock::new();
+    for key in keys.iter() {
+        match state.buffer.get(key, sequence) {
+            Buffered::Unknown => unknown.push(key),
+            Buffered::Deleted => own.push_absent(key),
+            Buffered::Value(value) => own.push(key, &value),
+        }
+    }
+    (unknown, own)
+}
+
+fn merge_ascending(left: &KvBlock, right: &KvBlock) -> KvBlock {
+    let mut merged = KvBlock::with_capacity(left.len() + right.len(), left.byte_size() + right.byte_size());
+    let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
+    loop {
+        let from_left = match (left.peek(), right.peek()) {
+            (Some(l), Some(r)) => l.key < r.key,
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            (None, None) => return merged,
+        };
+        let row = if from_left { left.next() } else { right.next() };
+        merged.push_row(row.expect("just peeked"));
+    }
+}
+
+/// The index of a key in rows that ascend.
+fn find_row(rows: &KvBlock, key: &[u8]) -> Option<usize> {
+    let (mut low, mut high) = (0, rows.len());
+    while low < high {
+        let middle = (low + high) / 2;
+        if rows.key(middle) < key { low = middle + 1 } else { high = middle }
+    }
+    (low < rows.len() && rows.key(low) == key).then_some(low)
+}

@@ -1,0 +1,209 @@
+//! Writes: buffered, inserted with a check, flushed early, rolled back to savepoints.
+
+use bytes::Bytes;
+use keys::{Key, Span};
+use kvapi::{KeyBlock, KvBlock, KvError, RestartReason, WriteBlock};
+
+use super::Txn;
+use crate::buffer::Buffered;
+use crate::{Conflict, InsertCheck, Locking, Savepoint};
+
+/// Bytes of intents sent in one batch to one range.
+const FLUSH_BATCH_BYTES: usize = 1 << 20;
+
+impl Txn {
+    /// Buffers a write: of a row read before under a lock or in this snapshot, or a blind one. Sends nothing;
+    /// who writes much calls [`Txn::flow`] now and then.
+    pub fn put(&self, key: &[u8], value: &[u8]) -> Result<(), KvError> {
+        let mut state = self.shared.state.lock();
+        state.check_writable()?;
+        state.write(Key::copy_from(key), Some(Bytes::copy_from_slice(value)), false);
+        Ok(())
+    }
+
+    /// Buffers a deletion, like [`Txn::put`]. A key without value may be deleted.
+    pub fn delete(&self, key: &[u8]) -> Result<(), KvError> {
+        let mut state = self.shared.state.lock();
+        state.check_writable()?;
+        state.write(Key::copy_from(key), None, false);
+        Ok(())
+    }
+
+    /// Buffers many writes at once: rows with a value are put, rows without are deleted. Calls [`Txn::flow`].
+    pub async fn write(&self, rows: &KvBlock) -> Result<(), KvError> {
+        {
+            let mut state = self.shared.state.lock();
+            state.check_writable()?;
+            for row in rows.iter() {
+                state.write(Key::copy_from(row.key), row.value.map(Bytes::copy_from_slice), false);
+            }
+        }
+        self.flow().await
+    }
+
+    /// Inserts rows whose keys must not exist, in any order. On a conflict nothing of the block is
+    /// written, and the first conflicting row (by position) is told; a key that stands twice in the block
+    /// conflicts with itself. With [`InsertCheck::AtCommit`] only conflicts with the own writes are told
+    /// here. Calls [`Txn::flow`].
+    pub async fn insert(&self, rows: &KvBlock, check: InsertCheck) -> Result<Option<Conflict>, KvError> {
+        let existing = match check {
+            InsertCheck::AtCommit => KvBlock::new(),
+            InsertCheck::Now => {
+                let keys: KeyBlock = rows.iter().map(|row| row.key).collect();
+                let latest = self.shared.state.lock().sequence;
+                self.multi_get_at(&keys, Locking::INSERT, latest).await?
+            }
+        };
+        {
+            let mut state = self.shared.state.lock();
+            state.check_writable()?;
+            let mark = state.sequence;
+            for (index, row) in rows.iter().enumerate() {
+                let stored = if existing.is_empty() { None } else { existing.value(index) };
+                let own = state.buffer.get(row.key, u32::MAX);
+                let in_the_way = match &own {
+                    Buffered::Unknown => stored,
+                    Buffered::Deleted => None,
+                    Buffered::Value(value) => Some(&value[..]),
+                };
+                if let Some(value) = in_the_way {
+                    let conflict = Conflict { index, key: row.key.to_vec(), value: value.to_vec() };
+                    state.buffer.rollback_to(mark);
+                    state.sequence = mark;
+                    return Ok(Some(conflict));
+                }
+                state.write(
+                    Key::copy_from(row.key),
+                    row.value.map(Bytes::copy_from_slice),
+                    own == Buffered::Unknown,
+                );
+            }
+        }
+        self.flow().await?;
+        Ok(None)
+    }
+
+    /// Flushes buffered writes as intents if there are more than `DbConfig::buffer_bytes_max` bytes.
+    pub async fn flow(&self) -> Result<(), KvError> {
+        let large = {
+            let state = self.shared.state.lock();
+            state.buffer.bytes() > self.shared.db.config.buffer_bytes_max
+        };
+        if large { self.flush().await } else { Ok(()) }
+    }
+
+    /// Sends all buffered writes as intents.
+    pub(super) async fn flush(&self) -> Result<(), KvError> {
+        let mut attempts = 0;
+        self.keep_displaced().await?;
+        loop {
+            let (header, block) = {
+                let mut state = self.shared.state.lock();
+                state.check_alive()?;
+                let block = state.buffer.pending();
+                if block.is_empty() {
+                    return Ok(());
+                }
+                state.anchor_at(block.key(0));
+                // Whatever comes of it, there may be intents from here on.
+                let from = Key::copy_from(block.key(0));
+                let to = Key::copy_from(block.key(block.len() - 1)).next();
+                let checks = block.clone();
+                state.flushed.add(Span { start: from, end: to });
+                self.register(&mut state);
+                (state.write_header(), checks)
+            };
+            match self.send_in_batches(&header, &block).await {
+                Ok(timestamp) => {
+                    let mut state = self.shared.state.lock();
+                    state.txn.meta.write_timestamp = state.txn.meta.write_timestamp.max(timestamp);
+                    let protected = state.protected();
+                    state.buffer.flushed(&block, protected);
+                    return Ok(());
+                }
+                Err(error) => self.get_past(error, &mut attempts).await?,
+            }
+        }
+    }
+
+    async fn send_in_batches(
+        &self,
+        header: &kvapi::Header,
+        block: &WriteBlock,
+    ) -> Result<kvapi::Timestamp, KvError> {
+        let mut highest = kvapi::Timestamp::ZERO;
+        let mut start = 0;
+        while start < block.len() {
+            let mut bytes = 0;
+            let mut end = start;
+            while end < block.len() && (end == start || bytes < FLUSH_BATCH_BYTES) {
+                let write = block.entry(end);
+                bytes += write.key.len() + write.value.map_or(0, <[u8]>::len);
+                end += 1;
+            }
+            let placed = self.shared.db.router.write(header, block.slice(start..end)).await?;
+            highest = highest.max(placed);
+            start = end;
+        }
+        Ok(highest)
+    }
+
+    /// Before a flush writes over what was flushed earlier: takes back values that a savepoint or the
+    /// statement in progress may still need.
+    async fn keep_displaced(&self) -> Result<(), KvError> {
+        let (keys, protected) = {
+            let state = self.shared.state.lock();
+            if state.protected() == 0 {
+                return Ok(());
+            }
+            (state.buffer.pending_keys_in(&state.flushed), state.protected())
+        };
+        for key in keys {
+            // The own intent as of the protected sequence; without one, the committed row: what a rollback to
+            // there would bring back. What an older savepoint would bring back is not known.
+            let mut header = self.shared.state.lock().write_header();
+            if let Some(txn) = &mut header.txn {
+                txn.read_sequence = protected;
+            }
+            let request = kvapi::GetRequest { key: key.clone(), ..Default::default() };
+            let mut response = self.shared.db.router.get(header, request).await?;
+            if let Some(kvapi::Response::Get(value)) = response.responses.pop() {
+                let mut state = self.shared.state.lock();
+                state.buffer.keep_displaced(&key, protected, value.map(Bytes::from));
+                state.displaced_sequence = state.displaced_sequence.max(protected);
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks where writes stand now. Valid until rolled back to an older one.
+    pub fn savepoint(&self) -> Savepoint {
+        let mut state = self.shared.state.lock();
+        state.savepoint_sequence = state.sequence;
+        Savepoint { sequence: state.sequence }
+    }
+
+    /// Undoes all writes made since. The savepoint stays valid. Locks are kept.
+    pub async fn rollback_to(&self, savepoint: Savepoint) -> Result<(), KvError> {
+        let revert = {
+            let mut state = self.shared.state.lock();
+            state.check_alive()?;
+            if savepoint.sequence > state.sequence {
+                return Err(KvError::invalid("the savepoint no longer exists"));
+            }
+            if savepoint.sequence < state.displaced_sequence {
+                // A value that was flushed before the savepoint may be gone for good.
+                let (reason, timestamp) = (RestartReason::Aborted, state.txn.meta.write_timestamp);
+                return Err(KvError::Restart { reason, timestamp, key: None });
+            }
+            state.buffer.rollback_to(savepoint.sequence);
+            state.statement_sequence = state.statement_sequence.min(savepoint.sequence);
+            state.savepoint_sequence = savepoint.sequence;
+            (!state.flushed.is_empty()).then(|| (state.write_header(), state.flushed.to_vec()))
+        };
+        if let Some((header, spans)) = revert {
+            self.shared.db.router.revert(&header, &spans, savepoint.sequence).await?;
+        }
+        Ok(())
+    }
+}
