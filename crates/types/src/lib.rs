@@ -16,6 +16,7 @@
 //!
 //! This crate reads no clock (`now` comes in with the context), does no I/O and has no async.
 
+mod cell;
 pub mod compare;
 pub mod data_type;
 pub mod datetime;

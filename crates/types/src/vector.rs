@@ -135,6 +135,14 @@ impl BytesVector {
         self.offsets.push(end);
     }
 
+    /// Takes the last value off.
+    pub fn pop(&mut self) {
+        if self.offsets.len() > 1 {
+            self.offsets.pop();
+            self.data.truncate(self.offsets[self.offsets.len() - 1] as usize);
+        }
+    }
+
     #[inline]
     pub fn get(&self, row: usize) -> &[u8] {
         &self.data[self.offsets[row] as usize..self.offsets[row + 1] as usize]
@@ -191,6 +199,32 @@ impl TextVector {
     #[inline]
     pub fn push(&mut self, value: &str) {
         self.bytes.push(value.as_bytes());
+    }
+
+    /// Appends the bytes that `append` adds as one value, after checking that they are UTF-8. When `append` fails or they are not,
+    /// nothing is added.
+    pub fn push_checked<E>(
+        &mut self,
+        append: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<Result<(), std::str::Utf8Error>, E> {
+        let buffer = self.bytes.value_buffer();
+        let start = buffer.len();
+        let appended = append(buffer);
+        let checked = match &appended {
+            Ok(()) => std::str::from_utf8(&buffer[start..]).map(drop),
+            Err(_) => Ok(()),
+        };
+        if appended.is_err() || checked.is_err() {
+            buffer.truncate(start);
+        } else {
+            self.bytes.finish_value();
+        }
+        appended.map(|()| checked)
+    }
+
+    /// Takes the last value off.
+    pub fn pop(&mut self) {
+        self.bytes.pop();
     }
 
     /// Appends text to the value being built; [`Self::finish_value`] ends it.
@@ -346,6 +380,14 @@ impl Vector {
             Values::Uuid(v) => v.push([0; 16]),
             Values::Datum(v) => v.push(Datum::Null),
         }
+    }
+
+    /// Takes the last value off.
+    pub fn pop(&mut self) {
+        for_each_values!(&mut self.values, v => {
+            v.pop();
+        });
+        self.nulls.set_valid(self.len());
     }
 
     /// Appends a value. Panics when the datum is not of this vector's physical kind: the binder has typed it.

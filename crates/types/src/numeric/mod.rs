@@ -34,6 +34,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use text::write_digits;
 pub use text::{numeric_typmod_precision, numeric_typmod_scale};
 
 use crate::error::{PgError, PgResult, SqlState};

@@ -295,7 +295,7 @@ fn parse_plain(bytes: &[u8]) -> Option<Numeric> {
 }
 
 /// Decimal digits of a number, "0" for zero.
-pub(super) fn write_digits(mut value: u128, buffer: &mut [u8; 40]) -> &[u8] {
+pub(crate) fn write_digits(mut value: u128, buffer: &mut [u8; 40]) -> &[u8] {
     let mut start = buffer.len();
     // 64-bit division is several times cheaper than 128-bit: peel off 18 digits at a time.
     while value > u128::from(u64::MAX) {

@@ -8,126 +8,47 @@
 //! | primary | the primary key | all other columns |
 //! | unique secondary | the index's columns (and the primary key when one of them is NULL) | primary key, included columns |
 //! | other secondary | the index's columns, the primary key | included columns |
+//!
+//! A column is never in both places, except where a key loses something: two numerics that are equal have the same key,
+//! 1.5 and 1.50 print differently. Then, and only for the row at hand, the exact value stands in the value part too, and wins.
+//!
+//! # Life of a statement
+//!
+//! A [`RowEncoder`], a [`RowDecoder`] and a [`KeyPrefixEncoder`] are prepared once per plan from the descriptors; they hold
+//! nothing of a row. The decoder appends packed entries straight to column vectors: no allocation per row, and columns that
+//! are not wanted are stepped over by their length.
+//!
+//! # Schema changes
+//!
+//! Values name their columns by id, so a row outlives the schema it was written under: a column dropped since is stepped
+//! over, a column added since is not there and reads as its `missing_value` (NULL without one). Layouts of keys never change:
+//! another key is another index.
 
-use crate::datum::Datum;
-use crate::descriptor::{ColumnId, IndexDescriptor, TableDescriptor};
-use crate::error::PgResult;
-use crate::vector::{Batch, Vector};
+mod decoder;
+mod encoder;
+mod key;
+mod layout;
+mod numeric_key;
+#[cfg(test)]
+mod tests;
+mod value;
 
-/// Encodes rows into the entries of one index.
-#[derive(Clone, Debug)]
-pub struct RowEncoder {}
+pub use decoder::RowDecoder;
+pub use encoder::{KEY_BYTES_MAX, KeyPrefixEncoder, RowEncoder};
 
-impl RowEncoder {
-    /// `inputs` says which column each position of the given rows is. Key columns must be among them (for a secondary index
-    /// those of the primary key too); other columns that are not there are stored as NULL.
-    pub fn new(
-        table: &TableDescriptor,
-        index: &IndexDescriptor,
-        inputs: &[ColumnId],
-    ) -> PgResult<RowEncoder> {
-        let _ = (table, index, inputs);
-        crate::pending()
-    }
+use crate::descriptor::{IndexDescriptor, TableDescriptor};
+use crate::error::{PgError, SqlState};
+use keys::{IndexId, KeyError, Span, TableId};
 
-    /// Appends the key and the value of a row. 54000 when a key is too long.
-    pub fn encode(&self, row: &[Datum], key: &mut Vec<u8>, value: &mut Vec<u8>) -> PgResult<()> {
-        let _ = (row, key, value);
-        crate::pending()
-    }
-
-    /// Appends the key alone (to delete an entry).
-    pub fn encode_key(&self, row: &[Datum], key: &mut Vec<u8>) -> PgResult<()> {
-        let _ = (row, key);
-        crate::pending()
-    }
-
-    pub fn encode_batch_row(
-        &self,
-        batch: &Batch,
-        row: usize,
-        key: &mut Vec<u8>,
-        value: &mut Vec<u8>,
-    ) -> PgResult<()> {
-        let _ = (batch, row, key, value);
-        crate::pending()
-    }
-
-    pub fn encode_batch_key(&self, batch: &Batch, row: usize, key: &mut Vec<u8>) -> PgResult<()> {
-        let _ = (batch, row, key);
-        crate::pending()
-    }
-
-    /// Whether the row's entry is unique by its index columns alone: the write must check that the key is free.
-    /// False for a unique index with a NULL in its columns (unless NULLS NOT DISTINCT) and for one that is not unique.
-    pub fn is_unique_entry(&self, row: &[Datum]) -> bool {
-        let _ = row;
-        crate::pending()
-    }
+/// All entries of an index.
+pub fn index_span(table: &TableDescriptor, index: &IndexDescriptor) -> Span {
+    keys::table::index_span(TableId(table.storage_id), IndexId(index.storage_index))
 }
 
-/// Encodes values of an index's leading columns: lookups and scan bounds.
-#[derive(Clone, Debug)]
-pub struct KeyPrefixEncoder {}
-
-impl KeyPrefixEncoder {
-    pub fn new(table: &TableDescriptor, index: &IndexDescriptor) -> PgResult<KeyPrefixEncoder> {
-        let _ = (table, index);
-        crate::pending()
-    }
-
-    /// Appends `/table/<storage_id>/<storage_index>/`: where the index's entries begin.
-    pub fn start(&self, out: &mut Vec<u8>) {
-        let _ = out;
-        crate::pending()
-    }
-
-    /// Appends the encoding of a value of key column `position` (from 0; after the index's own columns come those of the primary key).
-    /// The value is of the column's type. All entries with these leading values begin with these bytes; the end of
-    /// that span is `keys`' prefix end.
-    pub fn append(&self, position: usize, value: &Datum, out: &mut Vec<u8>) -> PgResult<()> {
-        let _ = (position, value, out);
-        crate::pending()
-    }
-
-    /// Appends from a vector's row.
-    pub fn append_from(
-        &self,
-        position: usize,
-        vector: &Vector,
-        row: usize,
-        out: &mut Vec<u8>,
-    ) -> PgResult<()> {
-        let _ = (position, vector, row, out);
-        crate::pending()
-    }
+fn corrupted(what: impl std::fmt::Display) -> PgError {
+    PgError::new(SqlState::DATA_CORRUPTED, format!("a stored row cannot be decoded: {what}"))
 }
 
-/// Decodes entries of one index into vectors.
-#[derive(Clone, Debug)]
-pub struct RowDecoder {}
-
-impl RowDecoder {
-    /// `wanted` says which column each output vector gets. Columns that the index does not hold are an internal error.
-    pub fn new(
-        table: &TableDescriptor,
-        index: &IndexDescriptor,
-        wanted: &[ColumnId],
-    ) -> PgResult<RowDecoder> {
-        let _ = (table, index, wanted);
-        crate::pending()
-    }
-
-    /// Fresh vectors to decode into.
-    pub fn vectors(&self, rows: usize) -> Vec<Vector> {
-        let _ = rows;
-        crate::pending()
-    }
-
-    /// Appends one row to each of `columns` (as many as `wanted`). XX001 when the bytes make no sense; the vectors are then of
-    /// unequal length and to be thrown away.
-    pub fn decode(&self, key: &[u8], value: &[u8], columns: &mut [Vector]) -> PgResult<()> {
-        let _ = (key, value, columns);
-        crate::pending()
-    }
+fn corrupted_key(error: KeyError) -> PgError {
+    corrupted(error)
 }
