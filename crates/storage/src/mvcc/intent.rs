@@ -82,7 +82,7 @@ pub fn find_intents(
 
 /// What an intent means to a reader.
 pub(super) enum Meaning {
-    /// As if it were not there: above what is read, or left over from an earlier epoch of the reader.
+    /// As if it were not there: above what is read, or the reader's own of an earlier epoch or a later sequence.
     Invisible,
     /// The reader's own write.
     Own(Option<Vec<u8>>),
@@ -96,7 +96,7 @@ impl Intent {
     pub(super) fn meaning(self, key: &[u8], view: &ReadView) -> Meaning {
         match view.own {
             Some((id, epoch)) if id == self.txn.id => {
-                if self.txn.epoch == epoch {
+                if self.txn.epoch == epoch && self.txn.sequence <= view.own_sequence {
                     Meaning::Own(self.value)
                 } else {
                     Meaning::Invisible

@@ -34,6 +34,8 @@ pub struct ReadView {
     pub uncertainty_limit: Timestamp,
     /// The reader's own transaction and epoch: its intents are seen.
     pub own: Option<(TxnId, u32)>,
+    /// Of its own intents the reader sees those up to this sequence: a statement does not see what it writes.
+    pub own_sequence: u32,
     /// What to do about other transactions' intents.
     pub on_conflict: OnConflict,
     /// What to do about newer versions.
@@ -49,6 +51,7 @@ impl ReadView {
             timestamp,
             uncertainty_limit: timestamp,
             own: None,
+            own_sequence: u32::MAX,
             on_conflict: OnConflict::Fail,
             newer: NewerVersions::Ignore,
             intents_absent: false,
@@ -60,6 +63,7 @@ impl ReadView {
         ReadView {
             uncertainty_limit: uncertainty_limit.max(txn.read_timestamp),
             own: Some((txn.meta.id, txn.meta.epoch)),
+            own_sequence: txn.read_sequence,
             ..ReadView::at(txn.read_timestamp)
         }
     }
