@@ -218,13 +218,6 @@ impl WriteBuffer {
         block
     }
 
-    /// First and last key that must be sent.
-    pub fn pending_bounds(&self) -> Option<(&Key, &Key)> {
-        let mut pending = self.entries.iter().filter(|(_, entry)| entry.pending().is_some());
-        let first = pending.next()?.0;
-        Some((first, pending.next_back().map_or(first, |(key, _)| key)))
-    }
-
     /// `block`, taken from [`WriteBuffer::pending`], is on the servers. Versions up to `protected` stay.
     pub fn flushed(&mut self, block: &WriteBlock, protected: u32) {
         for write in block.iter() {

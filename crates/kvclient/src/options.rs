@@ -17,9 +17,6 @@ pub struct TxnOptions {
     pub priority: Priority,
     /// Bounds each wait for a lock. `None`: no bound (deadlocks are found all the same).
     pub lock_timeout: Option<Duration>,
-    /// One statement that commits by itself: no heartbeats, read spans are kept only as far as its own
-    /// restart inside the server needs them.
-    pub implicit: bool,
 }
 
 /// Whether and how a read locks.

@@ -37,7 +37,6 @@ pub(crate) struct State {
     pub read_only: bool,
     /// Reads a fixed snapshot of the past.
     pub stale: bool,
-    pub implicit: bool,
     pub lock_timeout: Option<Duration>,
     pub deadline: Option<Timestamp>,
     /// Of the last write.
@@ -87,7 +86,6 @@ impl State {
             phase: Phase::Open,
             read_only: options.read_only || options.as_of.is_some(),
             stale: options.as_of.is_some(),
-            implicit: options.implicit,
             lock_timeout: options.lock_timeout,
             deadline: None,
             sequence: 0,

@@ -46,6 +46,12 @@ impl Txn {
     /// conflicts with itself. With [`InsertCheck::AtCommit`] only conflicts with the own writes are told
     /// here. Calls [`Txn::flow`].
     pub async fn insert(&self, rows: &KvBlock, check: InsertCheck) -> Result<Option<Conflict>, KvError> {
+        let check = {
+            let state = self.shared.state.lock();
+            // What was flushed is an intent of our own, which no check at commit would see.
+            let flushed = !state.flushed.is_empty() && rows.iter().any(|row| state.flushed.contains(row.key));
+            if flushed { InsertCheck::Now } else { check }
+        };
         let existing = match check {
             InsertCheck::AtCommit => KvBlock::new(),
             InsertCheck::Now => {

@@ -140,16 +140,15 @@ impl Session {
         if self.active.is_none() {
             let isolation = isolation_named(&self.settings.get("default_transaction_isolation").unwrap_or_default());
             let read_only = self.settings.bool("default_transaction_read_only");
-            self.active = Some(Box::new(self.new_transaction(isolation, read_only, single)));
+            self.active = Some(Box::new(self.new_transaction(isolation, read_only)));
         }
         self.active.as_mut().expect("just begun")
     }
 
-    fn new_transaction(&self, isolation: IsolationLevel, read_only: bool, single: bool) -> Active {
+    fn new_transaction(&self, isolation: IsolationLevel, read_only: bool) -> Active {
         let options = kvclient::TxnOptions {
             isolation: kv_isolation(isolation),
             read_only,
-            implicit: single,
             lock_timeout: self.lock_timeout,
             ..Default::default()
         };
