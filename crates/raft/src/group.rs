@@ -321,6 +321,11 @@ impl Group {
         self.tail.durable()
     }
 
+    /// The snapshot that has replaced the log here and is not durable yet.
+    pub fn pending_snapshot(&self) -> Option<Index> {
+        self.tail.snapshot().map(|snapshot| snapshot.index)
+    }
+
     /// Whether the leader has committed an entry of its own term, and so knows what is committed.
     pub fn has_committed_in_term(&self) -> bool {
         matches!(&self.role, Role::Leader(leadership) if self.commit >= leadership.term_start())

@@ -33,13 +33,28 @@
 //! - [`Store::range`] gives a [`RangeHandle`]: [`RangeHandle::propose`], [`RangeHandle::leading`] (one atomic load).
 //! - [`Store::failure`] completes when a write has failed: the process should end.
 
+mod applier;
 mod error;
+mod failure;
+mod range_log;
+mod receive;
+mod record;
+mod recovery;
+mod replica;
 mod seam;
+mod store;
+mod ticker;
+mod truncation;
+mod waiters;
+mod work;
+mod writer;
 
 pub use error::{OpenError, ProposalError, Stopped};
 pub use raft::{Change, ConfChange, Configuration, Index, Position, Term, Transition};
+pub use replica::RangeStatus;
 pub use seam::{
     ApplyEffect, ApplyError, Committed, Envelope, INITIAL_INDEX, INITIAL_TERM, Leadership, NewRange,
     NoTransport, RaftTransport, RangeChange, SendError, SnapshotStream, StateMachine, configuration_of,
     raft_id, replica_id,
 };
+pub use store::{Applied, Proposal, RangeHandle, Store, StoreOptions, StoreWorld};

@@ -1,0 +1,562 @@
+//! The store: opening, the first ranges, handles.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use env::{Env, Lane};
+use futures::channel::oneshot;
+use keys::local::{self, RangeItem};
+use keys::{RangeId, ReplicaId, Span};
+use parking_lot::RwLock;
+use raft::{ConfChange, Group, Index, Message, Position, Stored, Term};
+use storage::{Durability, Engine, Keyspace, WriteBatch};
+
+use crate::failure::Failure;
+use crate::range_log::{RangeLog, StoredLog};
+use crate::record::{self, AppliedState};
+use crate::recovery::{self, FoundLog};
+use crate::replica::{RangeStatus, Replica, ReplicaState};
+use crate::seam::raft_id;
+use crate::ticker::Ticker;
+use crate::waiters::Answer;
+use crate::work::WorkQueue;
+use crate::{
+    Envelope, INITIAL_INDEX, INITIAL_TERM, Leadership, NewRange, OpenError, ProposalError, RaftTransport,
+    SendError, StateMachine, Stopped,
+};
+
+/// The settings of a store.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// The unit in which groups count time.
+    pub tick: Duration,
+    /// Whether a log can be cut off is looked at when it has grown by this. In bytes.
+    pub truncate_bytes: u64,
+    /// The state is flushed when the logs have grown by this together since it last was. In bytes.
+    pub log_bytes_max: u64,
+    /// The settings of every group; id and seed are filled in.
+    pub group: raft::Config,
+}
+
+impl Default for StoreOptions {
+    fn default() -> StoreOptions {
+        StoreOptions {
+            tick: Duration::from_millis(100),
+            truncate_bytes: 256 << 10,
+            log_bytes_max: 256 << 20,
+            group: raft::Config::new(raft::ReplicaId(1), 0),
+        }
+    }
+}
+
+/// What a store stands on.
+#[derive(Clone)]
+pub struct StoreWorld {
+    pub env: Arc<dyn Env>,
+    pub engine: Arc<dyn Engine>,
+    pub machine: Arc<dyn StateMachine>,
+    pub transport: Arc<dyn RaftTransport>,
+}
+
+/// A command that has been applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    pub position: Position,
+    /// What the machine answered.
+    pub answer: Bytes,
+}
+
+/// Many Raft groups on one store. Clones are the same store.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+/// What the parts of a store share.
+pub(crate) struct Shared {
+    pub env: Arc<dyn Env>,
+    pub engine: Arc<dyn Engine>,
+    pub machine: Arc<dyn StateMachine>,
+    pub transport: Arc<dyn RaftTransport>,
+    pub options: StoreOptions,
+    pub failure: Failure,
+    pub writing: WorkQueue,
+    pub applying: WorkQueue,
+    pub ticker: Ticker,
+    pub flusher: Lane,
+    pub flushing: AtomicBool,
+    pub log_bytes: AtomicU64,
+    replicas: RwLock<BTreeMap<RangeId, Arc<Replica>>>,
+    /// Logs whose ranges do not exist yet: their parents' splits are to be applied again.
+    orphans: parking_lot::Mutex<BTreeMap<RangeId, FoundLog>>,
+    stopped: AtomicBool,
+    /// How many ranges of this store alone have been opened and do not lead yet.
+    unsettled: AtomicUsize,
+    settled: parking_lot::Mutex<Vec<oneshot::Sender<()>>>,
+}
+
+impl Store {
+    /// Reads everything and checks it. Nothing runs until [`Store::start`].
+    pub fn open(world: StoreWorld, options: StoreOptions) -> Result<Store, OpenError> {
+        let found = recovery::read(&*world.engine)?;
+        let StoreWorld { env, engine, machine, transport } = world;
+        let shared = Arc::new(Shared {
+            writing: WorkQueue::new(env.lane("raft-writer")),
+            applying: WorkQueue::new(env.lane("raft-applier")),
+            flusher: env.lane("raft-flusher"),
+            env,
+            engine,
+            machine,
+            transport,
+            options,
+            failure: Failure::default(),
+            ticker: Ticker::default(),
+            flushing: AtomicBool::new(false),
+            log_bytes: AtomicU64::new(0),
+            replicas: RwLock::new(BTreeMap::new()),
+            orphans: parking_lot::Mutex::new(found.logs),
+            stopped: AtomicBool::new(false),
+            unsettled: AtomicUsize::new(0),
+            settled: parking_lot::Mutex::new(Vec::new()),
+        });
+        for range in found.tombstones {
+            // Destroyed for good, and flushed as such: now the log may go too.
+            if !found.applied.contains_key(&range) && shared.orphans.lock().remove(&range).is_some() {
+                let mut batch = WriteBatch::new();
+                batch.delete_range(Keyspace::RaftLog, &local::raft_span(range));
+                shared.engine.write(&batch, Durability::Synced)?;
+            }
+        }
+        for (range, applied) in found.applied {
+            shared.open_replica(range, applied)?;
+        }
+        Ok(Store { shared })
+    }
+
+    /// Lets the groups run: those that have no other voters campaign at once, and apply again what a crash has
+    /// taken from the state.
+    pub fn start(&self) {
+        let shared = &self.shared;
+        let replicas = shared.replicas();
+        let alone = |replica: &&Arc<Replica>| {
+            let state = replica.state.lock();
+            state.group.configuration().is_sole_voter(state.group.id())
+        };
+        shared.unsettled.store(replicas.iter().filter(alone).count(), Ordering::Release);
+        shared.settle(0);
+        for replica in &replicas {
+            shared.start_replica(replica, false);
+        }
+    }
+
+    /// Completes when every range that was there at the start, and of which this store has the only voter, leads and has
+    /// applied its log. Also if the store fails or stops.
+    pub fn settled(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (sender, receiver) = oneshot::channel();
+        self.shared.settled.lock().push(sender);
+        self.shared.settle(0);
+        async move {
+            // A dropped sender: the store is gone, and there is nothing to wait for.
+            let _ = receiver.await;
+        }
+    }
+
+    /// Makes the first ranges of a store, with the state in `contents`; durable when it returns. Blocks on the disk.
+    pub fn create(&self, ranges: &[NewRange], mut contents: WriteBatch) -> Result<(), OpenError> {
+        let shared = &self.shared;
+        for new in ranges {
+            shared.put_new_range(new, &mut contents);
+        }
+        shared.engine.write(&contents, Durability::Buffered)?;
+        shared.engine.flush()?;
+        for new in ranges {
+            let replica = shared.open_replica(new.range, first_state(new))?;
+            shared.start_replica(&replica, false);
+        }
+        Ok(())
+    }
+
+    /// Makes a replica that has nothing and waits for the range's leader to send it a snapshot.
+    pub fn create_waiting(&self, range: RangeId, replica: ReplicaId) -> Result<(), OpenError> {
+        if self.shared.replica(range).is_some() {
+            return Ok(());
+        }
+        let applied = AppliedState {
+            position: Position::default(),
+            base: Index::ZERO,
+            replica,
+            configuration: raft::Configuration::default(),
+        };
+        let replica = self.shared.open_replica(range, applied)?;
+        self.shared.start_replica(&replica, false);
+        Ok(())
+    }
+
+    pub fn range(&self, range: RangeId) -> Option<RangeHandle> {
+        let replica = self.shared.replica(range)?;
+        Some(RangeHandle { shared: Arc::clone(&self.shared), replica })
+    }
+
+    /// The ranges that this store has a replica of, in order.
+    pub fn ranges(&self) -> Vec<RangeId> {
+        self.shared.replicas.read().keys().copied().collect()
+    }
+
+    /// Logs that were found without their ranges: splits that are to be applied again. Empty once the store has settled.
+    pub fn pending_ranges(&self) -> Vec<RangeId> {
+        self.shared.orphans.lock().keys().copied().collect()
+    }
+
+    /// Proposes a command to a range of this store.
+    pub fn propose(&self, range: RangeId, command: Bytes) -> Proposal {
+        match self.range(range) {
+            Some(handle) => handle.propose(command),
+            None => Proposal::refused(ProposalError::NoSuchRange { was_proposed: false }),
+        }
+    }
+
+    /// Takes messages from other stores.
+    pub fn receive(&self, envelopes: Vec<Envelope>) {
+        self.shared.receive(envelopes);
+    }
+
+    /// Takes a snapshot from another store, once it has arrived whole; see [`crate::SnapshotStream`].
+    pub fn receive_snapshot(
+        &self,
+        range: RangeId,
+        message: Message,
+        parts: Vec<(Keyspace, Span)>,
+        chunks: Vec<WriteBatch>,
+    ) -> Result<(), SendError> {
+        self.shared.receive_snapshot(range, message, parts, chunks)
+    }
+
+    /// Why the store has stopped, if it has failed.
+    pub fn failed(&self) -> Option<Stopped> {
+        self.shared.failure.reason()
+    }
+
+    /// Completes when the store has failed. The process should end then.
+    pub fn failure(&self) -> impl Future<Output = Stopped> + Send + use<> {
+        let watch = self.shared.failure.watch();
+        let shared = Arc::downgrade(&self.shared);
+        async move {
+            // A store that is dropped without failing never fails.
+            let failed = watch.await.ok().and_then(|()| shared.upgrade()?.failure.reason());
+            match failed {
+                Some(stopped) => stopped,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Stops taking proposals, lets what is under way end, and makes the state durable so that the next start is short.
+    pub fn stop(&self) -> impl Future<Output = Result<(), Stopped>> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        shared.stopped.store(true, Ordering::Release);
+        async move {
+            shared.writing.lane().barrier().await;
+            shared.applying.lane().barrier().await;
+            // Applying may have marked groups again.
+            shared.writing.lane().barrier().await;
+            let flushing = Arc::clone(&shared);
+            shared
+                .flusher
+                .run(move || match flushing.failure.reason() {
+                    Some(stopped) => Err(stopped),
+                    None => flushing.engine.flush().map_err(|error| Stopped(error.to_string())),
+                })
+                .await
+        }
+    }
+}
+
+/// One range of a store. Cheap to clone and to keep; see [`RangeHandle::is_gone`].
+#[derive(Clone)]
+pub struct RangeHandle {
+    shared: Arc<Shared>,
+    replica: Arc<Replica>,
+}
+
+impl RangeHandle {
+    pub fn range(&self) -> RangeId {
+        self.replica.range
+    }
+
+    /// Which replica of the range this is.
+    pub fn replica(&self) -> ReplicaId {
+        self.replica.id
+    }
+
+    /// Proposes a command. It is in the log when this returns, and applied when the future completes. Dropping the
+    /// future does not take it back.
+    pub fn propose(&self, command: Bytes) -> Proposal {
+        self.propose_with(|state| state.propose(command))
+    }
+
+    /// Proposes a membership change; the machine sees its context as the command.
+    pub fn propose_conf_change(&self, change: &ConfChange) -> Proposal {
+        self.propose_with(|state| state.propose_conf_change(change))
+    }
+
+    fn propose_with(
+        &self,
+        propose: impl FnOnce(&mut ReplicaState) -> Result<Position, ProposalError>,
+    ) -> Proposal {
+        if self.shared.is_stopped() {
+            return Proposal::refused(ProposalError::Busy("the store is stopping".to_string()));
+        }
+        let mut state = self.replica.state.lock();
+        match propose(&mut state) {
+            Ok(position) => {
+                let receiver = state.waiters.add(position);
+                self.shared.mark(&self.replica);
+                self.shared.tick_if_needed(&self.replica, &mut state);
+                drop(state);
+                if self.shared.failure.is_failed() {
+                    // It failed since, and may have missed this waiter.
+                    self.shared.abandon(&self.replica);
+                }
+                Proposal(Pending::Waiting(receiver))
+            }
+            Err(error) => Proposal::refused(error),
+        }
+    }
+
+    /// The term that this store leads the range in with everything before it applied. One atomic load.
+    pub fn leading(&self) -> Option<Term> {
+        self.replica.leading()
+    }
+
+    pub fn applied_index(&self) -> Index {
+        self.replica.applied_index()
+    }
+
+    pub fn status(&self) -> RangeStatus {
+        self.replica.status()
+    }
+
+    /// Asks for leadership.
+    pub fn campaign(&self) {
+        self.change(Group::campaign);
+    }
+
+    /// Wakes a sleeping group, because its leader's store is known to be dead.
+    pub fn wake(&self) {
+        self.change(Group::wake);
+    }
+
+    /// Hands leadership to another replica, as soon as that has the whole log.
+    pub fn transfer_leadership(&self, to: ReplicaId) -> Result<(), raft::TransferError> {
+        self.change(|group| group.transfer_leadership(raft_id(to)))
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Group) -> T) -> T {
+        let mut state = self.replica.state.lock();
+        let result = change(&mut state.group);
+        self.shared.mark(&self.replica);
+        self.shared.after_change(&self.replica, &mut state);
+        result
+    }
+
+    /// Whether the replica was destroyed since the handle was taken.
+    pub fn is_gone(&self) -> bool {
+        self.replica.state.lock().destroyed
+    }
+}
+
+/// A proposed command. Completes when it is applied on this store, or when it is known that it will not be.
+#[must_use = "the command is proposed already; whether it was applied only this future knows"]
+pub struct Proposal(Pending);
+
+enum Pending {
+    Refused(Option<ProposalError>),
+    Waiting(oneshot::Receiver<Answer>),
+}
+
+impl Proposal {
+    fn refused(error: ProposalError) -> Proposal {
+        Proposal(Pending::Refused(Some(error)))
+    }
+
+    /// Whether it never got into the log.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.0, Pending::Refused(_))
+    }
+}
+
+impl Future for Proposal {
+    type Output = Result<Applied, ProposalError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Pending::Refused(error) => {
+                Poll::Ready(Err(error.take().expect("a completed future is not polled again")))
+            }
+            Pending::Waiting(receiver) => Pin::new(receiver).poll(context).map(|answer| {
+                answer.unwrap_or_else(|_| Err(ProposalError::Unknown("the store is gone".to_string())))
+            }),
+        }
+    }
+}
+
+/// The applied state that a range begins with.
+fn first_state(new: &NewRange) -> AppliedState {
+    AppliedState {
+        position: Position { index: INITIAL_INDEX, term: INITIAL_TERM },
+        base: INITIAL_INDEX,
+        replica: new.replica,
+        configuration: new.configuration.clone(),
+    }
+}
+
+impl Shared {
+    pub fn replica(&self, range: RangeId) -> Option<Arc<Replica>> {
+        self.replicas.read().get(&range).cloned()
+    }
+
+    pub fn replicas(&self) -> Vec<Arc<Replica>> {
+        self.replicas.read().values().cloned().collect()
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    // ---- ranges come and go -------------------------------------------------------------------------
+
+    /// Opens the replica of a range whose applied state is known, with the log that was found for it.
+    fn open_replica(&self, range: RangeId, applied: AppliedState) -> Result<Arc<Replica>, OpenError> {
+        let found = self.orphans.lock().remove(&range).unwrap_or_default();
+        let reconciled = recovery::reconcile(range, &applied, found)?;
+        if reconciled.discard {
+            let mut batch = WriteBatch::new();
+            batch.delete_range(Keyspace::RaftLog, &local::raft_log_span(range, 0, u64::MAX));
+            record::put_truncated(&mut batch, range, reconciled.truncated);
+            record::put_hard_state(&mut batch, range, reconciled.hard_state);
+            self.engine.write(&batch, Durability::Synced)?;
+        }
+        let log = RangeLog {
+            truncated: reconciled.truncated,
+            last: reconciled.last,
+            last_term: reconciled.last_term,
+            bytes: reconciled.bytes,
+            applied: applied.position,
+            base: applied.base,
+            configuration: applied.configuration.clone(),
+        };
+        let config = raft::Config {
+            id: raft_id(applied.replica),
+            seed: self.env.entropy(),
+            ..self.options.group.clone()
+        };
+        let stored = Stored {
+            hard_state: reconciled.hard_state,
+            applied: applied.position.index,
+            configuration: applied.configuration,
+        };
+        let reader = StoredLog { engine: &*self.engine, range, log: &log };
+        let group =
+            Group::new(config, stored, &reader).map_err(|source| OpenError::Raft { range, source })?;
+        let replica = Replica::new(range, applied.replica, group, log);
+        self.replicas.write().insert(range, Arc::clone(&replica));
+        Ok(replica)
+    }
+
+    /// Lets a replica run. It campaigns if nobody else could, or if `campaign` says so.
+    fn start_replica(self: &Arc<Self>, replica: &Arc<Replica>, campaign: bool) {
+        let mut state = replica.state.lock();
+        let own = state.group.id();
+        if campaign || state.group.configuration().is_sole_voter(own) {
+            state.group.campaign();
+        }
+        self.mark(replica);
+        self.after_change(replica, &mut state);
+    }
+
+    /// Adds to a batch the applied state that a range begins with.
+    pub fn put_new_range(&self, new: &NewRange, batch: &mut WriteBatch) {
+        record::put_applied_state(batch, new.range, &first_state(new));
+    }
+
+    pub fn put_tombstone(&self, range: RangeId, batch: &mut WriteBatch) {
+        batch.delete(Keyspace::RangeLocal, &record::applied_state_key(range));
+        batch.put(Keyspace::RangeLocal, &local::range_item(range, RangeItem::Tombstone), b"");
+    }
+
+    /// A split has been applied: the new range begins, led from where its parent is.
+    pub fn begin_range(self: &Arc<Self>, parent: &Replica, new: &NewRange) -> Result<(), String> {
+        let replica = self.open_replica(new.range, first_state(new)).map_err(|error| error.to_string())?;
+        let leads = parent.state.lock().group.is_leader();
+        self.start_replica(&replica, leads);
+        Ok(())
+    }
+
+    /// A replica has been destroyed. Its log stays until the destruction is known to be flushed: at the next opening.
+    pub fn end_range(&self, range: RangeId) {
+        let Some(replica) = self.replicas.write().remove(&range) else { return };
+        let mut state = replica.state.lock();
+        state.destroyed = true;
+        state.waiters.fail(&ProposalError::NoSuchRange { was_proposed: true });
+        if let Some(leadership) = replica.publish(&mut state) {
+            self.machine.leadership_changed(range, leadership);
+        }
+    }
+
+    // ---- after every change -------------------------------------------------------------------------
+
+    /// Publishes what a change has done to a replica, which is locked.
+    pub fn after_change(self: &Arc<Self>, replica: &Arc<Replica>, state: &mut ReplicaState) {
+        let before = replica.leading();
+        if let Some(leadership) = replica.publish(state) {
+            self.machine.leadership_changed(replica.range, leadership);
+            if before.is_none() && matches!(leadership, Leadership::Leading { .. }) {
+                self.settle(1);
+            }
+        }
+        self.tick_if_needed(replica, state);
+    }
+
+    /// So many more ranges lead. Tells who waits for all of them.
+    fn settle(&self, count: usize) {
+        let update = |unsettled: usize| Some(unsettled.saturating_sub(count));
+        // The closure always gives a value: the update cannot fail.
+        let before = self.unsettled.fetch_update(Ordering::AcqRel, Ordering::Acquire, update).unwrap_or(0);
+        if before.saturating_sub(count) == 0 || self.failure.is_failed() {
+            for sender in self.settled.lock().drain(..) {
+                // Who no longer waits does not need to know.
+                let _ = sender.send(());
+            }
+        }
+    }
+
+    // ---- failure ------------------------------------------------------------------------------------
+
+    /// Stops the store for good. May be called with a replica locked.
+    pub fn fail(self: &Arc<Self>, reason: &str) {
+        if !self.failure.set(reason) {
+            return;
+        }
+        tracing::error!(reason, "the store has stopped");
+        // On the flusher's lane: the caller may hold a replica's lock.
+        let shared = Arc::clone(self);
+        self.flusher.submit(move || {
+            for replica in shared.replicas() {
+                shared.abandon(&replica);
+            }
+            shared.settle(0);
+        });
+    }
+
+    /// Tells who waits for a replica that the store has stopped.
+    fn abandon(&self, replica: &Replica) {
+        let reason = self.failure.reason().map_or_else(String::new, |stopped| stopped.0);
+        replica.state.lock().waiters.fail(&ProposalError::Unknown(reason));
+    }
+}

@@ -1,0 +1,100 @@
+//! Proposals whose commands are in the log and not applied yet.
+
+use std::collections::VecDeque;
+
+use futures::channel::oneshot;
+use raft::Position;
+
+use crate::{Applied, ProposalError};
+
+pub(crate) type Answer = Result<Applied, ProposalError>;
+
+/// The proposers of one range that wait on this store.
+///
+/// - Indexes go up along the queue: what waits at or behind the index of a new proposal was cut off by another leader and is answered at once.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    queue: VecDeque<(Position, oneshot::Sender<Answer>)>,
+}
+
+impl Waiters {
+    /// Waits for the command at `position`.
+    pub fn add(&mut self, position: Position) -> oneshot::Receiver<Answer> {
+        while self.queue.back().is_some_and(|(last, _)| last.index >= position.index) {
+            let (_, sender) = self.queue.pop_back().expect("seen above");
+            answer(sender, Err(ProposalError::Superseded));
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.queue.push_back((position, sender));
+        receiver
+    }
+
+    /// A command has been applied: answers who waits for it, and those before it whose place it or another took.
+    pub fn applied(&mut self, position: Position, result: impl FnOnce() -> Answer) {
+        while self.queue.front().is_some_and(|(first, _)| first.index < position.index) {
+            let (_, sender) = self.queue.pop_front().expect("seen above");
+            // Its index was applied in between as something that answers nobody.
+            answer(sender, Err(ProposalError::Superseded));
+        }
+        if self.queue.front().is_some_and(|(first, _)| first.index == position.index) {
+            let (first, sender) = self.queue.pop_front().expect("seen above");
+            answer(sender, if first == position { result() } else { Err(ProposalError::Superseded) });
+        }
+    }
+
+    /// Answers everybody up to `position`, which was reached without applying each command.
+    pub fn skip(&mut self, position: Position, error: &ProposalError) {
+        while self.queue.front().is_some_and(|(first, _)| first.index <= position.index) {
+            let (_, sender) = self.queue.pop_front().expect("seen above");
+            answer(sender, Err(error.clone()));
+        }
+    }
+
+    /// Answers everybody.
+    pub fn fail(&mut self, error: &ProposalError) {
+        for (_, sender) in self.queue.drain(..) {
+            answer(sender, Err(error.clone()));
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+fn answer(sender: oneshot::Sender<Answer>, answer: Answer) {
+    // The proposer may have stopped waiting: that is its right.
+    let _ = sender.send(answer);
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use raft::{Index, Term};
+
+    use super::*;
+
+    fn at(index: u64, term: u64) -> Position {
+        Position { index: Index(index), term: Term(term) }
+    }
+
+    fn applied(position: Position) -> Answer {
+        Ok(Applied { position, answer: bytes::Bytes::new() })
+    }
+
+    #[test]
+    fn each_proposer_gets_the_answer_of_its_own_command() {
+        let mut waiters = Waiters::default();
+        let mut first = waiters.add(at(11, 6));
+        let mut second = waiters.add(at(12, 6));
+        let mut third = waiters.add(at(13, 6));
+        waiters.applied(at(11, 6), || applied(at(11, 6)));
+        assert_eq!((&mut first).now_or_never(), Some(Ok(applied(at(11, 6)))));
+        assert_eq!((&mut second).now_or_never(), None);
+        // Another leader's entry is applied at 12; 13 was cut off when this store proposed there again.
+        waiters.applied(at(12, 7), || unreachable!("nobody waits for this"));
+        assert_eq!((&mut second).now_or_never(), Some(Ok(Err(ProposalError::Superseded))));
+        let _again = waiters.add(at(13, 8));
+        assert_eq!((&mut third).now_or_never(), Some(Ok(Err(ProposalError::Superseded))));
+    }
+}
