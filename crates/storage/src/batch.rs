@@ -19,6 +19,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use keys::Span;
+use stdx::Escaped;
 
 use crate::{Keyspace, Misuse, Side, StorageError};
 
@@ -46,7 +47,7 @@ struct Sides {
 }
 
 /// One operation of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Operation<'a> {
     /// Sets the value of a key.
     Put(Keyspace, &'a [u8], &'a [u8]),
@@ -284,6 +285,20 @@ impl<'a> Iterator for Operations<'a> {
             return None;
         }
         Some(take_operation(&mut self.rest).expect("a batch was built or verified"))
+    }
+}
+
+impl fmt::Debug for Operation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Operation::Put(keyspace, key, value) => {
+                write!(f, "put {keyspace} {}={}", Escaped(key), Escaped(value))
+            }
+            Operation::Delete(keyspace, key) => write!(f, "delete {keyspace} {}", Escaped(key)),
+            Operation::DeleteRange(keyspace, start, end) => {
+                write!(f, "clear {keyspace} [{}, {})", Escaped(start), Escaped(end))
+            }
+        }
     }
 }
 

@@ -9,7 +9,6 @@
 //! Intents and current versions are merged by key. A row whose current version is visible costs a key, a value and a step of one
 //! cursor; nothing is compared with the row before, because no key comes twice.
 
-use clock::Timestamp;
 use keys::{Key, Span};
 use kvapi::KvBlock;
 
@@ -46,8 +45,6 @@ pub struct ScanResult {
     pub rows: KvBlock,
     /// What a bound has left unread; `None` if the span was read to its end.
     pub resume: Option<Span>,
-    /// The newest version that was returned; [`Timestamp::ZERO`] if no committed version was.
-    pub newest: Timestamp,
 }
 
 /// The keys of a span that have a value, as the view sees them.
@@ -74,7 +71,6 @@ pub fn scan(reader: &dyn Reader, span: &Span, view: &ReadView, what: Scan) -> Re
             BLOCK_BYTES_INITIAL.min(what.bytes_max.max(256)),
         ),
         conflicts: Vec::new(),
-        newest: Timestamp::ZERO,
     };
     scanner.run()?;
     scanner.finish(span)
@@ -92,7 +88,6 @@ struct Scanner<'a> {
     history: HistoryReader<'a>,
     rows: KvBlock,
     conflicts: Vec<Conflict>,
-    newest: Timestamp,
 }
 
 impl Scanner<'_> {
@@ -156,7 +151,6 @@ impl Scanner<'_> {
         if version.timestamp <= self.view.timestamp {
             if let Some(value) = version.value {
                 self.rows.push(self.current.key(), value);
-                self.newest = self.newest.max(version.timestamp);
             }
         } else {
             match superseded(&mut self.history, self.current.key(), version, self.view) {
@@ -187,6 +181,6 @@ impl Scanner<'_> {
                 Span { start: key, end: span.end.clone() }
             }
         });
-        Ok(ScanResult { rows: std::mem::take(&mut self.rows), resume, newest: self.newest })
+        Ok(ScanResult { rows: std::mem::take(&mut self.rows), resume })
     }
 }
