@@ -64,11 +64,13 @@ pub struct Table {
     pub schema: Box<str>,
     /// Bound defaults, checks and generated columns: filled by the binder at first use.
     pub(crate) bound: OnceLock<crate::bind::TableExpressions>,
+    /// What the executor derives from the descriptor once (encoders, decoders).
+    pub derived: crate::plan::Derived,
 }
 
 impl Table {
     pub fn new(descriptor: Arc<TableDescriptor>, schema: impl Into<Box<str>>) -> Self {
-        Table { descriptor, schema: schema.into(), bound: OnceLock::new() }
+        Table { descriptor, schema: schema.into(), bound: OnceLock::new(), derived: Default::default() }
     }
 
     /// The index at a position of `all_indexes()`.

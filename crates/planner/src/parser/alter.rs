@@ -3,7 +3,7 @@
 use super::Parser;
 use super::keywords::Keyword;
 use crate::ast::*;
-use types::PgResult;
+use types::{PgError, PgResult, SqlState};
 
 impl Parser<'_> {
     pub(super) fn alter(&mut self) -> PgResult<StatementKind> {
@@ -35,6 +35,12 @@ impl Parser<'_> {
             }
             ObjectKind::Column | ObjectKind::Constraint | ObjectKind::Cast | ObjectKind::Transform => {
                 Err(self.syntax_error_at(self.tokens[self.position - 1]))
+            }
+            ObjectKind::Trigger => {
+                self.column_id()?;
+                self.expect(Keyword::On)?;
+                self.object_name()?;
+                self.unsupported("ALTER TRIGGER")
             }
             _ => self.unsupported(format!("ALTER {}", kind.noun().to_uppercase())),
         }
@@ -365,12 +371,24 @@ impl Parser<'_> {
         self.expect(Keyword::Alter)?;
         if self.eat(Keyword::Constraint) {
             let name = self.column_id()?;
-            return Ok(AlterTableAction::AlterConstraint { name, timing: self.timing()? });
+            let timing = self.timing()?;
+            let refused = if timing.no_inherit {
+                "FOREIGN KEY constraints cannot be marked NO INHERIT"
+            } else if timing.not_valid {
+                "FOREIGN KEY constraints cannot be marked NOT VALID"
+            } else {
+                return Ok(AlterTableAction::AlterConstraint { name, timing });
+            };
+            return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, refused));
         }
         self.eat(Keyword::Column);
         if self.kind() == super::lexer::TokenKind::Integer {
             // ALTER INDEX ... ALTER COLUMN n SET STATISTICS.
-            self.integer()?;
+            let at = self.start();
+            if !(1..=32767).contains(&self.integer()?) {
+                let message = "column number must be in range from 1 to 32767";
+                return Err(PgError::new(SqlState::INVALID_PARAMETER_VALUE, message).at(at));
+            }
             self.expect_all(&[Keyword::Set, Keyword::Statistics])?;
             self.signed_integer()?;
             return Ok(AlterTableAction::Unsupported("ALTER INDEX ... SET STATISTICS".into()));

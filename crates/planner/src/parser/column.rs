@@ -181,10 +181,7 @@ impl Parser<'_> {
             Keyword::Not if self.eat(Keyword::Valid) => timing.not_valid = true,
             Keyword::Not => {
                 self.advance();
-                if timing.initially_deferred {
-                    let message = "constraint declared INITIALLY DEFERRED must be DEFERRABLE";
-                    return Err(PgError::new(SqlState::SYNTAX_ERROR, message).at(self.previous_end()));
-                }
+                timing.deferrable = false;
             }
             _ => {
                 // NO INHERIT.
@@ -198,8 +195,15 @@ impl Parser<'_> {
     /// ConstraintAttributeSpec.
     pub(super) fn timing(&mut self) -> PgResult<ConstraintTiming> {
         let mut timing = ConstraintTiming::default();
+        let mut not_deferrable = false;
         while self.at_timing() {
+            let at = self.start();
+            not_deferrable |= self.at_all(&[Keyword::Not, Keyword::Deferrable]);
             self.timing_clause(&mut timing)?;
+            if not_deferrable && timing.initially_deferred {
+                let message = "constraint declared INITIALLY DEFERRED must be DEFERRABLE";
+                return Err(PgError::new(SqlState::SYNTAX_ERROR, message).at(at));
+            }
         }
         Ok(timing)
     }

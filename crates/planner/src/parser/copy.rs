@@ -3,7 +3,7 @@
 use super::Parser;
 use super::keywords::Keyword;
 use crate::ast::*;
-use types::PgResult;
+use types::{PgError, PgResult, SqlState};
 
 impl Parser<'_> {
     pub(super) fn copy(&mut self) -> PgResult<CopyStatement> {
@@ -37,6 +37,10 @@ impl Parser<'_> {
             options.push(word_option("delimiter", &self.string()?, at));
         }
         options.extend(self.copy_options()?);
+        if !from && self.at(Keyword::Where) {
+            let message = "WHERE clause not allowed with COPY TO";
+            return Err(PgError::new(SqlState::SYNTAX_ERROR, message).at(self.start()));
+        }
         let filter = if self.eat(Keyword::Where) { Some(self.sourced(Self::expression)?) } else { None };
         Ok(CopyStatement { source, from, endpoint, options, filter, position })
     }

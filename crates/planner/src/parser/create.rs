@@ -3,7 +3,7 @@
 use super::Parser;
 use super::keywords::Keyword;
 use crate::ast::*;
-use types::PgResult;
+use types::{PgError, PgResult, SqlState};
 
 impl Parser<'_> {
     pub(super) fn create(&mut self) -> PgResult<StatementKind> {
@@ -86,7 +86,29 @@ impl Parser<'_> {
             Keyword::Access => "CREATE ACCESS METHOD",
             _ => return Err(self.syntax_error()),
         };
+        if feature == "CREATE POLICY" {
+            let mark = self.position;
+            self.policy_kind()?;
+            self.position = mark;
+        }
         self.unsupported(feature)
+    }
+
+    /// The head of CREATE POLICY, as far as PostgreSQL's grammar checks words.
+    fn policy_kind(&mut self) -> PgResult<()> {
+        self.advance();
+        self.column_id()?;
+        self.expect(Keyword::On)?;
+        self.object_name()?;
+        if self.eat(Keyword::As) {
+            let kind = self.column_id()?;
+            if !matches!(&*kind.name, "permissive" | "restrictive") {
+                let message = format!("unrecognized row security option \"{kind}\"");
+                let hint = "Only PERMISSIVE or RESTRICTIVE policies are supported currently.";
+                return Err(PgError::new(SqlState::SYNTAX_ERROR, message).hint(hint).at(kind.position));
+            }
+        }
+        Ok(())
     }
 
     fn create_schema(&mut self) -> PgResult<StatementKind> {
@@ -253,7 +275,7 @@ impl Parser<'_> {
     fn trigger_events(&mut self) -> PgResult<Vec<&'static str>> {
         let mut events = Vec::new();
         loop {
-            events.push(match self.advance().keyword {
+            let event = match self.advance().keyword {
                 Keyword::Insert => "insert",
                 Keyword::Delete => "delete",
                 Keyword::Truncate => "truncate",
@@ -267,7 +289,13 @@ impl Parser<'_> {
                     self.position -= 1;
                     return Err(self.syntax_error());
                 }
-            });
+            };
+            if events.contains(&event) {
+                let near = self.near(self.peek());
+                let message = format!("duplicate trigger events specified at or near \"{near}\"");
+                return Err(PgError::new(SqlState::SYNTAX_ERROR, message).at(self.start()));
+            }
+            events.push(event);
             if !self.eat(Keyword::Or) {
                 return Ok(events);
             }

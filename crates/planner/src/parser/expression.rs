@@ -125,7 +125,13 @@ impl Parser<'_> {
             if level == barred {
                 return Err(self.syntax_error());
             }
-            self.grow()?;
+            let lengthens = matches!(
+                (&infix, &left.kind),
+                (Infix::And, ExpressionKind::And(_)) | (Infix::Or, ExpressionKind::Or(_))
+            );
+            if !lengthens {
+                self.grow()?;
+            }
             let (node, ends_open) = self.infix_node(left, infix, grammar)?;
             left = node;
             barred = if ends_open { level } else { u8::MAX };
@@ -177,11 +183,9 @@ impl Parser<'_> {
             TokenKind::Word => {}
             _ => return None,
         }
-        let matching = |keyword: Keyword| {
-            matches!(
-                keyword,
-                Keyword::Between | Keyword::In | Keyword::Like | Keyword::Ilike | Keyword::Similar
-            )
+        let matching = |offset: usize| match self.keyword_at(offset) {
+            Keyword::Similar => self.keyword_at(offset + 1) == Keyword::To,
+            keyword => matches!(keyword, Keyword::Between | Keyword::In | Keyword::Like | Keyword::Ilike),
         };
         match token.keyword {
             Keyword::Operator if self.symbol_at(1, b'(') => Some(Infix::Operator(OPERATOR)),
@@ -192,10 +196,10 @@ impl Parser<'_> {
             Keyword::And => Some(Infix::And),
             Keyword::Isnull => Some(Infix::IsNull(false)),
             Keyword::Notnull => Some(Infix::IsNull(true)),
-            Keyword::Not if matching(self.keyword_at(1)) => Some(Infix::Match(true)),
+            Keyword::Not if matching(1) => Some(Infix::Match(true)),
             Keyword::Collate => Some(Infix::Collate),
             Keyword::At if self.keyword_at(1) == Keyword::Time => Some(Infix::Zone),
-            keyword if matching(keyword) => Some(Infix::Match(false)),
+            _ if matching(0) => Some(Infix::Match(false)),
             _ => None,
         }
     }

@@ -141,11 +141,14 @@ impl Parser<'_> {
         if spelled {
             return true;
         }
+        if self.at_all(&[Keyword::Collation, Keyword::For]) && self.symbol_at(2, b'(') {
+            return true;
+        }
         let mut after = 1;
         while self.symbol_at(after, b'.') && self.is_label(self.peek_at(after + 1)) {
             after += 2;
         }
-        self.symbol_at(after, b'(') && self.is_non_reserved(self.peek()) && !self.at(Keyword::Only)
+        self.symbol_at(after, b'(') && (self.is_non_reserved(self.peek()) || self.at(Keyword::Cast))
     }
 
     /// func_expr_windowless.

@@ -94,7 +94,7 @@ fn escaped(source: &str, start: u32) -> PgResult<String> {
         let byte = bytes[position];
         if byte == b'\'' {
             if high_surrogate.is_some() {
-                return Err(surrogate_error(start + position as u32));
+                return Err(near(surrogate_error(start + position as u32), "'"));
             }
             if bytes.get(position + 1) == Some(&b'\'') {
                 value.push(b'\'');
@@ -109,16 +109,14 @@ fn escaped(source: &str, start: u32) -> PgResult<String> {
         }
         if byte != b'\\' {
             if high_surrogate.is_some() {
-                return Err(surrogate_error(start + position as u32));
+                let character = source[position..].chars().next().map(String::from).unwrap_or_default();
+                return Err(near(surrogate_error(start + position as u32), &character));
             }
             value.push(byte);
             position += 1;
             continue;
         }
         position = escape_sequence(bytes, position, start, &mut value, &mut high_surrogate)?;
-    }
-    if high_surrogate.is_some() {
-        return Err(surrogate_error(start));
     }
     valid_text(value)
 }
@@ -170,11 +168,12 @@ fn escape_sequence(
                     .hint("Unicode escapes must be \\uXXXX or \\UXXXXXXXX.")
                     .at(at)
             })?;
-        push_code(code, at, value, high_surrogate)?;
+        let escape = String::from_utf8_lossy(&bytes[position..position + 2 + length]);
+        push_code(code, at, value, high_surrogate).map_err(|error| near(error, &escape))?;
         return Ok(position + 2 + length);
     }
     if high_surrogate.is_some() {
-        return Err(surrogate_error(at));
+        return Err(near(surrogate_error(at), "\\"));
     }
     let digits_of = |from: usize, most: usize, radix: u32| {
         let digits =
@@ -202,6 +201,13 @@ fn escape_sequence(
         other => value.push(other),
     }
     Ok(position + 2)
+}
+
+/// What the lexer complains about it quotes; the grammar (for `U&`) does not.
+fn near(mut error: PgError, text: &str) -> PgError {
+    let fields = error.fields_mut();
+    fields.message = format!("{} at or near \"{text}\"", fields.message);
+    error
 }
 
 fn surrogate_error(position: u32) -> PgError {
@@ -270,7 +276,7 @@ fn unescape_unicode(raw: &str, escape: char, start: u32) -> PgResult<String> {
         rest = &after[skip + length..];
     }
     if high_surrogate.is_some() {
-        return Err(surrogate_error(start));
+        return Err(surrogate_error(start + 3 + raw.len() as u32));
     }
     valid_text(value)
 }

@@ -358,9 +358,20 @@ impl Parser<'_> {
                     let locking = self.locking()?;
                     query.locking.push(locking);
                 }
-                _ => return Ok(()),
+                _ => break,
             }
         }
+        if !query.with_ties {
+            return Ok(());
+        }
+        let refuse = |message: &str| Err(PgError::new(SqlState::SYNTAX_ERROR, message));
+        if query.order_by.is_empty() {
+            return refuse("WITH TIES cannot be specified without ORDER BY clause");
+        }
+        if query.locking.iter().any(|locking| locking.wait == LockWait::Skip) {
+            return refuse("SKIP LOCKED and WITH TIES options cannot be used together");
+        }
+        Ok(())
     }
 
     fn limit_count(&mut self) -> PgResult<Option<Expression>> {

@@ -17,7 +17,7 @@
 //!
 //! | operator | produces |
 //! | --- | --- |
-//! | [`TableScan`], [`VirtualScan`], [`FunctionScan`], [`Values`], [`CteScan`], [`WorkTableScan`] | rows from nothing |
+//! | [`TableScan`], [`VirtualScan`], [`FunctionScan`], [`Values`], [`CteScan`], [`WorkTableScan`], [`Feed`] | rows from nothing |
 //! | [`Filter`], [`Limit`], [`Sort`], [`TopN`], [`Distinct`], [`LockRows`] | the input's columns |
 //! | [`Project`] | one column an expression |
 //! | [`ProjectSet`], [`Deferred`], [`Window`] | the input's columns, then one for each call |
@@ -27,11 +27,13 @@
 //! | [`With`], [`InitPlan`] | the columns of the body |
 //! | [`Insert`], [`Update`], [`Delete`] | the RETURNING list; none without it |
 
+mod derived;
 mod join;
 mod modify;
 mod relational;
 mod scan;
 
+pub use derived::Derived;
 pub use join::*;
 pub use modify::*;
 pub use relational::*;
@@ -60,6 +62,8 @@ pub struct Plan {
     pub read_only: bool,
     /// AS OF SYSTEM TIME: constant expression of type timestamptz, interval or text, evaluated before anything is read.
     pub as_of: Option<expr::Expr>,
+    /// What the executor prepares at the first execution. Planning leaves it at its default.
+    pub prepared: Derived,
 }
 
 /// What the command tag says.
@@ -143,6 +147,7 @@ pub enum Operator {
     Values(Box<Values>),
     CteScan(Box<CteScan>),
     WorkTableScan(Box<WorkTableScan>),
+    Feed(Box<Feed>),
 
     Filter(Box<Filter>),
     Project(Box<Project>),
@@ -177,9 +182,8 @@ impl PlanNode {
     pub fn inputs(&self) -> Vec<&PlanNode> {
         use Operator::*;
         match &self.operator {
-            TableScan(_) | VirtualScan(_) | FunctionScan(_) | Values(_) | CteScan(_) | WorkTableScan(_) => {
-                vec![]
-            }
+            TableScan(_) | VirtualScan(_) | FunctionScan(_) | Values(_) | CteScan(_) | WorkTableScan(_)
+            | Feed(_) => vec![],
             Filter(node) => vec![&node.input],
             Project(node) => vec![&node.input],
             ProjectSet(node) => vec![&node.input],

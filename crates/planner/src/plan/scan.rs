@@ -149,3 +149,13 @@ pub struct WorkTableScan {
     pub cte: u32,
     pub name: Box<str>,
 }
+
+/// Rows that come from outside while the statement runs: COPY FROM. At most one in a plan.
+///
+/// Its columns ([`super::PlanNode::columns`]) have the types of the table's columns that are copied into, already converted; what
+/// the statement leaves out (defaults, identity) is computed by a [`super::Project`] above it.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    /// For EXPLAIN and error contexts.
+    pub name: Box<str>,
+}
