@@ -18,6 +18,7 @@ use stdx::{Backoff, Prng};
 
 use crate::router::{Router, unexpected};
 use crate::txn::{Shared, State};
+use crate::unique::UniqueNumbers;
 use crate::{RestartScope, Txn, TxnOptions};
 
 /// How often coordinators say that their transactions are alive, and how old one must be to need it.
@@ -60,6 +61,7 @@ pub(crate) struct Inner {
     pub clock: Arc<Clock>,
     pub router: Router,
     pub config: DbConfig,
+    numbers: UniqueNumbers,
     /// Lock order: leaf.
     prng: Mutex<Prng>,
     /// Transactions that hold locks or have flushed. Lock order: after a transaction's state.
@@ -79,9 +81,15 @@ impl Db {
         // Two draws, so that coordinators with equal first draws still differ.
         let mut prng = Prng::new(env.entropy() ^ u64::from(config.node.0).rotate_left(32));
         let prng = Mutex::new(Prng::new(prng.next_u64() ^ env.entropy()));
-        let inner =
-            Inner { env: env.clone(), clock, router, config, prng, alive: Mutex::new(BTreeMap::new()) };
-        let inner = Arc::new(inner);
+        let inner = Arc::new(Inner {
+            env: env.clone(),
+            clock,
+            router,
+            numbers: UniqueNumbers::new(config.node),
+            config,
+            prng,
+            alive: Mutex::new(BTreeMap::new()),
+        });
         drop(
             env.spawn(
                 "transaction-heartbeats",
@@ -141,6 +149,12 @@ impl Db {
     /// A timestamp above everything this node has seen.
     pub fn now(&self) -> Timestamp {
         self.inner.clock.now()
+    }
+
+    /// The first of `count` numbers that no other call on any node gives; each next one is
+    /// [`crate::UNIQUE_NUMBER_STEP`] above the one before. They rise with time.
+    pub fn unique_numbers(&self, count: u64) -> i64 {
+        self.inner.numbers.draw(self.inner.clock.now(), count)
     }
 
     /// Makes `key` the start of a range. No error if it already is one. Answers with that range.

@@ -34,6 +34,7 @@ mod options;
 mod router;
 pub mod scan;
 mod txn;
+mod unique;
 
 pub use db::{Db, DbConfig, FirstRange};
 pub use kvapi::{
@@ -43,3 +44,4 @@ pub use kvapi::{
 pub use options::{Conflict, InsertCheck, Locking, RestartScope, Savepoint, ScanOptions, TxnOptions};
 pub use scan::Scan;
 pub use txn::Txn;
+pub use unique::UNIQUE_NUMBER_STEP;
