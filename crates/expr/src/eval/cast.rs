@@ -236,7 +236,7 @@ fn relabel(vector: Cow<'_, Vector>, to: DataType) -> Cow<'_, Vector> {
 }
 
 /// Types whose text needs the catalog: the function that writes it.
-pub(super) fn catalog_output(data_type: DataType) -> Option<&'static str> {
+pub(crate) fn catalog_output(data_type: DataType) -> Option<&'static str> {
     Some(match data_type {
         DataType::Regclass => "regclassout",
         DataType::Regproc => "regprocout",

@@ -20,6 +20,7 @@ mod list;
 mod node;
 mod scalar;
 
+pub(crate) use cast::catalog_output;
 pub use fold::{fold, is_volatile};
 pub use scalar::eval_scalar;
 

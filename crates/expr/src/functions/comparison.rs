@@ -214,12 +214,13 @@ by_zone! {
     i64, i32, |a, b, zone| compare_date_to_timestamptz(b, a, zone).map(Ordering::reverse) => timestamptz_eq_date, timestamptz_ne_date, timestamptz_lt_date, timestamptz_le_date, timestamptz_gt_date, timestamptz_ge_date;
 }
 
-/// The larger and the smaller of two, as the transition functions of max and min are named.
+/// The larger and the smaller of two, as the transition functions of max and min are named. Of two that compare equal it is the
+/// second (which shows where equal values have several representations), but the first of two bpchar.
 macro_rules! pairwise {
     ($($kind:ident, |$a:ident, $b:ident| $order:expr => $larger:ident, $smaller:ident;)*) => {$(
         evaluators! {
-            fn $larger($a: $kind, $b: $kind) -> $kind { if $order == Ordering::Less { $b } else { $a } }
-            fn $smaller($a: $kind, $b: $kind) -> $kind { if $order == Ordering::Greater { $b } else { $a } }
+            fn $larger($a: $kind, $b: $kind) -> $kind { if $order == Ordering::Greater { $a } else { $b } }
+            fn $smaller($a: $kind, $b: $kind) -> $kind { if $order == Ordering::Less { $a } else { $b } }
         }
     )*};
 }
@@ -232,7 +233,6 @@ pairwise! {
     f32, |a, b| compare_floats(f64::from(a), f64::from(b)) => float4larger, float4smaller;
     f64, |a, b| compare_floats(a, b) => float8larger, float8smaller;
     text, |a, b| a.cmp(b) => text_larger, text_smaller;
-    text, |a, b| blank(a).cmp(blank(b)) => bpchar_larger, bpchar_smaller;
     i32, |a, b| a.cmp(&b) => date_larger, date_smaller;
     i64, |a, b| a.cmp(&b) => time_larger, time_smaller;
     i64, |a, b| a.cmp(&b) => timestamp_larger, timestamp_smaller;
@@ -242,8 +242,10 @@ pairwise! {
 }
 
 evaluators! {
-    fn numeric_larger(a: numeric, b: numeric) -> numeric { if a.compare(b).is_lt() { b.clone() } else { a.clone() } }
-    fn numeric_smaller(a: numeric, b: numeric) -> numeric { if a.compare(b).is_gt() { b.clone() } else { a.clone() } }
+    fn bpchar_larger(a: text, b: text) -> text { if blank(a) < blank(b) { b } else { a } }
+    fn bpchar_smaller(a: text, b: text) -> text { if blank(a) > blank(b) { b } else { a } }
+    fn numeric_larger(a: numeric, b: numeric) -> numeric { if a.compare(b).is_gt() { a.clone() } else { b.clone() } }
+    fn numeric_smaller(a: numeric, b: numeric) -> numeric { if a.compare(b).is_lt() { a.clone() } else { b.clone() } }
     fn timetz_larger(a: datum, b: datum) -> datum { larger(a, b) }
     fn timetz_smaller(a: datum, b: datum) -> datum { smaller(a, b) }
     fn array_larger(a: datum, b: datum) -> datum { larger(a, b) }
@@ -253,9 +255,9 @@ evaluators! {
 }
 
 fn larger(a: &types::Datum, b: &types::Datum) -> types::Datum {
-    if compare::compare_datums(a, b).is_lt() { b.clone() } else { a.clone() }
+    if compare::compare_datums(a, b).is_gt() { a.clone() } else { b.clone() }
 }
 
 fn smaller(a: &types::Datum, b: &types::Datum) -> types::Datum {
-    if compare::compare_datums(a, b).is_gt() { b.clone() } else { a.clone() }
+    if compare::compare_datums(a, b).is_lt() { a.clone() } else { b.clone() }
 }

@@ -5,4 +5,10 @@
 pub mod arithmetic;
 pub mod array;
 pub mod comparison;
+pub mod conversion;
+pub mod datetime;
 pub(crate) mod kernel;
+mod keywords;
+pub mod math;
+pub mod string;
+pub(crate) mod text;

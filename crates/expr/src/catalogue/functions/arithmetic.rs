@@ -2,12 +2,12 @@
 
 use super::functions;
 use super::prelude::*;
-use crate::functions::arithmetic;
+use crate::functions::{arithmetic, math};
 
 functions! {
-    231 "dcbrt" (Float8) -> Float8, strict Immutable, Missing;
-    232 "dpow" (Float8, Float8) -> Float8, strict Immutable, Missing;
-    230 "dsqrt" (Float8) -> Float8, strict Immutable, Missing;
+    231 "dcbrt" (Float8) -> Float8, strict Immutable, Scalar(math::dcbrt);
+    232 "dpow" (Float8, Float8) -> Float8, strict Immutable, Scalar(math::dpow);
+    230 "dsqrt" (Float8) -> Float8, strict Immutable, Scalar(math::dsqrt);
     280 "float48div" (Float4, Float8) -> Float8, strict Immutable, Scalar(arithmetic::float48div);
     282 "float48mi" (Float4, Float8) -> Float8, strict Immutable, Scalar(arithmetic::float48mi);
     279 "float48mul" (Float4, Float8) -> Float8, strict Immutable, Scalar(arithmetic::float48mul);

@@ -2,7 +2,7 @@
 
 use super::functions;
 use super::prelude::*;
-use crate::functions::arithmetic;
+use crate::functions::{arithmetic, conversion, math};
 
 functions! {
     3943 "acldefault" (InternalChar, Oid) -> AclitemArray, strict Immutable, Missing;
@@ -17,7 +17,7 @@ functions! {
     3294 "current_setting" (Text, Bool) -> Text, strict Stable, Missing;
     745 "current_user" () -> Name, strict Stable, Missing;
     1081 "format_type" (Oid, Int4) -> Text, called Stable, Missing;
-    3432 "gen_random_uuid" () -> Uuid, strict Volatile, Missing;
+    3432 "gen_random_uuid" () -> Uuid, strict Volatile, Scalar(math::gen_random_uuid);
     1039 "getdatabaseencoding" () -> Name, strict Stable, Missing;
     710 "getpgusername" () -> Name, strict Stable, Missing;
     3024 "has_any_column_privilege" (Name, Text, Text) -> Bool, strict Stable, Missing;
@@ -159,10 +159,10 @@ functions! {
     3810 "pg_is_in_recovery" () -> Bool, strict Volatile, Missing;
     2855 "pg_is_other_temp_schema" (Oid) -> Bool, strict Stable, Missing;
     315 "pg_jit_available" () -> Bool, strict Volatile, Missing;
-    6103 "pg_lsn" (Numeric) -> PgLsn, strict Immutable, Missing;
+    6103 "pg_lsn" (Numeric) -> PgLsn, strict Immutable, Scalar(conversion::numeric_pg_lsn);
     3237 "pg_lsn_mi" (PgLsn, PgLsn) -> Numeric, strict Immutable, Scalar(arithmetic::pg_lsn_mi);
-    5024 "pg_lsn_mii" (PgLsn, Numeric) -> PgLsn, strict Immutable, Missing;
-    5022 "pg_lsn_pli" (PgLsn, Numeric) -> PgLsn, strict Immutable, Missing;
+    5024 "pg_lsn_mii" (PgLsn, Numeric) -> PgLsn, strict Immutable, Scalar(math::pg_lsn_mii);
+    5022 "pg_lsn_pli" (PgLsn, Numeric) -> PgLsn, strict Immutable, Scalar(math::pg_lsn_pli);
     2854 "pg_my_temp_schema" () -> Oid, strict Stable, Missing;
     2083 "pg_opclass_is_visible" (Oid) -> Bool, strict Stable, Missing;
     2082 "pg_operator_is_visible" (Oid) -> Bool, strict Stable, Missing;
