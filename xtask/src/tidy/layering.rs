@@ -28,7 +28,7 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ("rocksdb", &["storage"]),
     ("crossbeam", &["concurrency", "storage", "replication"]),
     ("pgwire", &["pgserver"]),
-    ("rustls", &["pgserver"]),
+    ("rustls", &["pgserver", "shell"]),
     ("sqlparser", &["planner"]),
     ("dashu-int", &["types"]),
     ("tonic", &["rpc"]),
