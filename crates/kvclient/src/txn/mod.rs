@@ -114,13 +114,23 @@ impl Txn {
     }
 
     /// Draws the line between statements: reads now see all writes so far and none made after it. Under
-    /// read committed, `new_snapshot` also takes one. Call it before every statement, and within one where a
-    /// part must see what an earlier part has written (cascades of foreign keys: without new snapshot).
+    /// read committed, `new_snapshot` also takes one. Call it before every statement.
     pub fn begin_statement(&self, new_snapshot: bool) {
         let mut state = self.shared.state.lock();
+        state.restart_sequence = state.sequence;
+        self.begin_part_of(&mut state, new_snapshot);
+    }
+
+    /// Within a statement, begins a part that must see what earlier parts have written (foreign keys); under
+    /// read committed on a new snapshot. Doing the statement over still begins at its first part.
+    pub fn begin_part(&self) {
+        self.begin_part_of(&mut self.shared.state.lock(), true);
+    }
+
+    fn begin_part_of(&self, state: &mut State, new_snapshot: bool) {
         state.statement_sequence = state.sequence;
         if new_snapshot && state.isolation() == Isolation::ReadCommitted && !state.stale {
-            self.shared.db.take_snapshot(&mut state);
+            self.shared.db.take_snapshot(state);
         }
     }
 

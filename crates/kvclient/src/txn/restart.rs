@@ -29,7 +29,7 @@ impl Txn {
             if state.isolation() != Isolation::ReadCommitted {
                 return Err(KvError::invalid("only read committed restarts single statements"));
             }
-            state.statement_sequence
+            state.restart_sequence
         };
         self.rollback_to(Savepoint { sequence: start }).await?;
         let mut state = self.shared.state.lock();

@@ -29,7 +29,7 @@ pub(crate) enum Phase {
 /// The coordinator's state.
 ///
 /// - `txn.meta.write_timestamp >= txn.read_timestamp`.
-/// - `statement_sequence <= sequence`; reads see own writes up to `statement_sequence`.
+/// - `restart_sequence <= statement_sequence <= sequence`; reads see own writes up to `statement_sequence`.
 /// - Every unlocked read that was sent is in `reads` before it is sent, if the isolation level refreshes.
 pub(crate) struct State {
     pub txn: Txn,
@@ -41,8 +41,10 @@ pub(crate) struct State {
     pub deadline: Option<Timestamp>,
     /// Of the last write.
     pub sequence: u32,
-    /// Of the last write before the statement in progress.
+    /// Of the last write before the statement in progress, or before its present part.
     pub statement_sequence: u32,
+    /// Of the last write before the statement in progress: where doing it over begins.
+    pub restart_sequence: u32,
     /// Of the newest savepoint.
     pub savepoint_sequence: u32,
     /// Older savepoints cannot be rolled back to: a flush has written over an earlier flush.
@@ -90,6 +92,7 @@ impl State {
             deadline: None,
             sequence: 0,
             statement_sequence: 0,
+            restart_sequence: 0,
             savepoint_sequence: 0,
             displaced_sequence: 0,
             buffer: WriteBuffer::default(),
@@ -244,6 +247,7 @@ impl State {
         self.locks.retire();
         self.has_read = false;
         self.statement_sequence = self.sequence;
+        self.restart_sequence = self.sequence;
         self.savepoint_sequence = self.sequence;
         self.deadline = None;
     }

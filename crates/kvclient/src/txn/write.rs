@@ -204,6 +204,7 @@ impl Txn {
             }
             state.buffer.rollback_to(savepoint.sequence);
             state.statement_sequence = state.statement_sequence.min(savepoint.sequence);
+            state.restart_sequence = state.restart_sequence.min(savepoint.sequence);
             state.savepoint_sequence = savepoint.sequence;
             (!state.flushed.is_empty()).then(|| (state.write_header(), state.flushed.to_vec()))
         };
