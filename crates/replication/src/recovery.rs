@@ -132,14 +132,12 @@ impl FoundLog {
         *self == FoundLog::default()
     }
 
-    /// Whether the log holds the entry at `applied`, or begins right after it.
-    fn connects_to(&self, applied: Position) -> bool {
-        let begins_after = match (self.truncated, self.entries) {
-            (Some(truncated), _) => truncated == applied,
-            (None, Some(entries)) => entries.first == applied.index.next(),
-            (None, None) => false,
-        };
-        begins_after || self.term_at_applied == Some(applied.term)
+    /// Whether this is the log that a snapshot at `base` replaced, or nothing: it ends before, or has another leader's entry there.
+    fn is_replaced_by(&self, base: Position) -> bool {
+        let entries_are_older = self.entries.is_none_or(|entries| {
+            entries.last < base.index || self.term_at_applied.is_some_and(|term| term != base.term)
+        });
+        entries_are_older && self.truncated.is_none_or(|truncated| truncated.index < base.index)
     }
 }
 
@@ -163,7 +161,7 @@ pub(crate) fn reconcile(
 ) -> Result<Reconciled, OpenError> {
     let missing = |what: String| OpenError::Missing { range, what };
     let begins_here = applied.position.index == applied.base;
-    if begins_here && !log.connects_to(applied.position) {
+    if begins_here && log.is_replaced_by(applied.position) {
         // A range that has just begun, or was replaced by a snapshot, and whose log was not written before the crash.
         let hard_state = log.hard_state.unwrap_or_default();
         let term = hard_state.term.max(applied.position.term);

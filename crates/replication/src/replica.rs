@@ -56,6 +56,8 @@ pub(crate) struct ReplicaState {
     /// The ticker knows of this replica.
     pub ticking: bool,
     pub destroyed: bool,
+    /// Counted among the replicas that are yet to lead.
+    pub is_unsettled: bool,
     announced: Leadership,
 }
 
@@ -91,6 +93,7 @@ impl Replica {
                 truncate_to: None,
                 ticking: false,
                 destroyed: false,
+                is_unsettled: false,
                 announced: Leadership::Following { term, leader: None },
             }),
             marked: AtomicBool::new(false),

@@ -96,7 +96,7 @@ pub(crate) struct Shared {
     /// Logs whose ranges do not exist yet: their parents' splits are to be applied again.
     orphans: parking_lot::Mutex<BTreeMap<RangeId, FoundLog>>,
     stopped: AtomicBool,
-    /// How many ranges of this store alone have been opened and do not lead yet.
+    /// How many ranges with this store's replica as the only voter have been started and do not lead yet.
     unsettled: AtomicUsize,
     settled: parking_lot::Mutex<Vec<oneshot::Sender<()>>>,
 }
@@ -143,20 +143,16 @@ impl Store {
     /// taken from the state.
     pub fn start(&self) {
         let shared = &self.shared;
-        let replicas = shared.replicas();
-        let alone = |replica: &&Arc<Replica>| {
-            let state = replica.state.lock();
-            state.group.configuration().is_sole_voter(state.group.id())
-        };
-        shared.unsettled.store(replicas.iter().filter(alone).count(), Ordering::Release);
-        shared.settle(0);
-        for replica in &replicas {
+        // One for this call, so that the first range that leads does not settle the store.
+        shared.unsettled.fetch_add(1, Ordering::AcqRel);
+        for replica in &shared.replicas() {
             shared.start_replica(replica, false);
         }
+        shared.settle(1);
     }
 
-    /// Completes when every range that was there at the start, and of which this store has the only voter, leads and has
-    /// applied its log. Also if the store fails or stops.
+    /// Completes when every range of which this store has the only voter leads and has applied its log, those included that come
+    /// to life again by that. Also if the store fails. Call it after [`Store::start`].
     pub fn settled(&self) -> impl Future<Output = ()> + Send + use<> {
         let (sender, receiver) = oneshot::channel();
         self.shared.settled.lock().push(sender);
@@ -473,7 +469,11 @@ impl Shared {
     fn start_replica(self: &Arc<Self>, replica: &Arc<Replica>, campaign: bool) {
         let mut state = replica.state.lock();
         let own = state.group.id();
-        if campaign || state.group.configuration().is_sole_voter(own) {
+        let alone = state.group.configuration().is_sole_voter(own);
+        if alone && !std::mem::replace(&mut state.is_unsettled, true) {
+            self.unsettled.fetch_add(1, Ordering::AcqRel);
+        }
+        if campaign || alone {
             state.group.campaign();
         }
         self.mark(replica);
@@ -507,16 +507,18 @@ impl Shared {
         if let Some(leadership) = replica.publish(&mut state) {
             self.machine.leadership_changed(range, leadership);
         }
+        if std::mem::take(&mut state.is_unsettled) {
+            self.settle(1);
+        }
     }
 
     // ---- after every change -------------------------------------------------------------------------
 
     /// Publishes what a change has done to a replica, which is locked.
     pub fn after_change(self: &Arc<Self>, replica: &Arc<Replica>, state: &mut ReplicaState) {
-        let before = replica.leading();
         if let Some(leadership) = replica.publish(state) {
             self.machine.leadership_changed(replica.range, leadership);
-            if before.is_none() && matches!(leadership, Leadership::Leading { .. }) {
+            if matches!(leadership, Leadership::Leading { .. }) && std::mem::take(&mut state.is_unsettled) {
                 self.settle(1);
             }
         }

@@ -56,10 +56,6 @@ impl Waiters {
             answer(sender, Err(error.clone()));
         }
     }
-
-    pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
 }
 
 fn answer(sender: oneshot::Sender<Answer>, answer: Answer) {

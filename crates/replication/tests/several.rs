@@ -1,0 +1,250 @@
+//! Ranges with several replicas, on stores in one process: the same store, with a transport.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use env::{Env, SimEnv, Simulation, timeout};
+use keys::{RangeId, ReplicaId, StoreId};
+use parking_lot::Mutex;
+use raft::Change;
+use replication::{ConfChange, ProposalError, StateMachine, Store, StoreOptions, StoreWorld, raft_id};
+use storage::{MemoryDisk, MemoryOptions, WriteBatch};
+use support::{Journal, Link, Network, Node, text};
+
+const LIMIT: Duration = Duration::from_secs(600);
+const RANGE: RangeId = RangeId(1);
+
+struct Cluster {
+    simulation: Simulation,
+    network: Arc<Network>,
+    voters: Vec<ReplicaId>,
+    machines: BTreeMap<StoreId, (Arc<SimEnv>, MemoryDisk)>,
+    nodes: BTreeMap<StoreId, Node>,
+}
+
+impl Cluster {
+    fn new(seed: u64, voters: u32) -> Cluster {
+        let simulation = Simulation::new(seed);
+        let network = Network::new(simulation.machine());
+        let voters: Vec<ReplicaId> = (1..=voters).map(ReplicaId).collect();
+        let mut cluster = Cluster {
+            simulation,
+            network,
+            voters: voters.clone(),
+            machines: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+        };
+        for replica in voters {
+            cluster.add(StoreId(replica.get()));
+            let node = &cluster.nodes[&StoreId(replica.get())];
+            node.store.create(&[node.journal.new_range(RANGE)], WriteBatch::new()).expect("an empty store");
+        }
+        cluster
+    }
+
+    fn add(&mut self, store: StoreId) {
+        let machine = self.simulation.machine();
+        self.machines.insert(store, (machine, MemoryDisk::new()));
+        self.open(store);
+    }
+
+    fn open(&mut self, id: StoreId) {
+        let (machine, disk) = &self.machines[&id];
+        let engine = disk.open(MemoryOptions { flush_bytes: 3_000 }).expect("closed before");
+        let journal = Journal::new(engine.clone(), ReplicaId(id.get()), self.voters.clone());
+        let machine_trait: Arc<dyn StateMachine> = journal.clone();
+        let link = Link { network: Arc::clone(&self.network), own: id };
+        let world =
+            StoreWorld { env: machine.clone(), engine, machine: machine_trait, transport: Arc::new(link) };
+        let options = StoreOptions { truncate_bytes: 1_000, ..StoreOptions::default() };
+        let store = Store::open(world, options).expect("a sound store opens");
+        store.start();
+        self.network.stores.lock().insert(id, store.clone());
+        self.nodes.insert(id, Node { store, journal });
+    }
+
+    fn crash(&mut self, id: StoreId) {
+        self.network.stores.lock().remove(&id);
+        self.nodes.remove(&id);
+        let mut prng = self.simulation.prng();
+        let (machine, disk) = &self.machines[&id];
+        machine.crash();
+        let (log, state) = disk.pending_counts();
+        disk.crash(prng.below(log as u64 + 1) as usize, prng.below(state as u64 + 1) as usize);
+    }
+
+    fn restart(&mut self, id: StoreId) {
+        let (machine, _) = self.machines.get_mut(&id).expect("added before");
+        *machine = machine.restart();
+        self.open(id);
+    }
+
+    fn leader(&self) -> StoreId {
+        for _ in 0..1_000 {
+            let leads = |node: &&Node| node.store.range(RANGE).is_some_and(|range| range.leading().is_some());
+            let cut = self.network.cut.lock().clone();
+            let reachable = self.nodes.iter().filter(|(id, _)| !cut.contains(id));
+            if let Some((id, _)) = reachable.into_iter().find(|(_, node)| leads(node)) {
+                return *id;
+            }
+            self.simulation.run_for(Duration::from_millis(100));
+        }
+        panic!("nobody leads");
+    }
+
+    /// Proposes at whoever leads until it is applied. A command whose fate is unknown may be there twice.
+    fn run(&self, range: RangeId, command: &str) {
+        for _ in 0..100 {
+            let leader = self.leader();
+            let proposal = self.nodes[&leader].store.propose(range, text(command));
+            let env: Arc<dyn Env> = self.network.env.clone();
+            let waited = async move { timeout(&*env, Duration::from_secs(5), proposal).await };
+            match self.simulation.block_on(LIMIT, waited).expect("it ends") {
+                Ok(Ok(_)) => return,
+                Ok(Err(error)) => assert!(!matches!(error, ProposalError::Refused(_)), "{error}"),
+                Err(_) => {}
+            }
+            self.simulation.run_for(Duration::from_millis(50));
+        }
+        panic!("{command} is never applied");
+    }
+
+    fn change_members(&self, change: Change) {
+        let change = ConfChange { context: text("members"), ..ConfChange::simple(change) };
+        let leader = self.leader();
+        let handle = self.nodes[&leader].store.range(RANGE).expect("it leads it");
+        let proposal = handle.propose_conf_change(&change);
+        self.simulation.block_on(LIMIT, proposal).expect("it ends").expect("it is applied");
+    }
+
+    fn wait_until_equal(&self) -> Vec<String> {
+        for _ in 0..600 {
+            let mut histories = self.nodes.values().map(|node| node.journal.history(RANGE));
+            let first = histories.next().expect("there are stores");
+            if histories.all(|history| history == first) {
+                return first;
+            }
+            self.simulation.run_for(Duration::from_millis(100));
+        }
+        let lengths: Vec<usize> = self.nodes.values().map(|node| node.journal.history(RANGE).len()).collect();
+        panic!("the replicas stay different: {lengths:?}");
+    }
+}
+
+#[test]
+fn three_replicas_apply_the_same() {
+    let cluster = Cluster::new(1, 3);
+    for number in 0..50 {
+        cluster.run(RANGE, &format!("command {number}"));
+    }
+    cluster.run(RANGE, "split 2");
+    let history = cluster.wait_until_equal();
+    assert_eq!(history.len(), 51);
+    for node in cluster.nodes.values() {
+        assert_eq!(node.journal.history(RangeId(2)), ["born of 1"]);
+        assert!(node.store.failed().is_none());
+    }
+}
+
+#[test]
+fn an_idle_group_of_three_goes_to_sleep_and_wakes() {
+    let cluster = Cluster::new(2, 3);
+    cluster.run(RANGE, "a");
+    cluster.wait_until_equal();
+    cluster.simulation.run_for(Duration::from_secs(60));
+    let asleep = |node: &Node| node.store.range(RANGE).expect("there").status().is_quiescent;
+    assert!(cluster.nodes.values().all(asleep));
+    assert_eq!(cluster.simulation.run_for(LIMIT), env::Ended::Idle, "no timers, no messages");
+    cluster.run(RANGE, "b");
+    assert_eq!(cluster.wait_until_equal(), ["a", "b"]);
+}
+
+#[test]
+fn a_replica_that_was_away_too_long_gets_a_snapshot() {
+    let cluster = Cluster::new(3, 3);
+    cluster.run(RANGE, "first");
+    let leader = cluster.leader();
+    let away = *cluster.nodes.keys().find(|id| **id != leader).expect("there are three");
+    cluster.network.cut.lock().push(away);
+    for number in 0..300 {
+        cluster.run(RANGE, &format!("command {number} {}", "x".repeat(20)));
+    }
+    cluster.simulation.run_for(Duration::from_secs(5));
+    cluster.run(RANGE, "last");
+    cluster.network.cut.lock().clear();
+    let history = cluster.wait_until_equal();
+    assert!(history.len() >= 302, "{}", history.len());
+    assert!(cluster.network.snapshots.load(Ordering::Relaxed) > 0, "the log does not reach back that far");
+    cluster.run(RANGE, "after");
+    cluster.wait_until_equal();
+}
+
+#[test]
+fn a_new_replica_is_added_and_counts() {
+    let mut cluster = Cluster::new(4, 1);
+    for number in 0..30 {
+        cluster.run(RANGE, &format!("command {number} {}", "x".repeat(50)));
+    }
+    cluster.add(StoreId(2));
+    cluster.nodes[&StoreId(2)].store.create_waiting(RANGE, ReplicaId(2)).expect("an empty store");
+    cluster.change_members(Change::AddVoter(raft_id(ReplicaId(2))));
+    cluster.run(RANGE, "with two");
+    let history = cluster.wait_until_equal();
+    assert_eq!(history.len(), 32);
+    // It survives a restart as what it has become.
+    cluster.crash(StoreId(2));
+    cluster.restart(StoreId(2));
+    cluster.run(RANGE, "after");
+    cluster.wait_until_equal();
+    let status = cluster.nodes[&StoreId(2)].store.range(RANGE).expect("there").status();
+    assert_eq!(status.configuration.voters.len(), 2);
+}
+
+#[test]
+fn crashes_and_cuts_lose_nothing_acknowledged() {
+    let seeds: u64 = std::env::var("REPLICATION_SEEDS").map_or(6, |text| text.parse().expect("a number"));
+    for seed in 0..seeds {
+        let mut cluster = Cluster::new(100 + seed, 3);
+        let mut prng = cluster.simulation.prng();
+        let acknowledged = Arc::new(Mutex::new(Vec::new()));
+        for step in 0..60 {
+            let command = format!("{step} {}", "x".repeat(prng.below(60) as usize));
+            cluster.run(RANGE, &command);
+            acknowledged.lock().push(command);
+            let victim = StoreId(1 + prng.below(3) as u32);
+            match prng.below(10) {
+                0 => {
+                    cluster.crash(victim);
+                    cluster.simulation.run_for(Duration::from_millis(prng.below(5_000)));
+                    cluster.restart(victim);
+                }
+                1 => cluster.network.cut.lock().push(victim),
+                2 => {
+                    let leader = cluster.leader();
+                    let handle = cluster.nodes[&leader].store.range(RANGE).expect("it leads it");
+                    // Refused when it is the leader itself, or leadership has just moved: all right.
+                    let _ = handle.transfer_leadership(ReplicaId(victim.get()));
+                }
+                3..6 => drop(cluster.simulation.run_for(Duration::from_millis(prng.below(500)))),
+                _ => {}
+            }
+            if cluster.network.cut.lock().len() > 1 || prng.chance(0.3) {
+                cluster.network.cut.lock().clear();
+            }
+        }
+        cluster.network.cut.lock().clear();
+        let history = cluster.wait_until_equal();
+        let mut position = 0;
+        for command in acknowledged.lock().iter() {
+            let found = history[position..].iter().position(|found| found == command);
+            position += found.unwrap_or_else(|| panic!("seed {seed}: {command} is lost")) + 1;
+        }
+        for node in cluster.nodes.values() {
+            assert_eq!(node.store.failed(), None, "seed {seed}");
+        }
+    }
+}

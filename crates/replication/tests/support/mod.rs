@@ -1,0 +1,296 @@
+//! A state machine that remembers every command, an engine that counts, and stores on simulated machines.
+
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use env::{BoxFuture, Env};
+use keys::{RangeId, ReplicaId, Span, StoreId, local};
+use parking_lot::Mutex;
+use raft::Position;
+use replication::{
+    ApplyEffect, ApplyError, Committed, Envelope, Leadership, NewRange, NoTransport, OpenError,
+    RaftTransport, RangeChange, SendError, SnapshotStream, StateMachine, Store, StoreOptions, StoreWorld,
+    configuration_of,
+};
+use storage::{
+    Checkpoint, Cursor, CursorOptions, Durability, Engine, EngineStatistics, Ingest, Keyspace, PinnedValue,
+    Reader, StorageError, WriteBatch,
+};
+
+/// Keeps all commands of a range in order, each under its number. A command that is applied twice, or not at all, shows.
+///
+/// `split N` begins range N with the same replicas; `destroy N` ends it; `bad` cannot be applied.
+pub struct Journal {
+    engine: Arc<dyn Engine>,
+    replica: ReplicaId,
+    voters: Vec<ReplicaId>,
+    counts: Mutex<BTreeMap<RangeId, u64>>,
+    pub leaderships: Mutex<Vec<(RangeId, Leadership)>>,
+}
+
+impl Journal {
+    pub fn new(engine: Arc<dyn Engine>, replica: ReplicaId, voters: Vec<ReplicaId>) -> Arc<Journal> {
+        Arc::new(Journal {
+            engine,
+            replica,
+            voters,
+            counts: Mutex::new(BTreeMap::new()),
+            leaderships: Mutex::new(Vec::new()),
+        })
+    }
+
+    pub fn new_range(&self, range: RangeId) -> NewRange {
+        NewRange {
+            range,
+            replica: self.replica,
+            configuration: configuration_of(self.voters.iter().copied()),
+        }
+    }
+
+    /// Every command of a range that is in the engine.
+    pub fn history(&self, range: RangeId) -> Vec<String> {
+        let span = part(range);
+        let mut cursor =
+            self.engine.cursor(Keyspace::Current, CursorOptions::span(&span)).expect("memory can be read");
+        let mut commands = Vec::new();
+        let mut found = cursor.seek(&span.start).expect("memory can be read");
+        while found {
+            assert_eq!(cursor.key(), key(range, commands.len() as u64), "no command is missing");
+            commands.push(String::from_utf8(cursor.value().to_vec()).expect("commands are text"));
+            found = cursor.next().expect("memory can be read");
+        }
+        commands
+    }
+}
+
+fn part(range: RangeId) -> Span {
+    Span::prefix([b"j".as_slice(), &range.get().to_be_bytes()].concat())
+}
+
+fn key(range: RangeId, number: u64) -> Vec<u8> {
+    [b"j".as_slice(), &range.get().to_be_bytes(), &number.to_be_bytes()].concat()
+}
+
+impl StateMachine for Journal {
+    fn apply(
+        &self,
+        range: RangeId,
+        command: &Committed,
+        batch: &mut WriteBatch,
+    ) -> Result<ApplyEffect, ApplyError> {
+        let text =
+            String::from_utf8(command.command.to_vec()).map_err(|error| ApplyError(error.to_string()))?;
+        if text == "bad" {
+            return Err(ApplyError("a bad command".to_string()));
+        }
+        let mut counts = self.counts.lock();
+        let count = counts.entry(range).or_insert_with(|| self.history(range).len() as u64);
+        batch.put(Keyspace::Current, &key(range, *count), text.as_bytes());
+        *count += 1;
+        let answer = Bytes::from(format!("{range}:{count}"));
+        let change = match text.split_once(' ') {
+            Some(("split", number)) => {
+                let new = RangeId(number.parse().expect("the tests write numbers"));
+                batch.put(Keyspace::Current, &key(new, 0), format!("born of {range}").as_bytes());
+                Some(RangeChange::Split(self.new_range(new)))
+            }
+            Some(("destroy", number)) => {
+                let old = RangeId(number.parse().expect("the tests write numbers"));
+                batch.delete_range(Keyspace::Current, &part(old));
+                Some(RangeChange::Destroy(old))
+            }
+            Some(("veto", _)) => Some(RangeChange::Veto),
+            _ => None,
+        };
+        Ok(ApplyEffect { answer, change })
+    }
+
+    fn applied(&self, range: RangeId, _upto: Position, effects: &[ApplyEffect]) {
+        if effects.is_empty() {
+            // Perhaps a snapshot: count again.
+            self.counts.lock().remove(&range);
+        }
+    }
+
+    fn leadership_changed(&self, range: RangeId, leadership: Leadership) {
+        self.leaderships.lock().push((range, leadership));
+    }
+
+    fn snapshot_parts(&self, range: RangeId) -> Vec<(Keyspace, Span)> {
+        vec![(Keyspace::Current, part(range)), (Keyspace::RangeLocal, local::range_span(range))]
+    }
+
+    fn store_of(&self, _range: RangeId, replica: ReplicaId) -> Option<StoreId> {
+        Some(StoreId(replica.get()))
+    }
+}
+
+/// An engine that counts its writes.
+pub struct CountingEngine {
+    inner: Arc<dyn Engine>,
+    pub syncs: AtomicUsize,
+    pub state_writes: AtomicUsize,
+}
+
+impl CountingEngine {
+    pub fn new(inner: Arc<dyn Engine>) -> Arc<CountingEngine> {
+        Arc::new(CountingEngine { inner, syncs: AtomicUsize::new(0), state_writes: AtomicUsize::new(0) })
+    }
+}
+
+impl Reader for CountingEngine {
+    fn get(&self, keyspace: Keyspace, key: &[u8]) -> Result<Option<PinnedValue<'_>>, StorageError> {
+        self.inner.get(keyspace, key)
+    }
+
+    fn cursor(
+        &self,
+        keyspace: Keyspace,
+        options: CursorOptions<'_>,
+    ) -> Result<Box<dyn Cursor + '_>, StorageError> {
+        self.inner.cursor(keyspace, options)
+    }
+}
+
+impl Engine for CountingEngine {
+    fn snapshot(&self) -> Box<dyn Reader + '_> {
+        self.inner.snapshot()
+    }
+
+    fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<(), StorageError> {
+        match durability {
+            Durability::Synced => self.syncs.fetch_add(1, Ordering::Relaxed),
+            Durability::Buffered => self.state_writes.fetch_add(1, Ordering::Relaxed),
+        };
+        self.inner.write(batch, durability)
+    }
+
+    fn flushed(&self, keyspace: Keyspace, key: &[u8]) -> Result<Option<PinnedValue<'_>>, StorageError> {
+        self.inner.flushed(keyspace, key)
+    }
+
+    fn flush(&self) -> Result<(), StorageError> {
+        self.inner.flush()
+    }
+
+    fn unflushed_bytes(&self) -> u64 {
+        self.inner.unflushed_bytes()
+    }
+
+    fn checkpoint(&self, parts: &[(Keyspace, Span)]) -> Result<Box<dyn Checkpoint>, StorageError> {
+        self.inner.checkpoint(parts)
+    }
+
+    fn ingest(&self, ingest: Ingest) -> Result<(), StorageError> {
+        self.inner.ingest(ingest)
+    }
+
+    fn approximate_size(&self, keyspace: Keyspace, span: &Span) -> Result<u64, StorageError> {
+        self.inner.approximate_size(keyspace, span)
+    }
+
+    fn statistics(&self) -> EngineStatistics {
+        self.inner.statistics()
+    }
+}
+
+/// A store of one replica per range, on any world.
+pub struct Node {
+    pub store: Store,
+    pub journal: Arc<Journal>,
+}
+
+/// Opens a store that is alone. The first time it makes range 1.
+pub fn open_alone(
+    env: Arc<dyn Env>,
+    engine: Arc<dyn Engine>,
+    options: StoreOptions,
+) -> Result<Node, OpenError> {
+    let replica = ReplicaId(1);
+    let journal = Journal::new(Arc::clone(&engine), replica, vec![replica]);
+    let machine: Arc<dyn StateMachine> = journal.clone();
+    let world = StoreWorld { env, engine, machine, transport: Arc::new(NoTransport) };
+    let store = Store::open(world, options)?;
+    store.start();
+    if store.ranges().is_empty() && store.pending_ranges().is_empty() {
+        store.create(&[journal.new_range(RangeId(1))], WriteBatch::new())?;
+    }
+    Ok(Node { store, journal })
+}
+
+pub fn text(text: impl Into<String>) -> Bytes {
+    Bytes::from(text.into())
+}
+
+/// A network between stores in one process. Loses what it is told to, delays by a drawn time, so that messages overtake.
+pub struct Network {
+    pub env: Arc<dyn Env>,
+    pub stores: Mutex<BTreeMap<StoreId, Store>>,
+    pub cut: Mutex<Vec<StoreId>>,
+    pub snapshots: AtomicUsize,
+}
+
+impl Network {
+    pub fn new(env: Arc<dyn Env>) -> Arc<Network> {
+        Arc::new(Network {
+            env,
+            stores: Mutex::new(BTreeMap::new()),
+            cut: Mutex::new(Vec::new()),
+            snapshots: AtomicUsize::new(0),
+        })
+    }
+
+    fn reach(&self, from: StoreId, to: StoreId) -> Option<Store> {
+        let cut = self.cut.lock();
+        if cut.contains(&from) || cut.contains(&to) {
+            return None;
+        }
+        self.stores.lock().get(&to).cloned()
+    }
+}
+
+/// One store's end of a [`Network`].
+pub struct Link {
+    pub network: Arc<Network>,
+    pub own: StoreId,
+}
+
+impl RaftTransport for Link {
+    fn send(&self, to: StoreId, batch: Vec<Envelope>) {
+        let (network, own) = (Arc::clone(&self.network), self.own);
+        let delay = Duration::from_micros(100 + network.env.entropy() % 2_000);
+        let lost = network.env.entropy() % 50 == 0;
+        let env = Arc::clone(&network.env);
+        let task = async move {
+            network.env.sleep(delay).await;
+            if !lost && let Some(store) = network.reach(own, to) {
+                store.receive(batch);
+            }
+        };
+        drop(env.spawn("network", Box::pin(task)));
+    }
+
+    fn send_snapshot(
+        &self,
+        to: StoreId,
+        snapshot: SnapshotStream,
+    ) -> BoxFuture<'static, Result<(), SendError>> {
+        let (network, own) = (Arc::clone(&self.network), self.own);
+        Box::pin(async move {
+            network.snapshots.fetch_add(1, Ordering::Relaxed);
+            let SnapshotStream { range, message, parts, mut checkpoint } = snapshot;
+            let mut chunks = Vec::new();
+            while let Some(chunk) = checkpoint.next_chunk(64).map_err(|error| SendError(error.to_string()))? {
+                chunks.push(chunk);
+                network.env.sleep(Duration::from_micros(200)).await;
+            }
+            let store = network.reach(own, to).ok_or_else(|| SendError("unreachable".to_string()))?;
+            store.receive_snapshot(range, message, parts, chunks)
+        })
+    }
+}
