@@ -3,16 +3,10 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use shell::{Action, Exit, ShellOptions};
 use sqltests::server::Postgres;
-
-/// One server for all tests of this program; each test uses a database of its own.
-fn postgres() -> &'static Postgres {
-    static SERVER: OnceLock<Postgres> = OnceLock::new();
-    SERVER.get_or_init(|| Postgres::start().expect("PostgreSQL is on the machine"))
-}
 
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
@@ -43,14 +37,24 @@ struct Printed {
     exit: i32,
 }
 
-fn url(database: &str) -> String {
-    format!("postgresql://postgres@127.0.0.1:{}/{database}", postgres().port())
+fn url(server: &Postgres, database: &str) -> String {
+    format!("postgresql://postgres@127.0.0.1:{}/{database}", server.port())
+}
+
+/// The tests of this program share a server; each uses a database of its own.
+fn postgres() -> Arc<Postgres> {
+    Postgres::shared().expect("PostgreSQL is on the machine")
 }
 
 /// psql with the same wishes, as the flags that it knows them by.
-fn psql(database: &str, options: &ShellOptions) -> Printed {
-    let mut command = Command::new(postgres().programs().join("psql"));
-    command.env("PGCLIENTENCODING", "UTF8").env("LC_ALL", "C.UTF-8").arg("-X").arg("-d").arg(url(database));
+fn psql(server: &Postgres, database: &str, options: &ShellOptions) -> Printed {
+    let mut command = Command::new(server.programs().join("psql"));
+    command
+        .env("PGCLIENTENCODING", "UTF8")
+        .env("LC_ALL", "C.UTF-8")
+        .arg("-X")
+        .arg("-d")
+        .arg(url(server, database));
     for action in &options.actions {
         match action {
             Action::Command(text) => command.arg("-c").arg(text),
@@ -79,15 +83,15 @@ fn psql(database: &str, options: &ShellOptions) -> Printed {
     }
 }
 
-fn ours(database: &str, options: &ShellOptions) -> Printed {
+fn ours(server: &Postgres, database: &str, options: &ShellOptions) -> Printed {
     let (output, errors) = (Captured::default(), Captured::default());
-    let options = ShellOptions { url: url(database), ..options.clone() };
+    let options = ShellOptions { url: url(server, database), ..options.clone() };
     let exit = shell::run_with(&options, Box::new(output.clone()), Box::new(errors.clone()));
     Printed { output: output.text(), errors: errors.text(), exit: exit as i32 }
 }
 
 /// Runs both on fresh databases of the same name, one after the other.
-fn compare(database: &str, options: &ShellOptions) -> Printed {
+fn compare(server: &Postgres, database: &str, options: &ShellOptions) -> Printed {
     // One at a time: the list of databases is among what is compared.
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -95,12 +99,12 @@ fn compare(database: &str, options: &ShellOptions) -> Printed {
         let script = [format!("DROP DATABASE IF EXISTS {database}"), format!("CREATE DATABASE {database}")];
         let administrate =
             ShellOptions { actions: script.map(Action::Command).to_vec(), ..ShellOptions::new("") };
-        assert_eq!(ours("postgres", &administrate).exit, 0);
+        assert_eq!(ours(server, "postgres", &administrate).exit, 0);
     };
     fresh();
-    let theirs = psql(database, options);
+    let theirs = psql(server, database, options);
     fresh();
-    let ours = ours(database, options);
+    let ours = ours(server, database, options);
     assert_same(&theirs.output, &ours.output, "output");
     assert_same(&theirs.errors, &ours.errors, "errors");
     assert_eq!(theirs.exit, ours.exit, "exit code of {:?}", options.actions);
@@ -139,30 +143,35 @@ fn with_commands(commands: &[&str]) -> ShellOptions {
 
 #[test]
 fn tables_print_alike() {
-    let printed = compare("tables", &with_script("tables.sql"));
+    let server = postgres();
+    let printed = compare(&server, "tables", &with_script("tables.sql"));
     assert!(printed.output.contains("(1 row)") && printed.output.contains("-[ RECORD 1 ]"));
 }
 
 #[test]
 fn statements_errors_and_copies_print_alike() {
-    let printed = compare("statements", &with_script("statements.sql"));
+    let server = postgres();
+    let printed = compare(&server, "statements", &with_script("statements.sql"));
     assert!(printed.errors.contains("LINE 2:        nonsense\n"));
 }
 
 #[test]
 fn descriptions_print_alike() {
-    let printed = compare("describe", &with_script("describe.sql"));
+    let server = postgres();
+    let printed = compare(&server, "describe", &with_script("describe.sql"));
     assert!(printed.output.contains("Foreign-key constraints:"));
 }
 
 #[test]
 fn commands_print_alike() {
-    let printed = compare("commands", &with_script("commands.sql"));
+    let server = postgres();
+    let printed = compare(&server, "commands", &with_script("commands.sql"));
     assert_eq!(printed.exit, Exit::Connection as i32);
 }
 
 #[test]
 fn flags_and_exit_codes_agree() {
+    let server = postgres();
     let variants = [
         with_commands(&["SELECT 1 AS a; SELECT 2 AS b, NULL", "SELECT 3"]),
         with_commands(&["SELECT 1; SELECT wrong; SELECT 2"]),
@@ -174,19 +183,21 @@ fn flags_and_exit_codes_agree() {
         with_commands(&[""]),
     ];
     for variant in &variants {
-        compare("flags", variant);
-        compare("flags", &ShellOptions { tuples_only: true, unaligned: true, ..variant.clone() });
-        compare("flags", &ShellOptions { expanded: true, quiet: true, ..variant.clone() });
+        compare(&server, "flags", variant);
+        compare(&server, "flags", &ShellOptions { tuples_only: true, unaligned: true, ..variant.clone() });
+        compare(&server, "flags", &ShellOptions { expanded: true, quiet: true, ..variant.clone() });
         let stop = vec![("ON_ERROR_STOP".to_string(), "1".to_string())];
-        compare("flags", &ShellOptions { variables: stop, ..variant.clone() });
+        compare(&server, "flags", &ShellOptions { variables: stop, ..variant.clone() });
     }
     let stop = vec![("ON_ERROR_STOP".to_string(), "1".to_string())];
-    let stopped = compare("flags", &ShellOptions { variables: stop, ..with_script("statements.sql") });
+    let stopped =
+        compare(&server, "flags", &ShellOptions { variables: stop, ..with_script("statements.sql") });
     assert_eq!(stopped.exit, Exit::Script as i32);
 }
 
 #[test]
 fn a_server_that_is_not_there_and_a_file_that_is_not_there_have_their_exit_codes() {
+    let server = postgres();
     let nowhere = "postgresql://postgres@127.0.0.1:1/postgres";
     let (output, errors) = (Captured::default(), Captured::default());
     let options =
@@ -199,13 +210,13 @@ fn a_server_that_is_not_there_and_a_file_that_is_not_there_have_their_exit_codes
 
     let options =
         ShellOptions { actions: vec![Action::File("/nowhere/x.sql".into())], ..ShellOptions::new("") };
-    let printed = ours("postgres", &options);
+    let printed = ours(&server, "postgres", &options);
     assert_eq!(
         (printed.exit, printed.errors.as_str()),
         (1, "meridian: error: /nowhere/x.sql: No such file or directory\n")
     );
 
-    let printed = ours("no_such_database", &with_commands(&["SELECT 1"]));
+    let printed = ours(&server, "no_such_database", &with_commands(&["SELECT 1"]));
     assert_eq!(printed.exit, Exit::Connection as i32);
     assert!(
         printed.errors.ends_with("FATAL:  database \"no_such_database\" does not exist\n"),
@@ -216,22 +227,24 @@ fn a_server_that_is_not_there_and_a_file_that_is_not_there_have_their_exit_codes
 
 #[test]
 fn passwords_are_proved_by_scram_and_md5() {
+    let server = postgres();
     let roles = "CREATE ROLE scram_user LOGIN PASSWORD 'se:cret'; SET password_encryption = 'md5'; \
                  CREATE ROLE md5_user LOGIN PASSWORD 'se:cret'";
-    assert_eq!(ours("postgres", &with_commands(&[roles])).exit, 0);
+    assert_eq!(ours(&server, "postgres", &with_commands(&[roles])).exit, 0);
     let hba = ours(
+        &server,
         "postgres",
         &ShellOptions { tuples_only: true, unaligned: true, ..with_commands(&["SHOW hba_file"]) },
     );
     let rules = "host all scram_user all scram-sha-256\nhost all md5_user all md5\nhost all all all trust\n";
     std::fs::write(hba.output.trim(), rules).expect("the test owns the folder");
     assert_eq!(
-        ours("postgres", &with_commands(&["SELECT pg_reload_conf()", "SELECT pg_sleep(0.5)"])).exit,
+        ours(&server, "postgres", &with_commands(&["SELECT pg_reload_conf()", "SELECT pg_sleep(0.5)"])).exit,
         0
     );
     for user in ["scram_user", "md5_user"] {
         let login = |password: &str| {
-            let url = format!("postgresql://{user}:{password}@127.0.0.1:{}/postgres", postgres().port());
+            let url = format!("postgresql://{user}:{password}@127.0.0.1:{}/postgres", server.port());
             let options = ShellOptions {
                 tuples_only: true,
                 unaligned: true,

@@ -16,9 +16,9 @@ const LAYERS: [&[&str]; 9] = [
     &["storage", "concurrency", "kvclient", "expr", "pgserver"],
     &["planner", "replication", "workload"],
     &["executor", "kvserver"],
-    &["sql", "rpc", "admin"],
+    &["sql", "rpc", "admin", "sqltests"],
     &["node", "shell"],
-    &["meridian", "sim", "sqltests"],
+    &["meridian", "sim"],
 ];
 
 /// Foreign crates that shape a layer, and who may use them.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex, Weak};
 
 use tempfile::TempDir;
 
@@ -45,6 +46,19 @@ impl Postgres {
         let postgres = Postgres { process, programs, _folder: folder };
         postgres.wait_until_ready()?;
         Ok(postgres)
+    }
+
+    /// A server that all users of this process share; it stops with the last of them. (A static would never be dropped,
+    /// and leave the server running.)
+    pub fn shared() -> Result<Arc<Postgres>, String> {
+        static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(running) = shared.upgrade() {
+            return Ok(running);
+        }
+        let started = Arc::new(Postgres::start()?);
+        *shared = Arc::downgrade(&started);
+        Ok(started)
     }
 
     /// The port opens a little before the server lets anybody in.
