@@ -16,6 +16,7 @@ mod constraints;
 mod definition;
 pub mod garbage;
 mod planning;
+mod privileges;
 pub mod sequences;
 pub mod server;
 pub mod session;

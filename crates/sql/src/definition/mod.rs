@@ -22,6 +22,7 @@ mod sequence;
 mod truncate;
 mod view;
 
+pub use create_table::quote;
 pub use names::IdBlock;
 
 use std::sync::Arc;

@@ -21,6 +21,7 @@ pub mod prepared;
 mod protocol;
 mod query;
 mod services;
+pub use services::Services;
 mod statement;
 pub mod transaction;
 mod variables;

@@ -1,0 +1,275 @@
+//! ALTER TABLE ... ALTER COLUMN, and dropping columns.
+
+use executor::ExecResult;
+use planner::ast::{Expression, Identifier, Sourced, TypeName};
+use types::descriptor::{ColumnDescriptor, TableDescriptor};
+use types::{PgError, Severity, SqlState};
+
+use super::alter_table::{column_of, is_key_column};
+use super::create_table::{column_mut, quote};
+use crate::session::Session;
+use crate::table_locks::LockMode;
+
+/// 23502 for a column that was to become NOT NULL.
+pub fn contains_null(table: &TableDescriptor, column: &str) -> PgError {
+    PgError::new(
+        SqlState::NOT_NULL_VIOLATION,
+        format!("column \"{column}\" of relation \"{}\" contains null values", table.name),
+    )
+    .column(column)
+}
+
+impl Session {
+    pub(super) async fn set_default(
+        &mut self,
+        mut table: TableDescriptor,
+        name: &Identifier,
+        text: Option<&str>,
+    ) -> ExecResult<()> {
+        let id = column_of(&table, name)?;
+        let table_name = table.name.clone();
+        let column = column_mut(&mut table, id);
+        if column.generated.is_some() || column.identity.is_some() {
+            let kind = if column.identity.is_some() { "an identity" } else { "a generated" };
+            return Err(PgError::new(
+                SqlState::SYNTAX_ERROR,
+                format!("column \"{}\" of relation \"{table_name}\" is {kind} column", name.name),
+            )
+            .into());
+        }
+        column.default = text.map(str::to_string);
+        self.validate_column_expressions(&table)?;
+        self.put_table(table).await.map(drop)
+    }
+
+    pub(super) async fn set_not_null(&mut self, mut table: TableDescriptor, name: &Identifier) -> ExecResult<()> {
+        let id = column_of(&table, name)?;
+        if table.column(id).is_some_and(|column| column.not_null) {
+            return Ok(());
+        }
+        self.require_no_rows_without(&table, &name.name).await?;
+        column_mut(&mut table, id).not_null = true;
+        self.put_table(table).await.map(drop)
+    }
+
+    /// 23502 when a row has no value in the column.
+    pub(super) async fn require_no_rows_without(&mut self, table: &TableDescriptor, column: &str) -> ExecResult<()> {
+        let query = format!(
+            "SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1",
+            self.qualified_name(table),
+            quote(column)
+        );
+        if self.internal_rows(&query).await?.is_empty() {
+            return Ok(());
+        }
+        let schema = self.snapshot().schema_name(table.schema).to_string();
+        Err(contains_null(table, column).table(schema, &table.name).into())
+    }
+
+    pub(super) async fn drop_not_null(&mut self, mut table: TableDescriptor, name: &Identifier) -> ExecResult<()> {
+        let id = column_of(&table, name)?;
+        if table.primary.columns.iter().any(|column| column.column == id) {
+            return Err(PgError::new(
+                SqlState::INVALID_TABLE_DEFINITION,
+                format!("column \"{}\" is in a primary key", name.name),
+            )
+            .into());
+        }
+        if table.column(id).is_some_and(|column| column.identity.is_some()) {
+            return Err(PgError::new(
+                SqlState::SYNTAX_ERROR,
+                format!("column \"{}\" of relation \"{}\" is an identity column", name.name, table.name),
+            )
+            .into());
+        }
+        column_mut(&mut table, id).not_null = false;
+        self.put_table(table).await.map(drop)
+    }
+
+    /// Existing rows get the value that new rows would get.
+    pub(super) async fn update_new_column(
+        &mut self,
+        table: &TableDescriptor,
+        column: &ColumnDescriptor,
+    ) -> ExecResult<()> {
+        let value = if column.identity.is_some() {
+            let sequence = column.owned_sequence.map_or(0, |id| id.0);
+            format!("nextval({sequence}::regclass)")
+        } else {
+            "DEFAULT".to_string()
+        };
+        let statement =
+            format!("UPDATE {} SET {} = {value}", self.qualified_name(table), quote(&column.name));
+        self.active().txn.begin_statement(false);
+        self.internal_rows(&statement).await.map(drop)
+    }
+
+    /// ALTER COLUMN TYPE: the column is added anew under the same name, filled by USING, and takes the old one's place.
+    pub(super) async fn alter_column_type(
+        &mut self,
+        mut table: TableDescriptor,
+        name: &Identifier,
+        type_name: &TypeName,
+        using: Option<&Sourced<Expression>>,
+    ) -> ExecResult<()> {
+        let id = column_of(&table, name)?;
+        let new_type = self.column_type(type_name)?;
+        let old = table.column(id).expect("just found").clone();
+        if old.generated.is_some() {
+            return Err(PgError::unsupported("changing the type of a generated column").into());
+        }
+        let same_bytes = using.is_none() && widens(old.column_type, new_type);
+        if same_bytes {
+            column_mut(&mut table, id).column_type = new_type;
+            self.validate_column_expressions(&table)?;
+            return self.put_table(table).await.map(drop);
+        }
+        if is_key_column(&table, id) || table.checks.iter().any(|check| check.columns.contains(&id)) {
+            return Err(PgError::unsupported("changing the type of a column with an index or a CHECK").into());
+        }
+        let temporary = format!("meridian new {}", name.name);
+        let new_id = super::create_table::append_column(
+            &mut table,
+            &Identifier::new(temporary.as_str(), name.position),
+            new_type,
+        )?;
+        let widened = self.put_table(table).await?;
+        let value = match using {
+            Some(expression) => format!("({})", expression.text),
+            None => quote(&name.name),
+        };
+        let statement = format!(
+            "UPDATE {} SET {} = ({value})::{}",
+            self.qualified_name(&widened),
+            quote(&temporary),
+            types::format_type(new_type),
+        );
+        self.active().txn.begin_statement(false);
+        self.internal_rows(&statement).await?;
+        // The new column keeps its own id (attnum): what refers to columns refers to names or ids that are checked above.
+        let mut table = TableDescriptor::clone(&self.descriptor(widened.id));
+        table.columns.retain(|column| column.id != id);
+        let column = column_mut(&mut table, new_id);
+        *column = ColumnDescriptor { id: new_id, column_type: new_type, ..old };
+        self.validate_column_expressions(&table)?;
+        self.put_table(table).await.map(drop)
+    }
+
+    pub(super) async fn drop_column(
+        &mut self,
+        mut table: TableDescriptor,
+        name: &Identifier,
+        if_exists: bool,
+        cascade: bool,
+    ) -> ExecResult<()> {
+        let id = match column_of(&table, name) {
+            Ok(id) => id,
+            Err(error) if if_exists && error.code() == SqlState::UNDEFINED_COLUMN => {
+                let text = format!("{}, skipping", error.message());
+                self.notice(PgError::with_severity(Severity::Notice, error.code(), text));
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if table.primary.columns.iter().any(|column| column.column == id) {
+            return Err(PgError::unsupported("dropping a column of the primary key").into());
+        }
+        let dependent: Vec<_> = table
+            .indexes
+            .iter()
+            .filter(|index| {
+                index.columns.iter().any(|column| column.column == id) || index.included.contains(&id)
+            })
+            .map(|index| (index.id, index.name.clone(), index.storage_index))
+            .collect();
+        for (index, index_name, storage_index) in dependent {
+            self.drop_dependent_keys(&mut table, index, &index_name, cascade).await?;
+            table.indexes.retain(|other| other.id != index);
+            self.leave_garbage(table.storage_id, storage_index)?;
+        }
+        table.checks.retain(|check| !check.columns.contains(&id));
+        let keys: Vec<_> = table.foreign_keys.iter().filter(|key| key.columns.contains(&id)).cloned().collect();
+        table.foreign_keys.retain(|key| !key.columns.contains(&id));
+        let sequence = table.column(id).and_then(|column| column.owned_sequence);
+        table.columns.retain(|column| column.id != id);
+        self.check_views_without_column(&table, cascade)?;
+        self.validate_column_expressions(&table)?;
+        let table = self.put_table(table).await?;
+        for key in keys {
+            self.unlink_reference(&table, key.referenced_table, key.id).await?;
+        }
+        if let Some(sequence) = sequence {
+            self.drop_sequence_object(sequence).await?;
+        }
+        Ok(())
+    }
+
+    /// A view over the table may use the column: which it uses is not recorded, so any view stands in the way.
+    fn check_views_without_column(&mut self, table: &TableDescriptor, cascade: bool) -> ExecResult<()> {
+        let snapshot = self.snapshot();
+        let view = snapshot.objects().find_map(|object| match object {
+            crate::catalog::Object::View(view) if view.depends_on.contains(&table.id) => Some(view.clone()),
+            _ => None,
+        });
+        match view {
+            None => Ok(()),
+            Some(_) if cascade => {
+                Err(PgError::unsupported("DROP COLUMN CASCADE on a table that views depend on").into())
+            }
+            Some(view) => Err(PgError::new(
+                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!("cannot drop column of table {} because other objects depend on it", table.name),
+            )
+            .detail(format!("view {} depends on table {}", view.name, table.name))
+            .hint("Use DROP ... CASCADE to drop the dependent objects too.")
+            .into()),
+        }
+    }
+
+    /// Locks the tables of LOCK TABLE.
+    pub(crate) async fn run_lock_table(
+        &mut self,
+        lock: &planner::ast::LockTable,
+    ) -> ExecResult<crate::session::statement::Tag> {
+        if !self.in_block() {
+            return Err(PgError::new(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "LOCK TABLE can only be used in transaction blocks",
+            )
+            .into());
+        }
+        let mode = match &*lock.mode {
+            "access share" => LockMode::AccessShare,
+            "row share" => LockMode::RowShare,
+            "row exclusive" => LockMode::RowExclusive,
+            "share update exclusive" => LockMode::ShareUpdateExclusive,
+            "share" => LockMode::Share,
+            "share row exclusive" => LockMode::ShareRowExclusive,
+            "exclusive" => LockMode::Exclusive,
+            _ => LockMode::AccessExclusive,
+        };
+        for reference in &lock.tables {
+            let id = self.table_named(&reference.name)?;
+            let owner = self.active().locks;
+            if lock.nowait && !self.server.table_locks.try_acquire(owner, id, mode) {
+                return Err(PgError::new(
+                    SqlState::LOCK_NOT_AVAILABLE,
+                    format!("could not obtain lock on relation \"{}\"", reference.name.name()),
+                )
+                .into());
+            }
+            self.lock_table(id, mode).await?;
+        }
+        Ok(crate::session::statement::Tag::Plain("LOCK TABLE"))
+    }
+}
+
+/// Do values of the old type stand as they are for the new one?
+fn widens(old: types::ColumnType, new: types::ColumnType) -> bool {
+    use types::DataType::{Text, Varchar};
+    match (old.data_type, new.data_type) {
+        (Varchar | Text, Text) => true,
+        (Varchar | Text, Varchar) => new.typmod == -1 || (old.typmod != -1 && old.typmod <= new.typmod),
+        (a, b) => a == b && old.typmod == new.typmod,
+    }
+}

@@ -1,0 +1,176 @@
+//! Rows that are there already: new indexes filled, tables rewritten under another key.
+//!
+//! Everything happens in the transaction of the statement, under its exclusive table lock: the rows are read as the transaction sees
+//! them and the entries written as its writes, which the coordinator flushes early as intents when they are many. An aborted
+//! statement leaves nothing.
+
+use std::sync::Arc;
+
+use executor::ExecResult;
+use keys::{IndexId, TableId, table};
+use kvclient::{InsertCheck, KvBlock, ScanOptions};
+use types::descriptor::{ColumnId, IndexDescriptor, Oid, TableDescriptor};
+use types::row::{RowDecoder, RowEncoder};
+use types::{Batch, Datum, PgError, SqlState};
+
+use crate::session::Session;
+
+impl Session {
+    /// Fills a new secondary index. Errors: 23505 "could not create unique index".
+    pub(super) async fn backfill_index(&mut self, table: &Arc<TableDescriptor>, id: Oid) -> ExecResult<()> {
+        let index = table.indexes.iter().find(|index| index.id == id);
+        let index = index.ok_or_else(|| PgError::internal("the new index is not part of its table"))?.clone();
+        let target = Target { table: table.clone(), index };
+        self.fill(table, &table.primary, &[target]).await
+    }
+
+    /// Moves the rows under the new primary key and fills every other index anew: their entries hold the primary key.
+    /// `table` is stored already; the rows are still under the index `replaced`, keyed by the hidden rowid.
+    pub(super) async fn rewrite_primary(
+        &mut self,
+        table: &Arc<TableDescriptor>,
+        replaced: u32,
+    ) -> ExecResult<()> {
+        let mut old = TableDescriptor::clone(table);
+        old.primary.storage_index = replaced;
+        old.primary.columns = vec![super::create_table::ascending(super::create_table::ROWID)];
+        old.columns.push(rowid_of(&old));
+        let mut renewed = TableDescriptor::clone(table);
+        let mut garbage = vec![replaced];
+        for index in &mut renewed.indexes {
+            garbage.push(index.storage_index);
+            index.storage_index = renewed.next_storage_index;
+            renewed.next_storage_index += 1;
+        }
+        let renewed = if renewed.indexes.is_empty() { table.clone() } else { self.put_table(renewed).await? };
+        let primary = Target { table: renewed.clone(), index: renewed.primary.clone() };
+        let others = renewed.indexes.iter().map(|index| Target { table: renewed.clone(), index: index.clone() });
+        let targets: Vec<Target> = std::iter::once(primary).chain(others).collect();
+        self.fill(&old, &old.primary, &targets).await?;
+        for storage_index in garbage {
+            self.leave_garbage(table.storage_id, storage_index)?;
+        }
+        Ok(())
+    }
+
+    /// Reads every row through `source` and writes its entry into each target.
+    async fn fill(&mut self, from: &TableDescriptor, source: &IndexDescriptor, targets: &[Target]) -> ExecResult<()> {
+        let columns: Vec<ColumnId> =
+            targets[0].table.columns.iter().filter(|column| !column.hidden || from.column(column.id).is_some())
+                .map(|column| column.id).collect();
+        let decoder = RowDecoder::new(from, source, &columns)?;
+        let encoders =
+            targets.iter().map(|target| RowEncoder::new(&target.table, &target.index, &columns)).collect::<Result<Vec<_>, _>>()?;
+        let predicates = self.predicates(targets, &columns)?;
+        let txn = self.active().txn.clone();
+        let span = table::index_span(TableId(from.storage_id), IndexId(source.storage_index));
+        txn.begin_statement(false);
+        let mut scan = txn.scan(ScanOptions::forward(span));
+        while let Some(page) = scan.next_page(&txn).await? {
+            let mut vectors = decoder.vectors(page.len());
+            for row in page.iter() {
+                decoder.decode(row.key, row.value.unwrap_or_default(), &mut vectors)?;
+            }
+            let batch = Batch::new(vectors, page.len());
+            for ((target, encoder), predicate) in targets.iter().zip(&encoders).zip(&predicates) {
+                self.write_entries(target, encoder, predicate.as_ref(), &batch).await?;
+            }
+            self.cancel_flag().check()?;
+        }
+        Ok(())
+    }
+
+    async fn write_entries(
+        &mut self,
+        target: &Target,
+        encoder: &RowEncoder,
+        predicate: Option<&expr::Expr>,
+        batch: &Batch,
+    ) -> ExecResult<()> {
+        let txn = self.active().txn.clone();
+        let selected = match predicate {
+            None => None,
+            Some(predicate) => Some(self.evaluate_predicate(predicate, batch)?),
+        };
+        let mut block = KvBlock::with_capacity(batch.rows, batch.rows * 64);
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        for row in 0..batch.rows {
+            if selected.as_ref().is_some_and(|selected| !selected[row]) {
+                continue;
+            }
+            self.check_not_null(target, batch, row)?;
+            key.clear();
+            value.clear();
+            encoder.encode_batch_row(batch, row, &mut key, &mut value)?;
+            block.push(&key, &value);
+        }
+        // Nothing is there yet but what this statement has written: two equal keys are found all the same.
+        if let Some(conflict) = txn.insert(&block, InsertCheck::Now).await? {
+            let mut snapshot = crate::catalog::CatalogSnapshot::clone(&*self.snapshot());
+            snapshot.insert(crate::catalog::Object::Table(target.table.clone()));
+            let detail = crate::constraints::unique_violation(&snapshot, &conflict.key)
+                .and_then(|error| error.fields().detail.clone())
+                .map(|detail| detail.replace(" already exists.", " is duplicated."));
+            let mut error = PgError::new(
+                SqlState::UNIQUE_VIOLATION,
+                format!("could not create unique index \"{}\"", target.index.name),
+            )
+            .table(snapshot.schema_name(target.table.schema), &target.table.name)
+            .constraint(&target.index.name);
+            if let Some(detail) = detail {
+                error = error.detail(detail);
+            }
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    /// A primary key's columns must not be NULL in any row.
+    fn check_not_null(&mut self, target: &Target, batch: &Batch, row: usize) -> ExecResult<()> {
+        if target.index.id != target.table.primary.id {
+            return Ok(());
+        }
+        for column in &target.index.columns {
+            let position = target.table.column_position(column.column).expect("a key column is a column");
+            if batch.columns[position].datum(row) == Datum::Null {
+                let descriptor = &target.table.columns[position];
+                return Err(super::alter_column::contains_null(&target.table, &descriptor.name).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The bound predicates of partial indexes, over `columns`.
+    fn predicates(&mut self, targets: &[Target], columns: &[ColumnId]) -> ExecResult<Vec<Option<expr::Expr>>> {
+        let catalog = self.statement_catalog();
+        let options = self.plan_options().clone();
+        let bind = |target: &Target| match &target.index.predicate {
+            None => Ok(None),
+            Some(text) => planner::bind_over_columns(&target.table, columns, text, &catalog, &options).map(Some),
+        };
+        Ok(targets.iter().map(bind).collect::<Result<Vec<_>, PgError>>()?)
+    }
+
+    fn evaluate_predicate(&mut self, predicate: &expr::Expr, batch: &Batch) -> ExecResult<Vec<bool>> {
+        let catalog = self.statement_catalog();
+        let context = self.exec_context(&catalog, &Arc::from([]), false);
+        let result = expr::evaluate(predicate, batch, &context.eval(&[]))?;
+        Ok((0..batch.rows).map(|row| result.datum(row) == Datum::Bool(true)).collect())
+    }
+}
+
+/// An index to be filled.
+struct Target {
+    table: Arc<TableDescriptor>,
+    index: IndexDescriptor,
+}
+
+/// The hidden column that the rows were clustered on.
+fn rowid_of(table: &TableDescriptor) -> types::descriptor::ColumnDescriptor {
+    let mut column =
+        super::create_table::new_column(super::create_table::ROWID, "rowid", types::DataType::Int8.into());
+    column.hidden = true;
+    column.not_null = true;
+    debug_assert!(table.column(column.id).is_none());
+    column
+}

@@ -1,0 +1,134 @@
+//! CREATE DATABASE, DROP DATABASE: each in a transaction of its own, as in PostgreSQL not within a block.
+
+use std::sync::Arc;
+
+use executor::ExecResult;
+use planner::ast::{CreateDatabase, DropDatabase};
+use types::descriptor::{DatabaseDescriptor, DescriptorVersion, SchemaDescriptor};
+use types::{PgError, PgResult, Severity, SqlState};
+
+use crate::catalog::{Object, Space, store};
+use crate::session::Session;
+use crate::session::statement::Tag;
+
+impl Session {
+    fn refuse_in_block(&self, command: &str) -> PgResult<()> {
+        if self.in_block() {
+            return Err(PgError::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                format!("{command} cannot run inside a transaction block"),
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn create_database(&mut self, create: &CreateDatabase) -> ExecResult<Tag> {
+        self.refuse_in_block("CREATE DATABASE")?;
+        self.ensure_transaction(false);
+        let name = &*create.name.name;
+        for option in &create.options {
+            match &*option.name {
+                "encoding" | "lc_collate" | "lc_ctype" | "locale" | "template" | "tablespace" | "owner"
+                | "connection limit" | "connection_limit" | "is_template" | "allow_connections" => {}
+                other => {
+                    return Err(PgError::new(
+                        SqlState::SYNTAX_ERROR,
+                        format!("option \"{other}\" not recognized"),
+                    )
+                    .at(option.position)
+                    .into());
+                }
+            }
+            check_option(&option.name, &option.value)?;
+        }
+        if self.snapshot().database(name).is_some() {
+            return Err(store::already_exists(Space::Databases, name).into());
+        }
+        let id = self.new_oid().await?;
+        let version = DescriptorVersion(1);
+        let database = DatabaseDescriptor { id, name: name.to_string(), version, owner: self.user.clone() };
+        self.put_object(Object::Database(Arc::new(database))).await?;
+        let public = SchemaDescriptor {
+            id: self.new_oid().await?,
+            database: id,
+            name: "public".into(),
+            version,
+            owner: "pg_database_owner".into(),
+        };
+        self.put_object(Object::Schema(Arc::new(public))).await?;
+        Ok(Tag::Plain("CREATE DATABASE"))
+    }
+
+    pub(super) async fn drop_database(&mut self, drop: &DropDatabase) -> ExecResult<Tag> {
+        self.refuse_in_block("DROP DATABASE")?;
+        self.ensure_transaction(false);
+        let name = &*drop.name.name;
+        let snapshot = self.snapshot();
+        let Some(database) = snapshot.database(name).cloned() else {
+            let error =
+                PgError::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{name}\" does not exist"));
+            if !drop.if_exists {
+                return Err(error.into());
+            }
+            let text = format!("{}, skipping", error.message());
+            self.notice(PgError::with_severity(Severity::Notice, error.code(), text));
+            return Ok(Tag::Plain("DROP DATABASE"));
+        };
+        if database.id == self.database {
+            return Err(PgError::new(SqlState::OBJECT_IN_USE, "cannot drop the currently open database").into());
+        }
+        self.require_owner("database", name, &database.owner)?;
+        let others = self.server.sessions().into_iter().filter(|entry| entry.row.lock().database_id == database.id);
+        let others: Vec<_> = others.collect();
+        if !others.is_empty() {
+            if drop.force {
+                return Err(PgError::unsupported("DROP DATABASE ... WITH (FORCE)").into());
+            }
+            let (count, plural) = (others.len(), if others.len() == 1 { "is" } else { "are" });
+            let sessions = if count == 1 { "session" } else { "sessions" };
+            return Err(PgError::new(
+                SqlState::OBJECT_IN_USE,
+                format!("database \"{name}\" is being accessed by other users"),
+            )
+            .detail(format!("There {plural} {count} other {sessions} using the database."))
+            .into());
+        }
+        let belongs = |object: &&Object| match object {
+            Object::Schema(schema) => schema.database == database.id,
+            Object::Table(table) => table.database == database.id,
+            Object::Sequence(sequence) => sequence.database == database.id,
+            Object::View(view) => view.database == database.id,
+            Object::Database(_) | Object::Role(_) => false,
+        };
+        let objects: Vec<Object> = snapshot.objects().filter(belongs).cloned().collect();
+        for object in objects {
+            match &object {
+                Object::Table(table) => self.leave_garbage(table.storage_id, crate::garbage::WHOLE_TABLE)?,
+                Object::Sequence(sequence) => {
+                    self.active().txn.delete(&store::sequence_key(sequence.storage_id))?;
+                }
+                _ => {}
+            }
+            self.remove_object(object.id()).await?;
+        }
+        self.remove_object(database.id).await?;
+        Ok(Tag::Plain("DROP DATABASE"))
+    }
+}
+
+/// Options of CREATE DATABASE whose value would change something that cannot be changed.
+fn check_option(name: &str, value: &planner::ast::OptionValue) -> PgResult<()> {
+    use planner::ast::OptionValue::{Number, Text};
+    let (Text(text) | Number(text)) = value else { return Ok(()) };
+    if matches!(name, "connection limit" | "connection_limit") && &**text == "-1" {
+        return Ok(());
+    }
+    let fits = match name {
+        "encoding" => matches!(text.to_ascii_lowercase().replace('-', "").as_str(), "utf8" | "unicode" | "default"),
+        "lc_collate" | "lc_ctype" | "locale" => matches!(&**text, "C" | "POSIX" | "C.UTF-8" | "C.utf8" | "default"),
+        "template" => matches!(&**text, "template0" | "template1" | "default"),
+        "tablespace" => matches!(&**text, "pg_default" | "default"),
+        _ => &**text == "default",
+    };
+    if fits { Ok(()) } else { Err(PgError::unsupported(format!("CREATE DATABASE with {name} {text}"))) }
+}

@@ -1,0 +1,148 @@
+//! CREATE INDEX.
+
+use std::sync::Arc;
+
+use executor::ExecResult;
+use planner::ast::{CreateIndex, ExpressionKind, IndexElement, NullsOrder};
+use types::descriptor::{ColumnId, ElementState, IndexColumn, IndexDescriptor, TableDescriptor};
+use types::{PgError, PgResult, Severity, SqlState};
+
+use super::constraint::{INDEX_COLUMNS_MAX, check_indexable, column_named};
+use super::names::{free_name, relation_taken};
+use crate::catalog::{Space, store};
+use crate::session::Session;
+use crate::session::statement::Tag;
+use crate::table_locks::LockMode;
+
+impl Session {
+    pub(super) async fn create_index(&mut self, create: &CreateIndex) -> ExecResult<Tag> {
+        refuse_unsupported(create)?;
+        if create.concurrently && self.in_block() {
+            return Err(PgError::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "CREATE INDEX CONCURRENTLY cannot run inside a transaction block",
+            )
+            .into());
+        }
+        let table_id = self.table_named(&create.table.name)?;
+        // The strongest lock, where PostgreSQL takes SHARE: writers and readers hold plans made without the index.
+        self.lock_table(table_id, LockMode::AccessExclusive).await?;
+        let mut table = TableDescriptor::clone(&self.descriptor(table_id));
+        self.require_owner("table", &table.name, &table.owner)?;
+        let columns = index_columns(&table, &create.elements)?;
+        let included =
+            create.include.iter().map(|name| column_named(&table, name)).collect::<PgResult<Vec<ColumnId>>>()?;
+        let snapshot = self.snapshot();
+        let schema = table.schema;
+        let name = match &create.name {
+            Some(name) if relation_taken(&snapshot, schema, &name.name) => {
+                let error = store::already_exists(Space::Relations(schema), &name.name);
+                if !create.if_not_exists {
+                    return Err(error.into());
+                }
+                let text = format!("{}, skipping", error.message());
+                self.notice(PgError::with_severity(Severity::Notice, error.code(), text));
+                return Ok(Tag::Plain("CREATE INDEX"));
+            }
+            Some(name) => name.name.to_string(),
+            None => {
+                let parts = columns.iter().filter_map(|column| table.column(column.column));
+                let middle = parts.map(|column| column.name.as_str()).collect::<Vec<_>>().join("_");
+                free_name(&table.name, &middle, "idx", |name| relation_taken(&snapshot, schema, name))
+            }
+        };
+        let predicate = match &create.predicate {
+            None => None,
+            Some(predicate) => {
+                let catalog = self.statement_catalog();
+                planner::check_table_condition(&table, &predicate.text, &catalog, self.plan_options())?;
+                Some(predicate.text.to_string())
+            }
+        };
+        let id = self.new_oid().await?;
+        table.indexes.push(IndexDescriptor {
+            id,
+            name,
+            storage_index: table.next_storage_index,
+            columns,
+            included,
+            unique: create.unique,
+            nulls_not_distinct: create.nulls_not_distinct,
+            constraint: None,
+            predicate,
+            state: ElementState::Public,
+            comment: None,
+            deferrable: false,
+            initially_deferred: false,
+        });
+        table.next_storage_index += 1;
+        let table: Arc<TableDescriptor> = self.put_table(table).await?;
+        self.backfill_index(&table, id).await?;
+        Ok(Tag::Plain("CREATE INDEX"))
+    }
+}
+
+fn refuse_unsupported(create: &CreateIndex) -> PgResult<()> {
+    if let Some(method) = create.method.as_ref().filter(|method| &*method.name != "btree") {
+        return match &*method.name {
+            "hash" | "gist" | "gin" | "spgist" | "brin" => {
+                Err(PgError::unsupported(format!("access method \"{}\"", method.name)))
+            }
+            other => Err(PgError::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("access method \"{other}\" does not exist"),
+            )),
+        };
+    }
+    if create.options.iter().any(|option| &*option.name != "fillfactor") {
+        return Err(PgError::unsupported("index storage parameters"));
+    }
+    if create.tablespace.as_ref().is_some_and(|name| &*name.name != "pg_default") {
+        return Err(PgError::unsupported("tablespaces"));
+    }
+    Ok(())
+}
+
+fn index_columns(table: &TableDescriptor, elements: &[IndexElement]) -> PgResult<Vec<IndexColumn>> {
+    if elements.len() > INDEX_COLUMNS_MAX {
+        return Err(PgError::new(
+            SqlState::TOO_MANY_COLUMNS,
+            format!("cannot use more than {INDEX_COLUMNS_MAX} columns in an index"),
+        ));
+    }
+    elements.iter().map(|element| index_column(table, element)).collect()
+}
+
+fn index_column(table: &TableDescriptor, element: &IndexElement) -> PgResult<IndexColumn> {
+    if element.collation.as_ref().is_some_and(|name| !matches!(name.name(), "C" | "default" | "POSIX")) {
+        return Err(PgError::unsupported("collations other than \"C\""));
+    }
+    if let Some(class) = &element.operator_class
+        && !class.name().ends_with("_ops")
+    {
+        return Err(PgError::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("operator class \"{class}\" does not exist for access method \"btree\""),
+        ));
+    }
+    let ExpressionKind::Column(parts) = &element.expression.node.kind else {
+        return Err(PgError::unsupported("indexes on expressions"));
+    };
+    let [name] = parts.as_slice() else {
+        return Err(PgError::unsupported("indexes on expressions"));
+    };
+    let id = column_named(table, name).map_err(|_| {
+        PgError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{}\" does not exist", name.name))
+            .at(name.position)
+    })?;
+    check_indexable(table, id)?;
+    Ok(IndexColumn {
+        column: id,
+        descending: element.descending,
+        nulls_first: match element.nulls {
+            NullsOrder::First => true,
+            NullsOrder::Last => false,
+            NullsOrder::Default => element.descending,
+        },
+    })
+}

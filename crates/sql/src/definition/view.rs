@@ -1,0 +1,133 @@
+//! CREATE VIEW.
+
+use std::sync::Arc;
+
+use executor::ExecResult;
+use planner::ast::{CreateView, Persistence, StatementKind};
+use types::descriptor::{DescriptorVersion, Oid, ViewColumn, ViewDescriptor};
+use types::{DataType, PgError, SqlState};
+
+use super::names::{kind_of, relation_taken, wrong_kind};
+use crate::catalog::{NameTarget, Object, Space, store};
+use crate::session::Session;
+use crate::session::prepared::Prepared;
+use crate::session::statement::Tag;
+
+impl Session {
+    pub(super) async fn create_view(&mut self, create: &CreateView) -> ExecResult<Tag> {
+        match () {
+            _ if create.persistence != Persistence::Permanent => {
+                return Err(PgError::unsupported("temporary views").into());
+            }
+            _ if create.recursive => return Err(PgError::unsupported("CREATE RECURSIVE VIEW").into()),
+            _ if create.check_option.is_some() => return Err(PgError::unsupported("WITH CHECK OPTION").into()),
+            _ if !create.options.is_empty() => return Err(PgError::unsupported("view options").into()),
+            _ if !matches!(create.query.node.kind, StatementKind::Select(_)) => {
+                return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, "views must be queries").into());
+            }
+            _ => {}
+        }
+        let schema = self.creation_schema(&create.name)?;
+        let name = create.name.name();
+        let text: Arc<str> = create.query.text.as_ref().into();
+        let (columns, depends_on) = self.view_columns(create, &text)?;
+        let snapshot = self.snapshot();
+        let existing = snapshot.relation(schema, name);
+        let old = match existing {
+            None => None,
+            Some(_) if !create.or_replace => {
+                return Err(store::already_exists(Space::Relations(schema), name).into());
+            }
+            Some(NameTarget::Object(id)) if snapshot.view(id).is_some() => snapshot.view(id).cloned(),
+            Some(target) => {
+                debug_assert!(relation_taken(&snapshot, schema, name));
+                let _ = kind_of(&snapshot, target);
+                return Err(wrong_kind(name, planner::ast::ObjectKind::View).into());
+            }
+        };
+        if let Some(old) = &old {
+            check_replacement(old, &columns)?;
+        }
+        let (id, version) = match &old {
+            Some(old) => (old.id, DescriptorVersion(old.version.0 + 1)),
+            None => (self.new_oid().await?, DescriptorVersion(1)),
+        };
+        let view = ViewDescriptor {
+            id,
+            database: self.database,
+            schema,
+            name: name.to_string(),
+            version,
+            owner: self.user.clone(),
+            query: text.to_string(),
+            columns,
+            search_path: self.info().search_path.clone(),
+            depends_on,
+        };
+        self.put_object(Object::View(Arc::new(view))).await?;
+        Ok(Tag::Plain("CREATE VIEW"))
+    }
+
+    fn view_columns(
+        &mut self,
+        create: &CreateView,
+        text: &Arc<str>,
+    ) -> ExecResult<(Vec<ViewColumn>, Vec<Oid>)> {
+        let statement = Arc::new(create.query.node.clone());
+        let prepared = Arc::new(Prepared::new(text.clone(), Some(statement), Vec::new()));
+        let catalog = self.statement_catalog();
+        let plan = prepared.plan(&catalog, self.plan_options())?;
+        if !plan.parameters.is_empty() {
+            return Err(PgError::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1").into());
+        }
+        if create.columns.len() > plan.output.len() {
+            return Err(PgError::new(
+                SqlState::SYNTAX_ERROR,
+                "CREATE VIEW specifies more column names than columns",
+            )
+            .into());
+        }
+        let mut columns: Vec<ViewColumn> = Vec::with_capacity(plan.output.len());
+        for (position, column) in plan.output.iter().enumerate() {
+            let name = create.columns.get(position).map_or(&*column.name, |name| &*name.name);
+            if columns.iter().any(|other| other.name == name) {
+                return Err(PgError::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column \"{name}\" specified more than once"),
+                )
+                .into());
+            }
+            let mut column_type = column.column_type;
+            if column_type.data_type == DataType::Unknown {
+                column_type = DataType::Text.into();
+            }
+            columns.push(ViewColumn { name: name.to_string(), column_type });
+        }
+        let mut depends_on: Vec<Oid> = plan.relations.iter().map(|relation| relation.id).collect();
+        depends_on.sort_unstable();
+        depends_on.dedup();
+        Ok((columns, depends_on))
+    }
+}
+
+/// OR REPLACE may only add columns at the end.
+fn check_replacement(old: &ViewDescriptor, columns: &[ViewColumn]) -> Result<(), PgError> {
+    let refuse = |message: String| Err(PgError::new(SqlState::INVALID_TABLE_DEFINITION, message));
+    if columns.len() < old.columns.len() {
+        return refuse("cannot drop columns from view".into());
+    }
+    for (old, new) in old.columns.iter().zip(columns) {
+        if old.name != new.name {
+            return refuse(format!("cannot change name of view column \"{}\" to \"{}\"", old.name, new.name));
+        }
+        if old.column_type != new.column_type {
+            return refuse(format!(
+                "cannot change data type of view column \"{}\" from {} to {}",
+                old.name,
+                types::format_type(old.column_type),
+                types::format_type(new.column_type)
+            ));
+        }
+    }
+    Ok(())
+}
