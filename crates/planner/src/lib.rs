@@ -28,10 +28,15 @@
 pub mod ast;
 pub mod bind;
 pub mod catalog;
+pub mod definitions;
 pub mod options;
 pub mod parser;
 pub mod plan;
 
+pub use definitions::{
+    bind_constant, bind_constant_rows, bind_over_columns, check_column_expressions, check_table_condition, plan_copy_from,
+    resolve_type,
+};
 pub use catalog::{Catalog, Relation, Statistics, Table};
 pub use options::{Methods, PlanOptions};
 pub use parser::parse;

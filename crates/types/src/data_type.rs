@@ -320,6 +320,64 @@ impl ColumnType {
     }
 }
 
+impl fmt::Display for ColumnType {
+    /// format_type's name with its modifier: `character varying(10)`, `numeric(10,2)`, `timestamp(3) without time zone`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use DataType::*;
+        if let Some(element) = self.data_type.element()
+            && matches!(self.data_type, Array(_))
+        {
+            return write!(f, "{}[]", ColumnType::new(element, self.typmod));
+        }
+        let name = self.data_type.sql_name();
+        let typmod = self.typmod;
+        match self.data_type {
+            // A bpchar without length is not char(1): it prints under its own name.
+            Bpchar if typmod < 0 => f.write_str("bpchar"),
+            _ if typmod < 0 => f.write_str(&name),
+            Varchar | Bpchar => write!(f, "{name}({})", typmod - 4),
+            Numeric => {
+                let packed = typmod - 4;
+                let scale = ((packed & 0x7ff) ^ 1024) - 1024;
+                write!(f, "numeric({},{scale})", packed >> 16 & 0xffff)
+            }
+            Time | TimeTz | Timestamp | TimestampTz => {
+                let (first, rest) = name.split_once(' ').unwrap_or((&name, ""));
+                write!(f, "{first}({typmod}) {rest}")
+            }
+            Interval => write_interval(f, typmod),
+            Bit | Varbit => write!(f, "{name}({typmod})"),
+            _ => f.write_str(&name),
+        }
+    }
+}
+
+/// `interval day to second(3)`: the upper half is the field mask of PostgreSQL's timestamp.h, the lower the precision.
+fn write_interval(f: &mut fmt::Formatter<'_>, typmod: i32) -> fmt::Result {
+    const PRECISION_NONE: i32 = 0xffff;
+    let fields = match typmod >> 16 & 0x7fff {
+        0x0004 => " year",
+        0x0002 => " month",
+        0x0008 => " day",
+        0x0400 => " hour",
+        0x0800 => " minute",
+        0x1000 => " second",
+        0x0006 => " year to month",
+        0x0408 => " day to hour",
+        0x0c08 => " day to minute",
+        0x1c08 => " day to second",
+        0x0c00 => " hour to minute",
+        0x1c00 => " hour to second",
+        0x1800 => " minute to second",
+        _ => "",
+    };
+    write!(f, "interval{fields}")?;
+    match typmod & PRECISION_NONE {
+        PRECISION_NONE => Ok(()),
+        precision => write!(f, "({precision})"),
+    }
+}
+
 impl From<DataType> for ColumnType {
     fn from(data_type: DataType) -> Self {
         ColumnType { data_type, typmod: Self::NO_MODIFIER }

@@ -76,7 +76,7 @@ fn key_column(table: &TableDescriptor, part: &IndexColumn) -> PgResult<KeyColumn
 }
 
 /// Whether [`super::key`] has an order-preserving encoding for the type.
-pub(super) fn is_indexable(data_type: DataType) -> bool {
+pub fn is_indexable(data_type: DataType) -> bool {
     use DataType::*;
     match data_type {
         Json | Jsonb | Record | Composite(_) | Unknown | Cstring | Void | Trigger | Any | AnyElement

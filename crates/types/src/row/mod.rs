@@ -33,6 +33,7 @@ mod numeric_key;
 mod tests;
 mod value;
 
+pub use layout::is_indexable;
 pub use decoder::RowDecoder;
 pub use encoder::{KEY_BYTES_MAX, KeyPrefixEncoder, RowEncoder};
 
