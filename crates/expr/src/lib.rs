@@ -16,6 +16,7 @@ pub mod expr;
 pub mod function;
 mod functions;
 pub mod resolve;
+pub mod set;
 pub mod window;
 
 pub use catalogue::{Cast, CastMethod, Operator, catalogue};

@@ -1,16 +1,30 @@
 //! Aggregates: accumulators over many groups at once.
 //!
-//! An accumulator holds the states of all groups of one aggregate call in columns, and is fed with whole batches: for every row
+//! An accumulator holds the states of all groups of one aggregate call in a vector, and is fed with whole batches: for every row
 //! the number of its group. A hash aggregation numbers groups as it meets them; a sorted or an ungrouped one uses few or one.
 //!
 //! For distributed plans the state of each group can be written out as bytes (`partial_states`) and merged elsewhere
 //! (`merge`); the encoding is private to one version of the software and is never stored.
 //!
 //! DISTINCT and ORDER BY inside a call are the operator's work (it feeds each distinct value once, or rows in order);
-//! ordered-set aggregates (percentile_cont ...) sort by themselves.
+//! ordered-set aggregates (percentile_cont ...) sort by themselves. The transition state of NULL rows: like PostgreSQL's strict
+//! transition functions, all but `count(*)`, `array_agg` and the json aggregates pass rows with a NULL argument over.
+//!
+//! What an aggregate is, apart from the bookkeeping of groups, is an [`grouped::Accumulate`].
+
+mod codec;
+mod collect;
+mod extreme;
+mod grouped;
+
+mod logic;
+mod moments;
+mod ordered_set;
+mod sum;
 
 use crate::expr::Aggregate;
-use types::{PgError, PgResult, Vector};
+use grouped::Grouped;
+use types::{DataType, Datum, PgError, PgResult, Vector};
 
 /// The states of one aggregate call for all groups.
 ///
@@ -31,7 +45,7 @@ pub trait GroupedAccumulator: Send {
     fn partial_states(&self) -> PgResult<Vector>;
 
     /// The result for one group so far (window frames).
-    fn value(&self, group: usize) -> PgResult<types::Datum>;
+    fn value(&self, group: usize) -> PgResult<Datum>;
 
     /// The results of all groups.
     fn finish(&mut self) -> PgResult<Vector>;
@@ -40,7 +54,34 @@ pub trait GroupedAccumulator: Send {
     fn memory_size(&self) -> usize;
 }
 
-/// A new accumulator for `call`. 0A000 when the aggregate is not built.
-pub fn accumulator(call: &Aggregate) -> PgResult<Box<dyn GroupedAccumulator>> {
-    Err(PgError::unsupported(format!("aggregate {}", call.function.0.name)))
+type Boxed = Box<dyn GroupedAccumulator>;
+
+/// A new accumulator for `call`. 0A000 when the aggregate is not built. Direct arguments of ordered-set aggregates arrive
+/// with the rows.
+pub fn accumulator(call: &Aggregate) -> PgResult<Boxed> {
+    let argument = call.arguments.first().map(|argument| argument.data_type());
+    let name = call.function.0.name;
+    let result = call.data_type;
+    let built = match (name, argument) {
+        ("count", None) => Some(Grouped::boxed(sum::CountRows, result)),
+        ("count", Some(_)) => Some(Grouped::boxed(sum::CountValues, result)),
+        ("sum" | "avg", Some(argument)) => sum::accumulator(name, argument, result),
+        ("min" | "max", Some(argument)) => Some(extreme::accumulator(name == "max", argument, result)),
+        ("bool_and" | "every", _) => Some(Grouped::boxed(logic::BoolAnd, result)),
+        ("bool_or", _) => Some(Grouped::boxed(logic::BoolOr, result)),
+        ("bit_and" | "bit_or" | "bit_xor", Some(argument)) => logic::bits(name, argument, result),
+        ("string_agg", Some(DataType::Bytea)) => Some(Grouped::boxed(collect::BytesAgg, result)),
+        ("string_agg", _) => Some(Grouped::boxed(collect::StringAgg, result)),
+        ("array_agg", Some(argument)) => Some(collect::array_agg(argument, result)),
+
+        ("stddev" | "stddev_samp" | "stddev_pop" | "variance" | "var_samp" | "var_pop", Some(argument)) => {
+            moments::spread(name, argument, result)
+        }
+        _ if name.starts_with("regr_") || name.starts_with("covar_") || name == "corr" => {
+            moments::of_pairs(name, result)
+        }
+        _ if !call.order_by.is_empty() => ordered_set::accumulator(call),
+        _ => None,
+    };
+    built.ok_or_else(|| PgError::unsupported(format!("aggregate {name}")))
 }

@@ -17,7 +17,6 @@ pub(super) enum Node {
     Constant(Vector),
     Column {
         index: usize,
-        data_type: DataType,
     },
     Parameter {
         index: usize,
@@ -136,9 +135,7 @@ impl Node {
             Expr::Constant { value, data_type } => {
                 Node::Constant(Vector::from_datums(*data_type, std::slice::from_ref(value)))
             }
-            Expr::Column { index, data_type } => {
-                Node::Column { index: *index as usize, data_type: *data_type }
-            }
+            Expr::Column { index, .. } => Node::Column { index: *index as usize },
             Expr::Parameter { index, data_type } => {
                 Node::Parameter { index: *index as usize, data_type: *data_type }
             }
@@ -240,7 +237,7 @@ impl Node {
     pub(super) fn run<'a>(&'a self, frame: &Frame<'a>) -> PgResult<Value<'a>> {
         match self {
             Node::Constant(vector) => Ok(Value::constant(vector)),
-            Node::Column { index, .. } => Ok(frame.column(*index)),
+            Node::Column { index } => Ok(frame.column(*index)),
             Node::Parameter { index, data_type } => {
                 let datum = frame.context.parameters.get(*index).ok_or_else(|| missing_parameter(*index))?;
                 Ok(single(datum, *data_type))

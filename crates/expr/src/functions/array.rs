@@ -124,3 +124,19 @@ pub(crate) fn slice(array: &ArrayValue, ranges: &[(Option<i32>, Option<i32>)]) -
     let dimensions = bounds.iter().map(|(from, to)| ((to - from + 1) as i32, 1)).collect();
     Datum::Array(Box::new(ArrayValue { element_oid: array.element_oid, dimensions, elements }))
 }
+
+/// string_to_array's fields: a NULL separator splits into characters, an empty one not at all; a field equal to `null` is NULL.
+pub(crate) fn split_text(text: &str, separator: Option<&str>, null: Option<&str>) -> Vec<Datum> {
+    let field = |piece: &str| if null == Some(piece) { Datum::Null } else { Datum::text(piece) };
+    if text.is_empty() {
+        return Vec::new();
+    }
+    match separator {
+        None => {
+            let mut buffer = [0; 4];
+            text.chars().map(|c| field(c.encode_utf8(&mut buffer))).collect()
+        }
+        Some("") => vec![field(text)],
+        Some(separator) => text.split(separator).map(field).collect(),
+    }
+}

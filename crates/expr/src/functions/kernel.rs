@@ -100,7 +100,6 @@ lanes! {
     Float4Lane, Float4(Vec<f32>) -> f32, |values, index| values[index];
     Float8Lane, Float8(Vec<f64>) -> f64, |values, index| values[index];
     IntervalLane, Interval(Vec<Interval>) -> Interval, |values, index| values[index];
-    UuidLane, Uuid(Vec<[u8; 16]>) -> [u8; 16], |values, index| values[index];
     NumericLane, Numeric(Vec<Numeric>) -> &'a Numeric, |values, index| &values[index];
     TextLane, Text(TextVector) -> &'a str, |values, index| values.get(index);
     BytesLane, Bytes(BytesVector) -> &'a [u8], |values, index| values.get(index);
@@ -345,7 +344,6 @@ macro_rules! lane {
     (f32) => { $crate::functions::kernel::Float4Lane<'_> };
     (f64) => { $crate::functions::kernel::Float8Lane<'_> };
     (interval) => { $crate::functions::kernel::IntervalLane<'_> };
-    (uuid) => { $crate::functions::kernel::UuidLane<'_> };
     (numeric) => { $crate::functions::kernel::NumericLane<'_> };
     (text) => { $crate::functions::kernel::TextLane<'_> };
     (bytes) => { $crate::functions::kernel::BytesLane<'_> };

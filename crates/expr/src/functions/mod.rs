@@ -10,5 +10,7 @@ pub mod datetime;
 pub(crate) mod kernel;
 mod keywords;
 pub mod math;
+pub mod misc;
+pub mod pattern;
 pub mod string;
 pub(crate) mod text;

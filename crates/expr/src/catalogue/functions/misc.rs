@@ -2,12 +2,12 @@
 
 use super::functions;
 use super::prelude::*;
-use crate::functions::{math, string};
+use crate::functions::{math, misc, string};
 
 functions! {
     2321 "md5" (Bytea) -> Text, strict Immutable, Scalar(string::md5_bytea);
-    440 "num_nonnulls" (Any) variadic true -> Int4, called Immutable, Missing;
-    438 "num_nulls" (Any) variadic true -> Int4, called Immutable, Missing;
+    440 "num_nonnulls" (Any) variadic true -> Int4, called Immutable, Scalar(misc::pg_num_nonnulls);
+    438 "num_nulls" (Any) variadic true -> Int4, called Immutable, Scalar(misc::pg_num_nulls);
     5023 "numeric_pl_pg_lsn" (Numeric, PgLsn) -> PgLsn, strict Immutable, Scalar(math::sql_numeric_pl_pg_lsn_numeric_pglsn);
-    3218 "width_bucket" (AnyCompatible, AnyCompatibleArray) -> Int4, strict Immutable, Missing;
+    3218 "width_bucket" (AnyCompatible, AnyCompatibleArray) -> Int4, strict Immutable, Scalar(misc::width_bucket_array);
 }

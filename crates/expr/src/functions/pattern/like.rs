@@ -1,0 +1,253 @@
+//! LIKE and ILIKE.
+//!
+//! A pattern is cut at its `%` into literal runs (with `_` for any one character). The first run must stand at the start, the
+//! last at the end, those between in order, each at its first possible place: no backtracking. A pattern that is the same for all
+//! rows is prepared once a batch.
+
+use super::super::kernel::evaluators;
+use super::super::string::to_lower;
+use super::super::text::row_of;
+use crate::EvalContext;
+use std::borrow::Cow;
+use types::{Nulls, PgError, PgResult, SqlState, Values, Vector};
+
+/// One character of a run, or `_`.
+#[derive(Clone, Copy, PartialEq)]
+enum Unit {
+    Byte(u8),
+    AnyCharacter,
+}
+
+/// A prepared pattern.
+///
+/// - `runs` are what stands between `%`s: one run means no `%` at all.
+struct LikePattern {
+    runs: Vec<Run>,
+    /// Whether `_` is a character of UTF-8 or a byte.
+    bytes: bool,
+}
+
+struct Run {
+    units: Vec<Unit>,
+    /// The same as bytes, when there is no `_`.
+    literal: Option<Vec<u8>>,
+}
+
+impl Run {
+    fn new(units: Vec<Unit>) -> Run {
+        let literal = units
+            .iter()
+            .map(|unit| match unit {
+                Unit::Byte(byte) => Some(*byte),
+                Unit::AnyCharacter => None,
+            })
+            .collect();
+        Run { units, literal }
+    }
+
+    /// How many bytes of `text` the run takes at its start; `None` when it does not match there.
+    fn matches_at(&self, text: &[u8], bytes: bool) -> Option<usize> {
+        if let Some(literal) = &self.literal {
+            return text.starts_with(literal).then_some(literal.len());
+        }
+        let mut at = 0;
+        for unit in &self.units {
+            match unit {
+                Unit::Byte(byte) if text.get(at) == Some(byte) => at += 1,
+                Unit::Byte(_) => return None,
+                Unit::AnyCharacter if at >= text.len() => return None,
+                Unit::AnyCharacter if bytes => at += 1,
+                Unit::AnyCharacter => {
+                    at += 1;
+                    while text.get(at).is_some_and(|byte| byte & 0xc0 == 0x80) {
+                        at += 1;
+                    }
+                }
+            }
+        }
+        Some(at)
+    }
+
+    /// The first place of the run in `text`: (start, end).
+    fn find(&self, text: &[u8], bytes: bool) -> Option<(usize, usize)> {
+        if let Some(literal) = &self.literal {
+            return find_bytes(text, literal).map(|at| (at, at + literal.len()));
+        }
+        (0..=text.len())
+            .filter(|at| bytes || text.get(*at).is_none_or(|byte| byte & 0xc0 != 0x80))
+            .find_map(|at| self.matches_at(&text[at..], bytes).map(|length| (at, at + length)))
+    }
+
+    /// Whether the run matches exactly the end of `text`; `_` makes its length vary.
+    fn matches_end(&self, text: &[u8], bytes: bool) -> bool {
+        if let Some(literal) = &self.literal {
+            return text.ends_with(literal);
+        }
+        // Count characters from the end.
+        let mut at = text.len();
+        for unit in self.units.iter().rev() {
+            match unit {
+                Unit::Byte(byte) if at > 0 && text[at - 1] == *byte => at -= 1,
+                Unit::Byte(_) => return false,
+                Unit::AnyCharacter if at == 0 => return false,
+                Unit::AnyCharacter => {
+                    at -= 1;
+                    while !bytes && at > 0 && text[at] & 0xc0 == 0x80 {
+                        at -= 1;
+                    }
+                }
+            }
+        }
+        true
+    }
+}
+
+fn find_bytes(text: &[u8], needle: &[u8]) -> Option<usize> {
+    let Some(first) = needle.first() else { return Some(0) };
+    let last_start = text.len().checked_sub(needle.len())?;
+    let mut from = 0;
+    while from <= last_start {
+        let at = text[from..=last_start].iter().position(|byte| byte == first)? + from;
+        if text[at..].starts_with(needle) {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+    None
+}
+
+impl LikePattern {
+    /// 22025 when the pattern ends in its escape character.
+    fn new(pattern: &[u8], bytes: bool) -> PgResult<LikePattern> {
+        let mut runs = Vec::new();
+        let mut run = Vec::new();
+        let mut rest = pattern.iter();
+        while let Some(byte) = rest.next() {
+            match byte {
+                b'%' => runs.push(Run::new(std::mem::take(&mut run))),
+                b'_' => run.push(Unit::AnyCharacter),
+                b'\\' => match rest.next() {
+                    Some(escaped) => run.push(Unit::Byte(*escaped)),
+                    None => {
+                        return Err(PgError::new(
+                            SqlState::INVALID_ESCAPE_SEQUENCE,
+                            "LIKE pattern must not end with escape character",
+                        ));
+                    }
+                },
+                byte => run.push(Unit::Byte(*byte)),
+            }
+        }
+        runs.push(Run::new(run));
+        Ok(LikePattern { runs, bytes })
+    }
+
+    fn matches(&self, text: &[u8]) -> bool {
+        let [first, middle @ .., last] = self.runs.as_slice() else {
+            return self.runs[0].matches_at(text, self.bytes) == Some(text.len());
+        };
+        let Some(mut at) = first.matches_at(text, self.bytes) else { return false };
+        for run in middle {
+            match run.find(&text[at..], self.bytes) {
+                Some((_, end)) => at += end,
+                None => return false,
+            }
+        }
+        last.matches_end(&text[at..], self.bytes)
+    }
+}
+
+/// Matches every row; `fold` ignores case.
+fn matching(arguments: &[&Vector], rows: usize, fold: bool, negated: bool) -> PgResult<Vector> {
+    let [texts, patterns] = arguments else { return Err(super::super::kernel::too_few()) };
+    let skipped = super::super::kernel::null_rows(arguments, rows);
+    let mut prepared: Option<(usize, LikePattern)> = None;
+    let mut answers = Vec::with_capacity(rows);
+    for row in 0..rows {
+        if skipped.is_null(row) {
+            answers.push(false);
+            continue;
+        }
+        let at = row_of(patterns, row, rows);
+        if prepared.as_ref().is_none_or(|(prepared_at, _)| *prepared_at != at) {
+            let pattern = match &patterns.values {
+                Values::Text(values) if fold => LikePattern::new(to_lower(values.get(at)).as_bytes(), false)?,
+                Values::Text(values) => LikePattern::new(values.get(at).as_bytes(), false)?,
+                Values::Bytes(values) => LikePattern::new(values.get(at), true)?,
+                _ => return Err(PgError::internal("LIKE over neither text nor bytea")),
+            };
+            prepared = Some((at, pattern));
+        }
+        let pattern = &prepared.as_ref().expect("just prepared").1;
+        let index = row_of(texts, row, rows);
+        let text: Cow<'_, [u8]> = match &texts.values {
+            Values::Text(values) if fold => Cow::Owned(to_lower(values.get(index)).into_bytes()),
+            Values::Text(values) => Cow::Borrowed(values.get(index).as_bytes()),
+            Values::Bytes(values) => Cow::Borrowed(values.get(index)),
+            _ => return Err(PgError::internal("LIKE over neither text nor bytea")),
+        };
+        answers.push(pattern.matches(&text) != negated);
+    }
+    Ok(super::super::kernel::vector(Values::Bool(answers), Nulls::none()))
+}
+
+macro_rules! likes {
+    ($($fold:literal, $negated:literal => $($name:ident),*;)*) => {$($(
+        pub fn $name(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
+            let _ = context;
+            matching(arguments, rows, $fold, $negated)
+        }
+    )*)*};
+}
+
+likes! {
+    false, false => textlike, namelike, bytealike;
+    false, true => textnlike, namenlike, byteanlike;
+    true, false => texticlike, nameiclike;
+    true, true => texticnlike, nameicnlike;
+}
+
+evaluators! {
+    fn text_starts_with(text: text, prefix: text) -> bool { text.starts_with(prefix) }
+    fn like_escape(pattern: text, escape: text) -> try text {
+        let escaped = escape_with(pattern.as_bytes(), escape.as_bytes(), escape.chars().count())?;
+        String::from_utf8(escaped).map_err(|_| PgError::internal("an escape split a character"))
+    }
+    fn like_escape_bytea(pattern: bytes, escape: bytes) -> try bytes { escape_with(pattern, escape, escape.len()) }
+}
+
+/// Rewrites a pattern with another escape character (or none) into one with backslashes.
+fn escape_with(pattern: &[u8], escape: &[u8], characters: usize) -> PgResult<Vec<u8>> {
+    if characters > 1 {
+        return Err(PgError::new(SqlState::INVALID_ESCAPE_SEQUENCE, "invalid escape string")
+            .hint("Escape string must be empty or one character."));
+    }
+    let mut out = Vec::with_capacity(pattern.len());
+    let mut rest = pattern;
+    while let Some(byte) = rest.first() {
+        if !escape.is_empty() && escape != b"\\" && rest.starts_with(escape) {
+            out.push(b'\\');
+            rest = &rest[escape.len()..];
+            // What follows is taken as it is, a backslash too.
+            if let Some(next) = rest.first() {
+                out.push(*next);
+                rest = &rest[1..];
+            }
+            continue;
+        }
+        if *byte == b'\\' && escape != b"\\" {
+            out.push(b'\\');
+        }
+        out.push(*byte);
+        rest = &rest[1..];
+        // With backslash as the escape the pattern stays as it is, pairs kept together.
+        if *byte == b'\\'
+            && escape == b"\\"
+            && let Some(next) = rest.first()
+        {
+            out.push(*next);
+            rest = &rest[1..];
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,6 @@
+//! LIKE, SIMILAR TO and POSIX regular expressions.
+
+pub mod like;
+pub mod regexp;
+pub mod similar;
+mod translate;

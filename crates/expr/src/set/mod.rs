@@ -1,0 +1,74 @@
+//! Functions that return sets of rows: opened with the arguments of one call, read in batches.
+
+mod series;
+mod split;
+mod unnest;
+
+use crate::context::EvalContext;
+use crate::function::FunctionRef;
+use types::{Batch, DataType, Datum, PgError, PgResult, Vector};
+
+/// The rows of one call, in order.
+///
+/// - `next` answers at most `rows_max` rows and an empty batch once there are no more.
+pub trait RowSet: Send {
+    fn next(&mut self, rows_max: usize) -> PgResult<Batch>;
+}
+
+/// Opens a call of a set-returning function. `argument_types` are the resolved ones. A NULL argument of a strict function gives
+/// no rows. 0A000 for a function that is not built here (the catalog's own, such as pg_options_to_table).
+pub fn open(
+    function: FunctionRef,
+    arguments: &[Datum],
+    argument_types: &[DataType],
+    context: &EvalContext<'_>,
+) -> PgResult<Box<dyn RowSet>> {
+    if function.0.strict && arguments.iter().any(Datum::is_null) {
+        return Ok(Box::new(Listed::new(Vec::new())));
+    }
+    match function.0.name {
+        "generate_series" => series::open(arguments, context),
+        "unnest" => unnest::unnest(&arguments[0], argument_types[0]),
+        "generate_subscripts" => unnest::subscripts(arguments),
+        "_pg_expandarray" => unnest::expand(&arguments[0], argument_types[0]),
+        "string_to_table" => split::string_to_table(arguments),
+        "regexp_split_to_table" => split::regexp_split_to_table(arguments),
+        "regexp_matches" => split::regexp_matches(arguments),
+        name => Err(PgError::unsupported(format!("set-returning function {name}"))),
+    }
+}
+
+/// Names and types of the columns that a set-returning function makes, where it makes several; `None` for one column named
+/// like the function.
+pub fn columns(function: FunctionRef, argument_types: &[DataType]) -> Option<Vec<(&'static str, DataType)>> {
+    match function.0.name {
+        "_pg_expandarray" => {
+            let element = argument_types.first().and_then(|argument| argument.element());
+            Some(vec![("x", element.unwrap_or(DataType::Text)), ("n", DataType::Int4)])
+        }
+        _ => None,
+    }
+}
+
+/// Rows that are all there.
+struct Listed {
+    columns: Vec<Vector>,
+    position: usize,
+}
+
+impl Listed {
+    fn new(columns: Vec<Vector>) -> Listed {
+        Listed { columns, position: 0 }
+    }
+}
+
+impl RowSet for Listed {
+    fn next(&mut self, rows_max: usize) -> PgResult<Batch> {
+        let total = self.columns.first().map_or(0, Vector::len);
+        let end = (self.position + rows_max).min(total);
+        let range = self.position..end;
+        self.position = end;
+        let rows = range.len();
+        Ok(Batch::new(self.columns.iter().map(|column| column.slice(range.clone())).collect(), rows))
+    }
+}
