@@ -1,6 +1,7 @@
 //! One function per command.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::process::Command;
 
 use crate::prerequisites;
@@ -95,6 +96,19 @@ fn if_installed(
 /// The tests of this crate are the checks of layering and form.
 pub fn tidy() -> Result<(), String> {
     run(&mut cargo(&["test", "--quiet", "--package", "xtask", "--", "--nocapture"]))
+}
+
+/// The runner tells paths from flags itself; without any argument it runs our own tests.
+pub fn sql(arguments: &[String]) -> Result<(), String> {
+    prerequisites::ensure()?;
+    run(&mut cargo(&["build", "--release", "--package", "meridian", "--package", "sqltests"]))?;
+    let folder = target_folder().join("release");
+    let mut command = Command::new(folder.join("sqltests"));
+    command.arg("--meridian").arg(folder.join("meridian")).args(arguments);
+    if !arguments.iter().any(|argument| Path::new(argument).exists()) {
+        command.arg(root().join("sql-tests"));
+    }
+    run(&mut command)
 }
 
 /// The simulation tests read the seeds from the environment: MERIDIAN_SIM_SEED replays one, MERIDIAN_SIM_SEEDS

@@ -21,6 +21,9 @@ cargo xtask COMMAND
                       FLAGS go to `meridian start`
   test [FILTER ...]   format, lints, documentation tests, all tests; a FILTER limits the tests
   tidy                only the checks of layering and form (seconds)
+  sql [FLAGS] [PATH ...]
+                      the SQL tests (sql-tests/, or other files) against a fresh node;
+                      FLAGS go to the runner, such as --flag, --known, --jobs
   sim [--seed N] [--seeds N]
                       the simulation tests from one seed, or with more seeds than usual
   bench [FLAGS]       the benchmarks against PostgreSQL, in benches/
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         "start" => commands::start(rest),
         "test" => commands::test(rest),
         "tidy" => commands::tidy(),
+        "sql" => commands::sql(rest),
         "sim" => commands::sim(rest),
         "bench" => commands::bench(rest),
         "prerequisites" => prerequisites::ensure(),

@@ -29,6 +29,16 @@ impl ServerError {
         }
     }
 
+    /// The server says that it does not have the feature.
+    pub fn is_unsupported(&self) -> bool {
+        self.code.as_deref() == Some("0A000")
+    }
+
+    /// The message, without code, detail and hint.
+    pub fn headline(&self) -> &str {
+        self.message.lines().next().unwrap_or_default()
+    }
+
     pub fn code_or_unknown(&self) -> String {
         self.code.clone().unwrap_or_else(|| "XX000".to_string())
     }

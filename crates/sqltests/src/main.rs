@@ -25,8 +25,11 @@ fn main() -> ExitCode {
     };
     match runtime.block_on(sqltests::run(&options)) {
         Ok(summary) => {
+            for (count, message) in summary.unsupported_features() {
+                println!("unsupported {count:5} x {message}");
+            }
             println!("{summary}");
-            ExitCode::from(u8::from(summary.failed() > 0))
+            ExitCode::from(u8::from(!summary.is_success(options.unsupported_max)))
         }
         Err(message) => {
             eprintln!("sqltests: {message}");

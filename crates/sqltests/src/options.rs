@@ -17,6 +17,7 @@ Against what (one of them):
   --label LABEL        what skipif and onlyif of .slt files see (meridian, or postgresql with --postgres)
   --isolation KIND     what each file gets of its own: database (default), schema or none
   --known FILE         failures that do not count, as FILE:LINE, relative to FILE's folder
+  --unsupported-max N  how many records may answer 0A000 (feature not supported) without being failures (0)
   --jobs N             files run at the same time (1)
   --failures N         failures printed per file (5)
   --seconds N          time allowed for one record (60)
@@ -46,6 +47,7 @@ pub struct Options {
     pub label: String,
     pub isolation: Isolation,
     pub known: Option<PathBuf>,
+    pub unsupported_max: usize,
     pub jobs: usize,
     pub failures_shown: usize,
     pub record_seconds_max: u64,
@@ -62,6 +64,7 @@ impl Options {
             label: label.to_string(),
             isolation: Isolation::Database,
             known: None,
+            unsupported_max: 0,
             jobs: 1,
             failures_shown: 5,
             record_seconds_max: 60,
@@ -86,6 +89,7 @@ impl Options {
                 "--label" => label = Some(value()?),
                 "--isolation" => options.isolation = parse_isolation(&value()?)?,
                 "--known" => options.known = Some(value()?.into()),
+                "--unsupported-max" => options.unsupported_max = parse_number(&argument, &value()?)?,
                 "--jobs" => options.jobs = parse_count(&argument, &value()?)?,
                 "--failures" => options.failures_shown = parse_count(&argument, &value()?)?,
                 "--seconds" => options.record_seconds_max = parse_count(&argument, &value()?)? as u64,
@@ -112,6 +116,10 @@ fn parse_isolation(text: &str) -> Result<Isolation, String> {
         "none" => Ok(Isolation::None),
         other => Err(format!("--isolation is database, schema or none, not {other}")),
     }
+}
+
+fn parse_number(option: &str, text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| format!("{option} takes a number, not {text}"))
 }
 
 fn parse_count(option: &str, text: &str) -> Result<usize, String> {

@@ -1,5 +1,6 @@
 //! What came of it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +13,8 @@ pub struct FileReport {
     pub skipped: usize,
     /// Failed as the list of known failures says.
     pub known: usize,
+    /// What the server said of each record that wants a feature it does not have (0A000).
+    pub unsupported: Vec<String>,
     pub failures: Vec<Failure>,
     pub time: Duration,
 }
@@ -28,9 +31,12 @@ impl FileReport {
     pub fn print(&self, failures_shown: usize) {
         let verdict = if self.failures.is_empty() { "ok  " } else { "FAIL" };
         let mut line = format!("{verdict} {}: {} passed", self.path.display(), self.passed);
-        for (count, what) in
-            [(self.failures.len(), "FAILED"), (self.known, "known"), (self.skipped, "skipped")]
-        {
+        for (count, what) in [
+            (self.failures.len(), "FAILED"),
+            (self.unsupported.len(), "unsupported"),
+            (self.known, "known"),
+            (self.skipped, "skipped"),
+        ] {
             if count > 0 {
                 line.push_str(&format!(", {count} {what}"));
             }
@@ -68,6 +74,27 @@ impl Summary {
         self.files.iter().map(|file| file.known).sum()
     }
 
+    pub fn unsupported(&self) -> usize {
+        self.files.iter().map(|file| file.unsupported.len()).sum()
+    }
+
+    /// Nothing failed, and no more is unsupported than was allowed.
+    pub fn is_success(&self, unsupported_max: usize) -> bool {
+        self.failed() == 0 && self.unsupported() <= unsupported_max
+    }
+
+    /// What is not supported, most wanted first.
+    pub fn unsupported_features(&self) -> Vec<(usize, &str)> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for message in self.files.iter().flat_map(|file| &file.unsupported) {
+            *counts.entry(message).or_default() += 1;
+        }
+        let mut features: Vec<(usize, &str)> =
+            counts.into_iter().map(|(message, count)| (count, message)).collect();
+        features.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
+        features
+    }
+
     pub fn skipped(&self) -> usize {
         self.files.iter().map(|file| file.skipped).sum()
     }
@@ -77,9 +104,10 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} passed, {} failed, {} known failures, {} skipped in {} files",
+            "{} passed, {} failed, {} unsupported, {} known failures, {} skipped in {} files",
             self.passed(),
             self.failed(),
+            self.unsupported(),
             self.known(),
             self.skipped(),
             self.files.len()

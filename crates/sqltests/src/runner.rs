@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 
-use crate::client::Session;
+use crate::client::{ServerError, Session};
 use crate::options::{Isolation, Options, Target};
 use crate::record::{Record, Step};
 use crate::report::{Failure, FileReport, Summary};
@@ -183,6 +183,9 @@ impl FileRun {
                 (_, _, Ok(())) => report.passed += 1,
                 (_, _, Err(_)) if known.is_some_and(|lines| lines.contains(&record.line)) => {
                     report.known += 1
+                }
+                (_, _, Err(_)) if answer.as_ref().is_err_and(ServerError::is_unsupported) => {
+                    report.unsupported.extend(answer.err().map(|error| error.headline().to_string()));
                 }
                 (_, _, Err(difference)) => {
                     report.failures.push(Failure { line: record.line, sql, difference })

@@ -136,7 +136,23 @@ impl Script {
     /// Puts what was found into the record it belongs to.
     pub fn set_found(&mut self, index: usize, found: &Result<Answer, ServerError>) {
         let Step::Run { expected: wanted, .. } = &self.records[index].step else { return };
-        match (&mut self.parsed[self.origins[index]], found) {
+        let record = &mut self.parsed[self.origins[index]];
+        // A query has at least one column in this format.
+        if let (
+            Parsed::Query { loc, conditions, connection, sql, retry, .. },
+            Ok(Answer { columns: 0, .. }),
+        ) = (&*record, found)
+        {
+            *record = Parsed::Statement {
+                loc: loc.clone(),
+                conditions: conditions.clone(),
+                connection: connection.clone(),
+                sql: sql.clone(),
+                expected: StatementExpect::Ok,
+                retry: retry.clone(),
+            };
+        }
+        match (record, found) {
             (Parsed::Statement { expected, .. }, Ok(answer)) => {
                 let counted = matches!(expected, StatementExpect::Count(_));
                 *expected = if counted { StatementExpect::Count(answer.count) } else { StatementExpect::Ok };

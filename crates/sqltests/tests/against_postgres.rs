@@ -48,6 +48,26 @@ fn right_files_pass_wrong_records_are_told_known_failures_do_not_count() {
 }
 
 #[test]
+fn what_the_server_does_not_have_is_told_apart_from_failures() {
+    let summary = run(&Options::new(Target::Postgres, vec![fixture("unsupported.slt")]));
+    assert_eq!((summary.passed(), summary.failed(), summary.unsupported()), (1, 0, 1));
+    assert!(!summary.is_success(0) && summary.is_success(1));
+    let message = "FOR UPDATE is not allowed with aggregate functions";
+    assert_eq!(summary.unsupported_features(), [(1, message)]);
+}
+
+/// The expectations in `sql-tests/` are PostgreSQL's own answers.
+#[test]
+fn our_sql_tests_are_true_of_postgres() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../sql-tests");
+    let mut options = Options::new(Target::Postgres, vec![folder]);
+    options.jobs = 2;
+    let summary = run(&options);
+    assert_eq!((summary.failed(), summary.unsupported()), (0, 0));
+    assert!(summary.passed() > 500, "{summary}");
+}
+
+#[test]
 fn recording_makes_a_wrong_file_right() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("recorded.slt");
