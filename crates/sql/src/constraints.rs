@@ -3,15 +3,16 @@
 use executor::ExecResult;
 use keys::table;
 use planner::ast::SetConstraints;
-use types::descriptor::{IndexDescriptor, Oid, TableDescriptor};
+use types::descriptor::{ColumnId, IndexDescriptor, Oid, TableDescriptor};
 use types::format::{FormatContext, datum_text};
+use types::row::RowDecoder;
 use types::{PgError, PgResult, SqlState};
 
 use crate::catalog::{CatalogSnapshot, Object};
 use crate::session::Session;
 
 /// 23505 for a key that exists already; `None` when the key belongs to no index of a table.
-pub fn unique_violation(catalog: &CatalogSnapshot, key: &[u8]) -> Option<PgError> {
+pub fn unique_violation(catalog: &CatalogSnapshot, key: &[u8], value: &[u8]) -> Option<PgError> {
     let (table_id, index_id, _) = table::parse(key).ok()?;
     let table = catalog.objects().find_map(|object| match object {
         Object::Table(table) if table.storage_id == table_id.get() => Some(table),
@@ -24,22 +25,25 @@ pub fn unique_violation(catalog: &CatalogSnapshot, key: &[u8]) -> Option<PgError
     )
     .table(catalog.schema_name(table.schema), &table.name)
     .constraint(&index.name);
-    if let Some(detail) = key_detail(table, index, key) {
+    if let Some(detail) = key_detail(table, index, key, value) {
         error = error.detail(detail);
     }
     Some(error)
 }
 
 /// "Key (a, b)=(1, 2) already exists."
-fn key_detail(table: &TableDescriptor, index: &IndexDescriptor, key: &[u8]) -> Option<String> {
-    let values = types::row::decode_index_key(table, index, key).ok()?;
+fn key_detail(table: &TableDescriptor, index: &IndexDescriptor, key: &[u8], value: &[u8]) -> Option<String> {
+    let columns: Vec<ColumnId> = index.columns.iter().map(|column| column.column).collect();
+    let decoder = RowDecoder::new(table, index, &columns).ok()?;
+    let mut vectors = decoder.vectors(1);
+    decoder.decode(key, value, &mut vectors).ok()?;
     let format = FormatContext::default();
     let mut names = Vec::new();
     let mut texts = Vec::new();
-    for (column, value) in index.columns.iter().zip(&values) {
+    for (column, vector) in index.columns.iter().zip(&vectors) {
         let column = table.column(column.column)?;
         names.push(column.name.as_str());
-        texts.push(datum_text(value, column.column_type.data_type, column.column_type.typmod, &format));
+        texts.push(datum_text(&vector.datum(0), column.column_type.data_type, column.column_type.typmod, &format));
     }
     Some(format!("Key ({})=({}) already exists.", names.join(", "), texts.join(", ")))
 }

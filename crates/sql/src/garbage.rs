@@ -11,10 +11,11 @@ use futures::StreamExt;
 use futures::channel::mpsc;
 use keys::encoding::Decoder;
 use keys::{IndexId, TableId, table};
-use kvclient::{Db, ScanOptions, TxnOptions};
+use kvclient::{Db, ScanOptions, Txn, TxnOptions};
 use types::PgError;
 
 use crate::catalog::store::{GARBAGE, garbage_key};
+use crate::small_transaction::in_own_transaction;
 
 /// Rows deleted in one transaction.
 const ROWS_PER_STEP: u64 = 1000;
@@ -61,9 +62,8 @@ impl Garbage {
     async fn collect(&self) -> ExecResult<()> {
         for (storage_id, storage_index) in self.records().await? {
             self.clear(storage_id, storage_index).await?;
-            self.db
-                .transact(TxnOptions::default(), async |txn| txn.delete(&garbage_key(storage_id, storage_index)))
-                .await?;
+            let key = garbage_key(storage_id, storage_index);
+            in_own_transaction!(self.db, |txn| txn.delete(&key).map_err(ExecError::from))?;
         }
         Ok(())
     }
@@ -89,25 +89,25 @@ impl Garbage {
             index => table::index_span(TableId(storage_id), IndexId(index)),
         };
         loop {
-            let deleted = self
-                .db
-                .transact(TxnOptions::default(), async |txn| {
-                    let mut scan = txn.scan(ScanOptions::forward(span.clone()).limit(ROWS_PER_STEP));
-                    let mut deleted = 0;
-                    while let Some(page) = scan.next_page(txn).await? {
-                        for row in page.iter() {
-                            txn.delete(row.key)?;
-                            deleted += 1;
-                        }
-                    }
-                    Ok(deleted)
-                })
-                .await?;
+            let deleted = in_own_transaction!(self.db, |txn| delete_some(&txn, &span).await)?;
             if deleted < ROWS_PER_STEP {
                 return Ok(());
             }
         }
     }
+}
+
+/// Deletes the first rows of a span; answers how many there were.
+async fn delete_some(txn: &Txn, span: &keys::Span) -> ExecResult<u64> {
+    let mut scan = txn.scan(ScanOptions::forward(span.clone()).limit(ROWS_PER_STEP));
+    let mut deleted = 0;
+    while let Some(page) = scan.next_page(txn).await? {
+        for row in page.iter() {
+            txn.delete(row.key)?;
+            deleted += 1;
+        }
+    }
+    Ok(deleted)
 }
 
 fn take_ids(columns: &mut Decoder<'_>) -> Result<(u32, u32), keys::KeyError> {

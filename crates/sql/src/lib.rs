@@ -21,6 +21,7 @@ pub mod sequences;
 pub mod server;
 pub mod session;
 pub mod settings;
+mod small_transaction;
 pub mod statistics;
 pub mod table_locks;
 mod virtual_tables;

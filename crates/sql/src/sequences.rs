@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use executor::{ExecError, ExecResult};
 use futures::lock::Mutex as AsyncMutex;
-use kvclient::{Db, Locking, TxnOptions};
+use kvclient::{Db, Locking};
 use parking_lot::Mutex;
 use types::descriptor::SequenceDescriptor;
 use types::{PgError, SqlState};
 
 use crate::catalog::store::sequence_key;
+use crate::small_transaction::in_own_transaction;
 
 /// Values taken at a time (PostgreSQL's SEQ_LOG_VALS).
 const AHEAD: i64 = 32;
@@ -89,18 +90,7 @@ impl Sequences {
 
     async fn take_block(&self, sequence: &SequenceDescriptor) -> ExecResult<Block> {
         let key = sequence_key(sequence.storage_id);
-        self.in_transaction(async |txn| {
-            let state = read(txn, &key, sequence).await?;
-            let first = match state {
-                SequenceState { last_value, is_called: false } => last_value,
-                SequenceState { last_value, .. } => advance(sequence, last_value)?,
-            };
-            let left = values_from(sequence, first).min(AHEAD.max(sequence.cache));
-            let last = first + sequence.increment * (left - 1);
-            txn.put(&key, &SequenceState { last_value: last, is_called: true }.encode())?;
-            Ok(Block { next: first, left })
-        })
-        .await
+        in_own_transaction!(self.db, |txn| take(&txn, &key, sequence).await)
     }
 
     /// setval. The bounds have been checked.
@@ -108,12 +98,10 @@ impl Sequences {
         let slot = self.slot(sequence.storage_id);
         let mut block = slot.lock().await;
         let key = sequence_key(sequence.storage_id);
-        self.in_transaction(async |txn| {
-            read(txn, &key, sequence).await?;
-            txn.put(&key, &state.encode())?;
-            Ok(())
-        })
-        .await?;
+        in_own_transaction!(self.db, |txn| match read(&txn, &key, sequence).await {
+            Ok(_) => txn.put(&key, &state.encode()).map_err(ExecError::from),
+            Err(error) => Err(error),
+        })?;
         *block = None;
         Ok(())
     }
@@ -131,34 +119,25 @@ impl Sequences {
             return Ok(SequenceState { last_value, is_called: inside });
         }
         let key = sequence_key(sequence.storage_id);
-        self.in_transaction(async |txn| read(txn, &key, sequence).await).await
+        in_own_transaction!(self.db, |txn| read(&txn, &key, sequence).await)
     }
 
     /// The definition has changed or the sequence is gone: what is in memory no longer counts.
     pub fn forget(&self, storage_id: u32) {
         self.blocks.lock().remove(&storage_id);
     }
+}
 
-    async fn in_transaction<T>(&self, body: impl AsyncFn(&kvclient::Txn) -> ExecResult<T>) -> ExecResult<T> {
-        let mut txn = self.db.begin(TxnOptions::default());
-        loop {
-            let result = match body(&txn).await {
-                Ok(value) => txn.commit().await.map(|_| value).map_err(ExecError::from),
-                Err(error) => Err(error),
-            };
-            match result {
-                Err(ExecError::Kv(error)) if txn.can_restart(&error).is_some() => {
-                    txn.rollback().await;
-                    txn = self.db.begin(TxnOptions::default());
-                }
-                Err(error) => {
-                    txn.rollback().await;
-                    return Err(error);
-                }
-                Ok(value) => return Ok(value),
-            }
-        }
-    }
+/// Takes the next block of values.
+async fn take(txn: &kvclient::Txn, key: &[u8], sequence: &SequenceDescriptor) -> ExecResult<Block> {
+    let first = match read(txn, key, sequence).await? {
+        SequenceState { last_value, is_called: false } => last_value,
+        SequenceState { last_value, .. } => advance(sequence, last_value)?,
+    };
+    let left = values_from(sequence, first).min(AHEAD.max(sequence.cache));
+    let last = first + sequence.increment * (left - 1);
+    txn.put(key, &SequenceState { last_value: last, is_called: true }.encode())?;
+    Ok(Block { next: first, left })
 }
 
 async fn read(txn: &kvclient::Txn, key: &[u8], sequence: &SequenceDescriptor) -> ExecResult<SequenceState> {

@@ -70,7 +70,8 @@ pub fn garbage_key(storage_id: u32, storage_index: u32) -> Vec<u8> {
 
 /// Reads the whole catalog as the transaction sees it.
 pub async fn load(txn: &Txn) -> ExecResult<CatalogSnapshot> {
-    let mut catalog = CatalogSnapshot { version: 1, ..CatalogSnapshot::default() };
+    let mut catalog = CatalogSnapshot::default();
+    catalog.version = 1;
     let span = table::index_span(OBJECTS, IndexId::PRIMARY);
     let mut scan = txn.scan(ScanOptions::forward(span));
     while let Some(page) = scan.next_page(txn).await? {

@@ -142,7 +142,7 @@ impl Session {
             "UPDATE {} SET {} = ({value})::{}",
             self.qualified_name(&widened),
             quote(&temporary),
-            types::format_type(new_type),
+            new_type,
         );
         self.active().txn.begin_statement(false);
         self.internal_rows(&statement).await?;

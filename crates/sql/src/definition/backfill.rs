@@ -108,7 +108,7 @@ impl Session {
         if let Some(conflict) = txn.insert(&block, InsertCheck::Now).await? {
             let mut snapshot = crate::catalog::CatalogSnapshot::clone(&*self.snapshot());
             snapshot.insert(crate::catalog::Object::Table(target.table.clone()));
-            let detail = crate::constraints::unique_violation(&snapshot, &conflict.key)
+            let detail = crate::constraints::unique_violation(&snapshot, &conflict.key, &conflict.value)
                 .and_then(|error| error.fields().detail.clone())
                 .map(|detail| detail.replace(" already exists.", " is duplicated."));
             let mut error = PgError::new(
@@ -154,7 +154,7 @@ impl Session {
     fn evaluate_predicate(&mut self, predicate: &expr::Expr, batch: &Batch) -> ExecResult<Vec<bool>> {
         let catalog = self.statement_catalog();
         let context = self.exec_context(&catalog, &Arc::from([]), false);
-        let result = expr::evaluate(predicate, batch, &context.eval(&[]))?;
+        let result = expr::eval(predicate, &context.eval(&[]), batch)?;
         Ok((0..batch.rows).map(|row| result.datum(row) == Datum::Bool(true)).collect())
     }
 }

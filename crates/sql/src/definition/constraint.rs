@@ -473,7 +473,7 @@ fn check_comparable(
         let own = table.column(*own).expect("checked");
         let other = referenced.column(*other).expect("checked");
         let (left, right) = (own.column_type.data_type, other.column_type.data_type);
-        if left != right && expr::resolve_operator("=", Some(left), Some(right)).is_err() {
+        if left != right && expr::resolve::resolve_operator("=", Some(left), right).is_err() {
             let name = constraint.name.as_ref().map_or_else(
                 || super::names::object_name(&table.name, &own.name, "fkey"),
                 |name| name.name.to_string(),

@@ -25,7 +25,7 @@ const COLUMNS_MAX: usize = 1600;
 const FIRST_STORAGE_INDEX: u32 = 1;
 /// The hidden column that a table without a primary key is clustered on. Its id is above every other, so that adding columns
 /// later numbers them as PostgreSQL does.
-pub const ROWID: ColumnId = ColumnId(u16::MAX);
+pub const ROWID: ColumnId = ColumnId(COLUMNS_MAX as u16 + 1);
 
 /// A sequence that serial or identity calls for.
 struct OwnedSequence {
@@ -175,13 +175,14 @@ impl Session {
         }
         let mut null_given = None;
         for constraint in &definition.constraints {
+            let table_name = builder.table.name.clone();
             let column = column_mut(&mut builder.table, id);
             let conflict = |what: &str| {
                 PgError::new(
                     SqlState::SYNTAX_ERROR,
                     format!(
-                        "{what} for column \"{}\" of table \"{}\"",
-                        definition.name.name, builder.table.name
+                        "{what} for column \"{}\" of table \"{table_name}\"",
+                        definition.name.name
                     ),
                 )
                 .at(constraint.position)
@@ -395,6 +396,7 @@ pub fn new_column(id: ColumnId, name: &str, column_type: ColumnType) -> ColumnDe
         owned_sequence: None,
         hidden: false,
         state: ElementState::Public,
+        missing_value: None,
         comment: None,
     }
 }
@@ -419,7 +421,7 @@ pub fn append_column(table: &mut TableDescriptor, name: &Identifier, column_type
         )
         .at(name.position));
     }
-    if table.columns.len() > COLUMNS_MAX {
+    if usize::from(table.next_column_id) > COLUMNS_MAX {
         return Err(PgError::new(
             SqlState::TOO_MANY_COLUMNS,
             format!("tables can have at most {COLUMNS_MAX} columns"),
@@ -440,10 +442,4 @@ pub fn column_mut(table: &mut TableDescriptor, id: ColumnId) -> &mut ColumnDescr
     table.columns.iter_mut().find(|column| column.id == id).expect("the column is part of the table")
 }
 
-/// An identifier as SQL text, quoted where needed.
-pub fn quote(name: &str) -> String {
-    let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        && !planner::is_reserved(name);
-    if plain { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
-}
+pub use planner::parser::keywords::quote_identifier as quote;

@@ -24,7 +24,7 @@ impl Session {
 
     pub(super) async fn create_database(&mut self, create: &CreateDatabase) -> ExecResult<Tag> {
         self.refuse_in_block("CREATE DATABASE")?;
-        self.ensure_transaction(false);
+        self.ensure_transaction();
         let name = &*create.name.name;
         for option in &create.options {
             match &*option.name {
@@ -61,7 +61,7 @@ impl Session {
 
     pub(super) async fn drop_database(&mut self, drop: &DropDatabase) -> ExecResult<Tag> {
         self.refuse_in_block("DROP DATABASE")?;
-        self.ensure_transaction(false);
+        self.ensure_transaction();
         let name = &*drop.name.name;
         let snapshot = self.snapshot();
         let Some(database) = snapshot.database(name).cloned() else {

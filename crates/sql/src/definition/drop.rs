@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use executor::ExecResult;
-use planner::ast::{Drop, ObjectKind, ObjectName};
+use planner::ast::{DropStatement, ObjectKind, ObjectName};
 use types::descriptor::{Oid, SequenceDescriptor, TableDescriptor};
 use types::{PgError, PgResult, Severity, SqlState};
 
@@ -39,7 +39,7 @@ fn has_dependents(what: &str, dependents: &[String]) -> PgError {
 }
 
 impl Session {
-    pub(super) async fn run_drop(&mut self, drop: &Drop) -> ExecResult<Tag> {
+    pub(super) async fn run_drop(&mut self, drop: &DropStatement) -> ExecResult<Tag> {
         let Some(tag) = tag(drop.kind) else { return self.drop_nothing(drop) };
         if drop.concurrently && self.in_block() {
             return Err(PgError::new(
@@ -76,7 +76,7 @@ impl Session {
     }
 
     /// Kinds of objects that cannot exist here: DROP IF EXISTS of one is harmless, DROP says that there is none.
-    fn drop_nothing(&mut self, drop: &Drop) -> ExecResult<Tag> {
+    fn drop_nothing(&mut self, drop: &DropStatement) -> ExecResult<Tag> {
         let noun = drop.kind.noun();
         if !drop.if_exists {
             return Err(PgError::unsupported(format!("DROP {}", noun.to_uppercase())).into());
@@ -96,7 +96,7 @@ impl Session {
         }))
     }
 
-    fn drop_target(&mut self, drop: &Drop, name: &ObjectName) -> PgResult<Option<NameTarget>> {
+    fn drop_target(&mut self, drop: &DropStatement, name: &ObjectName) -> PgResult<Option<NameTarget>> {
         let found = match self.find_relation(name) {
             Ok(found) => found,
             Err(error) if drop.if_exists && error.code() == SqlState::INVALID_SCHEMA_NAME => None,
@@ -289,7 +289,7 @@ impl Session {
         self.drop_sequence_object(sequence.id).await
     }
 
-    async fn drop_schema(&mut self, drop: &Drop, name: &ObjectName) -> ExecResult<()> {
+    async fn drop_schema(&mut self, drop: &DropStatement, name: &ObjectName) -> ExecResult<()> {
         let snapshot = self.snapshot();
         let Some(schema) = snapshot.schema(self.database, name.name()).cloned() else {
             let message = format!("schema \"{name}\" does not exist");

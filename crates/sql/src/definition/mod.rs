@@ -48,7 +48,7 @@ impl Session {
         if let DropDatabase(drop) = kind {
             return self.drop_database(drop).await;
         }
-        self.ensure_transaction(run.alone);
+        self.ensure_transaction();
         self.active().txn.begin_statement(true);
         if self.active().read_only {
             return Err(crate::session::read_only_error(command_name(kind)).into());

@@ -124,8 +124,8 @@ fn check_replacement(old: &ViewDescriptor, columns: &[ViewColumn]) -> Result<(),
             return refuse(format!(
                 "cannot change data type of view column \"{}\" from {} to {}",
                 old.name,
-                types::format_type(old.column_type),
-                types::format_type(new.column_type)
+                old.column_type,
+                new.column_type
             ));
         }
     }

@@ -11,7 +11,7 @@ use executor::{BatchSource, ExecResult, Execution};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use pgserver::{Format, ResultSink};
-use planner::ast::{Copy, CopyEndpoint, CopySource, StatementKind};
+use planner::ast::{CopyEndpoint, CopySource, CopyStatement, StatementKind};
 use types::{Batch, ColumnType, PgError, SqlState};
 
 use self::options::CopyOptions;
@@ -34,20 +34,20 @@ impl BatchSource for Handover {
 }
 
 impl Session {
-    pub(super) async fn run_copy(&mut self, copy: &Copy, run: &Run<'_>, sink: &mut ResultSink) -> ExecResult<Tag> {
+    pub(super) async fn run_copy(&mut self, copy: &CopyStatement, run: &Run<'_>, sink: &mut ResultSink) -> ExecResult<Tag> {
         match &copy.endpoint {
             CopyEndpoint::Client => {}
             CopyEndpoint::File(_) => return Err(PgError::unsupported("COPY to or from a file of the server").into()),
             CopyEndpoint::Program(_) => return Err(PgError::unsupported("COPY PROGRAM").into()),
         }
         let options = CopyOptions::new(copy)?;
-        self.ensure_transaction(false);
+        self.ensure_transaction();
         if copy.from { self.copy_from(copy, &options, sink).await } else { self.copy_to(copy, &options, run, sink).await }
     }
 
     /// Each batch of rows is one execution of the same INSERT plan: the rows so far are written before more are read, and
     /// memory stays bounded whatever the length of the input.
-    async fn copy_from(&mut self, copy: &Copy, options: &CopyOptions, sink: &mut ResultSink) -> ExecResult<Tag> {
+    async fn copy_from(&mut self, copy: &CopyStatement, options: &CopyOptions, sink: &mut ResultSink) -> ExecResult<Tag> {
         let CopySource::Table { name, .. } = &copy.source else {
             return Err(PgError::new(SqlState::SYNTAX_ERROR, "COPY query FROM is not possible").into());
         };
@@ -107,7 +107,7 @@ impl Session {
 
     async fn copy_to(
         &mut self,
-        copy: &Copy,
+        copy: &CopyStatement,
         options: &CopyOptions,
         run: &Run<'_>,
         sink: &mut ResultSink,
@@ -139,7 +139,7 @@ impl Session {
     }
 
     /// The query whose rows go out: the one given, or all rows of the table.
-    fn copy_query(&mut self, copy: &Copy, run: &Run<'_>) -> ExecResult<Arc<Prepared>> {
+    fn copy_query(&mut self, copy: &CopyStatement, run: &Run<'_>) -> ExecResult<Arc<Prepared>> {
         match &copy.source {
             CopySource::Query(statement) => {
                 if !matches!(statement.kind, StatementKind::Select(_)) && !statement.kind.is_plannable() {

@@ -84,7 +84,7 @@ impl Session {
             .detail(format!("Expected {} parameters but got {}.", types.len(), execute.arguments.len()))
             .into());
         }
-        self.ensure_transaction(false);
+        self.ensure_transaction();
         let catalog = self.statement_catalog();
         let context = self.exec_context(&catalog, &Arc::from([]), false);
         let mut values = Vec::with_capacity(types.len());

@@ -22,7 +22,7 @@ mod protocol;
 mod query;
 mod services;
 pub use services::Services;
-mod statement;
+pub mod statement;
 pub mod transaction;
 mod variables;
 
@@ -154,6 +154,10 @@ impl Session {
     /// Microseconds since 2000-01-01 UTC.
     pub(crate) fn now(&self) -> i64 {
         wall_to_timestamp(self.server.env.wall())
+    }
+
+    pub(crate) fn cancel_flag(&self) -> &executor::CancelFlag {
+        self.cancel.flag()
     }
 
     pub(crate) fn process_id(&self) -> u32 {

@@ -79,7 +79,7 @@ impl Session {
         prepared: &Arc<Prepared>,
         alone: bool,
     ) -> ExecResult<(Arc<Plan>, StatementCatalog)> {
-        self.ensure_transaction(alone);
+        self.ensure_transaction();
         for _ in 0..REPLANS_MAX {
             let catalog = self.statement_catalog();
             let plan = prepared.plan(&catalog, self.plan_options())?;
@@ -137,7 +137,7 @@ impl Session {
 
     async fn wait_for_lock(&self, wait: impl Future<Output = PgResult<()>>) -> PgResult<()> {
         let Some(limit) = self.lock_timeout else { return wait.await };
-        match env::timeout(&self.server.env, limit, wait).await {
+        match env::timeout(&*self.server.env, limit, wait).await {
             Ok(result) => result,
             Err(_) => Err(types::PgError::new(
                 types::SqlState::LOCK_NOT_AVAILABLE,

@@ -124,9 +124,9 @@ impl Session {
 
     /// KV errors that need the catalog for their words.
     fn word_error(&mut self, error: ExecError) -> PgError {
-        if let ExecError::Kv(kvclient::KvError::ConditionFailed { key, .. }) = &error {
+        if let ExecError::Kv(kvclient::KvError::ConditionFailed { key, value }) = &error {
             let catalog = self.catalog_snapshot();
-            if let Some(worded) = crate::constraints::unique_violation(&catalog, key) {
+            if let Some(worded) = crate::constraints::unique_violation(&catalog, key, value) {
                 return worded;
             }
         }
@@ -263,7 +263,7 @@ impl Session {
     }
 
     /// Plans without running: Parse and Describe.
-    pub(super) fn analyse(&mut self, prepared: &Arc<Prepared>) -> PgResult<Arc<Plan>> {
+    pub(crate) fn analyse(&mut self, prepared: &Arc<Prepared>) -> PgResult<Arc<Plan>> {
         let catalog = self.statement_catalog();
         prepared.plan(&catalog, self.plan_options())
     }

@@ -135,8 +135,8 @@ impl Session {
         self.active.as_ref().is_some_and(|active| active.block)
     }
 
-    /// The running transaction, begun if there is none. `single` says that it commits right after this statement.
-    pub fn ensure_transaction(&mut self, single: bool) -> &mut Active {
+    /// The running transaction, begun if there is none. 
+    pub fn ensure_transaction(&mut self) -> &mut Active {
         if self.active.is_none() {
             let isolation = isolation_named(&self.settings.get("default_transaction_isolation").unwrap_or_default());
             let read_only = self.settings.bool("default_transaction_read_only");
@@ -179,7 +179,7 @@ impl Session {
             ));
             return self.set_modes(modes);
         }
-        self.ensure_transaction(false).block = true;
+        self.ensure_transaction().block = true;
         self.set_modes(modes)
     }
 
@@ -259,9 +259,9 @@ impl Session {
 
     /// A uniqueness found violated only at commit is worded here: the key tells table and index.
     fn commit_error(&mut self, error: kvclient::KvError) -> ExecError {
-        if let kvclient::KvError::ConditionFailed { key, .. } = &error {
+        if let kvclient::KvError::ConditionFailed { key, value } = &error {
             let catalog = self.active.as_mut().expect("committing").catalog.current();
-            if let Some(worded) = crate::constraints::unique_violation(&catalog, key) {
+            if let Some(worded) = crate::constraints::unique_violation(&catalog, key, value) {
                 return ExecError::Sql(worded);
             }
         }

@@ -202,7 +202,8 @@ fn date_style(definition: &Definition, value: &str) -> PgResult<String> {
 }
 
 fn time_zone(definition: &Definition, value: &str) -> PgResult<String> {
-    types::format::canonical_time_zone(value).ok_or_else(|| invalid(definition, value))
+    let zone = types::timezone::TimeZone::from_setting(value).map_err(|_| invalid(definition, value))?;
+    Ok(zone.name().to_string())
 }
 
 /// Only UTF8 is spoken; SQL_ASCII and other names are refused.

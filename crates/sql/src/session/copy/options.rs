@@ -1,6 +1,6 @@
 //! COPY's options, checked against one another as PostgreSQL checks them.
 
-use planner::ast::{Copy, OptionValue};
+use planner::ast::{CopyStatement, OptionValue};
 use types::{PgError, PgResult, SqlState};
 
 /// The settled options of one COPY.
@@ -66,7 +66,7 @@ fn list(value: &OptionValue) -> Vec<String> {
 }
 
 impl CopyOptions {
-    pub fn new(copy: &Copy) -> PgResult<CopyOptions> {
+    pub fn new(copy: &CopyStatement) -> PgResult<CopyOptions> {
         let (mut csv, mut delimiter, mut null, mut quote, mut escape) = (false, None, None, None, None);
         let (mut header, mut header_match) = (false, false);
         let (mut force_quote, mut force_not_null, mut force_null) = (None, Vec::new(), Vec::new());
