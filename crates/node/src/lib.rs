@@ -1,1 +1,22 @@
-//! (documentation to come)
+//! The composition root: what a node consists of, in which order it starts and stops.
+//!
+//! ```text
+//!   World (Env, engine, transport)            production: RealEnv, RocksDB, nobody to send to yet
+//!      |                                      simulation: SimEnv, memory engine, simulated network
+//!   Node::start(config, world)
+//!      clock, bounded by what is on disk ─▶ ranges ─▶ Raft groups (replay) ─▶ kvclient::Db ─▶ SqlServer
+//!      |
+//!   NodeServer: listeners around it           pgserver, HTTP; drains at shutdown
+//! ```
+//!
+//! Production and simulation call the same [`Node::start`]; nothing below it chooses the real world.
+
+mod clock_bound;
+mod config;
+mod metrics;
+mod server;
+mod start;
+
+pub use config::{NodeConfig, World};
+pub use server::{NodeServer, ServeOptions};
+pub use start::Node;
