@@ -29,8 +29,8 @@ impl WallSource for EnvClock {
 fn persist(engine: &dyn Engine, clock: &Clock) -> anyhow::Result<()> {
     let Some(bound) = clock.bound_to_persist() else { return Ok(()) };
     let mut batch = WriteBatch::new();
-    let key = store_item(StoreItem::ClockBound);
-    batch.put(Keyspace::Store, &key, &bound.unix_nanos().to_be_bytes());
+    let key = store_item(StoreItem::ClockUpperBound);
+    batch.put(Keyspace::StoreLocal, &key, &bound.unix_nanos().to_be_bytes());
     engine.write(&batch, Durability::Synced).context("the clock's bound cannot be written")?;
     clock.bound_persisted(bound);
     Ok(())
@@ -38,8 +38,8 @@ fn persist(engine: &dyn Engine, clock: &Clock) -> anyhow::Result<()> {
 
 /// The node's clock, above every timestamp that an earlier process on this store can have given out.
 pub fn open(env: &Arc<dyn Env>, engine: &Arc<dyn Engine>, offset_max: Duration) -> anyhow::Result<Arc<Clock>> {
-    let key = store_item(StoreItem::ClockBound);
-    let stored = engine.snapshot().get(Keyspace::Store, &key).context("the clock's bound cannot be read")?;
+    let key = store_item(StoreItem::ClockUpperBound);
+    let stored = engine.snapshot().get(Keyspace::StoreLocal, &key).context("the clock's bound cannot be read")?;
     let persisted = match stored.as_deref() {
         None => None,
         Some(bytes) => {
