@@ -17,6 +17,7 @@ pub mod function;
 mod functions;
 pub mod resolve;
 pub mod set;
+pub mod type_name;
 pub mod window;
 
 pub use catalogue::{Cast, CastMethod, Operator, catalogue};

@@ -4,13 +4,16 @@
 
 pub mod arithmetic;
 pub mod array;
+pub mod binary;
 pub mod comparison;
 pub mod conversion;
 pub mod datetime;
 pub(crate) mod kernel;
 mod keywords;
+pub mod lookup;
 pub mod math;
 pub mod misc;
 pub mod pattern;
 pub mod string;
+pub mod system;
 pub(crate) mod text;

@@ -4,7 +4,7 @@ use super::candidates::{Candidate, Choice, choose};
 use super::{Resolved, find_cast, polymorphic};
 use crate::catalogue::{CastMethod, catalogue};
 use crate::expr::Expr;
-use crate::function::FunctionRef;
+use crate::function::{FunctionKind, FunctionRef};
 use types::{BUILTIN_TYPES, DataType, Datum, PgError, PgResult, SqlState};
 
 /// How a call passes its arguments.
@@ -116,6 +116,12 @@ fn finish(
         if *argument == DataType::Unknown {
             *argument = DataType::Text;
         }
+    }
+    if matches!(function.0.kind, FunctionKind::Missing) {
+        return Err(PgError::unsupported(format!(
+            "function {}",
+            signature(None, name, function.0.arguments)
+        )));
     }
     if passing == FunctionArguments::VariadicArray && arguments.last() == Some(&DataType::Any) {
         return Err(PgError::unsupported(format!("VARIADIC with an array in a call of {name}")));

@@ -4,7 +4,7 @@ use super::candidates::{Candidate, Choice, choose};
 use super::{Resolved, polymorphic};
 use crate::catalogue::operators::Comparison;
 use crate::catalogue::{Operator, catalogue};
-use crate::function::FunctionRef;
+use crate::function::{FunctionKind, FunctionRef};
 use types::{DataType, PgError, PgResult, SqlState};
 
 #[derive(Clone, Copy)]
@@ -30,6 +30,9 @@ pub fn resolve_operator(name: &str, left: Option<DataType>, right: DataType) -> 
     let inputs: Vec<DataType> = left.into_iter().chain([right]).collect();
     let declared: Vec<DataType> = operator.left.into_iter().chain([operator.right]).collect();
     let (argument_types, result) = polymorphic::instantiate(&inputs, &declared, operator.result)?;
+    if matches!(function.0.kind, FunctionKind::Missing) {
+        return Err(PgError::unsupported(format!("operator {}", signature(name, left, right))));
+    }
     Ok(Resolved { function, argument_types, collect_from: None, defaults: Vec::new(), result })
 }
 

@@ -1,0 +1,106 @@
+//! Functions that the catalog answers: each asks [`crate::CatalogLookup`] by its name, row by row. The name is the SQL name, the
+//! arguments those of whichever overload was called.
+
+use super::text::row_of;
+use crate::EvalContext;
+use types::DataType::{self, *};
+use types::{Datum, PgResult, Vector};
+
+fn asked(
+    name: &str,
+    result: DataType,
+    context: &EvalContext<'_>,
+    arguments: &[&Vector],
+    rows: usize,
+) -> PgResult<Vector> {
+    let mut vector = Vector::with_capacity(result, rows);
+    for row in 0..rows {
+        let datums: Vec<Datum> =
+            arguments.iter().map(|argument| argument.datum(row_of(argument, row, rows))).collect();
+        if datums.iter().any(Datum::is_null) {
+            vector.push_null();
+        } else {
+            vector.push(&context.catalog.call(name, &datums)?);
+        }
+    }
+    Ok(vector)
+}
+
+macro_rules! lookups {
+    ($($name:ident: $result:ident;)*) => {$(
+        pub fn $name(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
+            asked(stringify!($name), $result, context, arguments, rows)
+        }
+    )*};
+}
+
+lookups! {
+    col_description: Text;
+    current_query: Text;
+    current_setting: Text;
+    has_any_column_privilege: Bool;
+    has_column_privilege: Bool;
+    has_database_privilege: Bool;
+    has_foreign_data_wrapper_privilege: Bool;
+    has_function_privilege: Bool;
+    has_language_privilege: Bool;
+    has_parameter_privilege: Bool;
+    has_schema_privilege: Bool;
+    has_sequence_privilege: Bool;
+    has_server_privilege: Bool;
+    has_table_privilege: Bool;
+    has_tablespace_privilege: Bool;
+    has_type_privilege: Bool;
+    obj_description: Text;
+    pg_collation_actual_version: Text;
+    pg_collation_is_visible: Bool;
+    pg_column_is_updatable: Bool;
+    pg_conversion_is_visible: Bool;
+    pg_database_collation_actual_version: Text;
+    pg_database_size: Int8;
+    pg_function_is_visible: Bool;
+    pg_get_constraintdef: Text;
+    pg_get_expr: Text;
+    pg_get_function_arg_default: Text;
+    pg_get_function_arguments: Text;
+    pg_get_function_identity_arguments: Text;
+    pg_get_function_result: Text;
+    pg_get_function_sqlbody: Text;
+    pg_get_functiondef: Text;
+    pg_get_indexdef: Text;
+    pg_get_partition_constraintdef: Text;
+    pg_get_partkeydef: Text;
+    pg_get_ruledef: Text;
+    pg_get_serial_sequence: Text;
+    pg_get_statisticsobjdef: Text;
+    pg_get_statisticsobjdef_columns: Text;
+    pg_get_triggerdef: Text;
+    pg_get_userbyid: Name;
+    pg_get_viewdef: Text;
+    pg_has_role: Bool;
+    pg_indexes_size: Int8;
+    pg_opclass_is_visible: Bool;
+    pg_operator_is_visible: Bool;
+    pg_opfamily_is_visible: Bool;
+    pg_partition_root: Regclass;
+    pg_postmaster_start_time: TimestampTz;
+    pg_relation_filenode: Oid;
+    pg_relation_is_publishable: Bool;
+    pg_relation_is_updatable: Int4;
+    pg_relation_size: Int8;
+    pg_sequence_last_value: Int8;
+    pg_statistics_obj_is_visible: Bool;
+    pg_table_is_visible: Bool;
+    pg_table_size: Int8;
+    pg_tablespace_size: Int8;
+    pg_total_relation_size: Int8;
+    pg_type_is_visible: Bool;
+    shobj_description: Text;
+    to_regclass: Regclass;
+    to_regnamespace: Regnamespace;
+    to_regoper: Regoper;
+    to_regproc: Regproc;
+    to_regprocedure: Regprocedure;
+    to_regrole: Regrole;
+    to_regtype: Regtype;
+}
