@@ -41,7 +41,8 @@ impl Session {
         let statement = Arc::new(create.statement.node.clone());
         let prepared =
             Arc::new(Prepared::new(run.prepared.text.clone(), Some(statement), run.prepared.given.clone()));
-        let plan = self.analyse(&prepared)?;
+        let planned = self.analyse(&prepared)?;
+        let plan = &planned.plan;
         if create.columns.len() > plan.output.len() {
             return Err(PgError::new(SqlState::SYNTAX_ERROR, "too many column names were specified").into());
         }

@@ -76,7 +76,8 @@ impl Session {
         let statement = Arc::new(create.query.node.clone());
         let prepared = Arc::new(Prepared::new(text.clone(), Some(statement), Vec::new()));
         let catalog = self.statement_catalog();
-        let plan = prepared.plan(&catalog, self.plan_options())?;
+        let planned = prepared.plan(&catalog, self.plan_options())?;
+        let plan = &planned.plan;
         if !plan.parameters.is_empty() {
             return Err(PgError::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1").into());
         }

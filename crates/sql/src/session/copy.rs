@@ -113,7 +113,8 @@ impl Session {
         sink: &mut ResultSink,
     ) -> ExecResult<Tag> {
         let prepared = self.copy_query(copy, run)?;
-        let (plan, mut execution) = self.begin_query(&prepared, &Arc::from([])).await?;
+        let (planned, mut execution) = self.begin_query(&prepared, &Arc::from([])).await?;
+        let plan = &planned.plan;
         let writer = RowText::new(options.clone(), &plan.output, self.info().clone());
         sink.copy_out(Format::Text, plan.output.len());
         if options.header {

@@ -10,7 +10,7 @@ use types::{Batch, DataType, Datum, PgError, PgResult, SqlState, Vector};
 use super::Session;
 use super::output::write_rows;
 use super::portal::{Portal, Progress};
-use super::prepared::{Prepared, describe_plan};
+use super::prepared::Prepared;
 use super::statement::{Run, Tag};
 
 impl Session {
@@ -117,7 +117,7 @@ impl Session {
         let statement = Arc::new(declare.query.clone());
         let prepared = Arc::new(Prepared::new(run.prepared.text.clone(), Some(statement), Vec::new()));
         let rows = self.start_rows(&prepared, &run.parameters).await?;
-        let columns = describe_plan(&rows.plan);
+        let columns = rows.planned.columns.clone();
         let portal = Portal {
             prepared,
             parameters: run.parameters.clone(),
@@ -168,7 +168,7 @@ impl Session {
             _ => run.formats.clone(),
         };
         let Progress::Rows(running) = &portal.progress else { return Err(no_cursor(name).into()) };
-        let types: Vec<_> = running.plan.output.iter().map(|column| column.column_type).collect();
+        let types = &running.planned.types;
         if run.describe {
             sink.row_description(&columns, &formats);
         }
@@ -178,7 +178,7 @@ impl Session {
             batch.iter_mut().zip(row).for_each(|(vector, datum)| vector.push(datum));
         }
         let batch = Batch::new(batch, rows.len());
-        write_rows(sink, &batch, 0..batch.rows, &types, &formats, &context.format)?;
+        write_rows(sink, &batch, 0..batch.rows, types, &formats, &context.format)?;
         Ok(Tag::Rows("FETCH", count))
     }
 }

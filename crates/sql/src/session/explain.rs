@@ -100,11 +100,12 @@ impl Session {
         run: &Run<'_>,
         sink: &mut ResultSink,
     ) -> ExecResult<Tag> {
-        let (plan, catalog) = self.plan_under_locks(run.prepared, false).await?;
-        let mut lines = planner::explain(&plan, planner::ExplainOptions { costs: options.costs, verbose: options.verbose });
+        let (planned, catalog) = self.plan_under_locks(run.prepared).await?;
+        let plan = &planned.plan;
+        let mut lines = planner::explain(plan, planner::ExplainOptions { costs: options.costs, verbose: options.verbose });
         if options.analyze {
             let began = self.server.env.monotonic();
-            let mut execution = self.begin_execution(&plan, &catalog, &run.parameters, false)?;
+            let mut execution = self.begin_execution(plan, &catalog, &run.parameters, false)?;
             let mut rows = 0u64;
             while let Some(batch) = execution.next().await? {
                 rows += batch.rows as u64;

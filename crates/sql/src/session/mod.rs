@@ -36,6 +36,7 @@ use expr::SessionInfo;
 use parking_lot::Mutex;
 use pgserver::StartupParameters;
 use planner::PlanOptions;
+use planner::ast::IsolationLevel;
 use types::descriptor::Oid;
 use types::{PgError, PgResult, SqlState};
 
@@ -78,6 +79,10 @@ pub struct Session {
     notices: Vec<PgError>,
     /// Reported settings as the client last heard of them.
     reported: Vec<(&'static str, Arc<str>)>,
+    reported_generation: u64,
+    /// default_transaction_isolation and default_transaction_read_only.
+    default_isolation: IsolationLevel,
+    default_read_only: bool,
 }
 
 impl Session {
@@ -144,6 +149,9 @@ impl Session {
             memory,
             notices: Vec::new(),
             reported: settings.reported(),
+            reported_generation: settings.generation(),
+            default_isolation: IsolationLevel::Serializable,
+            default_read_only: false,
             settings,
             server,
         };
@@ -185,6 +193,9 @@ impl Session {
         self.settings_generation = self.settings.generation();
         self.statement_timeout = self.settings.duration("statement_timeout");
         self.lock_timeout = self.settings.duration("lock_timeout");
+        let isolation = self.settings.get("default_transaction_isolation").unwrap_or_default();
+        self.default_isolation = transaction::isolation_named(&isolation);
+        self.default_read_only = self.settings.bool("default_transaction_read_only");
         if let Some(active) = &self.active {
             active.txn.set_lock_timeout(self.lock_timeout);
         }

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use executor::Execution;
 use pgserver::{ColumnDescription, ColumnFormats};
-use planner::Plan;
 use types::{Batch, Datum};
 
-use super::prepared::Prepared;
+use super::prepared::{Planned, Prepared};
 
 /// How far a portal has come.
 pub enum Progress {
@@ -22,7 +21,7 @@ pub enum Progress {
 
 /// A query in progress, with the rows that have been computed and not sent.
 pub struct RunningRows {
-    pub plan: Arc<Plan>,
+    pub planned: Arc<Planned>,
     pub execution: Execution,
     pub batch: Batch,
     /// The next row of `batch` to send.

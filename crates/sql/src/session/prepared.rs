@@ -10,11 +10,20 @@ use types::{ColumnType, DataType, PgResult};
 
 use crate::planning::StatementCatalog;
 
+/// A plan and what is told of its rows.
+pub struct Planned {
+    pub plan: Arc<Plan>,
+    /// RowDescription; `None` when it returns no rows.
+    pub columns: Option<Arc<[ColumnDescription]>>,
+    /// Types of the columns.
+    pub types: Vec<ColumnType>,
+}
+
 /// A plan with what it was made for.
 struct CachedPlan {
     catalog_version: u64,
     options: Arc<PlanOptions>,
-    plan: Arc<Plan>,
+    planned: Arc<Planned>,
 }
 
 /// A statement under a name (of PREPARE or Parse), or one of a query string about to run.
@@ -49,25 +58,30 @@ impl Prepared {
     }
 
     /// The plan under the given catalog and options, made anew if what is kept does not fit.
-    pub fn plan(&self, catalog: &StatementCatalog, options: &Arc<PlanOptions>) -> PgResult<Arc<Plan>> {
+    pub fn plan(&self, catalog: &StatementCatalog, options: &Arc<PlanOptions>) -> PgResult<Arc<Planned>> {
         let mut cached = self.cached.lock();
         if let Some(kept) = &*cached
             && kept.catalog_version == catalog.snapshot.version
             && (Arc::ptr_eq(&kept.options, options) || *kept.options == **options)
         {
-            return Ok(kept.plan.clone());
+            return Ok(kept.planned.clone());
         }
         let statement = self.statement.as_ref().expect("an empty statement is not planned");
         let plan = Arc::new(planner::plan(statement, catalog, &self.given, options)?);
         *self.parameters.lock() = Some(plan.parameters.as_slice().into());
-        *cached =
-            Some(CachedPlan { catalog_version: catalog.snapshot.version, options: options.clone(), plan: plan.clone() });
-        Ok(plan)
+        let types = plan.output.iter().map(|column| column.column_type).collect();
+        let planned = Arc::new(Planned { columns: describe_plan(&plan), types, plan });
+        *cached = Some(CachedPlan {
+            catalog_version: catalog.snapshot.version,
+            options: options.clone(),
+            planned: planned.clone(),
+        });
+        Ok(planned)
     }
 }
 
 /// RowDescription of a plan's output; `None` when it returns no rows.
-pub fn describe_plan(plan: &Plan) -> Option<Arc<[ColumnDescription]>> {
+fn describe_plan(plan: &Plan) -> Option<Arc<[ColumnDescription]>> {
     plan.returns_rows().then(|| {
         plan.output
             .iter()

@@ -212,6 +212,17 @@ impl Session {
         if self.settings_generation != self.settings.generation() {
             self.refresh_settings();
         }
+        if self.reported_generation != self.settings.generation() {
+            self.report_settings(sink);
+        }
+        self.entry.row.lock().state = match self.status() {
+            TransactionStatus::Idle => "idle",
+            TransactionStatus::InTransaction => "idle in transaction",
+            TransactionStatus::Failed => "idle in transaction (aborted)",
+        };
+    }
+
+    fn report_settings(&mut self, sink: &mut ResultSink) {
         let reported = self.settings.reported();
         for ((name, new), (_, old)) in reported.iter().zip(&self.reported) {
             if new != old {
@@ -219,11 +230,7 @@ impl Session {
             }
         }
         self.reported = reported;
-        self.entry.row.lock().state = match self.status() {
-            TransactionStatus::Idle => "idle",
-            TransactionStatus::InTransaction => "idle in transaction",
-            TransactionStatus::Failed => "idle in transaction (aborted)",
-        };
+        self.reported_generation = self.settings.generation();
     }
 
     pub(super) fn flush_notices(&mut self, sink: &mut ResultSink) {
@@ -288,7 +295,7 @@ impl Session {
             return Ok(types.clone());
         }
         if prepared.kind().is_some_and(StatementKind::is_plannable) {
-            return Ok(self.analyse(prepared)?.parameters.as_slice().into());
+            return Ok(self.analyse(prepared)?.plan.parameters.as_slice().into());
         }
         Ok(prepared.given.iter().map(|given| given.unwrap_or(DataType::Text)).collect())
     }

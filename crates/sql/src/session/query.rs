@@ -7,12 +7,12 @@ use executor::{ExecContext, ExecResult, Execution};
 use pgserver::{ColumnFormats, ResultSink};
 use planner::Plan;
 use planner::plan::Command;
-use types::{Batch, ColumnType, Datum, PgResult};
+use types::{Batch, Datum, PgResult};
 
 use super::Session;
 use super::output::write_rows;
 use super::portal::{Progress, RunningRows};
-use super::prepared::{Prepared, describe_plan};
+use super::prepared::{Planned, Prepared};
 use super::protocol::no_portal;
 use super::statement::{Run, Tag};
 use crate::cancel::cancellable;
@@ -32,26 +32,22 @@ fn command_verb(command: Command) -> &'static str {
     }
 }
 
-fn column_types(plan: &Plan) -> Vec<ColumnType> {
-    plan.output.iter().map(|column| column.column_type).collect()
-}
-
 impl Session {
     /// Runs a planned statement to its end, all rows going to `sink`.
     pub(super) async fn run_query(&mut self, run: &Run<'_>, sink: &mut ResultSink) -> ExecResult<Tag> {
-        let (plan, catalog) = self.plan_under_locks(run.prepared, run.alone).await?;
-        let mut execution = self.begin_execution(&plan, &catalog, &run.parameters, run.alone)?;
+        let (planned, catalog) = self.plan_under_locks(run.prepared).await?;
+        let plan = &planned.plan;
+        let mut execution = self.begin_execution(plan, &catalog, &run.parameters, run.alone)?;
         let returns_rows = plan.returns_rows();
         if run.describe
-            && let Some(columns) = describe_plan(&plan)
+            && let Some(columns) = &planned.columns
         {
-            sink.row_description(&columns, &run.formats);
+            sink.row_description(columns, &run.formats);
         }
-        let types = column_types(&plan);
         let mut count = 0;
         while let Some(batch) = execution.next().await? {
             if returns_rows {
-                write_rows(sink, &batch, 0..batch.rows, &types, &run.formats, &self.info().format)?;
+                write_rows(sink, &batch, 0..batch.rows, &planned.types, &run.formats, &self.info().format)?;
                 sink.flush_if_full().await?;
             }
             count += batch.rows as u64;
@@ -67,23 +63,23 @@ impl Session {
         &mut self,
         prepared: &Arc<Prepared>,
         parameters: &Arc<[Datum]>,
-    ) -> ExecResult<(Arc<Plan>, Execution)> {
-        let (plan, catalog) = self.plan_under_locks(prepared, false).await?;
-        let execution = self.begin_execution(&plan, &catalog, parameters, false)?;
-        Ok((plan, execution))
+    ) -> ExecResult<(Arc<Planned>, Execution)> {
+        let (planned, catalog) = self.plan_under_locks(prepared).await?;
+        let execution = self.begin_execution(&planned.plan, &catalog, parameters, false)?;
+        Ok((planned, execution))
     }
 
     /// The statement's plan with the locks taken on all its tables, in a running transaction.
     pub(super) async fn plan_under_locks(
         &mut self,
         prepared: &Arc<Prepared>,
-        alone: bool,
-    ) -> ExecResult<(Arc<Plan>, StatementCatalog)> {
+    ) -> ExecResult<(Arc<Planned>, StatementCatalog)> {
         self.ensure_transaction();
         for _ in 0..REPLANS_MAX {
             let catalog = self.statement_catalog();
-            let plan = prepared.plan(&catalog, self.plan_options())?;
-            self.check_privileges(&plan, &catalog.snapshot)?;
+            let planned = prepared.plan(&catalog, self.plan_options())?;
+            let plan = &planned.plan;
+            self.check_privileges(plan, &catalog.snapshot)?;
             for relation in &plan.relations {
                 let writes =
                     relation.privileges.insert || relation.privileges.update || relation.privileges.delete;
@@ -94,8 +90,8 @@ impl Session {
             }
             let active = self.active.as_mut().expect("ensured above");
             if active.catalog.version() == catalog.snapshot.version {
-                self.check_read_only(&plan)?;
-                return Ok((plan, catalog));
+                self.check_read_only(plan)?;
+                return Ok((planned, catalog));
             }
         }
         Err(types::PgError::new(
@@ -228,11 +224,11 @@ impl Session {
             sink.portal_suspended();
             return Ok(());
         }
-        let count = match rows.plan.command {
+        let count = match rows.planned.plan.command {
             Command::Select => sent,
             _ => rows.execution.rows_affected(),
         };
-        sink.command_complete_rows(command_verb(rows.plan.command), count);
+        sink.command_complete_rows(command_verb(rows.planned.plan.command), count);
         portal.progress = Progress::Done;
         if let Some(active) = &mut self.active {
             active.statements += 1;
@@ -246,8 +242,8 @@ impl Session {
         prepared: &Arc<Prepared>,
         parameters: &Arc<[Datum]>,
     ) -> ExecResult<RunningRows> {
-        let (plan, execution) = self.begin_query(prepared, parameters).await?;
-        Ok(RunningRows { plan, execution, batch: Batch::default(), next_row: 0, ended: false, sent: 0 })
+        let (planned, execution) = self.begin_query(prepared, parameters).await?;
+        Ok(RunningRows { planned, execution, batch: Batch::default(), next_row: 0, ended: false, sent: 0 })
     }
 }
 
@@ -275,7 +271,7 @@ async fn send_rows(
     info: &expr::SessionInfo,
     sink: &mut ResultSink,
 ) -> ExecResult<u64> {
-    let types = column_types(&rows.plan);
+    let planned = rows.planned.clone();
     let mut left = row_limit.map_or(u64::MAX, |limit| u64::from(limit.get()));
     let mut sent = 0;
     rows.fill().await?;
@@ -283,7 +279,7 @@ async fn send_rows(
         let available = (rows.batch.rows - rows.next_row) as u64;
         let count = available.min(left) as usize;
         let range = rows.next_row..rows.next_row + count;
-        write_rows(sink, &rows.batch, range, &types, formats, &info.format)?;
+        write_rows(sink, &rows.batch, range, &planned.types, formats, &info.format)?;
         sink.flush_if_full().await?;
         rows.next_row += count;
         left -= count as u64;

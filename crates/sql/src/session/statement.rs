@@ -13,12 +13,11 @@ use std::sync::Arc;
 use executor::{ExecError, ExecResult};
 use kvclient::RestartScope;
 use pgserver::{ColumnDescription, ColumnFormats, ResultSink, TransactionStatus};
-use planner::Plan;
 use planner::ast::{DiscardTarget, StatementKind, Transaction};
 use types::{DataType, Datum, PgError, PgResult, SqlState};
 
 use super::Session;
-use super::prepared::{Prepared, describe_column, describe_plan};
+use super::prepared::{Planned, Prepared, describe_column};
 use crate::cancel::cancellable;
 use crate::planning::StatementCatalog;
 
@@ -263,7 +262,7 @@ impl Session {
     }
 
     /// Plans without running: Parse and Describe.
-    pub(crate) fn analyse(&mut self, prepared: &Arc<Prepared>) -> PgResult<Arc<Plan>> {
+    pub(crate) fn analyse(&mut self, prepared: &Arc<Prepared>) -> PgResult<Arc<Planned>> {
         let catalog = self.statement_catalog();
         prepared.plan(&catalog, self.plan_options())
     }
@@ -272,7 +271,7 @@ impl Session {
     pub(super) fn result_columns(&mut self, prepared: &Arc<Prepared>) -> PgResult<Option<Arc<[ColumnDescription]>>> {
         let Some(kind) = prepared.kind() else { return Ok(None) };
         if kind.is_plannable() {
-            return Ok(describe_plan(&*self.analyse(prepared)?));
+            return Ok(self.analyse(prepared)?.columns.clone());
         }
         let text = |name: &str| Some(Arc::from([describe_column(name, DataType::Text.into())]));
         Ok(match kind {

@@ -138,9 +138,7 @@ impl Session {
     /// The running transaction, begun if there is none. 
     pub fn ensure_transaction(&mut self) -> &mut Active {
         if self.active.is_none() {
-            let isolation = isolation_named(&self.settings.get("default_transaction_isolation").unwrap_or_default());
-            let read_only = self.settings.bool("default_transaction_read_only");
-            self.active = Some(Box::new(self.new_transaction(isolation, read_only)));
+            self.active = Some(Box::new(self.new_transaction(self.default_isolation, self.default_read_only)));
         }
         self.active.as_mut().expect("just begun")
     }
