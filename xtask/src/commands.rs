@@ -132,13 +132,11 @@ pub fn sim(flags: &[String]) -> Result<(), String> {
 /// The benchmark program lies beside its notes in benches/.
 pub fn bench(flags: &[String]) -> Result<(), String> {
     prerequisites::ensure()?;
-    let script = root().join("benches").join("run");
-    if !script.is_file() {
-        return Err("this checkout has no benches/run".to_string());
-    }
+    let script = root().join("benches").join("compare.py");
     run(&mut cargo(&["build", "--release", "--package", "meridian"]))?;
-    run(Command::new(script)
+    run(Command::new("python3")
+        .arg(script)
         .args(flags)
         .current_dir(root())
-        .env("MERIDIAN_BINARY", target_folder().join("release").join("meridian")))
+        .env("MERIDIAN", target_folder().join("release").join("meridian")))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use executor::ExecResult;
-use planner::ast::{AlterTable, AlterTableAction, ColumnDefinition, Identifier, ObjectKind, TableConstraint};
+use planner::ast::{AlterTable, AlterTableAction, ColumnConstraintKind, ColumnDefinition, Identifier, ObjectKind, TableConstraint};
 use types::descriptor::{Oid, TableDescriptor};
 use types::{PgError, PgResult, Severity, SqlState};
 
@@ -144,10 +144,13 @@ impl Session {
         let mut builder = TableBuilder::over(table);
         self.add_column_definition(&mut builder, definition)?;
         let constraints = std::mem::take(&mut builder.constraints);
+        self.set_missing_value(&mut builder.table, definition)?;
         let added = self.finish_table(builder).await?;
         let column = added.column_named(name).expect("just added").clone();
         let has_value = column.default.is_some() || column.generated.is_some() || column.identity.is_some();
-        if has_value {
+        if column.missing_value.is_some() {
+            // What rows written before read as: nothing needs to be rewritten.
+        } else if has_value {
             self.update_new_column(&added, &column).await?;
         } else if column.not_null {
             self.require_no_rows_without(&added, name).await?;
@@ -157,6 +160,28 @@ impl Session {
             let added = self.add_constraint(&mut table, column, &constraint).await?;
             let table = self.put_table(table).await?;
             self.settle_added(&table, added).await?;
+        }
+        Ok(())
+    }
+
+    /// A constant default needs no rewrite: rows without the column read as having it.
+    fn set_missing_value(&mut self, table: &mut TableDescriptor, definition: &ColumnDefinition) -> ExecResult<()> {
+        let default = definition.constraints.iter().find_map(|constraint| match &constraint.kind {
+            ColumnConstraintKind::Default(expression) => Some(&expression.node),
+            _ => None,
+        });
+        let Some(default) = default else { return Ok(()) };
+        let id = super::alter_table::column_of(table, &definition.name)?;
+        let column = super::create_table::column_mut(table, id);
+        let column_type = column.column_type;
+        let catalog = self.statement_catalog();
+        let bound = planner::bind_constant(default, column_type.data_type, &catalog, self.plan_options())?;
+        if let expr::Expr::Constant { value, .. } = &bound
+            && !value.is_null()
+        {
+            let format = types::format::FormatContext::default();
+            let text = types::format::datum_text(value, column_type.data_type, -1, &format);
+            super::create_table::column_mut(table, id).missing_value = Some(text);
         }
         Ok(())
     }
