@@ -210,12 +210,12 @@ impl LockTable {
 
     /// Waiters of a key, front first, with whom each waits for now. To refresh the wait graph after somebody
     /// went to the front of the queue or an intent was discovered.
-    pub fn waits(&self, key: &[u8]) -> Vec<(Ticket, TxnId, LockWait)> {
+    pub fn waits(&self, key: &[u8]) -> Vec<(Ticket, TxnMeta, LockWait)> {
         let Some(lock) = self.keys.get(key) else { return Vec::new() };
         let waiters = lock.queue.iter().enumerate();
         let told = waiters.filter_map(|(position, waiter)| {
             let wait = lock.blockers(waiter.txn.id, waiter.strength, position)?;
-            Some((waiter.ticket, waiter.txn.id, wait))
+            Some((waiter.ticket, waiter.txn.clone(), wait))
         });
         told.collect()
     }

@@ -155,7 +155,6 @@ impl goldenscript::Runner for Harness {
                                 let mut output = waits + &self.enter_wait(ticket, txn, &wait.blockers);
                                 for (other, waiter, wait) in self.manager.locks.waits(key.as_bytes()) {
                                     if other != ticket {
-                                        let waiter = self.txn(waiter.0 >> 96);
                                         output += &self.enter_wait(other, waiter, &wait.blockers);
                                     }
                                 }

@@ -40,10 +40,10 @@ pub use block::{KeyBlock, KvBlock, Row, WriteBlock, WriteCheck, WriteEntry};
 pub use error::{Disposition, KvError, RestartReason};
 pub use range::{Lease, RangeDescriptor, ReplicaDescriptor, ReplicaKind};
 pub use request::{
-    BatchRequest, CommitRequest, GarbageKey, GcRequest, GetRequest, Header, HeartbeatTxnRequest, IntentRef,
-    IntentUpdate, LockClaim, MultiGetRequest, PushKind, PushTxnRequest, QueryIntentRequest, QueryTxnRequest,
-    RangeStatusRequest, RecoverTxnRequest, RefreshRequest, Request, ResolveIntentsRequest, RevertRequest,
-    ScanRequest, SplitRequest, WriteRequest,
+    BatchRequest, CommitRequest, ForgetTxnRequest, GarbageKey, GcRequest, GetRequest, Header,
+    HeartbeatTxnRequest, IntentRef, IntentUpdate, LockClaim, MultiGetRequest, PushKind, PushTxnRequest,
+    QueryIntentRequest, QueryTxnRequest, RangeStatusRequest, RecoverTxnRequest, RefreshRequest, Request,
+    ResolveIntentsRequest, RevertRequest, ScanRequest, SplitRequest, WriteRequest,
 };
 pub use response::{
     BatchResponse, CommitResponse, RangeStatusResponse, Response, ScanResponse, SplitResponse, TxnStanding,

@@ -26,10 +26,10 @@ pub struct Header {
     pub can_forward_read: bool,
 }
 
-/// Requests to one range, evaluated in order and atomically.
+/// Requests to one range, evaluated together.
 ///
-/// - Either all requests read, or all but leading reads are of one kind of write: `kvserver` refuses mixtures
-///   with `Invalid`.
+/// - Exactly one request: `kvserver` refuses more with `Invalid`. (Where many belong together one request carries them:
+///   `MultiGet`, `Write`, `Commit`.)
 #[derive(Clone, Debug, Default)]
 pub struct BatchRequest {
     pub header: Header,
@@ -56,6 +56,7 @@ pub enum Request {
     QueryTxn(QueryTxnRequest),
     QueryIntent(Box<QueryIntentRequest>),
     RecoverTxn(Box<RecoverTxnRequest>),
+    ForgetTxn(ForgetTxnRequest),
     ResolveIntents(ResolveIntentsRequest),
     Revert(RevertRequest),
     Split(SplitRequest),
@@ -208,6 +209,12 @@ pub struct RecoverTxnRequest {
     pub implicitly_committed: bool,
 }
 
+/// Removes the record of a transaction that has ended and all of whose intents are resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForgetTxnRequest {
+    pub txn: TxnMeta,
+}
+
 /// Tells locks and intents in a span what has become of their transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IntentUpdate {
@@ -274,6 +281,6 @@ macro_rules! request_from {
 request_from! {
     Get: GetRequest, MultiGet: MultiGetRequest, Scan: ScanRequest, Write: WriteRequest, Commit: CommitRequest,
     Refresh: RefreshRequest, HeartbeatTxn: HeartbeatTxnRequest, PushTxn: PushTxnRequest, QueryTxn: QueryTxnRequest,
-    QueryIntent: QueryIntentRequest, RecoverTxn: RecoverTxnRequest, ResolveIntents: ResolveIntentsRequest,
+    QueryIntent: QueryIntentRequest, RecoverTxn: RecoverTxnRequest, ForgetTxn: ForgetTxnRequest, ResolveIntents: ResolveIntentsRequest,
     Revert: RevertRequest, Split: SplitRequest, Gc: GcRequest, RangeStatus: RangeStatusRequest
 }

@@ -4,7 +4,7 @@ use clock::Timestamp;
 use keys::{NodeId, Span};
 use smallvec::SmallVec;
 
-use crate::{KvBlock, Lease, RangeDescriptor, TxnMeta, TxnStatus};
+use crate::{IntentRef, KvBlock, Lease, RangeDescriptor, TxnMeta, TxnStatus};
 
 /// What a batch answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub enum Response {
     Split(Box<SplitResponse>),
     /// `RangeStatus`
     RangeStatus(Box<RangeStatusResponse>),
-    /// `Write`, `Refresh`, `ResolveIntents`, `Revert`, `Gc`: done.
+    /// `Write`, `Refresh`, `ForgetTxn`, `ResolveIntents`, `Revert`, `Gc`: done.
     Done,
 }
 
@@ -65,6 +65,10 @@ pub struct TxnStanding {
     pub status: TxnStatus,
     /// Whether a record exists; without one `status` follows from the transaction's age.
     pub recorded: bool,
+    /// The coordinator has given no sign of life for too long: a staging transaction must be recovered.
+    pub expired: bool,
+    /// The writes on which a staging transaction's commit depends.
+    pub in_flight: Vec<IntentRef>,
 }
 
 /// The two halves, or twice the same range when the key already started one.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clock::Clock;
 use env::Env;
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use keys::Key;
 use kvapi::{
     BatchRequest, HeartbeatTxnRequest, Isolation, KvError, NodeDialer, NodeId, RangeDescriptor, Response,
@@ -116,7 +116,7 @@ impl Db {
     /// restart. For the system's own small transactions: catalog changes, jobs.
     pub async fn transact<T, F>(&self, options: TxnOptions, body: F) -> Result<T, KvError>
     where
-        F: AsyncFn(&Txn) -> Result<T, KvError>,
+        F: for<'t> Fn(&'t Txn) -> BoxFuture<'t, Result<T, KvError>>,
     {
         let txn = self.begin(options);
         let mut backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(100));

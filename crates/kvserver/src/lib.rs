@@ -1,1 +1,89 @@
-//! (documentation to come)
+//! Ranges on a store: evaluates what is asked of a range on its leaseholder, and replicates what it changes.
+//!
+//! # Life of a request
+//!
+//! ```text
+//!   kvapi::Sender::send(batch)
+//!      |
+//!   range by id; lease held? keys in bounds?                       -> NotLeaseholder, RangeMismatch: route again
+//!      |
+//!   sequence: locks, latches, timestamp cache (crate `concurrency`) -> wait in line, push dead holders
+//!      |
+//!   evaluate against storage::mvcc                                  -> conflicts with intents: push, resolve, again
+//!      |
+//!      |---- a read: answer
+//!      |
+//!   a write: command = term + statistics + effects + write batch
+//!      |
+//!   Consensus::propose -- Raft log, one sync --> StateMachine::apply on every replica --> applied
+//!      |
+//!   release latches and locks, wake who waits, answer
+//! ```
+//!
+//! A read on the fast path (nothing in flight on its key, no intent) runs to its end inside `send` and returns a future
+//! that is ready: one hold of one mutex, one read of the engine, no task switch.
+//!
+//! # Modules
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`store`] | the store: its ranges, the `Sender`, start and stop |
+//! | [`bootstrap`] | the first ranges of a new cluster |
+//! | `replica` | one range here: descriptor, lease, concurrency, marks of ended transactions |
+//! | `command` | what is replicated: its bytes |
+//! | `machine` | applies commands: `replication::StateMachine` |
+//! | [`consensus`] | the seam to replication, and an implementation without log for tests |
+//! | `wait` | waiting rooms, lock waits with timeout, deadlock victims |
+//! | `conflict` | intents in the way: push, recover, resolve |
+//! | `read`, `lock`, `write`, `commit`, `transaction`, `resolve`, `split`, `garbage` | one file per kind of command |
+//! | `queues` | background work, each kind bounded: resolution, splits by size, garbage, addressing records |
+//!
+//! # Leases
+//!
+//! The leader of a range's Raft group is its leaseholder: [`replication::StateMachine::leadership_changed`] begins and
+//! ends leases. A lease starts at the clock's now, which is above every timestamp at which an earlier one has served a read (on
+//! one store because the clock never goes back, not even across a restart). What earlier leaseholders had in memory is
+//! unknown to the new one: the timestamp cache starts with a floor at the lease's start, locks are gone (commits check
+//! what they were for), and a transaction that began before and has no record cannot make one any more. A command carries the term
+//! under which it was evaluated, and is not applied under another.
+//!
+//! # Splits
+//!
+//! A split is a command of the left range: descriptors, and the new range as such, change in one atomic step. The
+//! addressing records are written afterwards by a queue; until then they name the left range for keys of the right one, which
+//! answers with both descriptors. They carry the generation of the descriptor, and a newer one is never replaced. Ranges are the
+//! truth, addressing is a hint that is soon correct: that is why a split needs no distributed transaction.
+//!
+//! # Where this is fragile
+//!
+//! - A read evaluates without latch or snapshot: see `concurrency` for why, and `storage::mvcc` for the order of keyspaces.
+//! - A future that is dropped while its command is in flight leaves a task behind that releases the latches when the
+//!   command is through, not before.
+//! - The count of intents of a range lets reads skip looking for them: it must be exact, see `machine`.
+//! - Observed timestamps: a value resolved above its intent's timestamp by a transaction that coordinated elsewhere may have been
+//!   acknowledged before a local reader began that counts it as later. With one node it cannot happen; before there are
+//!   several, versions need the local timestamp of their intent.
+
+pub mod bootstrap;
+pub mod clock_bound;
+mod command;
+mod commit;
+mod conflict;
+pub mod consensus;
+mod garbage;
+mod lock;
+mod machine;
+mod marks;
+mod queues;
+mod ranges;
+mod read;
+mod replica;
+mod resolve;
+mod split;
+pub mod store;
+mod transaction;
+mod wait;
+mod write;
+
+pub use consensus::{Consensus, Direct};
+pub use store::{Store, StoreConfig, StoreMetrics};

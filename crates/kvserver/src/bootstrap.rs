@@ -1,0 +1,138 @@
+//! The first ranges of a cluster, and finding the ranges of a store that is opened again.
+//!
+//! A cluster begins with four ranges, cut at the boundaries that addressing relies on: `/meta1`, `/meta2`, `/system`, `/table`. All
+//! tables share one range until they grow: small databases commit in one phase.
+
+use std::sync::Arc;
+
+use clock::Timestamp;
+use keys::local::{self, RangeItem, range_item};
+use keys::{Key, NodeId, RangeId, ReplicaId, Span, StoreId, addressing, split, system};
+use kvapi::{RangeDescriptor, ReplicaDescriptor, ReplicaKind, WriteBlock, WriteCheck, WriteEntry};
+use replication::{NewRange, configuration_of};
+use storage::mvcc::{self, MvccError, Statistics};
+use storage::{CursorOptions, Engine, Keyspace, StorageError, WriteBatch};
+
+use crate::ranges::Ranges;
+use crate::replica::Replica;
+use crate::split::RANGE_ALLOCATOR;
+
+/// The ranges of a new cluster and the state they begin with: for `replication::Store::create`.
+///
+/// `engine` is the store's, which must be empty; nothing is written to it here. `extra` are first records that the caller
+/// wants in the same atomic unit: addressed keys and values, ascending.
+pub fn first_ranges(
+    engine: &dyn Engine,
+    node: NodeId,
+    store: StoreId,
+    now: Timestamp,
+    extra: &[(Key, Vec<u8>)],
+) -> Result<(Vec<NewRange>, WriteBatch), StorageError> {
+    let descriptors = first_descriptors(node, store);
+    let mut records: Vec<(Key, Vec<u8>)> = extra.to_vec();
+    let next_id = descriptors.len() as u64 + 1;
+    records.push((system::allocator(RANGE_ALLOCATOR), next_id.to_be_bytes().to_vec()));
+    for descriptor in &descriptors {
+        if let Some(key) = addressing::descriptor_key(&descriptor.span.end) {
+            records.push((key, descriptor.encode()));
+        }
+    }
+    records.sort_unstable();
+    let mut batch = WriteBatch::new();
+    for descriptor in &descriptors {
+        batch.put(
+            Keyspace::RangeLocal,
+            &local::range_descriptor(&descriptor.span.start),
+            &descriptor.encode(),
+        );
+        let mut writes = WriteBlock::new();
+        let own = records.iter().filter(|(key, _)| descriptor.contains(key));
+        for (index, (key, value)) in own.enumerate() {
+            let check = WriteCheck::MustNotExist;
+            writes.push(WriteEntry { key, value: Some(value), check, sequence: index as u32 });
+        }
+        let mut statistics = Statistics::default();
+        let prepared = mvcc::prepare(engine, &writes, None, true).map_err(not_empty)?;
+        prepared.commit(now, &mut batch, &mut statistics);
+        let item = range_item(descriptor.id, RangeItem::Statistics);
+        batch.put(Keyspace::RangeLocal, &item, &statistics.encode());
+    }
+    let new_ranges = descriptors.iter().map(|descriptor| NewRange {
+        range: descriptor.id,
+        replica: ReplicaId(1),
+        configuration: configuration_of([ReplicaId(1)]),
+    });
+    Ok((new_ranges.collect(), batch))
+}
+
+fn not_empty(error: MvccError) -> StorageError {
+    match error {
+        MvccError::Storage(error) => error,
+        other => StorageError::corruption(format!("the store is not empty: {other}")),
+    }
+}
+
+fn first_descriptors(node: NodeId, store: StoreId) -> Vec<RangeDescriptor> {
+    let replica = ReplicaDescriptor { node, store, replica: ReplicaId(1), kind: ReplicaKind::Voter };
+    let mut bounds = vec![Key::MIN];
+    bounds.extend(split::static_split_keys());
+    bounds.push(Key::MAX);
+    let spans = bounds.windows(2).map(|pair| Span::new(pair[0].clone(), pair[1].clone()));
+    let numbered = spans.zip(RangeId::FIRST.0..);
+    let descriptors = numbered.map(|(span, id)| RangeDescriptor {
+        id: RangeId(id),
+        span,
+        generation: 1,
+        replicas: vec![replica],
+        next_replica: ReplicaId(2),
+    });
+    descriptors.collect()
+}
+
+/// Finds the ranges that have a replica on the store and are not known yet.
+pub(crate) fn load_ranges(ranges: &Arc<Ranges>) -> Result<(), StorageError> {
+    let engine = &*ranges.engine;
+    let span = local::all_anchored_span();
+    let mut cursor = engine.cursor(Keyspace::RangeLocal, CursorOptions::span(&span))?;
+    let mut valid = cursor.seek_first()?;
+    let mut found = Vec::new();
+    while valid {
+        // Transaction records lie in between; a descriptor is known by lying where it says it does.
+        if let Ok(descriptor) = RangeDescriptor::decode(cursor.value())
+            && *cursor.key() == local::range_descriptor(&descriptor.span.start)[..]
+        {
+            found.push(descriptor);
+        }
+        valid = cursor.next()?;
+    }
+    drop(cursor);
+    for descriptor in found {
+        if !ranges.contains(descriptor.id) {
+            load_range(ranges, descriptor)?;
+        }
+    }
+    Ok(())
+}
+
+fn load_range(ranges: &Arc<Ranges>, descriptor: RangeDescriptor) -> Result<(), StorageError> {
+    let engine = &*ranges.engine;
+    let item = |item| engine.get(Keyspace::RangeLocal, &range_item(descriptor.id, item));
+    let statistics = match item(RangeItem::Statistics)? {
+        Some(stored) => Statistics::decode(&stored)?,
+        None => Statistics::default(),
+    };
+    let threshold = match item(RangeItem::GcThreshold)? {
+        Some(stored) => {
+            let bytes = <[u8; Timestamp::ENCODED_SIZE]>::try_from(&stored[..]);
+            let malformed = |_| StorageError::corruption("a stored GC threshold is malformed");
+            Timestamp::from_bytes(bytes.map_err(malformed)?)
+        }
+        None => Timestamp::ZERO,
+    };
+    let intents = mvcc::find_intents(engine, &descriptor.span, usize::MAX)?.len() as i64;
+    let replica = Replica::new(ranges.clone(), descriptor, statistics, intents);
+    replica.state.lock().gc_threshold = threshold;
+    replica.gc_threshold_wall.store(threshold.wall, std::sync::atomic::Ordering::Release);
+    ranges.add(replica);
+    Ok(())
+}

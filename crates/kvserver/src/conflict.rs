@@ -1,0 +1,165 @@
+//! Intents and locks in the way: find out what has become of their transactions, and get past them.
+//!
+//! ```text
+//!                       push the transaction at its record
+//!     ended  ------------------> resolve its intents here, go on
+//!     pending, reader ---------> it was pushed above the reader: move its intents there, go on
+//!     pending, writer ---------> queue for its lock, ask again every second whether it is alive
+//!     staging, alive ----------> wait a little: it is about to end
+//!     staging, expired --------> recover: are all its writes there? then it is committed, else aborted
+//! ```
+//!
+//! Readers never wait for a pending writer (PostgreSQL's promise): they push it. The writer then finds at its commit that its
+//! timestamp has moved and refreshes what it has read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::Timestamp;
+use keys::{Key, Span};
+use kvapi::{
+    BatchRequest, Header, IntentUpdate, KvError, Priority, PushKind, PushTxnRequest, QueryIntentRequest,
+    RecoverTxnRequest, Response, TxnId, TxnMeta, TxnStanding, TxnStatus, WaitPolicy,
+};
+use storage::mvcc::Conflict;
+
+use crate::store::Inner;
+
+/// The first pause before a staging transaction is looked at again; it doubles.
+const STAGING_PAUSE: Duration = Duration::from_micros(500);
+const STAGING_PAUSE_MAX: Duration = Duration::from_millis(50);
+
+impl Inner {
+    /// Gets the intents that a read has met out of its way. `attempts` counts rounds, for the pauses.
+    pub(crate) async fn read_past(
+        self: &Arc<Self>,
+        header: &Header,
+        conflicts: Vec<Conflict>,
+        timestamp: Timestamp,
+        attempts: &mut u32,
+    ) -> Result<(), KvError> {
+        let mut must_wait = false;
+        for (txn, keys) in by_transaction(conflicts) {
+            let push_to = timestamp.max(header.txn.as_ref().map_or(timestamp, |txn| txn.uncertainty_limit));
+            let standing = self.push_at_record(&txn, header, PushKind::Timestamp, push_to).await?;
+            let passed = standing.status == TxnStatus::Pending && standing.txn.write_timestamp > push_to;
+            if standing.status.is_final() || passed {
+                self.resolve_at_keys(&standing, &keys).await?;
+            } else {
+                must_wait = true;
+            }
+        }
+        *attempts += 1;
+        if must_wait {
+            let doublings = (*attempts - 1).min(16);
+            self.env.sleep((STAGING_PAUSE * (1 << doublings)).min(STAGING_PAUSE_MAX)).await;
+        }
+        Ok(())
+    }
+
+    /// What has become of the transactions whose intents a writer or locker has met. Those that ended are
+    /// resolved; the others are given back, to be waited for.
+    pub(crate) async fn settle_ended(
+        self: &Arc<Self>,
+        header: &Header,
+        conflicts: Vec<Conflict>,
+    ) -> Result<Vec<(TxnMeta, Vec<Key>)>, KvError> {
+        let mut alive = Vec::new();
+        for (txn, keys) in by_transaction(conflicts) {
+            let standing = self.push_at_record(&txn, header, PushKind::Inquire, Timestamp::ZERO).await?;
+            if standing.status.is_final() {
+                self.resolve_at_keys(&standing, &keys).await?;
+            } else if header.wait_policy == WaitPolicy::NoWait {
+                return Err(KvError::LockNotAvailable { key: keys[0].clone(), holder: txn.id });
+            } else {
+                alive.push((txn, keys));
+            }
+        }
+        Ok(alive)
+    }
+
+    /// Asks the record of a transaction where it stands, and settles a staging one that was left.
+    pub(crate) async fn push_at_record(
+        self: &Arc<Self>,
+        pushee: &TxnMeta,
+        header: &Header,
+        kind: PushKind,
+        push_to: Timestamp,
+    ) -> Result<TxnStanding, KvError> {
+        let pusher = header.txn.as_ref();
+        let priority = pusher.map_or(Priority::NORMAL, |txn| txn.meta.priority);
+        self.push_for(pushee, pusher.map(|txn| txn.meta.id), priority, kind, push_to).await
+    }
+
+    pub(crate) async fn push_for(
+        self: &Arc<Self>,
+        pushee: &TxnMeta,
+        pusher: Option<TxnId>,
+        pusher_priority: Priority,
+        kind: PushKind,
+        push_to: Timestamp,
+    ) -> Result<TxnStanding, KvError> {
+        let anchor = anchor_of(pushee)?;
+        let request =
+            PushTxnRequest { pushee: pushee.clone(), pusher, pusher_priority, kind, push_to, force: false };
+        let standing = self.ask(&anchor, BatchRequest::new(Header::default(), request)).await?;
+        if standing.status == TxnStatus::Staging && standing.expired {
+            return self.recover(standing).await;
+        }
+        Ok(standing)
+    }
+
+    /// Finds out whether a staging transaction whose coordinator is gone has committed, and makes that explicit.
+    async fn recover(self: &Arc<Self>, standing: TxnStanding) -> Result<TxnStanding, KvError> {
+        let mut implicitly_committed = true;
+        for intent in &standing.in_flight {
+            let query = QueryIntentRequest { txn: standing.txn.clone(), intent: intent.clone() };
+            let mut batch = BatchRequest::new(Header::default(), query);
+            let mut response = self.db()?.send(&intent.key, &mut batch).await?;
+            match response.responses.pop() {
+                Some(Response::QueryIntent(true)) => {}
+                Some(Response::QueryIntent(false)) => {
+                    implicitly_committed = false;
+                    break;
+                }
+                _ => return Err(KvError::corruption("a query for an intent was answered otherwise")),
+            }
+        }
+        let anchor = anchor_of(&standing.txn)?;
+        let request = RecoverTxnRequest { txn: standing.txn, implicitly_committed };
+        self.ask(&anchor, BatchRequest::new(Header::default(), request)).await
+    }
+
+    async fn ask(&self, anchor: &Key, mut batch: BatchRequest) -> Result<TxnStanding, KvError> {
+        let mut response = self.db()?.send(anchor, &mut batch).await?;
+        match response.responses.pop() {
+            Some(Response::Txn(standing)) => Ok(standing),
+            _ => Err(KvError::corruption("a question about a transaction was answered otherwise")),
+        }
+    }
+
+    /// Resolves the intents of a transaction on some keys, as its record says.
+    pub(crate) async fn resolve_at_keys(&self, standing: &TxnStanding, keys: &[Key]) -> Result<(), KvError> {
+        let update =
+            IntentUpdate { span: Span::default(), txn: standing.txn.clone(), status: standing.status };
+        let spans: Vec<Span> = keys.iter().map(|key| Span::point(key.clone())).collect();
+        self.db()?.resolve(&spans, &update).await
+    }
+}
+
+pub(crate) fn anchor_of(txn: &TxnMeta) -> Result<Key, KvError> {
+    let anchor = txn.anchor.clone();
+    anchor.ok_or_else(|| KvError::corruption("an intent or lock of a transaction without anchor"))
+}
+
+/// Conflicts grouped by transaction, in the order in which they were met.
+fn by_transaction(conflicts: Vec<Conflict>) -> Vec<(TxnMeta, Vec<Key>)> {
+    let mut grouped: Vec<(TxnMeta, Vec<Key>)> = Vec::new();
+    for Conflict { key, txn } in conflicts {
+        match grouped.iter_mut().find(|(other, _)| other.id == txn.id) {
+            Some((_, keys)) => keys.push(key),
+            None => grouped.push((txn, vec![key])),
+        }
+    }
+    grouped
+}

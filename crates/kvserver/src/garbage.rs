@@ -1,0 +1,92 @@
+//! Collecting what nobody may read any more.
+//!
+//! The threshold is raised in memory before anything is removed: reads below it are refused from then on, and a read
+//! that was evaluated without latch looks at the threshold once more when it is done.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use clock::Timestamp;
+use keys::local::{RangeItem, range_item};
+use kvapi::{BatchResponse, GarbageKey, GcRequest, KeyBlock, KvError, Response};
+use smallvec::SmallVec;
+use storage::mvcc::{self, GarbageBudget, Statistics};
+use storage::{Keyspace, WriteBatch};
+
+use crate::command::Effects;
+use crate::read::read_error;
+use crate::replica::{LatchGuard, Replica};
+use crate::store::Inner;
+use crate::write::Sequenced;
+
+/// What one command looks at and removes.
+const BUDGET: GarbageBudget = GarbageBudget { keys_max: 1_024, versions_max: 16_384 };
+
+impl Inner {
+    pub async fn collect_garbage(
+        self: &Arc<Self>,
+        replica: Arc<Replica>,
+        request: &GcRequest,
+    ) -> Result<BatchResponse, KvError> {
+        let threshold = request.threshold;
+        let mut keys: Vec<&GarbageKey> = request.keys.iter().collect();
+        keys.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        keys.dedup_by(|a, b| a.key == b.key);
+        let mut latch = {
+            let mut guard = replica.state.lock();
+            let state = &mut *guard;
+            state.check_lease()?;
+            keys.iter().try_for_each(|garbage| state.check_key(&garbage.key, &self.ranges))?;
+            state.gc_threshold = state.gc_threshold.max(threshold);
+            replica.gc_threshold_wall.store(state.gc_threshold.wall, Ordering::Release);
+            let latched: KeyBlock = keys.iter().map(|garbage| &garbage.key[..]).collect();
+            LatchGuard::take(&replica, state, latched, SmallVec::new(), Timestamp::MAX)
+        };
+        latch.granted().await;
+        let lease = replica.state.lock().check_lease()?;
+        let mut batch = WriteBatch::new();
+        let mut delta = Statistics::default();
+        let engine = &*self.ranges.engine;
+        for garbage in keys {
+            let removed = mvcc::remove_garbage(
+                engine,
+                &garbage.key,
+                garbage.timestamp,
+                threshold,
+                &mut batch,
+                &mut delta,
+            );
+            removed.map_err(read_error)?;
+        }
+        batch.put(
+            Keyspace::RangeLocal,
+            &range_item(replica.id, RangeItem::GcThreshold),
+            &threshold.to_bytes(),
+        );
+        let effects = Effects { split: None, gc_threshold: Some(threshold) };
+        let sequenced = Sequenced { latch, lease, timestamp: Timestamp::MAX };
+        self.replicate(&replica, sequenced, delta, effects, &batch, None).await?;
+        Ok(self.respond(Response::Done, Timestamp::ZERO, Timestamp::ZERO))
+    }
+
+    /// Looks a range through and removes what is older than the time to live allows. Answers with the bytes freed.
+    pub(crate) async fn sweep_garbage(self: &Arc<Self>, replica: &Arc<Replica>) -> Result<u64, KvError> {
+        let now = self.ranges.clock.now();
+        let threshold = now.saturating_sub(self.ranges.config.gc_ttl);
+        let mut freed = 0;
+        let mut rest = Some(replica.state.lock().descriptor.span.clone());
+        while let Some(span) = rest.take() {
+            let found =
+                mvcc::find_garbage(&*self.ranges.engine, &span, threshold, BUDGET).map_err(read_error)?;
+            freed += found.bytes;
+            rest = found.resume;
+            if found.keys.is_empty() {
+                continue;
+            }
+            let keys = found.keys.into_iter().map(|(key, timestamp)| GarbageKey { key, timestamp }).collect();
+            let request = GcRequest { threshold, keys };
+            self.collect_garbage(replica.clone(), &request).await?;
+        }
+        Ok(freed)
+    }
+}

@@ -1,0 +1,276 @@
+//! Background work of a store. Every kind is bounded; what a bound drops is found again by the sweep.
+//!
+//! | work | comes from | bound |
+//! | --- | --- | --- |
+//! | addressing records | a split was applied; start | the event queue |
+//! | splits by size | a command made a range too large | one mark per range |
+//! | finishing transactions | a record ended with intents left | tasks at once |
+//! | garbage, abandoned locks, old records | the clock | one sweep at a time |
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use clock::Timestamp;
+use env::{BoxFuture, TaskHandle};
+use keys::{Key, RangeId, addressing, local};
+use kvapi::{
+    BatchRequest, ForgetTxnRequest, Header, IntentUpdate, KvError, Priority, PushKind, RangeDescriptor, Span,
+    SplitRequest, TxnRecord, TxnStatus,
+};
+use kvclient::{Locking, Txn, TxnOptions};
+use parking_lot::Mutex;
+use storage::{CursorOptions, Keyspace, mvcc};
+
+use crate::conflict::anchor_of;
+use crate::ranges::Event;
+use crate::replica::Replica;
+use crate::store::{Inner, storage_error};
+
+/// Transactions being finished at once.
+const FINISHING_MAX: usize = 256;
+/// After this an ended transaction's record without known intents is forgotten, and a silent one's coordinator is asked after.
+const RECORD_AGE: Duration = Duration::from_secs(3600);
+/// Locks older than this are looked after by the sweep even if nobody waits for them.
+const LOCK_AGE: Duration = Duration::from_secs(30);
+/// Records that one sweep of a range looks at.
+const RECORDS_PER_SWEEP: usize = 1_024;
+/// Before a failed piece of work is tried again.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// The tasks of a store.
+pub(crate) struct Tasks {
+    handles: Mutex<Vec<TaskHandle>>,
+    stopped: AtomicBool,
+    finishing: AtomicUsize,
+}
+
+impl Tasks {
+    pub fn new() -> Tasks {
+        Tasks {
+            handles: Mutex::new(Vec::new()),
+            stopped: AtomicBool::new(false),
+            finishing: AtomicUsize::new(0),
+        }
+    }
+
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        for handle in self.handles.lock().drain(..) {
+            handle.abort();
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Starts background work.
+pub(crate) fn start(inner: &Arc<Inner>) {
+    let described: Vec<RangeDescriptor> =
+        inner.ranges.all().iter().map(|replica| (*replica.state.lock().descriptor).clone()).collect();
+    inner.ranges.tell(Event::Described(described));
+    let events = inner.env.spawn("range-events", Box::pin(run_events(Arc::downgrade(inner))));
+    let sweep = inner.env.spawn("range-sweep", Box::pin(run_sweeps(Arc::downgrade(inner))));
+    inner.tasks.handles.lock().extend([events, sweep]);
+}
+
+fn put_if_newer(txn: &Txn, key: Key, descriptor: RangeDescriptor) -> BoxFuture<'_, Result<(), KvError>> {
+    Box::pin(async move {
+        let stored = txn.get(&key, Locking::NONE).await?;
+        let is_newer = |stored: RangeDescriptor| stored.generation >= descriptor.generation;
+        if stored.is_some_and(|stored| RangeDescriptor::decode(&stored).is_ok_and(is_newer)) {
+            return Ok(());
+        }
+        txn.put(&key, &descriptor.encode())
+    })
+}
+
+async fn run_events(store: Weak<Inner>) {
+    loop {
+        let Some(ranges) = store.upgrade().map(|inner| inner.ranges.clone()) else { return };
+        let event = ranges.next_event().await;
+        drop(ranges);
+        let Some(inner) = store.upgrade() else { return };
+        if inner.tasks.is_stopped() {
+            return;
+        }
+        let result = match &event {
+            Event::Described(descriptors) => inner.publish(descriptors).await,
+            Event::TooLarge(range) => inner.split_by_size(*range).await,
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, ?event, "background work failed and is tried again");
+            inner.env.sleep(RETRY_PAUSE).await;
+            inner.ranges.tell(event);
+        }
+    }
+}
+
+async fn run_sweeps(store: Weak<Inner>) {
+    loop {
+        let Some(inner) = store.upgrade() else { return };
+        let pause = inner.env.sleep(inner.ranges.config.sweep_interval);
+        drop(inner);
+        pause.await;
+        let Some(inner) = store.upgrade() else { return };
+        for replica in inner.ranges.all() {
+            if inner.tasks.is_stopped() {
+                return;
+            }
+            if replica.state.lock().lease.is_none() {
+                continue;
+            }
+            if let Err(error) = inner.sweep(&replica).await {
+                tracing::debug!(%error, range = %replica.id, "a sweep of a range was cut short");
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Writes addressing records, unless newer ones are there.
+    async fn publish(&self, descriptors: &[RangeDescriptor]) -> Result<(), KvError> {
+        for descriptor in descriptors {
+            let Some(key) = addressing::descriptor_key(&descriptor.span.end) else { continue };
+            let db = self.db()?;
+            db.transact(TxnOptions::default(), |txn| put_if_newer(txn, key.clone(), descriptor.clone()))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Splits a range in halves if it still is too large.
+    async fn split_by_size(self: &Arc<Self>, range: RangeId) -> Result<(), KvError> {
+        let Ok(replica) = self.ranges.get(range) else { return Ok(()) };
+        let size = replica.size_bytes.load(Ordering::Relaxed);
+        if size <= self.ranges.config.range_bytes_max || replica.state.lock().lease.is_none() {
+            replica.split_queued.store(false, Ordering::Release);
+            return Ok(());
+        }
+        let result = self.split_in_halves(&replica).await;
+        replica.split_queued.store(false, Ordering::Release);
+        result
+    }
+
+    async fn split_in_halves(self: &Arc<Self>, replica: &Arc<Replica>) -> Result<(), KvError> {
+        let span = replica.state.lock().descriptor.span.clone();
+        let statistics = replica.apply.lock().statistics;
+        let current = (statistics.live_bytes + statistics.deletion_bytes).max(0) as u64;
+        let history = statistics.history_bytes.max(0) as u64;
+        let (keyspace, bytes) =
+            if history > current { (Keyspace::History, history) } else { (Keyspace::Current, current) };
+        let found = mvcc::find_split_key(&*self.ranges.engine, &span, keyspace, bytes / 2);
+        let Some(at) = found.map_err(storage_error)? else { return Ok(()) };
+        if keys::split::check_split_key(&at).is_err() {
+            return Ok(());
+        }
+        let request = SplitRequest { at: at.clone() };
+        self.db()?.send(&at, &mut BatchRequest::new(Header::default(), request)).await?;
+        Ok(())
+    }
+
+    /// Resolves the intents that an ended transaction has left, and forgets its record.
+    pub(crate) fn finish_later(self: &Arc<Self>, record: &TxnRecord, anchor: &Key) {
+        if self.tasks.is_stopped() {
+            return;
+        }
+        if self.tasks.finishing.fetch_add(1, Ordering::AcqRel) >= FINISHING_MAX {
+            self.tasks.finishing.fetch_sub(1, Ordering::AcqRel);
+            return;
+        }
+        let (record, anchor, store) = (record.clone(), anchor.clone(), Arc::downgrade(self));
+        let finish = async move {
+            let Some(inner) = store.upgrade() else { return };
+            if let Err(error) = inner.finish(&record, &anchor).await {
+                tracing::debug!(%error, txn = %record.meta.id, "a transaction was left to be finished by others");
+            }
+            inner.tasks.finishing.fetch_sub(1, Ordering::AcqRel);
+        };
+        drop(self.env.spawn("finish-transaction", Box::pin(finish)));
+    }
+
+    async fn finish(&self, record: &TxnRecord, anchor: &Key) -> Result<(), KvError> {
+        let db = self.db()?;
+        let update = IntentUpdate { span: Span::default(), txn: record.meta.clone(), status: record.status };
+        db.resolve(&record.intents, &update).await?;
+        let forget = ForgetTxnRequest { txn: record.meta.clone() };
+        db.send(anchor, &mut BatchRequest::new(Header::default(), forget)).await?;
+        Ok(())
+    }
+
+    async fn sweep(self: &Arc<Self>, replica: &Arc<Replica>) -> Result<(), KvError> {
+        self.sweep_locks(replica).await?;
+        self.sweep_records(replica).await?;
+        if replica.garbage_bytes.load(Ordering::Relaxed) > 0 {
+            self.sweep_garbage(replica).await?;
+        }
+        Ok(())
+    }
+
+    /// Releases locks of transactions whose coordinator is gone.
+    async fn sweep_locks(self: &Arc<Self>, replica: &Arc<Replica>) -> Result<(), KvError> {
+        let now = self.ranges.clock.now();
+        let holders = replica.state.lock().manager.locks.holders();
+        let old =
+            holders.into_iter().filter(|txn| txn.anchor.is_some() && now.wall_since(txn.start) > LOCK_AGE);
+        for holder in old {
+            let asked =
+                self.push_for(&holder, None, Priority::NORMAL, PushKind::Inquire, Timestamp::ZERO).await;
+            if asked?.status.is_final() {
+                let mut wakes = Vec::new();
+                replica.state.lock().manager.locks.release_all(holder.id, &mut wakes);
+                self.ranges.room.wake(wakes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Finishes transactions that ended and were left, recovers or aborts those whose coordinator is long gone.
+    async fn sweep_records(self: &Arc<Self>, replica: &Arc<Replica>) -> Result<(), KvError> {
+        let now = self.ranges.clock.now();
+        for record in self.records_of(replica)? {
+            let age = now.wall_since(record.heartbeat);
+            let anchor = anchor_of(&record.meta)?;
+            match record.status {
+                TxnStatus::Committed | TxnStatus::Aborted if !record.intents.is_empty() => {
+                    self.finish_later(&record, &anchor);
+                }
+                TxnStatus::Aborted if age > RECORD_AGE => self.finish(&record, &anchor).await?,
+                TxnStatus::Committed => self.finish(&record, &anchor).await?,
+                TxnStatus::Pending | TxnStatus::Staging if age > LOCK_AGE => {
+                    let meta = &record.meta;
+                    self.push_for(meta, None, Priority::NORMAL, PushKind::Inquire, Timestamp::ZERO).await?;
+                }
+                TxnStatus::Aborted | TxnStatus::Pending | TxnStatus::Staging => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn records_of(&self, replica: &Replica) -> Result<Vec<TxnRecord>, KvError> {
+        let span = local::anchored_span(&replica.state.lock().descriptor.span);
+        let engine = &*self.ranges.engine;
+        let cursor = engine.cursor(Keyspace::RangeLocal, CursorOptions::span(&span));
+        let mut cursor = cursor.map_err(storage_error)?;
+        let mut valid = cursor.seek_first().map_err(storage_error)?;
+        let mut records = Vec::new();
+        while valid && records.len() < RECORDS_PER_SWEEP {
+            if local::parse_transaction_record(cursor.key()).is_ok() {
+                let record = TxnRecord::decode(cursor.value());
+                records.push(
+                    record.map_err(|error| KvError::corruption(format!("a transaction record: {error}")))?,
+                );
+            }
+            valid = cursor.next().map_err(storage_error)?;
+        }
+        Ok(records)
+    }
+}

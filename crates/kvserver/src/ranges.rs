@@ -1,0 +1,147 @@
+//! The ranges of a store, as the applier and the evaluators share them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use clock::Clock;
+use keys::{RangeId, Span};
+use kvapi::{KvError, RangeDescriptor};
+use parking_lot::{Mutex, RwLock};
+use replication::Leadership;
+use storage::Engine;
+
+use crate::replica::Replica;
+use crate::store::StoreConfig;
+use crate::wait::WaitRoom;
+
+/// Descriptors told with a mismatch.
+const HINTS_MAX: usize = 4;
+/// Events that wait for the queues; beyond, the oldest are dropped (a sweep finds what they would have said).
+const EVENTS_MAX: usize = 4_096;
+
+/// Something that background work should look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Descriptors have changed: addressing records must follow.
+    Described(Vec<RangeDescriptor>),
+    /// A range has grown above its maximum.
+    TooLarge(RangeId),
+}
+
+/// What the state machine, the evaluators and the queues of a store share.
+pub(crate) struct Ranges {
+    pub config: StoreConfig,
+    pub clock: Arc<Clock>,
+    pub engine: Arc<dyn Engine>,
+    pub room: WaitRoom,
+    map: RwLock<BTreeMap<RangeId, Arc<Replica>>>,
+    /// Leadership told before the range was known. Lock order: leaf.
+    early: Mutex<BTreeMap<RangeId, Leadership>>,
+    /// Lock order: leaf.
+    events: Mutex<Events>,
+}
+
+#[derive(Default)]
+struct Events {
+    queue: std::collections::VecDeque<Event>,
+    waker: Option<futures::channel::oneshot::Sender<()>>,
+}
+
+impl Ranges {
+    pub fn new(config: StoreConfig, clock: Arc<Clock>, engine: Arc<dyn Engine>) -> Arc<Ranges> {
+        Arc::new(Ranges {
+            config,
+            clock,
+            engine,
+            room: WaitRoom::new(),
+            map: RwLock::new(BTreeMap::new()),
+            early: Mutex::new(BTreeMap::new()),
+            events: Mutex::new(Events::default()),
+        })
+    }
+
+    #[inline]
+    pub fn get(&self, range: RangeId) -> Result<Arc<Replica>, KvError> {
+        match self.map.read().get(&range) {
+            Some(replica) => Ok(replica.clone()),
+            None => Err(KvError::RangeNotFound { range }),
+        }
+    }
+
+    pub fn all(&self) -> Vec<Arc<Replica>> {
+        self.map.read().values().cloned().collect()
+    }
+
+    /// Adds a range, and tells it of a leadership that was faster.
+    pub fn add(&self, replica: Arc<Replica>) {
+        let id = replica.id;
+        self.map.write().insert(id, replica.clone());
+        let early = self.early.lock().remove(&id);
+        if let Some(leadership) = early {
+            Ranges::lead(&replica, leadership);
+        }
+    }
+
+    pub fn contains(&self, range: RangeId) -> bool {
+        self.map.read().contains_key(&range)
+    }
+
+    pub fn leadership_changed(&self, range: RangeId, leadership: Leadership) {
+        // Looked up with the early ones locked, so that `add` cannot pass in between.
+        let mut early = self.early.lock();
+        let replica = self.map.read().get(&range).cloned();
+        match replica {
+            Some(replica) => {
+                drop(early);
+                Ranges::lead(&replica, leadership);
+            }
+            None => {
+                early.insert(range, leadership);
+            }
+        }
+    }
+
+    fn lead(replica: &Replica, leadership: Leadership) {
+        match leadership {
+            Leadership::Leading { term } => replica.begin_lease(term.0),
+            Leadership::Following { .. } => replica.end_lease(),
+        }
+    }
+
+    /// Other ranges here that overlap a span: told to those who asked the wrong one.
+    pub fn hints(&self, span: &Span, except: RangeId) -> Vec<RangeDescriptor> {
+        let replicas = self.all();
+        let others = replicas.iter().filter(|replica| replica.id != except);
+        // Never two ranges' mutexes at once: whoever asks holds one, so the others are only tried.
+        let descriptors = others.filter_map(|replica| Some(replica.state.try_lock()?.descriptor.clone()));
+        let overlapping = descriptors.filter(|descriptor| descriptor.span.overlaps(span));
+        overlapping.take(HINTS_MAX).map(|descriptor| (*descriptor).clone()).collect()
+    }
+
+    pub fn tell(&self, event: Event) {
+        let mut events = self.events.lock();
+        if events.queue.len() >= EVENTS_MAX {
+            events.queue.pop_front();
+        }
+        events.queue.push_back(event);
+        if let Some(waker) = events.waker.take() {
+            let _ = waker.send(());
+        }
+    }
+
+    /// The next event; waits for one.
+    pub async fn next_event(&self) -> Event {
+        loop {
+            let receiver = {
+                let mut events = self.events.lock();
+                if let Some(event) = events.queue.pop_front() {
+                    return event;
+                }
+                let (sender, receiver) = futures::channel::oneshot::channel();
+                events.waker = Some(sender);
+                receiver
+            };
+            let _ = receiver.await;
+        }
+    }
+}

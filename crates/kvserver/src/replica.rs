@@ -1,0 +1,271 @@
+//! One range on this store: what it is, who may serve it, who waits for whom.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use clock::Timestamp;
+use concurrency::{LatchId, Latched, Manager, TimestampCache, Wake};
+use keys::{RangeId, Span};
+use kvapi::{KeyBlock, KvError, Lease, RangeDescriptor, ReplicaKind, TxnId};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use storage::mvcc::Statistics;
+
+use crate::marks::{Mark, TxnMarks};
+use crate::ranges::Ranges;
+use crate::wait::{Receiver, Told};
+
+/// The right of this store to serve the range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HeldLease {
+    pub term: u64,
+    pub start: Timestamp,
+}
+
+/// What changes under the range's mutex.
+///
+/// - `descriptor` is the applied one. It changes only while a latch over the whole range is held by the split.
+/// - Without `lease` nothing is served, and no lock is held.
+pub(crate) struct RangeState {
+    pub descriptor: Arc<RangeDescriptor>,
+    pub lease: Option<HeldLease>,
+    pub manager: Manager,
+    pub marks: TxnMarks,
+    pub gc_threshold: Timestamp,
+    /// The state above was handed over by the left half of a split, and is good for the first lease.
+    pub inherited: bool,
+}
+
+/// What the applier keeps, apart from what requests see.
+pub(crate) struct ApplySide {
+    pub statistics: Statistics,
+    /// Of commands that were passed to the machine and whose batch is not known to be written.
+    pub pending: std::collections::VecDeque<crate::machine::Pending>,
+}
+
+/// This store's replica of a range.
+///
+/// Lock order: `state` before the waiting rooms and the engine; `state` is never held while a command is proposed. `apply`
+/// is taken by the applier alone, never together with `state`.
+pub(crate) struct Replica {
+    pub id: RangeId,
+    pub ranges: Arc<Ranges>,
+    pub state: Mutex<RangeState>,
+    pub apply: Mutex<ApplySide>,
+    /// Intents in the applied state, exactly.
+    pub intents: AtomicI64,
+    /// Bytes in the applied state, roughly.
+    pub size_bytes: AtomicU64,
+    /// Bytes of superseded versions and deletions, roughly.
+    pub garbage_bytes: AtomicU64,
+    /// The queue of splits knows of it.
+    pub split_queued: AtomicBool,
+    /// The threshold of garbage collection, wall part, for readers that have finished.
+    pub gc_threshold_wall: AtomicU64,
+}
+
+impl Replica {
+    pub fn new(
+        ranges: Arc<Ranges>,
+        descriptor: RangeDescriptor,
+        statistics: Statistics,
+        intents: i64,
+    ) -> Arc<Replica> {
+        let config = ranges.config.timestamp_cache;
+        Arc::new(Replica {
+            id: descriptor.id,
+            ranges,
+            state: Mutex::new(RangeState {
+                descriptor: Arc::new(descriptor),
+                lease: None,
+                manager: Manager::new(config, Timestamp::ZERO),
+                marks: TxnMarks::new(Timestamp::ZERO),
+                gc_threshold: Timestamp::ZERO,
+                inherited: false,
+            }),
+            size_bytes: AtomicU64::new(statistics.total_bytes()),
+            garbage_bytes: AtomicU64::new(statistics.garbage_bytes()),
+            apply: Mutex::new(ApplySide { statistics, pending: std::collections::VecDeque::new() }),
+            intents: AtomicI64::new(intents),
+            split_queued: AtomicBool::new(false),
+            gc_threshold_wall: AtomicU64::new(0),
+        })
+    }
+
+    /// Whether the range has no intent: to be asked after a read was sequenced.
+    #[inline]
+    pub fn has_no_intents(&self) -> bool {
+        self.intents.load(Ordering::Acquire) == 0
+    }
+
+    /// Leadership began: so does the lease.
+    pub fn begin_lease(&self, term: u64) {
+        let start = self.ranges.clock.now();
+        let mut wakes = Vec::new();
+        {
+            let mut state = self.state.lock();
+            if !std::mem::take(&mut state.inherited) {
+                // Latches stay: commands of an earlier lease may still be in flight under them.
+                state.manager.locks.clear(&mut wakes);
+                state.manager.reads = TimestampCache::new(self.ranges.config.timestamp_cache, start);
+                state.marks = TxnMarks::new(start);
+            }
+            state.lease = Some(HeldLease { term, start });
+        }
+        self.ranges.room.wake(wakes);
+    }
+
+    /// Leadership is gone, and with it everything that only a leaseholder knows.
+    pub fn end_lease(&self) {
+        let mut wakes = Vec::new();
+        {
+            let mut state = self.state.lock();
+            state.lease = None;
+            state.inherited = false;
+            state.manager.locks.clear(&mut wakes);
+        }
+        self.ranges.room.wake(wakes);
+    }
+
+    /// Gives back a latch and, after an end, what the transaction held.
+    fn release(&self, latch: Option<LatchId>, ended: Option<Ended>) {
+        let mut wakes: Vec<Wake> = Vec::new();
+        {
+            let mut state = self.state.lock();
+            if let Some(latch) = latch {
+                state.manager.latches.release(latch, &mut wakes);
+            }
+            if let Some(Ended { id, start, mark }) = ended {
+                state.manager.locks.release_all(id, &mut wakes);
+                if let Some(mark) = mark {
+                    state.marks.set(id, start, mark);
+                }
+            }
+        }
+        self.ranges.room.wake(wakes);
+    }
+}
+
+impl RangeState {
+    /// May this store serve the range now?
+    #[inline]
+    pub fn check_lease(&self) -> Result<HeldLease, KvError> {
+        match self.lease {
+            Some(lease) => Ok(lease),
+            None => Err(KvError::NotLeaseholder { range: self.descriptor.id, lease: None }),
+        }
+    }
+
+    #[inline]
+    pub fn check_key(&self, key: &[u8], ranges: &Ranges) -> Result<(), KvError> {
+        if self.descriptor.contains(key) {
+            Ok(())
+        } else {
+            Err(self.mismatch(&Span::point(key.into()), ranges))
+        }
+    }
+
+    pub fn check_span(&self, span: &Span, ranges: &Ranges) -> Result<(), KvError> {
+        if self.descriptor.contains_span(span) { Ok(()) } else { Err(self.mismatch(span, ranges)) }
+    }
+
+    /// Tells what is known here about the ranges that hold what was asked for.
+    #[cold]
+    fn mismatch(&self, span: &Span, ranges: &Ranges) -> KvError {
+        let mut descriptors = vec![(*self.descriptor).clone()];
+        descriptors.extend(ranges.hints(span, self.descriptor.id));
+        KvError::RangeMismatch { descriptors }
+    }
+
+    #[inline]
+    pub fn check_threshold(&self, timestamp: Timestamp) -> Result<(), KvError> {
+        if timestamp >= self.gc_threshold {
+            Ok(())
+        } else {
+            Err(KvError::BelowGcThreshold { timestamp, threshold: self.gc_threshold })
+        }
+    }
+
+    /// The lease as others see it.
+    pub fn lease_for_others(&self, ranges: &Ranges) -> Option<Lease> {
+        let lease = self.lease?;
+        let holder = self.descriptor.replica_on(ranges.config.store).copied()?;
+        debug_assert_eq!(holder.kind, ReplicaKind::Voter);
+        Some(Lease { holder, term: lease.term, start: lease.start })
+    }
+}
+
+/// A transaction has ended in this range.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    pub id: TxnId,
+    pub start: Timestamp,
+    /// For its anchor, if it leaves no record.
+    pub mark: Option<Mark>,
+}
+
+/// Latches held, or waited for. Given back when dropped.
+pub(crate) struct LatchGuard {
+    replica: Arc<Replica>,
+    id: Option<LatchId>,
+    /// Set while it still waits.
+    waiting: Option<(concurrency::Ticket, Receiver)>,
+}
+
+impl LatchGuard {
+    /// Takes latches; the caller holds the range's mutex and has verified lease and bounds.
+    pub fn take(
+        replica: &Arc<Replica>,
+        state: &mut RangeState,
+        keys: KeyBlock,
+        spans: SmallVec<[Span; 1]>,
+        at: Timestamp,
+    ) -> LatchGuard {
+        let room = &replica.ranges.room;
+        if state.manager.latches.is_empty() {
+            let latched = state.manager.latches.acquire(keys, spans, at, concurrency::Ticket(room.number()));
+            return LatchGuard { replica: replica.clone(), id: Some(latched.id()), waiting: None };
+        }
+        let (ticket, receiver) = room.enter();
+        let latched = state.manager.latches.acquire(keys, spans, at, ticket);
+        let waiting = match latched {
+            Latched::Granted(_) => {
+                room.leave(ticket);
+                None
+            }
+            Latched::Waiting(_) => Some((ticket, receiver)),
+        };
+        LatchGuard { replica: replica.clone(), id: Some(latched.id()), waiting }
+    }
+
+    /// Completes when the latches are granted.
+    pub async fn granted(&mut self) {
+        if let Some((_, receiver)) = &mut self.waiting {
+            // A closed room means that the store is gone: whatever comes next fails by itself.
+            let told = receiver.await;
+            debug_assert!(!matches!(told, Ok(Told::Deadlock(_))), "latches do not deadlock");
+            self.waiting = None;
+        }
+    }
+
+    pub fn id(&self) -> LatchId {
+        self.id.expect("a guard holds its latch until it is given back")
+    }
+
+    /// Gives the latches back together with what an ended transaction held, under one hold of the mutex.
+    pub fn finish(mut self, ended: Option<Ended>) {
+        let id = self.id.take();
+        self.replica.release(id, ended);
+    }
+}
+
+impl Drop for LatchGuard {
+    fn drop(&mut self) {
+        if let Some((ticket, _)) = self.waiting.take() {
+            self.replica.ranges.room.leave(ticket);
+        }
+        if let Some(id) = self.id.take() {
+            self.replica.release(Some(id), None);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Resolving intents and releasing locks of transactions that have ended, or have been pushed.
+
+use std::sync::Arc;
+
+use clock::Timestamp;
+use keys::Span;
+use kvapi::{BatchResponse, IntentUpdate, KvError, ResolveIntentsRequest, Response};
+use storage::WriteBatch;
+use storage::mvcc::{self, Resolution, Statistics};
+
+use crate::command::Effects;
+use crate::read::read_error;
+use crate::replica::{Ended, Replica};
+use crate::store::Inner;
+
+/// Intents resolved by one command.
+const RESOLVED_AT_ONCE: usize = 2_048;
+
+impl Inner {
+    pub async fn resolve_intents(
+        self: &Arc<Self>,
+        replica: Arc<Replica>,
+        request: &ResolveIntentsRequest,
+    ) -> Result<BatchResponse, KvError> {
+        for update in &request.updates {
+            self.resolve_one(&replica, update).await?;
+        }
+        Ok(self.respond(Response::Done, Timestamp::ZERO, Timestamp::ZERO))
+    }
+
+    async fn resolve_one(
+        self: &Arc<Self>,
+        replica: &Arc<Replica>,
+        update: &IntentUpdate,
+    ) -> Result<(), KvError> {
+        {
+            let state = replica.state.lock();
+            state.check_lease()?;
+            state.check_span(&update.span, &self.ranges)?;
+        }
+        // With no intent there are only locks. An intent of this transaction cannot come later: it has ended.
+        if !replica.has_no_intents() {
+            self.resolve_span(replica, update).await?;
+        }
+        if update.status.is_final() {
+            let mut wakes = Vec::new();
+            replica.state.lock().manager.locks.release_all(update.txn.id, &mut wakes);
+            self.ranges.room.wake(wakes);
+        }
+        Ok(())
+    }
+
+    async fn resolve_span(&self, replica: &Arc<Replica>, update: &IntentUpdate) -> Result<(), KvError> {
+        let resolution = Resolution {
+            id: update.txn.id,
+            epoch: update.txn.epoch,
+            status: update.status,
+            timestamp: update.txn.write_timestamp,
+        };
+        let mut rest = Some(update.span.clone());
+        while let Some(span) = rest.take() {
+            let sequenced = self.latch_span(replica, &span, update.txn.write_timestamp).await?;
+            let mut batch = WriteBatch::new();
+            let mut delta = Statistics::default();
+            rest = self.resolve_some(&span, &resolution, &mut batch, &mut delta)?;
+            if batch.is_empty() {
+                continue;
+            }
+            let ended = update.status.is_final() && rest.is_none();
+            let ended = ended.then_some(Ended { id: update.txn.id, start: update.txn.start, mark: None });
+            self.replicate(replica, sequenced, delta, Effects::default(), &batch, ended).await?;
+        }
+        Ok(())
+    }
+
+    fn resolve_some(
+        &self,
+        span: &Span,
+        resolution: &Resolution,
+        batch: &mut WriteBatch,
+        delta: &mut Statistics,
+    ) -> Result<Option<Span>, KvError> {
+        let engine = &*self.ranges.engine;
+        if span.is_point() {
+            mvcc::resolve_key(engine, &span.start, resolution, batch, delta).map_err(read_error)?;
+            return Ok(None);
+        }
+        let resolved = mvcc::resolve_span(engine, span, resolution, RESOLVED_AT_ONCE, batch, delta);
+        Ok(resolved.map_err(read_error)?.resume)
+    }
+}

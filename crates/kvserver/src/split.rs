@@ -1,0 +1,157 @@
+//! Splitting a range in two.
+//!
+//! One command of the left range: under a latch over everything the range holds, both descriptors are written and the new
+//! range begins. Locks and the timestamp cache are divided when the command has been applied, see `machine`; the addressing
+//! records follow from a queue, see `queues`.
+
+use std::sync::Arc;
+
+use clock::Timestamp;
+use env::BoxFuture;
+use keys::local;
+use keys::{Key, RangeId, ReplicaId, Span, split};
+use kvapi::{BatchResponse, KeyBlock, KvError, RangeDescriptor, Response, SplitRequest, SplitResponse};
+use kvclient::{Locking, Txn, TxnOptions};
+use smallvec::SmallVec;
+use storage::mvcc::{self, Statistics};
+use storage::{Keyspace, WriteBatch};
+
+use crate::command::{Effects, SplitEffect};
+use crate::replica::{LatchGuard, Replica};
+use crate::store::{Inner, storage_error};
+use crate::write::Sequenced;
+
+/// Ranges up to this size are counted exactly when they split; of larger ones the halves are estimated.
+const COUNTED_BYTES_MAX: u64 = 4 << 20;
+
+impl Inner {
+    pub async fn split(
+        self: &Arc<Self>,
+        replica: Arc<Replica>,
+        request: &SplitRequest,
+    ) -> Result<BatchResponse, KvError> {
+        let at = &request.at;
+        split::check_split_key(at).map_err(|error| KvError::invalid(error.to_string()))?;
+        if let Some(response) = self.is_split_at(&replica, at)? {
+            return Ok(response);
+        }
+        let new_id = self.allocate_range_id().await?;
+        let (sequenced, descriptor) = self.latch_everything(&replica).await?;
+        if let Some(response) = self.is_split_at(&replica, at)? {
+            return Ok(response);
+        }
+        let (left, right) = halves(&descriptor, at, new_id);
+        let right_statistics = self.estimate_right(&replica, &right)?;
+        let mut batch = WriteBatch::new();
+        for half in [&left, &right] {
+            let key = local::range_descriptor(&half.span.start);
+            batch.put(Keyspace::RangeLocal, &key, &half.encode());
+        }
+        let split = SplitEffect { left: left.clone(), right: right.clone(), right_statistics };
+        let effects = Effects { split: Some(Box::new(split)), gc_threshold: None };
+        self.replicate(&replica, sequenced, Statistics::default(), effects, &batch, None).await?;
+        Ok(self.split_response(left, right))
+    }
+
+    fn split_response(&self, left: RangeDescriptor, right: RangeDescriptor) -> BatchResponse {
+        let response = Response::Split(Box::new(SplitResponse { left, right }));
+        self.respond(response, Timestamp::ZERO, Timestamp::ZERO)
+    }
+
+    /// Whether the key starts the range already: then there is nothing to do.
+    fn is_split_at(&self, replica: &Replica, at: &Key) -> Result<Option<BatchResponse>, KvError> {
+        let state = replica.state.lock();
+        state.check_lease()?;
+        state.check_key(at, &self.ranges)?;
+        if state.descriptor.span.start != *at {
+            return Ok(None);
+        }
+        let descriptor = (*state.descriptor).clone();
+        Ok(Some(self.split_response(descriptor.clone(), descriptor)))
+    }
+
+    /// Latches all keys of the range and all its records. No read needs to wait: no value changes.
+    async fn latch_everything(
+        &self,
+        replica: &Arc<Replica>,
+    ) -> Result<(Sequenced, Arc<RangeDescriptor>), KvError> {
+        let (mut latch, before) = {
+            let mut guard = replica.state.lock();
+            let state = &mut *guard;
+            state.check_lease()?;
+            let span = state.descriptor.span.clone();
+            let spans: SmallVec<[Span; 1]> = SmallVec::from_iter([local::anchored_span(&span), span]);
+            let latch = LatchGuard::take(replica, state, KeyBlock::new(), spans, Timestamp::MAX);
+            (latch, state.descriptor.clone())
+        };
+        latch.granted().await;
+        let state = replica.state.lock();
+        let lease = state.check_lease()?;
+        if state.descriptor.generation != before.generation {
+            return Err(KvError::unavailable("the range has just been split otherwise"));
+        }
+        drop(state);
+        Ok((Sequenced { latch, lease, timestamp: Timestamp::MAX }, before))
+    }
+
+    fn estimate_right(&self, replica: &Replica, right: &RangeDescriptor) -> Result<Statistics, KvError> {
+        let whole = replica.apply.lock().statistics;
+        if whole.total_bytes() <= COUNTED_BYTES_MAX {
+            return mvcc::compute_statistics(&*self.ranges.engine, &right.span).map_err(storage_error);
+        }
+        Ok(Statistics {
+            live_count: whole.live_count / 2,
+            live_bytes: whole.live_bytes / 2,
+            deletion_count: whole.deletion_count / 2,
+            deletion_bytes: whole.deletion_bytes / 2,
+            history_count: whole.history_count / 2,
+            history_bytes: whole.history_bytes / 2,
+            intent_count: whole.intent_count / 2,
+            intent_bytes: whole.intent_bytes / 2,
+        })
+    }
+
+    /// A range id that was never used: counted up in the system keyspace.
+    async fn allocate_range_id(&self) -> Result<RangeId, KvError> {
+        let key = keys::system::allocator(RANGE_ALLOCATOR);
+        let id = self.db()?.transact(TxnOptions::default(), |txn| count_up(txn, key.clone())).await?;
+        Ok(RangeId(id))
+    }
+}
+
+fn count_up(txn: &Txn, key: Key) -> BoxFuture<'_, Result<u64, KvError>> {
+    Box::pin(async move {
+        let stored = txn.get(&key, Locking::NO_KEY_UPDATE).await?;
+        let bytes = stored.as_deref().and_then(|stored| <[u8; 8]>::try_from(stored).ok());
+        let next = bytes.map(u64::from_be_bytes);
+        let next =
+            next.ok_or_else(|| KvError::corruption("the allocator of range ids is missing or malformed"))?;
+        txn.put(&key, &(next + 1).to_be_bytes())?;
+        Ok(next)
+    })
+}
+
+/// The counter of range ids: the next one to be given out, eight bytes, big-endian.
+pub(crate) const RANGE_ALLOCATOR: &str = "range";
+
+fn halves(whole: &RangeDescriptor, at: &Key, new_id: RangeId) -> (RangeDescriptor, RangeDescriptor) {
+    let generation = whole.generation + 1;
+    let left = RangeDescriptor {
+        span: Span { start: whole.span.start.clone(), end: at.clone() },
+        generation,
+        ..whole.clone()
+    };
+    // Replica numbers begin anew in a range of its own.
+    let replicas = whole.replicas.iter().zip(1..);
+    let replicas: Vec<_> = replicas
+        .map(|(replica, number)| kvapi::ReplicaDescriptor { replica: ReplicaId(number), ..*replica })
+        .collect();
+    let right = RangeDescriptor {
+        id: new_id,
+        span: Span { start: at.clone(), end: whole.span.end.clone() },
+        generation,
+        next_replica: ReplicaId(replicas.len() as u32 + 1),
+        replicas,
+    };
+    (left, right)
+}
