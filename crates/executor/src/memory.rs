@@ -2,18 +2,31 @@
 //!
 //! Operators that hold rows (sorts, hash tables, common tables) reserve what they hold and give it back. An account has a parent:
 //! a reservation must fit all of them. Beyond its own bound an operator spills to disk if it can; beyond the query's bound
-//! the statement fails with 53200 and the node lives on.
+//! the statement fails with 53200 and the node lives on. Where to spill hangs on the node's pool ([`MemoryAccount::with_spill`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use types::{PgError, PgResult, SqlState};
 
+use crate::spill::SpillStore;
+
+/// What one operator holds before it spills, unless [`MemoryAccount::with_work_memory`] says otherwise.
+pub const WORK_MEMORY_BYTES: u64 = 32 << 20;
+
 struct Pool {
     name: &'static str,
     limit: u64,
     used: AtomicU64,
     parent: Option<MemoryAccount>,
+    spill: Option<Arc<dyn SpillStore>>,
+    work_bytes: Option<u64>,
+}
+
+impl Pool {
+    fn new(name: &'static str, limit: u64, parent: Option<MemoryAccount>) -> Pool {
+        Pool { name, limit, used: AtomicU64::new(0), parent, spill: None, work_bytes: None }
+    }
 }
 
 /// A pool of memory with a bound. Clones share the pool.
@@ -23,12 +36,37 @@ pub struct MemoryAccount(Arc<Pool>);
 impl MemoryAccount {
     /// A pool of at most `limit` bytes; `name` says in errors whose it is ("query", "session", "node").
     pub fn root(name: &'static str, limit: u64) -> Self {
-        MemoryAccount(Arc::new(Pool { name, limit, used: AtomicU64::new(0), parent: None }))
+        MemoryAccount(Arc::new(Pool::new(name, limit, None)))
+    }
+
+    /// The same with a place to which operators may move what does not fit.
+    pub fn with_spill(name: &'static str, limit: u64, spill: Arc<dyn SpillStore>) -> Self {
+        MemoryAccount(Arc::new(Pool { spill: Some(spill), ..Pool::new(name, limit, None) }))
     }
 
     /// A pool within this one.
     pub fn child(&self, name: &'static str, limit: u64) -> Self {
-        MemoryAccount(Arc::new(Pool { name, limit, used: AtomicU64::new(0), parent: Some(self.clone()) }))
+        MemoryAccount(Arc::new(Pool::new(name, limit, Some(self.clone()))))
+    }
+
+    /// A pool within this one whose operators hold at most `work_bytes` each before they spill (work_mem).
+    pub fn with_work_memory(&self, name: &'static str, limit: u64, work_bytes: u64) -> Self {
+        let pool = Pool::new(name, limit, Some(self.clone()));
+        MemoryAccount(Arc::new(Pool { work_bytes: Some(work_bytes), ..pool }))
+    }
+
+    /// Where to spill; `None`: nowhere.
+    pub fn spill_store(&self) -> Option<&Arc<dyn SpillStore>> {
+        self.0.spill.as_ref().or_else(|| self.0.parent.as_ref()?.spill_store())
+    }
+
+    /// Bytes that one operator holds before it spills.
+    pub fn work_bytes(&self) -> u64 {
+        match (self.0.work_bytes, &self.0.parent) {
+            (Some(bytes), _) => bytes,
+            (None, Some(parent)) => parent.work_bytes(),
+            (None, None) => WORK_MEMORY_BYTES,
+        }
     }
 
     pub fn used(&self) -> u64 {

@@ -1,0 +1,149 @@
+//! From a plan to what can be opened: done once per plan and kept beside it.
+
+use std::sync::Arc;
+
+use planner::Plan;
+use planner::plan::{Operator, PlanNode};
+use types::{DataType, PgError, PgResult};
+
+use crate::operator::{BoxedOperator, NodeRef};
+use crate::operators::*;
+use crate::point::PointRead;
+use crate::program::{Projection, programs};
+use crate::write::{DeleteNode, InsertNode, UpdateNode, WrittenTables};
+use expr::Program;
+
+/// A plan ready to be executed any number of times, also at the same time.
+pub(crate) struct PreparedPlan {
+    pub root: PreparedRoot,
+    pub slot_count: usize,
+    pub cte_count: usize,
+}
+
+pub(crate) enum PreparedRoot {
+    /// A point read and what is made of its row: no operators at all.
+    Point { read: Arc<PointRead>, projection: Option<Arc<Projection>> },
+    Tree(NodeRef),
+}
+
+impl PreparedPlan {
+    pub fn of(plan: &Plan) -> PgResult<Arc<PreparedPlan>> {
+        plan.prepared.get_or_make(|| PreparedPlan::new(plan))
+    }
+
+    fn new(plan: &Plan) -> PgResult<PreparedPlan> {
+        let mut written = WrittenTables::default();
+        collect_written(&plan.root, &mut written);
+        let preparer = Preparer { written };
+        let root = match preparer.point(&plan.root)? {
+            Some(point) => point,
+            None => PreparedRoot::Tree(preparer.node(&plan.root, true)?),
+        };
+        Ok(PreparedPlan { root, slot_count: plan.slot_count as usize, cte_count: plan.cte_count as usize })
+    }
+}
+
+/// The tables that any INSERT, UPDATE or DELETE of the plan writes.
+fn collect_written(node: &PlanNode, written: &mut WrittenTables) {
+    let table = match &node.operator {
+        Operator::Insert(insert) => Some(&insert.table),
+        Operator::Update(update) => Some(&update.table),
+        Operator::Delete(delete) => Some(&delete.table),
+        _ => None,
+    };
+    if let Some(table) = table {
+        written.0.push(table.descriptor.id);
+    }
+    for input in node.inputs() {
+        collect_written(input, written);
+    }
+}
+
+/// Types of a node's columns.
+pub(crate) fn types_of(node: &PlanNode) -> Vec<DataType> {
+    node.columns.iter().map(|column| column.column_type.data_type).collect()
+}
+
+struct Preparer {
+    written: WrittenTables,
+}
+
+impl Preparer {
+    fn point(&self, root: &PlanNode) -> PgResult<Option<PreparedRoot>> {
+        let (scan, projection) = match &root.operator {
+            Operator::TableScan(scan) => (scan, None),
+            Operator::Project(project) => match &project.input.operator {
+                Operator::TableScan(scan) => (scan, Some(&project.expressions)),
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        let Some(read) = PointRead::new(scan)? else { return Ok(None) };
+        let projection = projection.map(|list| Projection::new(list)).transpose()?.map(Arc::new);
+        Ok(Some(PreparedRoot::Point { read: Arc::new(read), projection }))
+    }
+
+    /// Prepares a node. `counts`: rows that it writes are those of the command tag.
+    fn node(&self, node: &PlanNode, counts: bool) -> PgResult<NodeRef> {
+        use Operator::*;
+        Ok(match &node.operator {
+            TableScan(scan) => Arc::new(TableScanNode::new(scan)?),
+            Values(values) => Arc::new(ValuesNode::new(values, &node.columns)?),
+            Feed(_) => Arc::new(FeedNode {}),
+            CteScan(scan) => Arc::new(CteScanNode { cte: scan.cte as usize }),
+            WorkTableScan(scan) => Arc::new(WorkTableScanNode { cte: scan.cte as usize }),
+            Filter(filter) => Arc::new(FilterNode {
+                input: self.node(&filter.input, false)?,
+                condition: Program::new(&filter.condition)?,
+            }),
+            Project(project) => Arc::new(ProjectNode {
+                input: self.node(&project.input, false)?,
+                projection: Projection::new(&project.expressions)?,
+            }),
+            Limit(limit) => Arc::new(LimitNode::new(limit, self.node(&limit.input, false)?)?),
+            Append(append) => Arc::new(AppendNode {
+                inputs: append.inputs.iter().map(|input| self.node(input, false)).collect::<PgResult<_>>()?,
+            }),
+            Insert(insert) => {
+                let source = self.node(&insert.source, false)?;
+                Arc::new(InsertNode::new(insert, source, &self.written, counts)?)
+            }
+            Update(update) => {
+                let source = self.node(&update.source, false)?;
+                Arc::new(UpdateNode::new(update, source, &self.written, counts)?)
+            }
+            Delete(delete) => {
+                Arc::new(DeleteNode::new(delete, self.node(&delete.source, false)?, counts)?)
+            }
+            _ => return self.other_node(node, counts),
+        })
+    }
+
+    fn other_node(&self, node: &PlanNode, counts: bool) -> PgResult<NodeRef> {
+        use Operator::*;
+        Ok(match &node.operator {
+            With(with) => {
+                let tables = with.tables.iter().map(|table| {
+                    Ok(PreparedTable {
+                        cte: table.cte as usize,
+                        types: types_of(&table.plan),
+                        node: self.node(&table.plan, false)?,
+                        modifies: table.modifies,
+                    })
+                });
+                Arc::new(WithNode {
+                    tables: tables.collect::<PgResult<_>>()?,
+                    body: self.node(&with.body, counts)?,
+                })
+            }
+            RecursiveUnion(union) => Arc::new(RecursiveUnionNode {
+                cte: union.cte as usize,
+                types: types_of(node),
+                initial: self.node(&union.initial, false)?,
+                step: self.node(&union.step, false)?,
+                distinct: union.distinct,
+            }),
+            _ => return Err(PgError::unsupported("this operator")),
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! Changed rows: which index entries change with them.
+//!
+//! Per index and row, the old entry and the new one are compared as bytes:
+//!
+//! | key | value | write |
+//! | --- | --- | --- |
+//! | same | same | nothing (the primary index: the row, all the same, so that a locked row is seen to have been written) |
+//! | same | other | put |
+//! | other | | delete the old key, insert the new one |
+//!
+//! All old keys of a batch are deleted before new ones are inserted, so that rows may take over one another's keys.
+
+use kvclient::InsertCheck;
+use types::Batch;
+use types::descriptor::ElementState;
+use types::row::RowEncoder;
+
+use super::constraint::unique_violation;
+use super::entries::NewEntries;
+use super::stored_table::StoredTable;
+use crate::error::ExecResult;
+use crate::operator::Run;
+
+/// An index whose entries may change. `old` and `new` are given the batches of the same names.
+pub(crate) struct ChangingIndex {
+    /// Position in `all_indexes()`.
+    pub position: usize,
+    pub old: RowEncoder,
+    pub new: RowEncoder,
+    /// Some column of the key is assigned.
+    pub key_changes: bool,
+}
+
+/// The old and the new form of rows; both may be one batch in which the columns stand twice.
+pub(crate) struct Change<'a> {
+    pub old: &'a Batch,
+    pub new: &'a Batch,
+    /// Where the new values of the table's columns stand in `new`.
+    pub new_positions: &'a [usize],
+    pub rows: usize,
+}
+
+/// Scratch for encoding.
+#[derive(Default)]
+struct Encoded {
+    old_key: Vec<u8>,
+    old_value: Vec<u8>,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+/// Writes changed rows. 23505 when a new key is taken.
+pub(crate) async fn change_rows(
+    run: &Run,
+    table: &StoredTable,
+    indexes: &[ChangingIndex],
+    change: &Change<'_>,
+    check: InsertCheck,
+) -> ExecResult<()> {
+    let mut entries = NewEntries::default();
+    let mut inserts = false;
+    let mut scratch = Encoded::default();
+    for row in 0..change.rows {
+        for index in indexes {
+            inserts |= change_entry(run, table, index, change, row, &mut scratch, &mut entries)?;
+        }
+    }
+    if inserts && let Some(collision) = entries.write(run, check).await? {
+        let format = &run.context.session.format;
+        let (row, index) = (collision.row, collision.index);
+        return Err(unique_violation(table, index, change.new, change.new_positions, row, format).into());
+    }
+    run.context.txn.flow().await?;
+    Ok(())
+}
+
+/// Deletes, puts, or leaves an entry for later insertion (true).
+fn change_entry(
+    run: &Run,
+    table: &StoredTable,
+    index: &ChangingIndex,
+    change: &Change<'_>,
+    row: usize,
+    scratch: &mut Encoded,
+    entries: &mut NewEntries,
+) -> ExecResult<bool> {
+    let txn = &run.context.txn;
+    let stored = &table.indexes[index.position];
+    let Encoded { old_key, old_value, key, value } = scratch;
+    key.clear();
+    value.clear();
+    index.new.encode_batch_row(change.new, row, key, value)?;
+    if index.key_changes {
+        old_key.clear();
+        index.old.encode_batch_key(change.old, row, old_key)?;
+        if old_key != key {
+            txn.delete(old_key)?;
+            if stored.state == ElementState::DeleteOnly {
+                return Ok(false);
+            }
+            if index.position == 0 || (stored.unique && index.new.is_unique_batch_entry(change.new, row)) {
+                entries.push_checked(row, index.position, key, value);
+            } else {
+                entries.push_plain(key, value);
+            }
+            return Ok(true);
+        }
+    }
+    if stored.state == ElementState::DeleteOnly {
+        return Ok(false);
+    }
+    if index.position > 0 {
+        old_value.clear();
+        index.old.encode_batch_value(change.old, row, old_value);
+        if old_value == value && stored.state == ElementState::Public {
+            return Ok(false);
+        }
+    }
+    txn.put(key, value)?;
+    Ok(false)
+}
+
+/// Deletes all entries of rows, given with all of the table's columns.
+pub(crate) async fn delete_rows(run: &Run, table: &StoredTable, batch: &Batch) -> ExecResult<()> {
+    let txn = &run.context.txn;
+    let mut key = Vec::with_capacity(48);
+    for row in 0..batch.rows {
+        for index in &table.indexes {
+            key.clear();
+            index.encoder.encode_batch_key(batch, row, &mut key)?;
+            txn.delete(&key)?;
+        }
+    }
+    txn.flow().await?;
+    Ok(())
+}
