@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use admin::{Admin, NodeStatus, Readiness};
+#[cfg(feature = "rocks")]
 use anyhow::Context;
 use env::Env;
 use futures::FutureExt;
@@ -13,6 +14,7 @@ use pgserver::{Server, ServerOptions};
 use sql::SqlBackend;
 use tokio::net::TcpListener;
 
+#[cfg(feature = "rocks")]
 use crate::config::{NodeConfig, World};
 use crate::metrics;
 use crate::start::Node;
