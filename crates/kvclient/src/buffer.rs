@@ -218,6 +218,12 @@ impl WriteBuffer {
         block
     }
 
+    /// The lowest key that must be sent.
+    pub fn first_pending(&self) -> Option<Key> {
+        let mut pending = self.entries.iter().filter(|(_, entry)| entry.pending().is_some());
+        pending.next().map(|(key, _)| key.clone())
+    }
+
     /// `block`, taken from [`WriteBuffer::pending`], is on the servers. Versions up to `protected` stay.
     pub fn flushed(&mut self, block: &WriteBlock, protected: u32) {
         for write in block.iter() {

@@ -226,7 +226,7 @@ impl Inner {
         let alive: Vec<Arc<Shared>> = self.alive.lock().values().filter_map(Weak::upgrade).collect();
         let old = |shared: &Arc<Shared>| {
             let state = shared.state.lock();
-            now.wall_since(state.txn.meta.start) >= HEARTBEAT_INTERVAL && state.check_open().is_ok()
+            now.wall_since(state.txn.meta.start) >= HEARTBEAT_INTERVAL && state.check_alive().is_ok()
         };
         let alive: Vec<Arc<Shared>> = alive.into_iter().filter(old).collect();
         for some in alive.chunks(HEARTBEATS_AT_ONCE) {
@@ -234,7 +234,12 @@ impl Inner {
         }
     }
 
-    async fn heartbeat_one(&self, shared: &Arc<Shared>, now: Timestamp) {
+    /// Whether a transaction has lived so long that it needs a record before it leaves anything on a server.
+    pub fn is_old(&self, state: &State) -> bool {
+        self.clock.now().wall_since(state.txn.meta.start) >= HEARTBEAT_INTERVAL
+    }
+
+    pub async fn heartbeat_one(&self, shared: &Arc<Shared>, now: Timestamp) {
         let (header, anchor) = {
             let mut state = shared.state.lock();
             let Some(anchor) = state.txn.meta.anchor.clone() else { return };

@@ -11,27 +11,31 @@ use keys::{Key, NodeId, RangeId, ReplicaId, Span, StoreId, addressing, split, sy
 use kvapi::{RangeDescriptor, ReplicaDescriptor, ReplicaKind, WriteBlock, WriteCheck, WriteEntry};
 use replication::{NewRange, configuration_of};
 use storage::mvcc::{self, MvccError, Statistics};
-use storage::{CursorOptions, Engine, Keyspace, StorageError, WriteBatch};
+use storage::{CursorOptions, Keyspace, MemoryEngine, StorageError, WriteBatch};
 
 use crate::ranges::Ranges;
 use crate::replica::Replica;
 use crate::split::RANGE_ALLOCATOR;
+use crate::store::StoreConfig;
 
 /// The ranges of a new cluster and the state they begin with: for `replication::Store::create`.
-///
-/// `engine` is the store's, which must be empty; nothing is written to it here. `extra` are first records that the caller
-/// wants in the same atomic unit: addressed keys and values, ascending.
-pub fn first_ranges(
-    engine: &dyn Engine,
-    node: NodeId,
-    store: StoreId,
-    now: Timestamp,
-    extra: &[(Key, Vec<u8>)],
-) -> Result<(Vec<NewRange>, WriteBatch), StorageError> {
-    let descriptors = first_descriptors(node, store);
-    let mut records: Vec<(Key, Vec<u8>)> = extra.to_vec();
+pub struct FirstRanges {
+    pub ranges: Vec<NewRange>,
+    pub contents: WriteBatch,
+}
+
+/// The ranges of a new cluster, with their addressing records placed at `now`.
+pub fn first_ranges(config: &StoreConfig, now: Timestamp) -> FirstRanges {
+    let made = make_first_ranges(config, now);
+    made.expect("an empty engine in memory refuses nothing")
+}
+
+fn make_first_ranges(config: &StoreConfig, now: Timestamp) -> Result<FirstRanges, MvccError> {
+    // What is written is written on nothing.
+    let nothing = MemoryEngine::new();
+    let descriptors = first_descriptors(config.node, config.store);
     let next_id = descriptors.len() as u64 + 1;
-    records.push((system::allocator(RANGE_ALLOCATOR), next_id.to_be_bytes().to_vec()));
+    let mut records = vec![(system::allocator(RANGE_ALLOCATOR), next_id.to_be_bytes().to_vec())];
     for descriptor in &descriptors {
         if let Some(key) = addressing::descriptor_key(&descriptor.span.end) {
             records.push((key, descriptor.encode()));
@@ -52,7 +56,7 @@ pub fn first_ranges(
             writes.push(WriteEntry { key, value: Some(value), check, sequence: index as u32 });
         }
         let mut statistics = Statistics::default();
-        let prepared = mvcc::prepare(engine, &writes, None, true).map_err(not_empty)?;
+        let prepared = mvcc::prepare(&*nothing, &writes, None, true)?;
         prepared.commit(now, &mut batch, &mut statistics);
         let item = range_item(descriptor.id, RangeItem::Statistics);
         batch.put(Keyspace::RangeLocal, &item, &statistics.encode());
@@ -62,14 +66,7 @@ pub fn first_ranges(
         replica: ReplicaId(1),
         configuration: configuration_of([ReplicaId(1)]),
     });
-    Ok((new_ranges.collect(), batch))
-}
-
-fn not_empty(error: MvccError) -> StorageError {
-    match error {
-        MvccError::Storage(error) => error,
-        other => StorageError::corruption(format!("the store is not empty: {other}")),
-    }
+    Ok(FirstRanges { ranges: new_ranges.collect(), contents: batch })
 }
 
 fn first_descriptors(node: NodeId, store: StoreId) -> Vec<RangeDescriptor> {

@@ -65,7 +65,6 @@
 //!   several, versions need the local timestamp of their intent.
 
 pub mod bootstrap;
-pub mod clock_bound;
 mod command;
 mod commit;
 mod conflict;

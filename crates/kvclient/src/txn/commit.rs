@@ -250,6 +250,7 @@ impl Txn {
     }
 
     async fn commit_in_parallel(&self, mut plan: Plan) -> Result<Timestamp, KvError> {
+        self.show_life(&anchor_of(&plan.header)?).await?;
         self.shared.db.router.claim(&plan.header, &plan.claims).await?;
         let anchor = anchor_of(&plan.header)?;
         let mut pieces = self.shared.db.router.cut_writes(&plan.writes).await?;

@@ -19,6 +19,9 @@ impl Txn {
     /// Reads one key.
     pub async fn get(&self, key: &[u8], locking: Locking) -> Result<Option<Vec<u8>>, KvError> {
         let mut attempts = 0;
+        if locking.is_locking() {
+            self.show_life(key).await?;
+        }
         loop {
             let header = {
                 let mut state = self.shared.state.lock();
@@ -96,6 +99,9 @@ impl Txn {
         sequence: u32,
     ) -> Result<KvBlock, KvError> {
         let mut attempts = 0;
+        if locking.is_locking() {
+            self.show_life(keys.key(0)).await?;
+        }
         loop {
             let (header, unknown, own) = {
                 let mut state = self.shared.state.lock();
@@ -148,6 +154,9 @@ impl Txn {
         sequence: u32,
     ) -> Result<(KvBlock, Span), KvError> {
         let mut attempts = 0;
+        if locking.is_locking() {
+            self.show_life(&scan.span.start).await?;
+        }
         loop {
             let header = {
                 let mut state = self.shared.state.lock();
@@ -221,6 +230,22 @@ impl Txn {
             state.reads.add(Span::point(Key::copy_from(key)));
         }
         true
+    }
+
+    /// Before an old transaction leaves its first trace on a server: a record. Whoever meets the trace would else take
+    /// a transaction of that age without record for dead.
+    pub(super) async fn show_life(&self, anchor: &[u8]) -> Result<(), KvError> {
+        {
+            let mut state = self.shared.state.lock();
+            if state.registered || !self.shared.db.is_old(&state) {
+                return Ok(());
+            }
+            state.check_alive()?;
+            state.anchor_at(anchor);
+            self.register(&mut state);
+        }
+        self.shared.db.heartbeat_one(&self.shared, self.shared.db.clock.now()).await;
+        self.shared.state.lock().check_alive()
     }
 
     pub(super) fn register(&self, state: &mut State) {

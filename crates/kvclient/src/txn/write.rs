@@ -101,6 +101,10 @@ impl Txn {
     /// Sends all buffered writes as intents.
     pub(super) async fn flush(&self) -> Result<(), KvError> {
         let mut attempts = 0;
+        let first = self.shared.state.lock().buffer.first_pending();
+        if let Some(first) = first {
+            self.show_life(&first).await?;
+        }
         self.keep_displaced().await?;
         loop {
             let (header, block) = {

@@ -1,0 +1,441 @@
+//! Transactions on one store, scenario by scenario.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{World, get, get_now, key, options, put_all, rows, scan, serializable, span};
+use futures::future::{join, join_all};
+use kvclient::{
+    InsertCheck, Isolation, KvBlock, KvError, LockStrength, Locking, RestartReason, RestartScope,
+    ScanOptions, TxnOptions, WaitPolicy,
+};
+
+fn no_wait(strength: LockStrength) -> Locking {
+    Locking { strength, wait: WaitPolicy::NoWait, absent: false }
+}
+
+fn is_restart(error: &KvError, expected: RestartReason) -> bool {
+    matches!(error, KvError::Restart { reason, .. } if *reason == expected)
+}
+
+#[test]
+fn a_transaction_reads_what_it_has_written_and_nobody_else_does_before_the_commit() {
+    World::new(1).run(
+        |_, _| {},
+        async |node: common::Node| {
+            put_all(&node.db, &[("a", "1"), ("b", "2"), ("c", "3")]).await;
+            let txn = serializable(&node.db);
+            txn.put(&key("b"), b"new").unwrap();
+            txn.delete(&key("c")).unwrap();
+            txn.put(&key("d"), b"4").unwrap();
+            assert_eq!(
+                get(&txn, "b", Locking::NONE).await.unwrap().as_deref(),
+                Some("2"),
+                "its own statement"
+            );
+            txn.begin_statement(true);
+            assert_eq!(scan(&txn, "a", "z").await.unwrap(), ["a=1", "b=new", "d=4"]);
+            let reverse = txn.scan(ScanOptions::backward(span("a", "z")).limit(2));
+            assert_eq!(rows(&txn, reverse).await.unwrap(), ["d=4", "b=new"]);
+            assert_eq!(get_now(&node.db, "b").await.as_deref(), Some("2"));
+            let committed = txn.commit().await.unwrap();
+            assert_eq!(txn.commit_timestamp(), Some(committed));
+            assert_eq!(scan(&serializable(&node.db), "a", "z").await.unwrap(), ["a=1", "b=new", "d=4"]);
+            let past = TxnOptions { as_of: Some(committed.prev()), ..TxnOptions::default() };
+            assert_eq!(scan(&node.db.begin(past), "a", "z").await.unwrap(), ["a=1", "b=2", "c=3"]);
+        },
+    );
+}
+
+#[test]
+fn a_transaction_over_several_ranges_is_atomic() {
+    World::new(2).run(
+        |_, _| {},
+        async |node: common::Node| {
+            for boundary in ["g", "m", "t"] {
+                node.db.split_at(&key(boundary)).await.unwrap();
+            }
+            let txn = serializable(&node.db);
+            for name in ["a", "h", "n", "u"] {
+                txn.put(&key(name), b"1").unwrap();
+            }
+            txn.commit().await.unwrap();
+            assert_eq!(scan(&serializable(&node.db), "a", "z").await.unwrap(), ["a=1", "h=1", "n=1", "u=1"]);
+            let reverse = serializable(&node.db);
+            let scan_back = reverse.scan(ScanOptions::backward(span("b", "v")));
+            assert_eq!(rows(&reverse, scan_back).await.unwrap(), ["u=1", "n=1", "h=1"]);
+            node.env.sleep(Duration::from_secs(1)).await;
+            assert_eq!(node.store.metrics().intents, 0, "resolved in the background");
+            let ranges = node.db.ranges(&keys::Span::ALL).await.unwrap();
+            assert_eq!(ranges.len(), 7);
+            assert!(ranges.windows(2).all(|pair| pair[0].span.end == pair[1].span.start));
+        },
+    );
+}
+
+#[test]
+fn concurrent_increments_wait_and_none_is_lost() {
+    for isolation in [Isolation::Serializable, Isolation::ReadCommitted] {
+        World::new(3).run(
+            |_, _| {},
+            async move |node: common::Node| {
+                put_all(&node.db, &[("counter", "0")]).await;
+                let increment = |_| async {
+                    let txn = node.db.begin(options(isolation));
+                    txn.begin_statement(true);
+                    let before = get(&txn, "counter", Locking::NO_KEY_UPDATE).await.unwrap().unwrap();
+                    let after = before.parse::<u32>().unwrap() + 1;
+                    txn.put(&key("counter"), after.to_string().as_bytes()).unwrap();
+                    txn.commit().await.expect("waiting makes restarts needless");
+                };
+                join_all((0..50).map(increment)).await;
+                assert_eq!(get_now(&node.db, "counter").await.as_deref(), Some("50"));
+                assert_eq!(node.store.metrics().locks, 0);
+            },
+        );
+    }
+}
+
+#[test]
+fn a_snapshot_refuses_to_write_over_a_newer_version() {
+    World::new(4).run(
+        |_, _| {},
+        async |node: common::Node| {
+            put_all(&node.db, &[("a", "1"), ("b", "1")]).await;
+            let txn = node.db.begin(options(Isolation::Snapshot));
+            get(&txn, "b", Locking::NONE).await.unwrap();
+            put_all(&node.db, &[("a", "2")]).await;
+            assert_eq!(
+                get(&txn, "a", Locking::NONE).await.unwrap().as_deref(),
+                Some("1"),
+                "the snapshot stays"
+            );
+            let error = get(&txn, "a", Locking::NO_KEY_UPDATE).await.unwrap_err();
+            assert!(is_restart(&error, RestartReason::WriteTooOld), "{error:?}");
+            assert_eq!(txn.can_restart(&error), Some(RestartScope::Transaction));
+            txn.restart(&error).await.unwrap();
+            assert_eq!(get(&txn, "a", Locking::NO_KEY_UPDATE).await.unwrap().as_deref(), Some("2"));
+            txn.put(&key("a"), b"3").unwrap();
+            txn.commit().await.unwrap();
+            // A blind write is refused as well.
+            let blind = node.db.begin(options(Isolation::Snapshot));
+            get(&blind, "b", Locking::NONE).await.unwrap();
+            put_all(&node.db, &[("a", "4")]).await;
+            blind.put(&key("a"), b"5").unwrap();
+            assert!(blind.commit().await.unwrap_err().is_restart());
+        },
+    );
+}
+
+#[test]
+fn write_skew_is_refused_by_serializable_and_let_through_by_snapshot() {
+    for (isolation, expected) in [(Isolation::Serializable, 1), (Isolation::Snapshot, 2)] {
+        World::new(5).run(
+            |_, _| {},
+            async move |node: common::Node| {
+                put_all(&node.db, &[("a", "on"), ("b", "on")]).await;
+                let (left, right) = (node.db.begin(options(isolation)), node.db.begin(options(isolation)));
+                for txn in [&left, &right] {
+                    assert_eq!(scan(txn, "a", "z").await.unwrap().len(), 2);
+                }
+                left.put(&key("a"), b"off").unwrap();
+                right.put(&key("b"), b"off").unwrap();
+                let outcomes = [left.commit().await, right.commit().await];
+                assert_eq!(
+                    outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
+                    expected,
+                    "{isolation:?}"
+                );
+            },
+        );
+    }
+}
+
+#[test]
+fn a_pushed_commit_refreshes_its_reads_and_goes_through() {
+    World::new(6).run(
+        |_, _| {},
+        async |node: common::Node| {
+            node.db.split_at(&key("m")).await.unwrap();
+            put_all(&node.db, &[("a", "1"), ("z", "1")]).await;
+            let txn = serializable(&node.db);
+            assert_eq!(get(&txn, "z", Locking::NONE).await.unwrap().as_deref(), Some("1"));
+            // A later reader of "a" pushes the write of it.
+            assert_eq!(get_now(&node.db, "a").await.as_deref(), Some("1"));
+            txn.put(&key("a"), b"2").unwrap();
+            let read = txn.read_timestamp();
+            assert!(txn.commit().await.unwrap() > read);
+            // The same, but what was read has changed in between.
+            let txn = serializable(&node.db);
+            assert_eq!(get(&txn, "z", Locking::NONE).await.unwrap().as_deref(), Some("1"));
+            put_all(&node.db, &[("z", "2")]).await;
+            get_now(&node.db, "a").await;
+            txn.put(&key("a"), b"3").unwrap();
+            let error = txn.commit().await.unwrap_err();
+            assert!(is_restart(&error, RestartReason::RefreshFailed), "{error:?}");
+            txn.restart(&error).await.unwrap();
+            assert_eq!(get(&txn, "z", Locking::NONE).await.unwrap().as_deref(), Some("2"));
+            txn.put(&key("a"), b"3").unwrap();
+            txn.commit().await.unwrap();
+        },
+    );
+}
+
+#[test]
+fn locks_conflict_as_postgresql_says() {
+    World::new(7).run(
+        |_, _| {},
+        async |node: common::Node| {
+            put_all(&node.db, &[("a", "1"), ("b", "2"), ("c", "3")]).await;
+            let holder = serializable(&node.db);
+            get(&holder, "b", Locking::NO_KEY_UPDATE).await.unwrap();
+            let other = serializable(&node.db);
+            assert!(get(&other, "b", no_wait(LockStrength::KeyShare)).await.unwrap().is_some());
+            let error = get(&other, "b", no_wait(LockStrength::Share)).await.unwrap_err();
+            assert!(matches!(&error, KvError::LockNotAvailable { holder: by, .. } if *by == holder.id()));
+            let skip =
+                Locking { strength: LockStrength::Update, wait: WaitPolicy::SkipLocked, absent: false };
+            let third = serializable(&node.db);
+            let skipping = third.scan(ScanOptions::forward(span("a", "z")).locking(skip));
+            assert_eq!(rows(&third, skipping).await.unwrap(), ["a=1", "c=3"]);
+            // A plain read never waits for a lock.
+            assert_eq!(get_now(&node.db, "a").await.as_deref(), Some("1"));
+            let impatient = serializable(&node.db);
+            impatient.set_lock_timeout(Some(Duration::from_millis(50)));
+            let error = get(&impatient, "a", Locking::UPDATE).await.unwrap_err();
+            assert!(matches!(error, KvError::LockTimeout { .. }), "{error:?}");
+            third.rollback().await;
+            assert!(get(&impatient, "a", Locking::UPDATE).await.unwrap().is_some());
+        },
+    );
+}
+
+#[test]
+fn a_deadlock_kills_one_and_lets_the_other_go_on() {
+    World::new(8).run(|_, _| {}, async |node: common::Node| {
+        node.db.split_at(&key("m")).await.unwrap();
+        put_all(&node.db, &[("a", "1"), ("z", "1")]).await;
+        let (older, younger) = (serializable(&node.db), serializable(&node.db));
+        get(&older, "a", Locking::UPDATE).await.unwrap();
+        get(&younger, "z", Locking::UPDATE).await.unwrap();
+        let young = async {
+            let error = get(&younger, "a", Locking::UPDATE).await.unwrap_err();
+            younger.rollback().await;
+            error
+        };
+        let (old, error) = join(get(&older, "z", Locking::UPDATE), young).await;
+        assert_eq!(old.unwrap().as_deref(), Some("1"));
+        assert!(matches!(&error, KvError::Deadlock { cycle, .. } if cycle.len() == 2 && cycle[0] == younger.id()));
+        older.put(&key("a"), b"2").unwrap();
+        older.commit().await.unwrap();
+    });
+}
+
+#[test]
+fn inserts_find_conflicts_now_or_at_commit() {
+    World::new(9).run(|_, _| {}, async |node: common::Node| {
+        put_all(&node.db, &[("b", "there")]).await;
+        let block = |names: &[&str]| {
+            let mut block = KvBlock::new();
+            names.iter().for_each(|name| block.push(&key(name), b"new"));
+            block
+        };
+        let txn = serializable(&node.db);
+        let conflict = txn.insert(&block(&["c", "b", "a"]), InsertCheck::Now).await.unwrap().unwrap();
+        assert_eq!((conflict.index, &conflict.value[..]), (1, &b"there"[..]));
+        let conflict = txn.insert(&block(&["c", "c"]), InsertCheck::AtCommit).await.unwrap().unwrap();
+        assert_eq!(conflict.index, 1, "conflicts with itself");
+        assert_eq!(txn.insert(&block(&["c", "a"]), InsertCheck::Now).await.unwrap(), None);
+        // A concurrent inserter of the same key waits.
+        let other = serializable(&node.db);
+        let inserting = block(&["a"]);
+        let second = other.insert(&inserting, InsertCheck::Now);
+        let first = async {
+            node.env.sleep(Duration::from_millis(10)).await;
+            txn.commit().await.unwrap();
+        };
+        let (second, ()) = join(second, first).await;
+        assert_eq!(second.unwrap().unwrap().value, b"new");
+        let late = serializable(&node.db);
+        assert_eq!(late.insert(&block(&["b", "e"]), InsertCheck::AtCommit).await.unwrap(), None);
+        let error = late.commit().await.unwrap_err();
+        assert!(matches!(&error, KvError::ConditionFailed { key: at, value } if *at == key("b") && value == b"there"));
+        assert_eq!(get_now(&node.db, "e").await, None);
+        // Deleted and inserted again by one transaction.
+        let again = serializable(&node.db);
+        get(&again, "b", Locking::UPDATE).await.unwrap();
+        again.delete(&key("b")).unwrap();
+        again.begin_statement(true);
+        assert_eq!(again.insert(&block(&["b"]), InsertCheck::Now).await.unwrap(), None);
+        again.commit().await.unwrap();
+        assert_eq!(get_now(&node.db, "b").await.as_deref(), Some("new"));
+    });
+}
+
+#[test]
+fn savepoints_undo_buffered_and_flushed_writes() {
+    for flushes in [false, true] {
+        World::new(10).run(
+            |_, db| db.buffer_bytes_max = if flushes { 1 } else { 1 << 20 },
+            async |node: common::Node| {
+                node.db.split_at(&key("m")).await.unwrap();
+                put_all(&node.db, &[("a", "0"), ("z", "0")]).await;
+                let txn = serializable(&node.db);
+                let write = async |name: &str, value: &str| {
+                    txn.put(&key(name), value.as_bytes()).unwrap();
+                    txn.flow().await.unwrap();
+                };
+                write("a", "1").await;
+                write("b", "1").await;
+                let savepoint = txn.savepoint();
+                txn.begin_statement(true);
+                write("a", "2").await;
+                write("c", "2").await;
+                write("z", "2").await;
+                assert_eq!(scan(&txn, "a", "zz").await.unwrap(), ["a=1", "b=1", "z=0"]);
+                txn.begin_statement(true);
+                assert_eq!(scan(&txn, "a", "zz").await.unwrap(), ["a=2", "b=1", "c=2", "z=2"]);
+                txn.rollback_to(savepoint).await.unwrap();
+                txn.begin_statement(true);
+                assert_eq!(scan(&txn, "a", "zz").await.unwrap(), ["a=1", "b=1", "z=0"]);
+                write("d", "3").await;
+                txn.commit().await.unwrap();
+                let now = serializable(&node.db);
+                assert_eq!(scan(&now, "a", "zz").await.unwrap(), ["a=1", "b=1", "d=3", "z=0"]);
+                node.env.sleep(Duration::from_secs(1)).await;
+                assert_eq!(node.store.metrics().intents, 0);
+            },
+        );
+    }
+}
+
+#[test]
+fn readers_pass_the_intents_of_a_long_transaction() {
+    World::new(11).run(
+        |_, db| db.buffer_bytes_max = 1,
+        async |node: common::Node| {
+            put_all(&node.db, &[("a", "0")]).await;
+            let writer = serializable(&node.db);
+            writer.put(&key("a"), b"1").unwrap();
+            writer.flow().await.unwrap();
+            assert_eq!(node.store.metrics().intents, 1);
+            let before = node.env.monotonic();
+            assert_eq!(get_now(&node.db, "a").await.as_deref(), Some("0"));
+            assert!(
+                node.env.monotonic() - before < Duration::from_millis(500),
+                "it was pushed, not waited for"
+            );
+            // Long enough for heartbeats to matter.
+            node.env.sleep(Duration::from_secs(20)).await;
+            assert_eq!(get_now(&node.db, "a").await.as_deref(), Some("0"));
+            let read = writer.read_timestamp();
+            assert!(writer.commit().await.unwrap() > read, "above the readers");
+            assert_eq!(get_now(&node.db, "a").await.as_deref(), Some("1"));
+        },
+    );
+}
+
+#[test]
+fn what_a_vanished_coordinator_has_left_is_cleared_away() {
+    World::new(12).run(
+        |_, db| db.buffer_bytes_max = 1,
+        async |node: common::Node| {
+            put_all(&node.db, &[("a", "0"), ("b", "0")]).await;
+            let vanished = serializable(&node.db);
+            get(&vanished, "b", Locking::UPDATE).await.unwrap();
+            vanished.put(&key("a"), b"1").unwrap();
+            vanished.flow().await.unwrap();
+            // No heartbeat, no rollback: as if its node had died.
+            std::mem::forget(vanished);
+            let locker = serializable(&node.db);
+            assert_eq!(get(&locker, "b", Locking::UPDATE).await.unwrap().as_deref(), Some("0"));
+            assert_eq!(get(&locker, "a", Locking::UPDATE).await.unwrap().as_deref(), Some("0"));
+            locker.put(&key("a"), b"2").unwrap();
+            locker.commit().await.unwrap();
+            assert_eq!(get_now(&node.db, "a").await.as_deref(), Some("2"));
+        },
+    );
+}
+
+#[test]
+fn ranges_split_as_they_grow() {
+    World::new(13).run(
+        |store, _| store.range_bytes_max = 4 << 10,
+        async |node: common::Node| {
+            for batch in 0..20 {
+                let txn = serializable(&node.db);
+                for row in 0..20 {
+                    txn.put(&key(&format!("{:04}", batch * 20 + row)), &[b'x'; 100]).unwrap();
+                }
+                txn.commit().await.unwrap();
+            }
+            node.env.sleep(Duration::from_secs(5)).await;
+            let ranges = node.db.ranges(&keys::Span::ALL).await.unwrap();
+            assert!(ranges.len() > 12, "{} ranges", ranges.len());
+            let txn = serializable(&node.db);
+            assert_eq!(scan(&txn, "0", "9").await.unwrap().len(), 400);
+            // The addressing keyspace has grown too, and splits like any other.
+            let meta2 = keys::addressing::META2_SPAN;
+            let addressing = ranges.iter().filter(|range| range.span.overlaps(&meta2)).count();
+            assert!(addressing > 1, "{addressing} addressing ranges");
+        },
+    );
+}
+
+#[test]
+fn old_versions_are_collected() {
+    let configure = |store: &mut kvserver::StoreConfig, _: &mut kvclient::DbConfig| {
+        store.gc_ttl = Duration::from_secs(10);
+        store.sweep_interval = Duration::from_secs(1);
+    };
+    World::new(14).run(configure, async |node: common::Node| {
+        for number in 0..10 {
+            put_all(&node.db, &[("a", &number.to_string()), ("b", "1")]).await;
+        }
+        let txn = serializable(&node.db);
+        txn.delete(&key("b")).unwrap();
+        let deleted = txn.commit().await.unwrap();
+        let before = node.store.metrics().size_bytes;
+        node.env.sleep(Duration::from_secs(30)).await;
+        assert!(node.store.metrics().size_bytes < before);
+        assert_eq!(scan(&serializable(&node.db), "a", "z").await.unwrap(), ["a=9"]);
+        let past = TxnOptions { as_of: Some(deleted), ..TxnOptions::default() };
+        let error = scan(&node.db.begin(past), "a", "z").await.unwrap_err();
+        assert!(matches!(error, KvError::BelowGcThreshold { .. }), "{error:?}");
+    });
+}
+
+#[test]
+fn read_committed_restarts_statements_and_keeps_its_locks() {
+    World::new(15).run(
+        |_, _| {},
+        async |node: common::Node| {
+            put_all(&node.db, &[("a", "1"), ("b", "1")]).await;
+            let txn = node.db.begin(options(Isolation::ReadCommitted));
+            txn.begin_statement(true);
+            assert_eq!(get(&txn, "a", Locking::NONE).await.unwrap().as_deref(), Some("1"));
+            put_all(&node.db, &[("a", "2")]).await;
+            assert_eq!(get(&txn, "a", Locking::NONE).await.unwrap().as_deref(), Some("1"), "one statement");
+            // A locking read takes the newest version, whatever the statement's snapshot.
+            assert_eq!(get(&txn, "a", Locking::NO_KEY_UPDATE).await.unwrap().as_deref(), Some("2"));
+            txn.begin_statement(true);
+            assert_eq!(get(&txn, "a", Locking::NONE).await.unwrap().as_deref(), Some("2"));
+            txn.put(&key("a"), b"3").unwrap();
+            let error =
+                KvError::Restart { reason: RestartReason::WriteTooOld, timestamp: node.db.now(), key: None };
+            assert_eq!(txn.can_restart(&error), Some(RestartScope::Statement));
+            txn.restart_statement(&error).await.unwrap();
+            assert_eq!(
+                get(&txn, "a", Locking::NONE).await.unwrap().as_deref(),
+                Some("2"),
+                "the write is undone"
+            );
+            let other = serializable(&node.db);
+            assert!(get(&other, "a", no_wait(LockStrength::Update)).await.is_err(), "the lock is not");
+            txn.put(&key("a"), b"4").unwrap();
+            txn.commit().await.unwrap();
+            assert_eq!(get_now(&node.db, "a").await.as_deref(), Some("4"));
+        },
+    );
+}
