@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use executor::{ExecContext, ExecResult, Execution};
 use pgserver::{ColumnFormats, ResultSink};
@@ -125,21 +126,11 @@ impl Session {
         let locks = self.server.table_locks.clone();
         let owner = active.locks;
         if !locks.try_acquire(owner, table, mode) {
-            self.wait_for_lock(async move { locks.acquire(owner, table, mode).await }).await?;
+            let wait = locks.acquire(owner, table, mode);
+            wait_for_lock(self.server.env.clone(), self.lock_timeout, wait).await?;
         }
         self.active.as_mut().expect("still running").note_held(table, mode);
         Ok(())
-    }
-
-    async fn wait_for_lock(&self, wait: impl Future<Output = PgResult<()>>) -> PgResult<()> {
-        let Some(limit) = self.lock_timeout else { return wait.await };
-        match env::timeout(&*self.server.env, limit, wait).await {
-            Ok(result) => result,
-            Err(_) => Err(types::PgError::new(
-                types::SqlState::LOCK_NOT_AVAILABLE,
-                "canceling statement due to lock timeout",
-            )),
-        }
     }
 
     /// Begins a statement of the running transaction.
@@ -260,6 +251,22 @@ impl RunningRows {
             }
         }
         Ok(())
+    }
+}
+
+/// Waits under lock_timeout. Errors: 55P03.
+async fn wait_for_lock(
+    env: Arc<dyn env::Env>,
+    limit: Option<Duration>,
+    wait: impl Future<Output = PgResult<()>>,
+) -> PgResult<()> {
+    let Some(limit) = limit else { return wait.await };
+    match env::timeout(&*env, limit, wait).await {
+        Ok(result) => result,
+        Err(_) => Err(types::PgError::new(
+            types::SqlState::LOCK_NOT_AVAILABLE,
+            "canceling statement due to lock timeout",
+        )),
     }
 }
 
