@@ -8,6 +8,7 @@ pub mod binary;
 pub mod comparison;
 pub mod conversion;
 pub mod datetime;
+pub mod format;
 pub(crate) mod kernel;
 mod keywords;
 pub mod lookup;

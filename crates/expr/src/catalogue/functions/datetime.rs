@@ -2,7 +2,7 @@
 
 use super::functions;
 use super::prelude::*;
-use crate::functions::datetime;
+use crate::functions::{datetime, format};
 
 functions! {
     1199 "age" (TimestampTz, TimestampTz) -> Interval, strict Immutable, Scalar(datetime::timestamptz_age);
@@ -90,7 +90,7 @@ functions! {
     1690 "time_mi_time" (Time, Time) -> Interval, strict Immutable, Scalar(datetime::time_mi_time);
     1747 "time_pl_interval" (Time, Interval) -> Time, strict Immutable, Scalar(datetime::time_pl_interval);
     1296 "timedate_pl" (Time, Date) -> Timestamp, strict Immutable, Scalar(datetime::sql_timedate_pl_time_date);
-    274 "timeofday" () -> Text, strict Volatile, Missing;
+    274 "timeofday" () -> Text, strict Volatile, Scalar(format::timeofday);
     1961 "timestamp" (Timestamp, Int4) -> Timestamp, strict Immutable, Scalar(datetime::timestamp_scale);
     2024 "timestamp" (Date) -> Timestamp, strict Immutable, Scalar(datetime::date_timestamp);
     2025 "timestamp" (Date, Time) -> Timestamp, strict Immutable, Scalar(datetime::datetime_timestamp);
@@ -118,11 +118,11 @@ functions! {
     2038 "timezone" (Interval, TimeTz) -> TimeTz, strict Immutable, Scalar(datetime::timetz_izone);
     2069 "timezone" (Text, Timestamp) -> TimestampTz, strict Immutable, Scalar(datetime::timestamp_zone);
     2070 "timezone" (Interval, Timestamp) -> TimestampTz, strict Immutable, Scalar(datetime::timestamp_izone);
-    1768 "to_char" (Interval, Text) -> Text, strict Stable, Missing;
-    1770 "to_char" (TimestampTz, Text) -> Text, strict Stable, Missing;
-    2049 "to_char" (Timestamp, Text) -> Text, strict Stable, Missing;
-    1780 "to_date" (Text, Text) -> Date, strict Stable, Missing;
+    1768 "to_char" (Interval, Text) -> Text, strict Stable, Scalar(format::interval_to_char);
+    1770 "to_char" (TimestampTz, Text) -> Text, strict Stable, Scalar(format::timestamptz_to_char);
+    2049 "to_char" (Timestamp, Text) -> Text, strict Stable, Scalar(format::timestamp_to_char);
+    1780 "to_date" (Text, Text) -> Date, strict Stable, Scalar(format::to_date);
     1158 "to_timestamp" (Float8) -> TimestampTz, strict Immutable, Scalar(datetime::float8_timestamptz);
-    1778 "to_timestamp" (Text, Text) -> TimestampTz, strict Stable, Missing;
+    1778 "to_timestamp" (Text, Text) -> TimestampTz, strict Stable, Scalar(format::to_timestamp);
     2647 "transaction_timestamp" () -> TimestampTz, strict Stable, Scalar(datetime::now);
 }
