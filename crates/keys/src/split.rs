@@ -20,6 +20,10 @@ pub enum UnsafeSplit {
     /// `/meta1` is found without addressing and cannot be split.
     #[error("the first level of addressing cannot be split")]
     FirstLevel,
+    /// Above the record of the last range there is none, and a boundary there would share its own record with the end
+    /// of the second level.
+    #[error("the end of the second level of addressing cannot be split off")]
+    SecondLevelEnd,
 }
 
 /// Accepts `key` as the first key of a new range, or says why it cannot be.
@@ -27,6 +31,7 @@ pub fn check_split_key(key: &[u8]) -> Result<(), UnsafeSplit> {
     match key.first() {
         None | Some(&prefix::LOCAL) | Some(&prefix::MAX) | Some(0) => Err(UnsafeSplit::NotAddressed),
         Some(&prefix::META1) => Err(UnsafeSplit::FirstLevel),
+        Some(&prefix::META2) if key[1..] >= Key::MAX[..] => Err(UnsafeSplit::SecondLevelEnd),
         Some(_) => Ok(()),
     }
 }
@@ -51,6 +56,7 @@ mod tests {
         );
         assert_eq!(check_split_key(&addressing::meta2_key(b"x")), Ok(()));
         assert_eq!(check_split_key(&addressing::meta1_key(b"x")), Err(UnsafeSplit::FirstLevel));
+        assert_eq!(check_split_key(&addressing::meta2_key(&Key::MAX)), Err(UnsafeSplit::SecondLevelEnd));
         assert_eq!(check_split_key(&Key::MIN), Err(UnsafeSplit::NotAddressed));
         assert_eq!(check_split_key(&Key::MAX), Err(UnsafeSplit::NotAddressed));
         for key in static_split_keys() {

@@ -143,7 +143,7 @@ impl Router {
     fn look_up(&self, records: Option<Span>) -> BoxFuture<'_, Result<Arc<Route>, KvError>> {
         Box::pin(async move {
             let Some(records) = records else { return self.learn(self.first.descriptor()?) };
-            let mut rest = records;
+            let mut rest = records.clone();
             // The record may lie in a later range of the addressing level than its position.
             while !rest.is_empty() {
                 let scan =
@@ -166,7 +166,7 @@ impl Router {
                     None => rest.start = page.end,
                 }
             }
-            Err(KvError::unavailable("no range is known to hold the key"))
+            Err(KvError::unavailable(format!("no addressing record is found in {records}")))
         })
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use common::{World, get, get_now, key, options, put_all, rows, scan, serializable, span};
 use futures::future::{join, join_all};
 use kvclient::{
-    InsertCheck, Isolation, KvBlock, KvError, LockStrength, Locking, RestartReason, RestartScope,
-    ScanOptions, TxnOptions, WaitPolicy,
+    Db, DbConfig, InsertCheck, Isolation, KvBlock, KvError, LockStrength, Locking, RestartReason,
+    RestartScope, ScanOptions, TxnOptions, WaitPolicy,
 };
 
 fn no_wait(strength: LockStrength) -> Locking {
@@ -338,16 +338,28 @@ fn readers_pass_the_intents_of_a_long_transaction() {
 
 #[test]
 fn what_a_vanished_coordinator_has_left_is_cleared_away() {
-    World::new(12).run(
-        |_, db| db.buffer_bytes_max = 1,
-        async |node: common::Node| {
+    let world = World::new(12);
+    let elsewhere = world.simulation.machine();
+    world.run(
+        |_, _| {},
+        async move |node: common::Node| {
             put_all(&node.db, &[("a", "0"), ("b", "0")]).await;
-            let vanished = serializable(&node.db);
+            let mut config = DbConfig::new(keys::NodeId(1));
+            config.buffer_bytes_max = 1;
+            let clock = node.clock.clone();
+            let ghost =
+                Db::new(elsewhere.clone(), clock, node.store.dialer(), node.store.first_range(), config);
+            let vanished = serializable(&ghost);
             get(&vanished, "b", Locking::UPDATE).await.unwrap();
             vanished.put(&key("a"), b"1").unwrap();
             vanished.flow().await.unwrap();
-            // No heartbeat, no rollback: as if its node had died.
-            std::mem::forget(vanished);
+            node.env.sleep(Duration::from_secs(10)).await;
+            let probe = serializable(&node.db);
+            assert!(
+                get(&probe, "b", no_wait(LockStrength::Update)).await.is_err(),
+                "kept alive by its heartbeats"
+            );
+            elsewhere.crash();
             let locker = serializable(&node.db);
             assert_eq!(get(&locker, "b", Locking::UPDATE).await.unwrap().as_deref(), Some("0"));
             assert_eq!(get(&locker, "a", Locking::UPDATE).await.unwrap().as_deref(), Some("0"));
@@ -361,7 +373,7 @@ fn what_a_vanished_coordinator_has_left_is_cleared_away() {
 #[test]
 fn ranges_split_as_they_grow() {
     World::new(13).run(
-        |store, _| store.range_bytes_max = 4 << 10,
+        |store, _| store.range_bytes_max = 1 << 10,
         async |node: common::Node| {
             for batch in 0..20 {
                 let txn = serializable(&node.db);

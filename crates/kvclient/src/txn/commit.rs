@@ -299,6 +299,8 @@ impl Txn {
         let commit = self.send_commit(&anchor, header.clone(), request.clone());
         let writes = join_all(remote.into_iter().map(|piece| router.write_piece(header, piece)));
         let (committed, written) = join(commit, writes).await;
+        // Refused for certain, it left no staging record: the same commit can be tried again at another timestamp.
+        let may_stage = committed.as_ref().map_or_else(KvError::is_ambiguous, |_| true);
         let outcome = self.settle_parallel(committed, written, &anchor, header, request).await;
         match outcome {
             Ok(timestamp) => {
@@ -306,7 +308,7 @@ impl Txn {
                 Ok(timestamp)
             }
             Err(error) => {
-                if !error.is_ambiguous() {
+                if may_stage && !error.is_ambiguous() {
                     self.abort_staged().await;
                 }
                 Err(error)

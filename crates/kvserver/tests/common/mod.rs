@@ -42,6 +42,7 @@ pub struct Node {
     pub store: Store,
     pub raft: replication::Store,
     pub db: Db,
+    pub clock: Arc<Clock>,
 }
 
 impl World {
@@ -91,8 +92,8 @@ impl World {
         }
         store.start(Arc::new(raft.clone()), None);
         raft.start();
-        let db = Db::new(env.clone(), clock, store.dialer(), store.first_range(), db_config);
-        Node { env, store, raft, db }
+        let db = Db::new(env.clone(), clock.clone(), store.dialer(), store.first_range(), db_config);
+        Node { env, store, raft, db, clock }
     }
 }
 
