@@ -11,7 +11,7 @@
 //!
 //! Production and simulation call the same [`Node::start`]; nothing below it chooses the real world.
 
-mod clock_source;
+mod clock_bound;
 mod config;
 mod metrics;
 mod server;

@@ -9,7 +9,7 @@ use kvserver::StoreConfig;
 use replication::{StoreOptions, StoreWorld};
 use sql::SqlServer;
 
-use crate::clock_source;
+use crate::clock_bound;
 use crate::config::{NodeConfig, World};
 
 /// The identity of the only node there is so far.
@@ -31,7 +31,7 @@ impl Node {
     ///
     /// When it returns, every range is replayed and served, and SQL can be run.
     pub async fn start(config: &NodeConfig, world: World) -> anyhow::Result<Node> {
-        let clock = clock_source::open(&world.env, &world.engine, config.clock_offset_max)?;
+        let clock = clock_bound::open(&world.env, &world.engine, config.clock_offset_max)?;
         let store_config = StoreConfig {
             range_bytes_max: config.range_bytes_max,
             gc_ttl: config.gc_ttl,
@@ -41,7 +41,7 @@ impl Node {
             world.env.clone(),
             clock.clone(),
             world.engine.clone(),
-            store_config,
+            store_config.clone(),
         )
         .context("the ranges cannot be read")?;
         let groups = replication::Store::open(
@@ -55,15 +55,14 @@ impl Node {
         )
         .context("the Raft logs cannot be opened")?;
         if groups.ranges().is_empty() {
-            let first = kvserver::bootstrap::first_ranges(&*world.engine, NODE, STORE, clock.now(), &[]);
-            let (ranges, contents) = first.context("the first ranges cannot be prepared")?;
-            groups.create(&ranges, contents).context("the first ranges cannot be made")?;
+            let first = kvserver::bootstrap::first_ranges(&store_config, clock.now());
+            groups.create(&first.ranges, first.contents).context("the first ranges cannot be made")?;
             store.reload().context("the first ranges cannot be read")?;
         }
         store.start(Arc::new(groups.clone()), None);
         groups.start();
         groups.settled().await;
-        clock_source::watch(&world.env, &world.engine, &clock);
+        clock_bound::keep(&world.env, &world.engine, &clock);
         let db = Db::new(
             world.env.clone(),
             clock.clone(),
