@@ -9,6 +9,7 @@ pub mod comparison;
 pub mod conversion;
 pub mod datetime;
 pub mod format;
+pub mod json;
 pub(crate) mod kernel;
 mod keywords;
 pub mod lookup;

@@ -1,5 +1,6 @@
 //! Functions that return sets of rows: opened with the arguments of one call, read in batches.
 
+mod json;
 mod series;
 mod split;
 mod unnest;
@@ -34,6 +35,14 @@ pub fn open(
         "string_to_table" => split::string_to_table(arguments),
         "regexp_split_to_table" => split::regexp_split_to_table(arguments),
         "regexp_matches" => split::regexp_matches(arguments),
+        name @ ("json_array_elements"
+        | "json_array_elements_text"
+        | "jsonb_array_elements"
+        | "jsonb_array_elements_text") => json::elements(&arguments[0], name),
+        name @ ("json_each" | "json_each_text" | "jsonb_each" | "jsonb_each_text") => {
+            json::each(&arguments[0], name)
+        }
+        name @ ("json_object_keys" | "jsonb_object_keys") => json::keys(&arguments[0], name),
         name => Err(PgError::unsupported(format!("set-returning function {name}"))),
     }
 }
@@ -45,6 +54,11 @@ pub fn columns(function: FunctionRef, argument_types: &[DataType]) -> Option<Vec
         "_pg_expandarray" => {
             let element = argument_types.first().and_then(|argument| argument.element());
             Some(vec![("x", element.unwrap_or(DataType::Text)), ("n", DataType::Int4)])
+        }
+        "json_each" => Some(vec![("key", DataType::Text), ("value", DataType::Json)]),
+        "jsonb_each" => Some(vec![("key", DataType::Text), ("value", DataType::Jsonb)]),
+        "json_each_text" | "jsonb_each_text" => {
+            Some(vec![("key", DataType::Text), ("value", DataType::Text)])
         }
         _ => None,
     }
