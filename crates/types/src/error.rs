@@ -309,6 +309,12 @@ impl PgError {
         self
     }
 
+    /// The same error with another message.
+    pub fn rewritten(mut self, message: impl Into<String>) -> Self {
+        self.0.message = message.into();
+        self
+    }
+
     pub fn context(mut self, text: impl Into<String>) -> Self {
         self.0.context = Some(text.into());
         self

@@ -41,8 +41,3 @@ pub use interval::Interval;
 pub use numeric::Numeric;
 pub use timezone::TimeZone;
 pub use vector::{BATCH_ROWS_MAX, Batch, BytesVector, Nulls, TextVector, Values, Vector};
-
-/// Stands where a body is still being written.
-pub(crate) fn pending<T>() -> T {
-    panic!("this function of crate types is being written")
-}

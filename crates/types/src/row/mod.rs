@@ -33,9 +33,9 @@ mod numeric_key;
 mod tests;
 mod value;
 
-pub use layout::is_indexable;
 pub use decoder::RowDecoder;
 pub use encoder::{KEY_BYTES_MAX, KeyPrefixEncoder, RowEncoder};
+pub use layout::is_indexable;
 
 use crate::descriptor::{IndexDescriptor, TableDescriptor};
 use crate::error::{PgError, SqlState};
