@@ -4,23 +4,23 @@
 
 use std::sync::Arc;
 
-use expr::Expr;
+use expr::{Expr, Volatility};
 use types::descriptor::{ColumnId, TableDescriptor};
-use types::{ColumnType, DataType, PgError, PgResult};
+use types::{ColumnType, DataType, PgError, PgResult, SqlState};
 
-use crate::ast;
+use crate::ast::{self, CopySource, QueryBody};
+use crate::bind::{self, Binder, CHECK, GENERATED, PREDICATE, Parameters};
 use crate::catalog::Catalog;
 use crate::options::PlanOptions;
-use crate::plan::{OutputColumn, Plan};
-
-fn pending() -> PgError {
-    PgError::unsupported("this definition")
-}
+use crate::plan::{Command, OutputColumn, Plan};
 
 /// The type that a name means (with modifiers, arrays, `%TYPE`). Errors: 42704 `type "x" does not exist`.
-pub fn resolve_type(name: &ast::TypeName, catalog: &dyn Catalog, options: &PlanOptions) -> PgResult<ColumnType> {
-    let _ = (name, catalog, options);
-    Err(pending())
+pub fn resolve_type(
+    name: &ast::TypeName,
+    catalog: &dyn Catalog,
+    options: &PlanOptions,
+) -> PgResult<ColumnType> {
+    bind::resolve_type(name, catalog, options)
 }
 
 /// Binds an expression without columns to a value of `target` (assignment coercion): EXECUTE's arguments.
@@ -30,8 +30,7 @@ pub fn bind_constant(
     catalog: &dyn Catalog,
     options: &PlanOptions,
 ) -> PgResult<Expr> {
-    let _ = (expression, target, catalog, options);
-    Err(pending())
+    bind::constant(expression, target.into(), catalog, options)
 }
 
 /// Binds the rows of a VALUES list to constants of the given columns' types: ALTER TABLE ... SPLIT AT. Rows may be shorter than
@@ -43,8 +42,24 @@ pub fn bind_constant_rows(
     catalog: &dyn Catalog,
     options: &PlanOptions,
 ) -> PgResult<Vec<Vec<Expr>>> {
-    let _ = (query, table, columns, catalog, options);
-    Err(pending())
+    let QueryBody::Values(rows) = &query.body else {
+        return Err(PgError::unsupported("SPLIT AT with anything but VALUES").at(query.position));
+    };
+    let mut bound = Vec::with_capacity(rows.len());
+    for row in rows {
+        if row.len() > columns.len() {
+            let message = format!("the primary key of \"{}\" has {} columns", table.name, columns.len());
+            return Err(PgError::new(SqlState::SYNTAX_ERROR, message).at(row[columns.len()].position));
+        }
+        let mut values = Vec::with_capacity(row.len());
+        for (value, id) in row.iter().zip(columns) {
+            let column =
+                table.column(*id).ok_or_else(|| PgError::internal("a key column is not in the table"))?;
+            values.push(bind::constant(value, column.column_type, catalog, options)?);
+        }
+        bound.push(values);
+    }
+    Ok(bound)
 }
 
 /// Binds every default and generation expression of a table as its INSERTs will, so that errors show when it is defined:
@@ -55,8 +70,36 @@ pub fn check_column_expressions(
     catalog: &dyn Catalog,
     options: &PlanOptions,
 ) -> PgResult<()> {
-    let _ = (table, catalog, options);
-    Err(pending())
+    for column in &table.columns {
+        if let Some(text) = &column.default {
+            let expression = crate::parser::parse_expression(text)?;
+            bind::bind_default_expression(&expression, &column.name, column.column_type, catalog, options)?;
+        }
+        let Some(text) = &column.generated else { continue };
+        let bound = bind::bind_over_row(table, text, Some(column.column_type), GENERATED, catalog, options)?;
+        if varies(&bound) {
+            let message = "generation expression is not immutable";
+            return Err(PgError::new(SqlState::INVALID_OBJECT_DEFINITION, message));
+        }
+        for position in crate::logical::columns_of(&bound).iter() {
+            let used = &table.columns[position as usize];
+            if used.generated.is_some() {
+                let message =
+                    format!("cannot use generated column \"{}\" in column generation expression", used.name);
+                return Err(PgError::new(SqlState::INVALID_OBJECT_DEFINITION, message)
+                    .detail("A generated column cannot reference another generated column."));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Calls something that is not immutable.
+fn varies(expr: &Expr) -> bool {
+    let own = matches!(expr, Expr::Call { function, .. } if function.volatility != Volatility::Immutable);
+    let mut found = own;
+    expr.for_each_child(&mut |child| found = found || varies(child));
+    found
 }
 
 /// Binds a CHECK condition or an index predicate (SQL text) over a table's columns: boolean, no subqueries, no aggregates.
@@ -67,8 +110,11 @@ pub fn check_table_condition(
     catalog: &dyn Catalog,
     options: &PlanOptions,
 ) -> PgResult<Vec<ColumnId>> {
-    let _ = (table, text, catalog, options);
-    Err(pending())
+    let bound = bind::bind_over_row(table, text, None, CHECK, catalog, options)?;
+    Ok(crate::logical::columns_of(&bound)
+        .iter()
+        .map(|position| table.columns[position as usize].id)
+        .collect())
 }
 
 /// Binds a condition (SQL text) over a batch whose columns are the given ones, in that order.
@@ -79,8 +125,20 @@ pub fn bind_over_columns(
     catalog: &dyn Catalog,
     options: &PlanOptions,
 ) -> PgResult<Expr> {
-    let _ = (table, columns, text, catalog, options);
-    Err(pending())
+    let mut bound = bind::bind_over_row(table, text, None, PREDICATE, catalog, options)?;
+    for position in crate::logical::columns_of(&bound).iter() {
+        let id = table.columns[position as usize].id;
+        if !columns.contains(&id) {
+            return Err(PgError::internal("a condition uses a column that is not read"));
+        }
+    }
+    let place = |position: u32| {
+        let column = &table.columns[position as usize];
+        let index = columns.iter().position(|id| *id == column.id)?;
+        Some(Expr::column(index as u32, column.column_type.data_type))
+    };
+    crate::logical::replace_columns(&mut bound, &place);
+    Ok(bound)
 }
 
 /// The INSERT plan of a COPY FROM whose rows come through a [`crate::plan::Feed`], and the fields of the input, in order: the
@@ -91,6 +149,20 @@ pub fn plan_copy_from(
     catalog: &dyn Catalog,
     options: &PlanOptions,
 ) -> PgResult<(Plan, Vec<OutputColumn>)> {
-    let _ = (copy, catalog, options);
-    Err(pending())
+    let CopySource::Table { name, columns } = &copy.source else {
+        return Err(PgError::new(SqlState::SYNTAX_ERROR, "COPY query FROM is not possible").at(copy.position));
+    };
+    let mut binder = Binder::new(catalog, options, Parameters::none());
+    let (plan, table, positions) = binder.bind_copy_from(name, columns)?;
+    let output = bind::ModifyOutput { plan, targets: Vec::new(), command: Command::Insert };
+    let plan = crate::finish(binder.finish(output)?, catalog, options)?;
+    let field = |position: usize| {
+        let column = &table.descriptor.columns[position];
+        OutputColumn {
+            name: column.name.as_str().into(),
+            column_type: column.column_type,
+            origin: Some((table.descriptor.id, column.id)),
+        }
+    };
+    Ok((plan, positions.into_iter().map(field).collect()))
 }

@@ -29,15 +29,16 @@ pub mod ast;
 pub mod bind;
 pub mod catalog;
 pub mod definitions;
+pub mod logical;
 pub mod options;
 pub mod parser;
 pub mod plan;
 
-pub use definitions::{
-    bind_constant, bind_constant_rows, bind_over_columns, check_column_expressions, check_table_condition, plan_copy_from,
-    resolve_type,
-};
 pub use catalog::{Catalog, Relation, Statistics, Table};
+pub use definitions::{
+    bind_constant, bind_constant_rows, bind_over_columns, check_column_expressions, check_table_condition,
+    plan_copy_from, resolve_type,
+};
 pub use options::{Methods, PlanOptions};
 pub use parser::parse;
 pub use plan::Plan;
@@ -48,10 +49,15 @@ use types::{DataType, PgResult};
 ///
 /// `parameters` are the types that the client gave for `$1`, `$2` ... (`None`: to be inferred).
 pub fn plan(
-    _statement: &ast::Statement,
-    _catalog: &dyn Catalog,
-    _parameters: &[Option<DataType>],
-    _options: &PlanOptions,
+    statement: &ast::Statement,
+    catalog: &dyn Catalog,
+    parameters: &[Option<DataType>],
+    options: &PlanOptions,
 ) -> PgResult<Plan> {
+    finish(bind::bind(statement, catalog, parameters, options)?, catalog, options)
+}
+
+/// From the logical to the physical plan.
+fn finish(_bound: bind::Bound, _catalog: &dyn Catalog, _options: &PlanOptions) -> PgResult<Plan> {
     Err(types::PgError::unsupported("planning"))
 }

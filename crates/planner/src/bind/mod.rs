@@ -1,40 +1,129 @@
-//! Binding: names and types by PostgreSQL's rules.
+//! Binding: from syntax to relational algebra, with PostgreSQL's rules for names and types.
+//!
+//! The [`Binder`] walks the [`crate::ast`] once. What it knows at a point is a stack of [`level::Level`]s, one for each query
+//! being bound, innermost last: the columns in sight ([`scope`]), the clause at hand, and what the clause has collected so far.
+//! An expression binds to an [`expr::Expr`] over query-wide column numbers; what an expression cannot hold is collected in the
+//! level and leaves a column (or slot) behind:
+//!
+//! | in the text | collected as | becomes |
+//! | --- | --- | --- |
+//! | aggregate | `Level::aggregates` | a column of the Aggregate below the SELECT list |
+//! | window function | `Level::window_calls` | a column of a Window operator |
+//! | set-returning function | `Level::set_functions` | a column of a ProjectSet |
+//! | `nextval` and its like | `Level::deferred` | a column of a Deferred operator |
+//! | correlated subquery | `Level::pending` | a (lateral) join that adds a column |
+//! | uncorrelated subquery | `Binder::init` | a slot, set once by an InitPlan |
+//!
+//! The order of clauses follows PostgreSQL's `transformSelectStmt`, because it decides which of two errors is reported: FROM,
+//! SELECT list, WHERE, HAVING, ORDER BY, GROUP BY, DISTINCT, LIMIT, windows, then the check of ungrouped columns.
+//!
+//! Types of parameters are inferred as in `parse_param.c`: a parameter is of unknown type until its first use fixes it
+//! ([`parameters`]).
 
-use crate::{Catalog, PlanOptions, ast};
-use expr::{CastContext, Expr};
-use types::{ColumnType, PgError, PgResult};
+mod conflict;
+mod delete;
+mod expression;
+mod from;
+mod function;
+mod grouping;
+mod insert;
+mod join;
+mod level;
+mod literal;
+mod locking;
+mod operator;
+mod order;
+mod parameters;
+mod relation;
+mod returning;
+mod row;
+mod scalar;
+mod scope;
+mod select;
+mod set_operation;
+mod statement;
+mod subquery;
+mod table_expressions;
+mod target;
+mod type_name;
+mod update;
+mod values;
+mod view;
+mod window;
+mod with;
 
-/// The bound defaults, checks and generated columns of a table.
-#[derive(Debug)]
-pub struct TableExpressions {}
+pub(crate) use returning::ModifyOutput;
+pub(crate) use scalar::constant;
+pub use scalar::{ScopeColumn, scalar};
+pub use statement::{Bound, bind};
+pub use table_expressions::TableExpressions;
+pub(crate) use table_expressions::{CHECK, GENERATED, PREDICATE, bind_default_expression, bind_over_row};
+pub use type_name::resolve_type;
 
-/// A column that a lone expression may name.
-#[derive(Clone, Debug)]
-pub struct ScopeColumn {
-    pub name: Box<str>,
-    pub column_type: ColumnType,
+use crate::logical::{Columns, InitSubquery};
+use crate::plan::RelationUse;
+use crate::{Catalog, PlanOptions};
+use level::Level;
+pub(crate) use parameters::Parameters;
+use with::VisibleCte;
+
+/// Views within views at most.
+const VIEW_DEPTH_MAX: u32 = 64;
+
+/// The state of binding one statement.
+pub(crate) struct Binder<'a> {
+    catalog: &'a dyn Catalog,
+    options: &'a PlanOptions,
+    /// The search path at hand: a view has its own.
+    search_path: Vec<String>,
+    columns: Columns,
+    parameters: Parameters,
+    slot_count: u32,
+    cte_count: u32,
+    relations: Vec<RelationUse>,
+    levels: Vec<Level>,
+    /// Common tables in sight, innermost last.
+    ctes: Vec<VisibleCte>,
+    /// Subqueries that need no outer columns, not placed yet.
+    init: Vec<InitSubquery>,
+    /// Every scan of a table.
+    instances: Vec<relation::Instance>,
+    /// Owner of the view being expanded.
+    check_as: Option<Box<str>>,
+    view_depth: u32,
+    as_of: Option<expr::Expr>,
+    /// Something is written, or a row locked.
+    writes: bool,
 }
 
-/// Binds an expression outside of any query: a DEFAULT or CHECK being defined, ALTER TABLE ... USING, COPY ... WHERE, an
-/// EXECUTE argument. [`Expr::Column`] counts in `columns`. With a `target` the result is cast to it in that context (42804 where
-/// there is no such cast). Subqueries, aggregates, window functions and set-returning functions are refused
-/// (0A000, 42803, 42P20), worded for `purpose` ("DEFAULT expressions", "check constraints").
-pub fn scalar(
-    _expression: &ast::Expression,
-    _columns: &[ScopeColumn],
-    _target: Option<(ColumnType, CastContext)>,
-    _purpose: &'static str,
-    _catalog: &dyn Catalog,
-    _options: &PlanOptions,
-) -> PgResult<Expr> {
-    Err(PgError::unsupported("expressions"))
-}
+impl<'a> Binder<'a> {
+    pub(crate) fn new(catalog: &'a dyn Catalog, options: &'a PlanOptions, parameters: Parameters) -> Self {
+        Binder {
+            catalog,
+            options,
+            search_path: options.search_path.clone(),
+            columns: Columns::default(),
+            parameters,
+            slot_count: 0,
+            cte_count: 0,
+            relations: Vec::new(),
+            levels: Vec::new(),
+            ctes: Vec::new(),
+            init: Vec::new(),
+            instances: Vec::new(),
+            check_as: None,
+            view_depth: 0,
+            as_of: None,
+            writes: false,
+        }
+    }
 
-/// The type that a name stands for, modifiers checked (42704 for none).
-pub fn type_name(
-    _name: &ast::TypeName,
-    _catalog: &dyn Catalog,
-    _options: &PlanOptions,
-) -> PgResult<ColumnType> {
-    Err(PgError::unsupported("types"))
+    fn level(&mut self) -> &mut Level {
+        self.levels.last_mut().expect("expressions are bound within a level")
+    }
+
+    fn new_slot(&mut self) -> u32 {
+        self.slot_count += 1;
+        self.slot_count - 1
+    }
 }

@@ -23,6 +23,7 @@ pub struct Insert {
     pub source: PlanNode,
     pub generated: Vec<GeneratedColumn>,
     pub checks: Vec<Check>,
+    pub partial_indexes: Vec<PartialIndex>,
     pub on_conflict: Option<OnConflict>,
     pub returning: Option<Vec<Expr>>,
 }
@@ -42,6 +43,14 @@ pub struct Check {
     pub condition: Expr,
     /// Set for WITH CHECK OPTION of a view: 44000, and the condition must be true.
     pub view: Option<Box<str>>,
+}
+
+/// A partial index has an entry for a row if `predicate` (over the row) is true.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartialIndex {
+    /// Position in `TableDescriptor::all_indexes()`.
+    pub index: u32,
+    pub predicate: Expr,
 }
 
 /// ON CONFLICT.
@@ -85,6 +94,7 @@ pub struct Update {
     pub assignments: Vec<Assignment>,
     pub generated: Vec<GeneratedColumn>,
     pub checks: Vec<Check>,
+    pub partial_indexes: Vec<PartialIndex>,
     pub may_repeat: bool,
     pub returning: Option<Vec<Expr>>,
 }
@@ -94,6 +104,7 @@ pub struct Update {
 pub struct Delete {
     pub table: Arc<Table>,
     pub source: PlanNode,
+    pub partial_indexes: Vec<PartialIndex>,
     pub may_repeat: bool,
     pub returning: Option<Vec<Expr>>,
 }

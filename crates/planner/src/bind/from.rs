@@ -1,0 +1,213 @@
+//! FROM: what each item brings, and in which order names come into sight (PostgreSQL's `parse_clause.c`).
+
+use super::Binder;
+use super::level::{Clause, Level};
+use super::relation::apply_alias;
+use super::scope::{Item, item_column};
+use super::select::Context;
+use crate::ast::{Alias, ExpressionKind, Query, TableExpression, TableFunction};
+use crate::logical::{FunctionScan, JoinKind, Relational, Values};
+use crate::plan::SetFunction;
+use expr::{Expr, FunctionKind};
+use types::{ColumnType, DataType, PgError, PgResult, SqlState};
+
+impl Binder<'_> {
+    /// All of FROM: the cross product of its items, which are then in sight of the level.
+    pub(super) fn bind_from(&mut self, from: &[TableExpression]) -> PgResult<Relational> {
+        let mut plan: Option<Relational> = None;
+        for expression in from {
+            let (table, mut items) = self.bind_table(expression)?;
+            let namespace = &self.levels.last().expect("a level").namespace;
+            self.check_namespace_conflict(namespace, &items)?;
+            for item in &mut items {
+                item.lateral_only = true;
+                item.lateral_ok = true;
+            }
+            self.level().namespace.extend(items);
+            plan = Some(match plan {
+                None => table,
+                Some(left) => left.join(JoinKind::Inner, table, Vec::new()),
+            });
+        }
+        for item in &mut self.level().namespace {
+            item.lateral_only = false;
+            item.lateral_ok = true;
+        }
+        Ok(plan.unwrap_or_else(Relational::unit))
+    }
+
+    /// One item of FROM: its plan, and the names that it brings.
+    pub(super) fn bind_table(&mut self, expression: &TableExpression) -> PgResult<(Relational, Vec<Item>)> {
+        match expression {
+            TableExpression::Relation(reference) => {
+                let (plan, item) = self.bind_relation(reference)?;
+                Ok((plan, vec![item]))
+            }
+            TableExpression::Subquery { lateral, query, alias, position } => {
+                let (plan, item) = self.bind_derived(query, *lateral, alias.as_ref(), *position)?;
+                Ok((plan, vec![item]))
+            }
+            TableExpression::Function(function) => {
+                let (plan, item) = self.bind_table_function(function)?;
+                Ok((plan, vec![item]))
+            }
+            TableExpression::Join(join) => stacker::maybe_grow(128 << 10, 2 << 20, || self.bind_join(join)),
+        }
+    }
+
+    fn bind_derived(
+        &mut self,
+        query: &Query,
+        lateral: bool,
+        alias: Option<&Alias>,
+        position: u32,
+    ) -> PgResult<(Relational, Item)> {
+        let Some(alias) = alias else {
+            let (message, hint) = match query.body {
+                crate::ast::QueryBody::Values(_) => {
+                    ("VALUES in FROM must have an alias", "For example, FROM (VALUES ...) [AS] foo.")
+                }
+                _ => ("subquery in FROM must have an alias", "For example, FROM (SELECT ...) [AS] foo."),
+            };
+            return Err(PgError::new(SqlState::SYNTAX_ERROR, message).hint(hint).at(position));
+        };
+        let was_active = std::mem::replace(&mut self.level().lateral_active, lateral);
+        let output = self.bind_query(query, Context::default());
+        self.level().lateral_active = was_active;
+        let output = output?;
+        let columns = output
+            .targets
+            .iter()
+            .map(|target| {
+                item_column(&target.name, target.column, self.columns.get(target.column).column_type, false)
+            })
+            .collect();
+        let mut item = Item::new(None, columns);
+        apply_alias(&mut item, Some(alias), "")?;
+        Ok((output.plan, item))
+    }
+
+    // --- Functions in FROM.
+
+    fn bind_table_function(&mut self, function: &TableFunction) -> PgResult<(Relational, Item)> {
+        // Functions in FROM see the items before them without LATERAL.
+        let was_active = std::mem::replace(&mut self.level().lateral_active, true);
+        let clause = std::mem::replace(&mut self.level().clause, Clause::FromFunction);
+        let bound = self.bind_table_function_calls(function);
+        let level = self.level();
+        level.lateral_active = was_active;
+        level.clause = clause;
+        bound
+    }
+
+    fn bind_table_function_calls(&mut self, function: &TableFunction) -> PgResult<(Relational, Item)> {
+        let mut functions = Vec::new();
+        let mut scalars = Vec::new();
+        let mut columns = Vec::new();
+        let mut numbers = Vec::new();
+        for item in &function.functions {
+            if !item.columns.is_empty() {
+                let message = "a column definition list for a function in FROM";
+                return Err(PgError::unsupported(message).at(function.position));
+            }
+            let name: Box<str> = match &item.call.kind {
+                ExpressionKind::Function(call) => call.name.name().into(),
+                _ => super::target::column_name(&item.call),
+            };
+            let (call, pending) = self.bind_function_in_from(&item.call)?;
+            if pending {
+                return Err(PgError::unsupported("a correlated subquery in a function in FROM")
+                    .at(item.call.position));
+            }
+            let data_type = call.data_type();
+            let single = function.functions.len() == 1;
+            // A single function's column takes the alias as its name.
+            let column_name = match &function.alias {
+                Some(alias) if single => alias.name.name.clone(),
+                _ => name,
+            };
+            let number = self.columns.computed(&column_name, data_type);
+            numbers.push(number);
+            columns.push(item_column(&column_name, number, data_type.into(), false));
+            match call {
+                Expr::Call { function, arguments, position, .. }
+                    if matches!(function.kind, FunctionKind::Set) =>
+                {
+                    functions.push(SetFunction { function, arguments, columns: vec![data_type], position });
+                }
+                scalar => scalars.push(scalar),
+            }
+        }
+        if !scalars.is_empty() && (function.functions.len() > 1 || !functions.is_empty()) {
+            return Err(
+                PgError::unsupported("ROWS FROM with a function that returns no set").at(function.position)
+            );
+        }
+        if function.ordinality {
+            let number = self.columns.computed("ordinality", DataType::Int8);
+            numbers.push(number);
+            columns.push(item_column("ordinality", number, ColumnType::from(DataType::Int8), false));
+        }
+        let default = columns.first().map_or("", |column| &*column.name).to_string();
+        let shown: Box<str> =
+            function.alias.as_ref().map_or(default.as_str().into(), |alias| alias.name.name.clone());
+        let plan = if scalars.is_empty() {
+            let scan =
+                FunctionScan { functions, ordinality: function.ordinality, alias: shown, columns: numbers };
+            Relational::FunctionScan(Box::new(scan))
+        } else {
+            let mut row = scalars;
+            if function.ordinality {
+                row.push(Expr::constant(types::Datum::Int8(1), DataType::Int8));
+            }
+            self.scalar_rows(row, numbers)
+        };
+        let mut item = Item::new(None, columns);
+        apply_alias(&mut item, function.alias.as_ref(), &default)?;
+        Ok((plan, item))
+    }
+
+    /// A scalar function in FROM: one row. Calls that wait go below it.
+    fn scalar_rows(&mut self, row: Vec<Expr>, numbers: Vec<u32>) -> Relational {
+        let deferred = std::mem::take(&mut self.level().deferred);
+        if deferred.is_empty() {
+            return Relational::Values(Box::new(Values { rows: vec![row], columns: numbers }));
+        }
+        let input = Relational::Deferred(Box::new(crate::logical::Deferred {
+            input: Relational::unit(),
+            calls: deferred,
+        }));
+        input.extend(numbers.into_iter().zip(row).collect())
+    }
+
+    /// The call itself, set-returning ones included; and whether it left a correlated subquery behind.
+    fn bind_function_in_from(&mut self, call: &crate::ast::Expression) -> PgResult<(Expr, bool)> {
+        // A level of its own collects what a SELECT list would.
+        let lateral = self.levels.len();
+        self.levels.push(Level::new(Clause::InsertValues));
+        let bound = self.bind_typed(call);
+        let level = self.levels.pop().expect("pushed above");
+        debug_assert_eq!(lateral, self.levels.len());
+        let bound = bound?;
+        let mut sets = level.set_functions;
+        self.level().deferred.extend(level.deferred);
+        let pending = !level.pending.is_empty();
+        if sets.is_empty() {
+            return Ok((bound, pending));
+        }
+        let (column, set) = sets.pop().expect("not empty");
+        let whole = matches!(bound, Expr::Column { index, .. } if index == column);
+        if !whole || !sets.is_empty() {
+            let message = "set-returning functions must appear at top level of FROM";
+            return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(call.position));
+        }
+        let data_type = bound.data_type();
+        let call = Expr::Call {
+            function: set.function,
+            arguments: set.arguments,
+            data_type,
+            position: set.position,
+        };
+        Ok((call, pending))
+    }
+}

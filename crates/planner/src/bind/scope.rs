@@ -1,0 +1,347 @@
+//! Names in sight: what FROM has brought, and how a column or relation name finds it (PostgreSQL's `parse_relation.c`).
+//!
+//! A [`Item`] is what one entry of FROM shows: a relation under its alias, or a join whose USING columns are merged. A join
+//! hides the plain names of what it joins (their qualified names stay): `SELECT a FROM t JOIN u USING (a)` sees the merged
+//! column only.
+
+use super::Binder;
+use crate::ast::Identifier;
+use crate::logical::ColumnNumber;
+use expr::Expr;
+use types::descriptor::{ColumnId, Oid};
+use types::{ColumnType, DataType, PgError, PgResult, SqlState};
+
+/// A column that can be named.
+#[derive(Clone, Debug)]
+pub(crate) struct ItemColumn {
+    pub name: Box<str>,
+    pub expr: Expr,
+    pub column_type: ColumnType,
+    /// Left out by `*`.
+    pub hidden: bool,
+}
+
+/// What an entry of FROM shows.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    /// Alias or relation name; `None` for a join without alias and a subquery without.
+    pub name: Option<Box<str>>,
+    /// Schema and id, when it is a catalog relation without alias: `schema.table.column`.
+    pub schema: Option<Box<str>>,
+    pub relation: Option<Oid>,
+    pub columns: Vec<ItemColumn>,
+    /// `name.column` and `name.*` work.
+    pub relation_visible: bool,
+    /// `column` and `*` work.
+    pub columns_visible: bool,
+    /// Only for LATERAL so far.
+    pub lateral_only: bool,
+    /// Seen by LATERAL in principle, but not allowed here (the right side of RIGHT and FULL JOIN).
+    pub lateral_ok: bool,
+}
+
+impl Item {
+    pub(crate) fn new(name: Option<Box<str>>, columns: Vec<ItemColumn>) -> Self {
+        Item {
+            relation_visible: name.is_some(),
+            name,
+            schema: None,
+            relation: None,
+            columns,
+            columns_visible: true,
+            lateral_only: false,
+            lateral_ok: true,
+        }
+    }
+}
+
+/// Where a relation name was found.
+struct Found {
+    level: usize,
+    item: usize,
+}
+
+impl Binder<'_> {
+    /// Refuses an item that LATERAL sees but must not use.
+    fn check_lateral(&self, item: &Item, position: u32) -> PgResult<()> {
+        if item.lateral_only && !item.lateral_ok {
+            let name = item.name.as_deref().unwrap_or("unnamed_join");
+            return Err(PgError::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                format!("invalid reference to FROM-clause entry for table \"{name}\""),
+            )
+            .detail("The combining JOIN type must be INNER or LEFT for a LATERAL reference.")
+            .at(position));
+        }
+        Ok(())
+    }
+
+    /// A plain column name: innermost level first. `None` when nothing has it.
+    pub(super) fn find_column(&self, name: &str, position: u32) -> PgResult<Option<(usize, ItemColumn)>> {
+        for level in (0..self.levels.len()).rev() {
+            let mut found: Option<ItemColumn> = None;
+            for item in &self.levels[level].namespace {
+                if !item.columns_visible || !self.usable(level, item) {
+                    continue;
+                }
+                for column in item.columns.iter().filter(|column| &*column.name == name) {
+                    if found.is_some() {
+                        return Err(PgError::new(
+                            SqlState::AMBIGUOUS_COLUMN,
+                            format!("column reference \"{name}\" is ambiguous"),
+                        )
+                        .at(position));
+                    }
+                    self.check_lateral(item, position)?;
+                    found = Some(column.clone());
+                }
+            }
+            if let Some(column) = found {
+                return Ok(Some((level, column)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Is the item in sight?
+    fn usable(&self, level: usize, item: &Item) -> bool {
+        !item.lateral_only || self.levels[level].lateral_active
+    }
+
+    /// `[[database.]schema.]relation`: innermost level first.
+    fn find_item(&self, qualifier: &[Identifier]) -> PgResult<Option<Found>> {
+        let (name, schema) = match qualifier {
+            [name] => (name, None),
+            [schema, name] => (name, Some(schema)),
+            [database, schema, name] => {
+                if *database.name != *self.options.database {
+                    let written: Vec<&str> = qualifier.iter().map(|part| &*part.name).collect();
+                    return Err(PgError::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        format!("cross-database references are not implemented: {}", written.join(".")),
+                    )
+                    .at(database.position));
+                }
+                (name, Some(schema))
+            }
+            _ => {
+                let written: Vec<&str> = qualifier.iter().map(|part| &*part.name).collect();
+                return Err(PgError::new(
+                    SqlState::SYNTAX_ERROR,
+                    format!("improper qualified name (too many dotted names): {}", written.join(".")),
+                )
+                .at(qualifier[0].position));
+            }
+        };
+        for level in (0..self.levels.len()).rev() {
+            let mut found = None;
+            for (index, item) in self.levels[level].namespace.iter().enumerate() {
+                let matches = item.relation_visible
+                    && item.name.as_deref() == Some(&name.name)
+                    && schema.is_none_or(|schema| item.schema.as_deref() == Some(&schema.name))
+                    && self.usable(level, item);
+                if !matches {
+                    continue;
+                }
+                if found.is_some() {
+                    return Err(PgError::new(
+                        SqlState::AMBIGUOUS_ALIAS,
+                        format!("table reference \"{}\" is ambiguous", name.name),
+                    )
+                    .at(qualifier[0].position));
+                }
+                self.check_lateral(item, qualifier[0].position)?;
+                found = Some(Found { level, item: index });
+            }
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The item that a qualifier names, or the error that says that there is none.
+    pub(super) fn item_named(&self, qualifier: &[Identifier]) -> PgResult<(usize, &Item)> {
+        match self.find_item(qualifier)? {
+            Some(found) => Ok((found.level, &self.levels[found.level].namespace[found.item])),
+            None => Err(self.missing_item(qualifier)),
+        }
+    }
+
+    /// errorMissingRTE.
+    fn missing_item(&self, qualifier: &[Identifier]) -> PgError {
+        let name = qualifier.last().expect("a qualifier has a part");
+        let position = qualifier[0].position;
+        let anywhere = self.levels.iter().rev().flat_map(|level| &level.namespace);
+        let mut hidden = false;
+        let mut aliased = None;
+        for item in anywhere {
+            hidden |= item.name.as_deref() == Some(&*name.name);
+            if let (Some(alias), Some(Ok(Some(crate::Relation::Table(table))))) =
+                (&item.name, item.relation.map(|id| self.catalog.relation_by_id(id)))
+                && *table.descriptor.name == *name.name
+            {
+                aliased = Some(alias.clone());
+            }
+        }
+        let invalid = format!("invalid reference to FROM-clause entry for table \"{}\"", name.name);
+        if hidden {
+            return PgError::new(SqlState::UNDEFINED_TABLE, invalid)
+                .detail(format!(
+                    "There is an entry for table \"{}\", but it cannot be referenced from this part of the query.",
+                    name.name
+                ))
+                .at(position);
+        }
+        if let Some(alias) = aliased {
+            return PgError::new(SqlState::UNDEFINED_TABLE, invalid)
+                .hint(format!("Perhaps you meant to reference the table alias \"{alias}\"."))
+                .at(position);
+        }
+        PgError::new(
+            SqlState::UNDEFINED_TABLE,
+            format!("missing FROM-clause entry for table \"{}\"", name.name),
+        )
+        .at(position)
+    }
+
+    /// A column reference of one to four parts.
+    pub(super) fn bind_column(&mut self, names: &[Identifier]) -> PgResult<Expr> {
+        let position = names[0].position;
+        if let Clause::Scalar("DEFAULT expressions") = self.level().clause {
+            return Err(PgError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "cannot use column reference in DEFAULT expression",
+            )
+            .at(position));
+        }
+        if let [name] = names {
+            if let Some((level, column)) = self.find_column(&name.name, position)? {
+                self.note_reference(level, &column.expr, position);
+                return Ok(column.expr);
+            }
+            // A relation's name alone is its whole row.
+            if let Some(found) = self.find_item(names)? {
+                return Ok(self.whole_row(found.level, found.item));
+            }
+            return Err(self.missing_column(&name.name, position));
+        }
+        let (name, qualifier) = names.split_last().expect("several parts");
+        let Some(found) = self.find_item(qualifier)? else {
+            // `column.field` of a composite column.
+            if qualifier.len() == 1 && self.find_column(&qualifier[0].name, position)?.is_some() {
+                let row = self.bind_column(qualifier)?;
+                return self.field_of(row, name);
+            }
+            return Err(self.missing_item(qualifier));
+        };
+        let item = &self.levels[found.level].namespace[found.item];
+        let mut matches = item.columns.iter().filter(|column| *column.name == *name.name);
+        match (matches.next(), matches.next()) {
+            (Some(column), None) => {
+                let column = column.clone();
+                self.note_reference(found.level, &column.expr, position);
+                Ok(column.expr)
+            }
+            (Some(_), Some(_)) => Err(PgError::new(
+                SqlState::AMBIGUOUS_COLUMN,
+                format!("column reference \"{}\" is ambiguous", name.name),
+            )
+            .at(position)),
+            (None, _) => {
+                if let Some(expr) = system_column(item, &name.name) {
+                    return expr.map_err(|error| error.at(position));
+                }
+                let relation = item.name.as_deref().unwrap_or("").to_string();
+                Err(PgError::new(
+                    SqlState::UNDEFINED_COLUMN,
+                    format!("column {relation}.{} does not exist", name.name),
+                )
+                .at(position))
+            }
+        }
+    }
+
+    /// Remembers where a column of the current level was named, for the error about ungrouped columns.
+    fn note_reference(&mut self, level: usize, expr: &Expr, position: u32) {
+        let level = &mut self.levels[level];
+        if let Expr::Column { index, .. } = expr
+            && !level.in_aggregate
+        {
+            level.references.push((*index, position));
+        }
+    }
+
+    /// `t` as a row value.
+    pub(super) fn whole_row(&mut self, level: usize, item: usize) -> Expr {
+        let columns = self.levels[level].namespace[item].columns.clone();
+        let fields: Vec<Expr> =
+            columns.into_iter().filter(|column| !column.hidden).map(|column| column.expr).collect();
+        Expr::Row { fields, data_type: DataType::Record }
+    }
+
+    fn missing_column(&self, name: &str, position: u32) -> PgError {
+        let mut error = PgError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"))
+            .at(position);
+        // A column of that name in an item that cannot be seen here.
+        for item in self.levels.iter().rev().flat_map(|level| &level.namespace) {
+            if let Some(alias) = &item.name
+                && item.columns.iter().any(|column| *column.name == *name)
+            {
+                error = error.detail(format!(
+                    "There is a column named \"{name}\" in table \"{alias}\", but it cannot be referenced from this part of the query."
+                ));
+                break;
+            }
+        }
+        error
+    }
+
+    /// Refuses two entries of one name at the same level (checkNameSpaceConflicts).
+    pub(super) fn check_namespace_conflict(&self, left: &[Item], right: &[Item]) -> PgResult<()> {
+        for one in left.iter().filter(|item| item.relation_visible) {
+            for other in right.iter().filter(|item| item.relation_visible) {
+                let both_relations = one.relation.is_some() && other.relation.is_some();
+                let different = both_relations
+                    && one.schema.is_some()
+                    && other.schema.is_some()
+                    && one.relation != other.relation;
+                if one.name == other.name && !different {
+                    let name = one.name.as_deref().unwrap_or("");
+                    return Err(PgError::new(
+                        SqlState::DUPLICATE_ALIAS,
+                        format!("table name \"{name}\" specified more than once"),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+use super::level::Clause;
+
+/// ctid, xmin ...: only tableoid has a meaning here.
+fn system_column(item: &Item, name: &str) -> Option<PgResult<Expr>> {
+    let relation = item.relation?;
+    match name {
+        "tableoid" => Some(Ok(Expr::constant(types::Datum::Oid(relation.0), DataType::Oid))),
+        "ctid" | "xmin" | "xmax" | "cmin" | "cmax" => {
+            Some(Err(PgError::unsupported(format!("the system column {name}"))))
+        }
+        _ => None,
+    }
+}
+
+/// A column of a scan as an item's column.
+pub(crate) fn item_column(
+    name: &str,
+    number: ColumnNumber,
+    column_type: ColumnType,
+    hidden: bool,
+) -> ItemColumn {
+    ItemColumn { name: name.into(), expr: Expr::column(number, column_type.data_type), column_type, hidden }
+}
+
+/// Kept for messages: table and column of a relation's column.
+pub(crate) type Origin = Option<(Oid, ColumnId)>;

@@ -1,0 +1,189 @@
+//! The expressions in a table's descriptor (defaults, generated columns, checks, index predicates), bound once for each descriptor
+//! and kept with it.
+
+use super::Binder;
+use super::level::{Clause, Level};
+use super::parameters::Parameters;
+use super::scope::{Item, ItemColumn};
+use crate::catalog::Table;
+use crate::logical::ColumnNumber;
+use crate::plan::{Check, DeferredCall, GeneratedColumn, PartialIndex};
+use crate::{Catalog, PlanOptions};
+use expr::{CastContext, Expr};
+use types::descriptor::{ColumnDescriptor, ElementState, TableDescriptor};
+use types::{ColumnType, DataType, Datum, PgError, PgResult, SqlState};
+
+/// A default: calls that wait, each giving a column (numbered from 0), and the value over them.
+#[derive(Clone, Debug)]
+pub(crate) struct BoundDefault {
+    pub deferred: Vec<DeferredCall>,
+    pub value: Expr,
+}
+
+/// A table's expressions, bound.
+///
+/// - `defaults` has an entry for each column; a column without a default has NULL.
+/// - Expressions of `generated`, `checks` and `partial_indexes` are over the row: a column is its position.
+#[derive(Debug, Default)]
+pub struct TableExpressions {
+    pub(crate) defaults: Vec<BoundDefault>,
+    pub(crate) generated: Vec<GeneratedColumn>,
+    pub(crate) checks: Vec<Check>,
+    pub(crate) partial_indexes: Vec<PartialIndex>,
+}
+
+impl Binder<'_> {
+    /// The bound expressions of a table.
+    pub(super) fn table_expressions<'t>(&self, table: &'t Table) -> PgResult<&'t TableExpressions> {
+        if let Some(bound) = table.bound.get() {
+            return Ok(bound);
+        }
+        let bound = bind_table(&table.descriptor, self.catalog, self.options)?;
+        Ok(table.bound.get_or_init(|| bound))
+    }
+}
+
+/// Binds everything that a descriptor holds as text.
+pub(crate) fn bind_table(
+    table: &TableDescriptor,
+    catalog: &dyn Catalog,
+    options: &PlanOptions,
+) -> PgResult<TableExpressions> {
+    let mut bound = TableExpressions::default();
+    for (position, column) in table.columns.iter().enumerate() {
+        bound.defaults.push(bind_default(column, catalog, options)?);
+        if let Some(text) = &column.generated {
+            let expression =
+                bind_over_row(table, text, Some(column.column_type), GENERATED, catalog, options)?;
+            bound.generated.push(GeneratedColumn { column: position as u32, expression });
+        }
+    }
+    for check in &table.checks {
+        let condition = bind_over_row(table, &check.expression, None, CHECK, catalog, options)?;
+        bound.checks.push(Check { name: check.name.as_str().into(), condition, view: None });
+    }
+    for (position, index) in table.all_indexes().enumerate() {
+        if let Some(text) = &index.predicate {
+            let predicate = bind_over_row(table, text, None, PREDICATE, catalog, options)?;
+            bound.partial_indexes.push(PartialIndex { index: position as u32, predicate });
+        }
+    }
+    Ok(bound)
+}
+
+pub(crate) const DEFAULT: &str = "DEFAULT expressions";
+pub(crate) const GENERATED: &str = "column generation expressions";
+pub(crate) const CHECK: &str = "check constraints";
+pub(crate) const PREDICATE: &str = "index predicates";
+
+fn bind_default(
+    column: &ColumnDescriptor,
+    catalog: &dyn Catalog,
+    options: &PlanOptions,
+) -> PgResult<BoundDefault> {
+    if let (Some(_), Some(sequence)) = (column.identity, column.owned_sequence) {
+        return next_value(sequence.0, column.column_type);
+    }
+    let Some(text) = &column.default else {
+        let value = Expr::constant(Datum::Null, column.column_type.data_type);
+        return Ok(BoundDefault { deferred: Vec::new(), value });
+    };
+    let expression = crate::parser::parse_expression(text)?;
+    bind_default_expression(&expression, &column.name, column.column_type, catalog, options)
+}
+
+pub(crate) fn bind_default_expression(
+    expression: &crate::ast::Expression,
+    name: &str,
+    to: ColumnType,
+    catalog: &dyn Catalog,
+    options: &PlanOptions,
+) -> PgResult<BoundDefault> {
+    let mut binder = Binder::new(catalog, options, Parameters::none());
+    binder.levels.push(Level::new(Clause::Scalar(DEFAULT)));
+    let bound = binder.bind(expression)?;
+    let from = bound.data_type();
+    let value = binder.coerce(bound, to, CastContext::Assignment, expression.position)?.ok_or_else(|| {
+        let message = format!(
+            "column \"{name}\" is of type {} but default expression is of type {}",
+            binder.type_label(to.data_type),
+            binder.type_label(from)
+        );
+        PgError::new(SqlState::DATATYPE_MISMATCH, message)
+            .hint("You will need to rewrite or cast the expression.")
+            .at(expression.position)
+    })?;
+    let calls = std::mem::take(&mut binder.level().deferred);
+    // The binder numbered nothing else: deferred calls are its only columns.
+    let mut value = value;
+    let numbers: Vec<ColumnNumber> = calls.iter().map(|(column, _)| *column).collect();
+    let renumber = |column: ColumnNumber| {
+        let index = numbers.iter().position(|known| *known == column)?;
+        Some(Expr::column(index as u32, calls[index].1.data_type))
+    };
+    crate::logical::replace_columns(&mut value, &renumber);
+    let mut deferred: Vec<DeferredCall> = calls.iter().map(|(_, call)| call.clone()).collect();
+    for argument in deferred.iter_mut().flat_map(|call| &mut call.arguments) {
+        crate::logical::replace_columns(argument, &renumber);
+    }
+    Ok(BoundDefault { deferred, value })
+}
+
+/// The default of an identity column: the next value of its sequence.
+fn next_value(sequence: u32, to: ColumnType) -> PgResult<BoundDefault> {
+    let resolved = expr::resolve::resolve_function(
+        Some("pg_catalog"),
+        "nextval",
+        &[DataType::Regclass],
+        expr::resolve::FunctionArguments::Plain,
+    )?;
+    let call = DeferredCall {
+        function: resolved.function,
+        arguments: vec![Expr::constant(Datum::Oid(sequence), DataType::Regclass)],
+        data_type: DataType::Int8,
+        position: 0,
+    };
+    let value = expr::resolve::coerce(Expr::column(0, DataType::Int8), to, CastContext::Assignment, 0);
+    let value = value.ok_or_else(|| PgError::internal("an identity column is not of an integer type"))?;
+    Ok(BoundDefault { deferred: vec![call], value })
+}
+
+/// Binds SQL text over a table's row: a column is its position. `target`: convert to this type; else the text is a condition.
+pub(crate) fn bind_over_row(
+    table: &TableDescriptor,
+    text: &str,
+    target: Option<ColumnType>,
+    purpose: &'static str,
+    catalog: &dyn Catalog,
+    options: &PlanOptions,
+) -> PgResult<Expr> {
+    let expression = crate::parser::parse_expression(text)?;
+    let shown = |(position, column): (usize, &ColumnDescriptor)| ItemColumn {
+        name: column.name.as_str().into(),
+        expr: Expr::column(position as u32, column.column_type.data_type),
+        column_type: column.column_type,
+        hidden: column.hidden,
+    };
+    let visible =
+        table.columns.iter().enumerate().filter(|(_, column)| column.state != ElementState::DeleteOnly);
+    let mut item = Item::new(Some(table.name.as_str().into()), visible.map(shown).collect());
+    item.relation = Some(table.id);
+    let mut binder = Binder::new(catalog, options, Parameters::none());
+    let mut level = Level::new(Clause::Scalar(purpose));
+    level.namespace.push(item);
+    binder.levels.push(level);
+    let Some(to) = target else {
+        let construct = if purpose == CHECK { "CHECK" } else { "WHERE" };
+        return binder.bind_condition(&expression, construct);
+    };
+    let bound = binder.bind(&expression)?;
+    let from = bound.data_type();
+    binder.coerce(bound, to, CastContext::Assignment, expression.position)?.ok_or_else(|| {
+        let message = format!(
+            "column is of type {} but generation expression is of type {}",
+            binder.type_label(to.data_type),
+            binder.type_label(from)
+        );
+        PgError::new(SqlState::DATATYPE_MISMATCH, message).at(expression.position)
+    })
+}
