@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use planner::Plan;
-use planner::plan::{Operator, PlanNode};
+use planner::plan::{Operator, PlanNode, SubqueryResult};
 use types::{DataType, PgError, PgResult};
 
-use crate::operator::{BoxedOperator, NodeRef};
+use crate::operator::NodeRef;
 use crate::operators::*;
 use crate::point::PointRead;
-use crate::program::{Projection, programs};
+use crate::program::Projection;
 use crate::write::{DeleteNode, InsertNode, UpdateNode, WrittenTables};
 use expr::Program;
 
@@ -143,7 +143,77 @@ impl Preparer {
                 step: self.node(&union.step, false)?,
                 distinct: union.distinct,
             }),
-            _ => return Err(PgError::unsupported("this operator")),
+            InitPlan(init) => {
+                let subqueries = init.subqueries.iter().map(|subquery| {
+                    let first = subquery.plan.columns.first().map(|column| column.column_type.data_type);
+                    let data_type = match (subquery.result, first) {
+                        (SubqueryResult::Exists, _) => DataType::Bool,
+                        (SubqueryResult::Scalar, Some(first)) => first,
+                        (SubqueryResult::Array, Some(first)) => DataType::array_of(first),
+                        (_, None) => return Err(PgError::internal("a subquery without a column")),
+                    };
+                    Ok(InitSubqueryNode {
+                        slot: subquery.slot as usize,
+                        subquery: Subquery { result: subquery.result, data_type },
+                        node: self.node(&subquery.plan, false)?,
+                    })
+                });
+                Arc::new(InitPlanNode {
+                    subqueries: subqueries.collect::<PgResult<_>>()?,
+                    body: self.node(&init.body, counts)?,
+                })
+            }
+            VirtualScan(scan) => Arc::new(VirtualScanNode::new(scan)?),
+            FunctionScan(scan) => Arc::new(FunctionScanNode::new(scan)?),
+            ProjectSet(set) => Arc::new(ProjectSetNode::new(set, self.node(&set.input, false)?)?),
+            Deferred(deferred) => {
+                Arc::new(DeferredNode::new(deferred, self.node(&deferred.input, false)?)?)
+            }
+            LockRows(lock) => Arc::new(LockRowsNode::new(lock, self.node(&lock.input, false)?)?),
+            _ => return self.relational_node(node),
         })
+    }
+
+    fn relational_node(&self, node: &PlanNode) -> PgResult<NodeRef> {
+        use Operator::*;
+        let types = types_of(node);
+        Ok(match &node.operator {
+            Sort(sort) => Arc::new(SortNode::new(sort, self.node(&sort.input, false)?, types)),
+            TopN(top) => Arc::new(TopNNode::new(top, self.node(&top.input, false)?, types)?),
+            Distinct(distinct) => {
+                Arc::new(DistinctNode::new(distinct, self.node(&distinct.input, false)?, types))
+            }
+            Aggregate(plan) => Arc::new(AggregateNode::new(plan, self.node(&plan.input, false)?)?),
+            Window(window) => {
+                let input_types = types_of(&window.input);
+                Arc::new(WindowNode::new(window, self.node(&window.input, false)?, input_types)?)
+            }
+            SetOperation(plan) => {
+                let (left, right) = (self.node(&plan.left, false)?, self.node(&plan.right, false)?);
+                Arc::new(SetOperationNode::new(plan, left, right, types))
+            }
+            HashJoin(join) => {
+                Arc::new(HashJoinNode::new(join, self.side(&join.left)?, self.side(&join.right)?)?)
+            }
+            NestedLoopJoin(join) => {
+                Arc::new(NestedLoopJoinNode::new(join, self.side(&join.left)?, self.side(&join.right)?)?)
+            }
+            LookupJoin(join) => {
+                let (left, left_types) = self.side(&join.left)?;
+                Arc::new(LookupJoinNode::new(join, left, left_types)?)
+            }
+            Apply(apply) => {
+                let (left, right) = (self.side(&apply.left)?, self.side(&apply.right)?);
+                Arc::new(ApplyNode::new(apply, left, right, types.last().copied())?)
+            }
+            other => {
+                return Err(PgError::internal(format!("an operator is not prepared: {other:?}")));
+            }
+        })
+    }
+
+    /// An input of a join with the types of its columns.
+    fn side(&self, node: &PlanNode) -> PgResult<(NodeRef, Vec<DataType>)> {
+        Ok((self.node(node, false)?, types_of(node)))
     }
 }

@@ -109,8 +109,15 @@ impl RowSet {
         })
     }
 
-    /// Adds rows; answers with the positions of those that are new, the first of each.
+    /// Adds rows and accounts for them; answers with the positions of those that are new, the first of each.
     pub fn new_rows(&mut self, columns: &[&Vector], rows: usize) -> PgResult<Vec<u32>> {
+        let selection = self.add_rows(columns, rows);
+        self.account()?;
+        Ok(selection)
+    }
+
+    /// The same without accounting.
+    pub fn add_rows(&mut self, columns: &[&Vector], rows: usize) -> Vec<u32> {
         let mut scratch = std::mem::take(&mut self.scratch);
         hash_rows(columns, rows, &mut scratch);
         let mut selection = Vec::new();
@@ -120,8 +127,7 @@ impl RowSet {
             }
         }
         self.scratch = scratch;
-        self.account()?;
-        Ok(selection)
+        selection
     }
 
     /// The columns of all rows, in order of their numbers.

@@ -8,9 +8,11 @@
 
 mod buffer;
 mod codec;
+mod partition;
 mod run;
 
 pub use buffer::{BufferCursor, RowBuffer};
+pub use partition::Partitions;
 pub use run::{SpillReader, SpillWriter};
 
 use std::fs::File;
