@@ -333,7 +333,7 @@ impl<'a> Parser<'a> {
 
     fn hex_digits(&mut self, count: usize) -> Result<Vec<u8>, ParseError> {
         let digits = self.rest().get(..count).filter(|text| text.is_ascii()).ok_or_else(|| self.fail())?;
-        if count % 2 != 0 {
+        if !count.is_multiple_of(2) {
             return Err(self.fail());
         }
         let out = (0..count)

@@ -12,9 +12,10 @@ use storage::{Cursor, CursorOptions, Durability, Engine, Ingest, Keyspace, Write
 
 use support::{Disk, InMemory};
 
+/// Dropped in this order: an engine is closed before its folder is removed.
 struct Runner {
-    disk: Box<dyn Disk>,
     engine: Option<Arc<dyn Engine>>,
+    disk: Box<dyn Disk>,
     /// Given by `checkpoint`, taken by `ingest`.
     chunks: Vec<WriteBatch>,
 }
@@ -22,7 +23,7 @@ struct Runner {
 impl Runner {
     fn new(mut disk: Box<dyn Disk>) -> Runner {
         let engine = disk.open().expect("a new disk opens");
-        Runner { disk, engine: Some(engine), chunks: Vec::new() }
+        Runner { engine: Some(engine), disk, chunks: Vec::new() }
     }
 
     fn engine(&self) -> Arc<dyn Engine> {

@@ -341,6 +341,7 @@ impl World {
 
 fn run(mut disk: Box<dyn Disk>, steps: Vec<Step>) {
     let engine = disk.open().expect("opens");
+    // Declared after the disk, and so closed before its folder is removed.
     let mut world = World {
         engine,
         statistics: Statistics::default(),

@@ -20,6 +20,7 @@ use support::{Disk, InMemory, parse_timestamp, show};
 
 type Output = Result<String, Box<dyn Error>>;
 
+/// Dropped in this order: an engine is closed before its folder is removed.
 struct Runner {
     engine: Arc<dyn Engine>,
     statistics: Statistics,

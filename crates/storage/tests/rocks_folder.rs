@@ -96,7 +96,9 @@ impl Copies {
 fn missing_files_are_named() {
     let mut copies = Copies::new();
     let table = |folder: &Path| files(&folder.join("state"), ".sst").remove(0);
-    let manifest = |folder: &Path| files(folder, "").into_iter().find(|path| path.to_string_lossy().contains("MANIFEST"));
+    let manifest = |folder: &Path| {
+        files(folder, "").into_iter().find(|path| path.to_string_lossy().contains("MANIFEST"))
+    };
 
     let path = copies.next();
     let missing = table(&path);
@@ -133,7 +135,8 @@ fn damaged_files_are_named() {
     assert_corruption(&path, "log");
 
     let path = copies.next();
-    let manifest = files(&path.join("state"), "").into_iter().find(|path| path.to_string_lossy().contains("MANIFEST"));
+    let manifest =
+        files(&path.join("state"), "").into_iter().find(|path| path.to_string_lossy().contains("MANIFEST"));
     flip(&manifest.expect("there is one"), 60);
     assert_corruption(&path, "state");
 

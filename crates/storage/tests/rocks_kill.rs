@@ -72,7 +72,8 @@ fn writer() {
         apply(&engine, number);
         if number.is_multiple_of(700) {
             let flushed = engine.flushed(Keyspace::RangeLocal, APPLIED).expect("reads");
-            let upto = flushed.map_or(0, |value| u64::from_be_bytes((&value[..]).try_into().expect("eight bytes")));
+            let upto =
+                flushed.map_or(0, |value| u64::from_be_bytes((&value[..]).try_into().expect("eight bytes")));
             // The last flushed entry itself stays, as the log's anchor.
             let mut batch = WriteBatch::new();
             for gone in cut..upto {

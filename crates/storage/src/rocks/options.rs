@@ -131,6 +131,8 @@ impl<'a> Shared<'a> {
             table.set_optimize_filters_for_memory(true);
             table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
             table.set_data_block_hash_ratio(0.75);
+            // The hash finds the restart point; from there entries are decoded one by one.
+            table.set_block_restart_interval(8);
         }
         table
     }
