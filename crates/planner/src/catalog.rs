@@ -73,6 +73,24 @@ impl Table {
         Table { descriptor, schema: schema.into(), bound: OnceLock::new(), derived: Default::default() }
     }
 
+    /// Binds the table's defaults, checks, generated columns and index predicates, unless they are bound.
+    pub fn bind_expressions(
+        &self,
+        catalog: &dyn Catalog,
+        options: &crate::PlanOptions,
+    ) -> PgResult<&crate::bind::TableExpressions> {
+        if let Some(bound) = self.bound.get() {
+            return Ok(bound);
+        }
+        let bound = crate::bind::bind_table(&self.descriptor, catalog, options)?;
+        Ok(self.bound.get_or_init(|| bound))
+    }
+
+    /// The bound expressions; `None` as long as nobody has bound them.
+    pub fn expressions(&self) -> Option<&crate::bind::TableExpressions> {
+        self.bound.get()
+    }
+
     /// The index at a position of `all_indexes()`.
     ///
     /// # Panics

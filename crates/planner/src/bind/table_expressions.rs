@@ -32,14 +32,32 @@ pub struct TableExpressions {
     pub(crate) partial_indexes: Vec<PartialIndex>,
 }
 
+impl TableExpressions {
+    /// Over the row.
+    pub fn generated(&self) -> &[GeneratedColumn] {
+        &self.generated
+    }
+
+    /// Over the row.
+    pub fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
+    /// Over the row.
+    pub fn partial_indexes(&self) -> &[PartialIndex] {
+        &self.partial_indexes
+    }
+
+    /// The default of the column at a position, without columns; `None` when it calls something that waits (`nextval`).
+    pub fn default(&self, column: usize) -> Option<&Expr> {
+        self.defaults.get(column).filter(|default| default.deferred.is_empty()).map(|default| &default.value)
+    }
+}
+
 impl Binder<'_> {
     /// The bound expressions of a table.
     pub(super) fn table_expressions<'t>(&self, table: &'t Table) -> PgResult<&'t TableExpressions> {
-        if let Some(bound) = table.bound.get() {
-            return Ok(bound);
-        }
-        let bound = bind_table(&table.descriptor, self.catalog, self.options)?;
-        Ok(table.bound.get_or_init(|| bound))
+        table.bind_expressions(self.catalog, self.options)
     }
 }
 
