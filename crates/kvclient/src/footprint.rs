@@ -151,6 +151,9 @@ impl LockSet {
 
     /// Locks may be taken in `span` by a request now on its way.
     pub fn attempt(&mut self, span: Span) {
+        if self.attempted.contains(&span) {
+            return;
+        }
         if self.attempted.len() < ATTEMPTED_MAX {
             self.attempted.push(span);
         } else if let Some(last) = self.attempted.last_mut() {

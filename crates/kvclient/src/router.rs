@@ -103,7 +103,14 @@ impl Router {
         let from = (Bound::Excluded(span.start.clone()), Bound::Unbounded);
         let overlapping =
             cache.range::<Key, _>(from).take_while(|(_, other)| other.descriptor.span.start < span.end);
-        let stale: Vec<Key> = overlapping.map(|(end, _)| end.clone()).collect();
+        let mut stale = Vec::new();
+        for (end, other) in overlapping {
+            if other.descriptor.generation > route.descriptor.generation {
+                // What addressing says may be older than what ranges have said.
+                return Ok(route.clone());
+            }
+            stale.push(end.clone());
+        }
         for end in stale {
             cache.remove(&end);
         }
@@ -300,8 +307,8 @@ impl Router {
             } else {
                 self.route(&scan.span.start).await?
             };
-            let piece = route.descriptor.span.intersection(&scan.span);
-            let piece = piece.ok_or_else(|| KvError::invalid("a scan of an empty span"))?;
+            // Begins where the scan begins, whatever the descriptor says: if that is stale the range will say so.
+            let piece = piece_of(&scan.span, &route.descriptor.span, scan.reverse);
             let part = ScanRequest { span: piece.clone(), ..scan.clone() };
             match self.send_once(&route, &mut BatchRequest::new(header.clone(), part)).await {
                 Ok(response) => {
@@ -387,7 +394,7 @@ impl Router {
             let mut retry = Retry::new();
             while !rest.is_empty() {
                 let route = self.route(&rest.start).await?;
-                let Some(piece) = route.descriptor.span.intersection(&rest) else { break };
+                let piece = piece_of(&rest, &route.descriptor.span, false);
                 let mut batch = BatchRequest::new(header.clone(), request(piece.clone()));
                 match self.send_once(&route, &mut batch).await {
                     Ok(_) => {
@@ -434,6 +441,16 @@ impl Router {
         let request = |span| RevertRequest { spans: vec![span], sequence }.into();
         self.for_each_piece(header, spans, request).await
     }
+}
+
+/// The part of a span that a range is asked about: from where the span begins (ends, in reverse) to where the range ends.
+fn piece_of(span: &Span, range: &Span, reverse: bool) -> Span {
+    let piece = if reverse {
+        Span { start: span.start.clone().max(range.start.clone()), end: span.end.clone() }
+    } else {
+        Span { start: span.start.clone(), end: span.end.clone().min(range.end.clone()) }
+    };
+    if piece.is_empty() { span.clone() } else { piece }
 }
 
 /// Rows of a page and where they were read.

@@ -39,8 +39,11 @@ impl Inner {
         attempts: &mut u32,
     ) -> Result<(), KvError> {
         let mut must_wait = false;
+        // What is uncertain to the reader must make way as well; what lies ahead of now cannot be: a commit pushed there
+        // would lie in the future of readers to come.
+        let limit = header.txn.as_ref().map(|txn| txn.uncertainty_limit_at(self.ranges.config.node));
+        let push_to = timestamp.max(limit.unwrap_or(timestamp).min(self.ranges.clock.now()));
         for (txn, keys) in by_transaction(conflicts) {
-            let push_to = timestamp.max(header.txn.as_ref().map_or(timestamp, |txn| txn.uncertainty_limit));
             let standing = self.push_at_record(&txn, header, PushKind::Timestamp, push_to).await?;
             let passed = standing.status == TxnStatus::Pending && standing.txn.write_timestamp > push_to;
             if standing.status.is_final() || passed {

@@ -175,6 +175,7 @@ impl Txn {
         let writes = state.buffer.pending();
         if !writes.is_empty() {
             state.anchor_at(writes.key(0));
+            state.attempt_writes(&writes);
         }
         let reads = if state.tracks_reads() { state.reads.spans().to_vec() } else { Vec::new() };
         let claims = if state.locks.is_empty() {

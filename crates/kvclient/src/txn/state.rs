@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use keys::Key;
+use keys::{Key, Span};
 use kvapi::{
     Header, Isolation, KvError, LockStrength, RestartReason, Timestamp, Txn, TxnId, TxnMeta, WaitPolicy,
-    WriteCheck,
+    WriteBlock, WriteCheck,
 };
 use smallvec::SmallVec;
 
@@ -204,6 +204,18 @@ impl State {
         if self.txn.meta.anchor.is_none() {
             self.txn.meta.anchor = Some(Key::copy_from(key));
         }
+    }
+
+    /// Writes are about to be sent. On the way they may queue for locks of others, which then are the transaction's.
+    pub fn attempt_writes(&mut self, writes: &WriteBlock) {
+        let first = Key::copy_from(writes.key(0));
+        let last = writes.key(writes.len() - 1);
+        let span = if *last == first[..] {
+            Span::point(first)
+        } else {
+            Span { start: first, end: Key::copy_from(last).next() }
+        };
+        self.locks.attempt(span);
     }
 
     /// What must hold of a row for it to be written now.

@@ -118,10 +118,10 @@ impl Txn {
                 // Whatever comes of it, there may be intents from here on.
                 let from = Key::copy_from(block.key(0));
                 let to = Key::copy_from(block.key(block.len() - 1)).next();
-                let checks = block.clone();
+                state.attempt_writes(&block);
                 state.flushed.add(Span { start: from, end: to });
                 self.register(&mut state);
-                (state.write_header(), checks)
+                (state.write_header(), block)
             };
             match self.send_in_batches(&header, &block).await {
                 Ok(timestamp) => {

@@ -11,6 +11,7 @@ use env::{Env, SimEnv, Simulation};
 use keys::{Key, NodeId, StoreId};
 use kvclient::{Db, DbConfig, Isolation, KvError, Locking, Scan, ScanOptions, Txn, TxnOptions};
 use kvserver::{Store, StoreConfig};
+use parking_lot::Mutex;
 use replication::{NoTransport, StoreOptions, StoreWorld};
 use storage::{Engine, MemoryDisk, MemoryOptions};
 
@@ -33,6 +34,8 @@ pub struct World {
     pub simulation: Simulation,
     pub machine: Arc<SimEnv>,
     pub disk: MemoryDisk,
+    /// The clocks of earlier lives, whose readings must not come again.
+    clocks: Mutex<Vec<Arc<Clock>>>,
 }
 
 /// One life of a node.
@@ -49,7 +52,7 @@ impl World {
     pub fn new(seed: u64) -> World {
         let simulation = Simulation::new(seed);
         let machine = simulation.machine();
-        World { simulation, machine, disk: MemoryDisk::new() }
+        World { simulation, machine, disk: MemoryDisk::new(), clocks: Mutex::default() }
     }
 
     /// Runs a test against a fresh node.
@@ -69,11 +72,22 @@ impl World {
         finished.unwrap_or_else(|| panic!("stalled; alive: {:?}", self.simulation.live_tasks()))
     }
 
+    /// A clock that begins above those of earlier lives.
+    fn clock(&self) -> Arc<Clock> {
+        let mut clocks = self.clocks.lock();
+        let bound = clocks.last().map(|clock| WallTime::from_unix_nanos(clock.last().wall));
+        let clock = Clock::bounded(Wall(self.machine.clone()), ClockConfig::default(), bound);
+        clock.bound_persisted(WallTime::from_unix_nanos(u64::MAX));
+        let clock = Arc::new(clock);
+        clocks.push(clock.clone());
+        clock
+    }
+
     /// Starts a node on what the disk holds.
     pub fn start(&self, configure: impl FnOnce(&mut StoreConfig, &mut DbConfig)) -> Node {
         let env: Arc<dyn Env> = self.machine.clone();
         let engine: Arc<dyn Engine> = self.disk.open(MemoryOptions::default()).expect("the disk is free");
-        let clock = Arc::new(Clock::unbounded(Wall(self.machine.clone()), ClockConfig::default()));
+        let clock = self.clock();
         let mut config = StoreConfig::new(NodeId(1), StoreId(1));
         let mut db_config = DbConfig::new(NodeId(1));
         configure(&mut config, &mut db_config);
