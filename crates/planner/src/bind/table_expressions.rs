@@ -49,7 +49,7 @@ impl TableExpressions {
     }
 
     /// The default of the column at a position, without columns; `None` when it calls something that waits (`nextval`).
-    pub fn default(&self, column: usize) -> Option<&Expr> {
+    pub fn default_of(&self, column: usize) -> Option<&Expr> {
         self.defaults.get(column).filter(|default| default.deferred.is_empty()).map(|default| &default.value)
     }
 }
