@@ -19,12 +19,14 @@
 //!
 //! A file of known failures (`FILE:LINE` each) says what is not counted: PostgreSQL itself fails some of SQLite's records.
 //!
-//! The module [`server`] starts the servers that tests want: a PostgreSQL found on the machine, a Meridian binary.
+//! The module [`server`] starts the servers that tests want: a PostgreSQL found on the machine, a Meridian binary; [`database`]
+//! is what workloads reach them by.
 
 // A program around the node: it waits for real servers in real time.
 #![allow(clippy::disallowed_methods)]
 
 mod client;
+pub mod database;
 mod options;
 mod record;
 mod report;

@@ -79,6 +79,8 @@ impl ListAppend {
 
     fn draw(&self, prng: &mut Prng) -> Vec<Plan> {
         let mut recorded = self.recorded.lock();
+        // READ COMMITTED lets others write between the read and the write: their items would be gone.
+        let rewrites = self.options.isolation != Isolation::ReadCommitted;
         let count = prng.range(1..OPERATIONS_MAX + 1);
         (0..count)
             .map(|_| {
@@ -90,7 +92,8 @@ impl ListAppend {
                 };
                 match prng.below(10) {
                     0..4 => Plan::Append(key, item()),
-                    4..6 => Plan::Rewrite(key, item()),
+                    4..6 if rewrites => Plan::Rewrite(key, item()),
+                    4..6 => Plan::Append(key, item()),
                     6..9 => Plan::Read(key),
                     _ => Plan::ReadSpan(key),
                 }
