@@ -1,6 +1,6 @@
 //! A real process, killed by SIGKILL while it writes; then the rules of `storage::Engine` are checked on what it left.
 //!
-//! `STORAGE_KILL_ROUNDS` sets the number of rounds (default 6). Each round goes on in the folder of the round before.
+//! `STORAGE_KILL_ROUNDS` sets the number of rounds (default 5). Each round goes on in the folder of the round before.
 
 #![cfg(feature = "rocks")]
 
@@ -11,10 +11,20 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use storage::{Cursor, CursorOptions, Durability, Engine, Keyspace, Reader, RocksEngine, WriteBatch};
-use support::rocks::small_options;
+use storage::{
+    Cursor, CursorOptions, Durability, Engine, Keyspace, Reader, RocksEngine, RocksOptions, WriteBatch,
+};
 
 const FOLDER: &str = "STORAGE_KILL_FOLDER";
+
+/// Memory for a few hundred writes, so that a round flushes several times.
+fn options() -> RocksOptions {
+    RocksOptions {
+        memtable_bytes: 512 << 10,
+        log_memtable_bytes: 512 << 10,
+        ..support::rocks::small_options()
+    }
+}
 
 /// Every state batch writes this to all four keyspaces.
 const APPLIED: &[u8] = b"applied";
@@ -57,7 +67,7 @@ fn applied_in(engine: &RocksEngine, keyspace: Keyspace) -> u64 {
 #[ignore = "started by `killed_at_any_moment`"]
 fn writer() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
-    let engine = RocksEngine::open(Path::new(&folder), &small_options()).expect("opens");
+    let engine = RocksEngine::open(Path::new(&folder), &options()).expect("opens");
     let last = last_logged(&engine);
     for number in applied_in(&engine, Keyspace::RangeLocal) + 1..=last {
         apply(&engine, number);
@@ -70,7 +80,7 @@ fn writer() {
         engine.write(&batch, Durability::Synced).expect("writes");
         writeln!(out, "acknowledged {number}").and_then(|()| out.flush()).expect("the parent listens");
         apply(&engine, number);
-        if number.is_multiple_of(700) {
+        if number.is_multiple_of(150) {
             let flushed = engine.flushed(Keyspace::RangeLocal, APPLIED).expect("reads");
             let upto =
                 flushed.map_or(0, |value| u64::from_be_bytes((&value[..]).try_into().expect("eight bytes")));
@@ -85,8 +95,9 @@ fn writer() {
     }
 }
 
-fn check(folder: &Path, acknowledged: u64) -> u64 {
-    let engine = RocksEngine::open(folder, &small_options()).expect("opens after a kill");
+/// Returns up to where there is a log, and up to where a state.
+fn check(folder: &Path, acknowledged: u64) -> (u64, u64) {
+    let engine = RocksEngine::open(folder, &options()).expect("opens after a kill");
     let applied = Keyspace::STATE.map(|keyspace| applied_in(&engine, keyspace));
     assert!(applied.iter().all(|number| *number == applied[0]), "one point in all keyspaces: {applied:?}");
     let applied = applied[0];
@@ -116,14 +127,15 @@ fn check(folder: &Path, acknowledged: u64) -> u64 {
         found = cursor.next().expect("reads");
     }
     assert!(applied == 0 || (found && cursor.key() == APPLIED), "nothing above the applied entry");
-    last
+    (last, applied)
 }
 
 #[test]
 fn killed_at_any_moment() {
-    let rounds = std::env::var("STORAGE_KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
+    let rounds = std::env::var("STORAGE_KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
     let root = tempfile::tempdir().expect("a temporary folder");
     let folder = root.path().join("store");
+    let mut flushed = 0;
     let mut prng = stdx::Prng::new(1);
     let mut total = 0;
     for round in 0..rounds {
@@ -137,7 +149,7 @@ fn killed_at_any_moment() {
             .expect("starts the writer");
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         // Some rounds are killed after a few writes, some after enough to flush several times.
-        let count = prng.range(1..if round % 2 == 0 { 300 } else { 8000 });
+        let count = prng.range(1..if round % 2 == 0 { 60 } else { 1500 });
         let mut acknowledged = 0;
         for line in lines.by_ref() {
             let line = line.expect("reads what the writer says");
@@ -158,6 +170,9 @@ fn killed_at_any_moment() {
                 acknowledged = acknowledged.max(number.parse().unwrap_or(0));
             }
         }
-        total = check(&folder, acknowledged);
+        let applied;
+        (total, applied) = check(&folder, acknowledged);
+        flushed = flushed.max(applied);
     }
+    assert!(rounds < 4 || flushed > 0, "some round was killed between flushes");
 }

@@ -185,3 +185,70 @@ impl<'a> IntentCursor<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Operation;
+    use kvapi::{Isolation, Priority};
+    use proptest::prelude::*;
+
+    fn meta() -> TxnMeta {
+        TxnMeta {
+            id: TxnId(7),
+            anchor: Some(Key::from("k")),
+            epoch: 1,
+            sequence: 2,
+            isolation: Isolation::Snapshot,
+            priority: Priority::NORMAL,
+            start: Timestamp::new(3, 0),
+            write_timestamp: Timestamp::new(4, 5),
+        }
+    }
+
+    fn stored(value: Option<&[u8]>) -> Vec<u8> {
+        let mut batch = WriteBatch::new();
+        let size = Intent::put(&mut batch, b"key", &meta(), value);
+        match batch.iter().next() {
+            Some(Operation::Put(Keyspace::Intents, b"key", stored)) => {
+                assert_eq!(size, 3 + stored.len());
+                stored.to_vec()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_stored_decodes() {
+        for value in [None, Some(&b""[..]), Some(b"value")] {
+            let intent = Intent { txn: meta(), value: value.map(<[u8]>::to_vec) };
+            assert_eq!(Intent::decode(&stored(value)), Ok(intent));
+        }
+    }
+
+    /// These bytes are on disks. A change here is a change of format.
+    #[test]
+    fn frozen_bytes() {
+        let mut encoded_meta = Vec::new();
+        meta().encode(&mut encoded_meta);
+        let size = encoded_meta.len() as u8;
+        assert_eq!(stored(Some(b"v")), [&[1, 0, 0, 0, 0, size][..], &encoded_meta, b"v"].concat());
+        assert_eq!(stored(None), [&[1, 1, 0, 0, 0, size][..], &encoded_meta].concat());
+        let mut unknown = stored(None);
+        unknown[0] = 2;
+        assert!(Intent::decode(&unknown).is_err());
+        let deletion_with_payload = [stored(None), b"x".to_vec()].concat();
+        assert!(Intent::decode(&deletion_with_payload).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_bytes_are_refused_or_read_but_never_panic(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let mut bytes = stored(Some(b"value"));
+            let position = at.index(bytes.len());
+            bytes[position] = byte;
+            let _ = Intent::decode(&bytes);
+            let _ = Intent::decode(&bytes[..position]);
+        }
+    }
+}
