@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Timestamp;
+use concurrency::Ticket;
+use env::timeout;
 use keys::{Key, Span};
 use kvapi::{
     BatchRequest, Header, IntentUpdate, KvError, Priority, PushKind, PushTxnRequest, QueryIntentRequest,
@@ -24,6 +26,7 @@ use kvapi::{
 use storage::mvcc::Conflict;
 
 use crate::store::Inner;
+use crate::wait::{Told, WaitRoom};
 
 /// The first pause before a staging transaction is looked at again; it doubles.
 const STAGING_PAUSE: Duration = Duration::from_micros(500);
@@ -38,7 +41,7 @@ impl Inner {
         timestamp: Timestamp,
         attempts: &mut u32,
     ) -> Result<(), KvError> {
-        let mut must_wait = false;
+        let mut in_the_way: Vec<TxnId> = Vec::new();
         // What is uncertain to the reader must make way as well; what lies ahead of now cannot be: a commit pushed there
         // would lie in the future of readers to come.
         let limit = header.txn.as_ref().map(|txn| txn.uncertainty_limit_at(self.ranges.config.node));
@@ -49,15 +52,40 @@ impl Inner {
             if standing.status.is_final() || passed {
                 self.resolve_at_keys(&standing, &keys).await?;
             } else {
-                must_wait = true;
+                in_the_way.push(txn.id);
             }
         }
         *attempts += 1;
-        if must_wait {
-            let doublings = (*attempts - 1).min(16);
-            self.env.sleep((STAGING_PAUSE * (1 << doublings)).min(STAGING_PAUSE_MAX)).await;
+        if in_the_way.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let doublings = (*attempts - 1).min(16);
+        self.pause_behind(header, &in_the_way, (STAGING_PAUSE * (1 << doublings)).min(STAGING_PAUSE_MAX))
+            .await
+    }
+
+    /// A read gives staging transactions a moment to end. One of them may wait for the reader: the graph must know.
+    async fn pause_behind(&self, header: &Header, ahead: &[TxnId], pause: Duration) -> Result<(), KvError> {
+        let Some(txn) = &header.txn else {
+            self.env.sleep(pause).await;
+            return Ok(());
+        };
+        /// Leaves room and graph, however the pause ends.
+        struct Leave<'a>(&'a WaitRoom, Ticket);
+        impl Drop for Leave<'_> {
+            fn drop(&mut self) {
+                self.0.leave_graph(self.1);
+                self.0.leave(self.1);
+            }
+        }
+        let room = &self.ranges.room;
+        let (ticket, receiver) = room.enter();
+        let _leave = Leave(room, ticket);
+        room.enter_graph(ticket, &txn.meta, ahead);
+        match timeout(&*self.env, pause, receiver).await {
+            Ok(Ok(Told::Deadlock(cycle))) => Err(KvError::Deadlock { key: Key::MIN, cycle }),
+            _ => Ok(()),
+        }
     }
 
     /// What has become of the transactions whose intents a writer or locker has met. Those that ended are

@@ -85,4 +85,4 @@ mod wait;
 mod write;
 
 pub use consensus::{Consensus, Direct};
-pub use store::{Store, StoreConfig, StoreMetrics};
+pub use store::{LockStanding, Store, StoreConfig, StoreMetrics};

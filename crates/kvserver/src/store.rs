@@ -7,10 +7,10 @@ use clock::{Clock, Timestamp};
 use concurrency::timestamp_cache::TimestampCacheConfig;
 use env::Env;
 use futures::future::BoxFuture;
-use keys::{NodeId, RangeId, StoreId};
+use keys::{Key, NodeId, RangeId, StoreId};
 use kvapi::{
     BatchRequest, BatchResponse, Header, KvError, NodeDialer, RangeDescriptor, Request, Response, Sender,
-    Unreachable,
+    TxnId, Unreachable,
 };
 use kvclient::{Db, DbConfig, FirstRange};
 use replication::StateMachine;
@@ -142,6 +142,31 @@ impl Store {
         self.inner.ranges.all().iter().all(|replica| replica.state.lock().lease.is_some())
     }
 
+    /// Every lock held or waited for here, by range and key: for people.
+    pub fn locks(&self) -> Vec<LockStanding> {
+        let mut all = Vec::new();
+        for replica in self.inner.ranges.all() {
+            let state = replica.state.lock();
+            let locks = &state.manager.locks;
+            let mut last: Option<Key> = None;
+            for (key, txn, strength) in locks.locks() {
+                if last.as_ref() != Some(&key) {
+                    let waiting = locks.waits(&key).into_iter();
+                    all.extend(waiting.map(|(_, waiter, wait)| LockStanding {
+                        range: replica.id,
+                        key: key.clone(),
+                        txn: waiter.id,
+                        strength: kvapi::LockStrength::None,
+                        waits_for: wait.blockers.to_vec(),
+                    }));
+                    last = Some(key.clone());
+                }
+                all.push(LockStanding { range: replica.id, key, txn, strength, waits_for: Vec::new() });
+            }
+        }
+        all
+    }
+
     /// Numbers for metrics, over all ranges here.
     pub fn metrics(&self) -> StoreMetrics {
         let mut metrics = StoreMetrics::default();
@@ -156,6 +181,18 @@ impl Store {
         }
         metrics
     }
+}
+
+/// One lock, held or waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockStanding {
+    pub range: RangeId,
+    pub key: Key,
+    pub txn: TxnId,
+    /// `None`: it waits.
+    pub strength: kvapi::LockStrength,
+    /// Empty: it holds the lock.
+    pub waits_for: Vec<TxnId>,
 }
 
 /// Numbers for metrics.

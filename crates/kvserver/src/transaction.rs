@@ -36,7 +36,7 @@ use crate::write::{Sequenced, Writer};
 /// Intents of before that one end resolves in its own batch.
 const LOCAL_POINTS_MAX: usize = 128;
 /// A transaction whose coordinator has been silent for this long is taken for dead.
-const EXPIRY: Duration = Duration::from_secs(5);
+const EXPIRY: Duration = Duration::from_secs(3);
 
 pub(crate) fn record_key(txn: &TxnMeta, anchor: &[u8]) -> Key {
     local::transaction_record(anchor, &txn.id.to_bytes())

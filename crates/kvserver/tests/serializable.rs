@@ -22,7 +22,9 @@ use stdx::Prng;
 const CLIENTS: u64 = 8;
 const KEYS: u64 = 12;
 const LIVES: u64 = 3;
-const LIFE: Duration = Duration::from_millis(400);
+const LIFE: Duration = Duration::from_secs(8);
+/// Transactions of a client in one life.
+const PER_LIFE: usize = 40;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
@@ -104,7 +106,7 @@ async fn attempt(txn: &Txn, prng: &mut Prng, history: &History, id: usize) -> Re
 }
 
 async fn client(node: Node, mut prng: Prng, history: History) {
-    loop {
+    for _ in 0..PER_LIFE {
         let id = {
             let mut history = history.lock();
             let now = node.env.monotonic();
@@ -183,10 +185,14 @@ fn run(seed: u64) -> Run {
             drop(node.env.spawn("client", Box::pin(client(node.clone(), prng.fork(), history.clone()))));
         }
         drop(node.env.spawn("splitter", Box::pin(splitter(node.clone(), prng.fork()))));
-        world.simulation.run_for(LIFE);
+        // The crash comes somewhere in the middle, or long after.
+        let cut = if prng.chance(0.7) { Duration::from_micros(prng.range(1_000..60_000)) } else { LIFE };
+        world.simulation.run_for(cut);
         if std::env::var("KV_TRACE").is_ok() {
             println!("{} records, {:?}", history.lock().len(), node.store.metrics());
-            println!("{:?}", world.simulation.live_tasks());
+            for lock in node.store.locks() {
+                println!("{lock:?}");
+            }
         }
         drop(node);
         world.machine.crash();
