@@ -35,6 +35,14 @@ pub trait DeferredFunctions: Send + Sync {
 pub trait TableLookup: Send + Sync {
     /// The table as the statement's catalog has it, with its bound defaults. XX000 when there is none.
     fn table(&self, id: Oid) -> PgResult<Arc<Table>>;
+
+    /// Sees to it that [`Table::expressions`] are there (by [`Table::bind_expressions`]): asked of a table that a foreign
+    /// key's action writes and that has defaults, checks, generated columns or partial indexes. Doing nothing makes such an
+    /// action answer 0A000.
+    fn bind(&self, table: &Table) -> PgResult<()> {
+        let _ = table;
+        Ok(())
+    }
 }
 
 /// A cancel request's flag, shared by the session and whoever cancels it.

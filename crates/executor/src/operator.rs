@@ -64,15 +64,3 @@ impl Run {
         Ok(self.context.cancel.check()?)
     }
 }
-
-/// Pulls everything there is and hands it to `each`.
-pub(crate) async fn drain(
-    operator: &mut BoxedOperator,
-    run: &mut Run,
-    mut each: impl FnMut(Batch) -> ExecResult<()> + Send,
-) -> ExecResult<()> {
-    while let Some(batch) = operator.next(run).await? {
-        each(batch)?;
-    }
-    Ok(())
-}

@@ -134,8 +134,4 @@ impl RowSet {
     pub fn into_columns(self) -> Vec<Vector> {
         self.columns
     }
-
-    pub fn columns(&self) -> &[Vector] {
-        &self.columns
-    }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use planner::Table;
 use types::compare::compare_rows;
 use types::descriptor::{ForeignKey, ForeignKeyAction, Oid};
-use types::{Batch, PgResult, Vector};
+use types::{Batch, Vector};
 
 use super::children::{act_on_children, defer_children, refuse_children};
 use super::foreign_key::{VerifiedParents, find_parents};
@@ -188,10 +188,4 @@ pub(crate) async fn run_after(run: &mut Run) -> ExecResult<()> {
 pub(super) fn is_deferred(run: &Run, foreign_key: &ForeignKey) -> bool {
     let checks = &run.context.deferred_checks;
     foreign_key.deferrable && checks.is_deferred(foreign_key.id, foreign_key.initially_deferred)
-}
-
-/// Columns as a batch, for those who only have vectors.
-pub(super) fn rows_of(columns: Vec<Vector>, rows: usize) -> PgResult<Batch> {
-    debug_assert!(columns.iter().all(|column| column.len() == rows));
-    Ok(Batch { columns, rows })
 }

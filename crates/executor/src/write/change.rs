@@ -17,6 +17,7 @@ use types::row::RowEncoder;
 
 use super::constraint::unique_violation;
 use super::entries::NewEntries;
+use super::partial::Membership;
 use super::stored_table::StoredTable;
 use crate::error::ExecResult;
 use crate::operator::Run;
@@ -38,6 +39,8 @@ pub(crate) struct Change<'a> {
     /// Where the new values of the table's columns stand in `new`.
     pub new_positions: &'a [usize],
     pub rows: usize,
+    pub old_membership: &'a Membership,
+    pub new_membership: &'a Membership,
 }
 
 /// Scratch for encoding.
@@ -87,15 +90,19 @@ fn change_entry(
     let txn = &run.context.txn;
     let stored = &table.indexes[index.position];
     let Encoded { old_key, old_value, key, value } = scratch;
+    let was_in = change.old_membership.has(index.position, row);
+    let is_in = change.new_membership.has(index.position, row);
     key.clear();
     value.clear();
     index.new.encode_batch_row(change.new, row, key, value)?;
-    if index.key_changes {
+    if index.key_changes || was_in != is_in {
         old_key.clear();
         index.old.encode_batch_key(change.old, row, old_key)?;
-        if old_key != key {
-            txn.delete(old_key)?;
-            if stored.state == ElementState::DeleteOnly {
+        if old_key != key || was_in != is_in {
+            if was_in {
+                txn.delete(old_key)?;
+            }
+            if stored.state == ElementState::DeleteOnly || !is_in {
                 return Ok(false);
             }
             if index.position == 0 || (stored.unique && index.new.is_unique_batch_entry(change.new, row)) {
@@ -106,7 +113,7 @@ fn change_entry(
             return Ok(true);
         }
     }
-    if stored.state == ElementState::DeleteOnly {
+    if stored.state == ElementState::DeleteOnly || !is_in {
         return Ok(false);
     }
     if index.position > 0 {
@@ -121,11 +128,20 @@ fn change_entry(
 }
 
 /// Deletes all entries of rows, given with all of the table's columns.
-pub(crate) async fn delete_rows(run: &Run, table: &StoredTable, batch: &Batch) -> ExecResult<()> {
+pub(crate) async fn delete_rows(
+    run: &Run,
+    table: &StoredTable,
+    batch: &Batch,
+    membership: &Membership,
+) -> ExecResult<()> {
     let txn = &run.context.txn;
     let mut key = Vec::with_capacity(48);
     for row in 0..batch.rows {
-        for index in &table.indexes {
+        for (position, index) in table.indexes.iter().enumerate() {
+            // Another row may have an entry of the same unique key.
+            if !membership.has(position, row) {
+                continue;
+            }
             key.clear();
             index.encoder.encode_batch_key(batch, row, &mut key)?;
             txn.delete(&key)?;

@@ -23,6 +23,7 @@ use super::after::{Event, ParentEvent};
 use super::change::delete_rows;
 use super::constraint::{key_text, still_referenced};
 use super::foreign_key::conversion;
+use super::partial::PartialIndexes;
 use super::row_update::RowUpdate;
 use super::stored_table::StoredTable;
 use super::{WriteScope, WrittenTables};
@@ -265,14 +266,17 @@ pub(super) async fn act_on_children(run: &mut Run, event: &ParentEvent) -> ExecR
     let deletes = event.new.is_none() && event.action() == ForeignKeyAction::Cascade;
     if deletes {
         let identity: Vec<usize> = (0..search.child.columns.len()).collect();
+        let bound = super::bound_expressions(run, &event.child)?;
+        let partial = PartialIndexes::new(&search.child, &bound.partial_indexes, &Clone::clone)?;
         for (keys, parents) in found.chunks() {
             let (rows, _) = search.lock(run, keys, parents, Locking::UPDATE).await?;
-            delete_rows(run, &search.child, &rows).await?;
+            let membership = partial.membership(&run.eval(), &rows)?;
+            delete_rows(run, &search.child, &rows, &membership).await?;
             Event::queue_parents(run, &search.child, (&rows, &identity), None, None)?;
         }
         return Ok(());
     }
-    let update = update_of(event, &search)?;
+    let update = update_of(run, event, &search)?;
     let locking = if update.changes_keys() { Locking::UPDATE } else { Locking::NO_KEY_UPDATE };
     for (keys, parents) in found.chunks() {
         let (mut rows, parents) = search.lock(run, keys, parents, locking).await?;
@@ -287,7 +291,7 @@ pub(super) async fn act_on_children(run: &mut Run, event: &ParentEvent) -> ExecR
 }
 
 /// Sets the referencing columns to values that stand behind the row.
-fn update_of(event: &ParentEvent, search: &Search) -> PgResult<RowUpdate> {
+fn update_of(run: &Run, event: &ParentEvent, search: &Search) -> PgResult<RowUpdate> {
     let width = search.child.columns.len();
     let assignments: Vec<Assignment> = search
         .columns
@@ -298,8 +302,13 @@ fn update_of(event: &ParentEvent, search: &Search) -> PgResult<RowUpdate> {
             value: Expr::column((width + at) as u32, search.child.types[*column]),
         })
         .collect();
-    let (generated, checks) = super::bound_expressions(&event.child, &search.columns)?;
-    let scope = WriteScope { table: &event.child, generated: &generated, checks: &checks };
+    let bound = super::bound_expressions(run, &event.child)?;
+    let scope = WriteScope {
+        table: &event.child,
+        generated: &bound.generated,
+        checks: &bound.checks,
+        partial_indexes: &bound.partial_indexes,
+    };
     RowUpdate::new(&scope, &assignments, width + search.columns.len(), &WrittenTables::default())
 }
 

@@ -8,6 +8,7 @@ use types::{Batch, PgResult};
 
 use super::after::Event;
 use super::change::delete_rows;
+use super::partial::PartialIndexes;
 use super::stored_table::StoredTable;
 use super::update::TargetSet;
 use crate::error::ExecResult;
@@ -18,6 +19,7 @@ pub(crate) struct DeleteNode {
     source: NodeRef,
     table: Arc<StoredTable>,
     identity: Vec<usize>,
+    partial: PartialIndexes,
     may_repeat: bool,
     returning: Option<Projection>,
     counts: bool,
@@ -29,6 +31,7 @@ impl DeleteNode {
         Ok(DeleteNode {
             source,
             identity: (0..table.columns.len()).collect(),
+            partial: PartialIndexes::new(&table, &delete.partial_indexes, &Clone::clone)?,
             table,
             may_repeat: delete.may_repeat,
             returning: delete.returning.as_deref().map(Projection::new).transpose()?,
@@ -63,7 +66,8 @@ impl Operator for DeleteOperator {
                     Some(batch) => batch,
                 },
             };
-            delete_rows(run, &node.table, &batch).await?;
+            let membership = node.partial.membership(&run.eval(), &batch)?;
+            delete_rows(run, &node.table, &batch, &membership).await?;
             Event::queue_parents(run, &node.table, (&batch, &node.identity), None, None)?;
             if node.counts {
                 run.affected += batch.rows as u64;

@@ -4,6 +4,7 @@ use kvclient::{InsertCheck, KvBlock};
 use types::Batch;
 use types::descriptor::ElementState;
 
+use super::partial::Membership;
 use super::stored_table::StoredTable;
 use crate::error::ExecResult;
 use crate::operator::Run;
@@ -56,11 +57,12 @@ impl NewEntries {
     }
 }
 
-/// Inserts rows (all of a table's columns, or a selection of them).
+/// Inserts rows of a batch (all, or a selection) that has all of a table's columns.
 pub(crate) async fn insert_rows(
     run: &Run,
     table: &StoredTable,
     batch: &Batch,
+    membership: &Membership,
     rows: Option<&[u32]>,
     check: InsertCheck,
 ) -> ExecResult<Option<Collision>> {
@@ -70,7 +72,7 @@ pub(crate) async fn insert_rows(
     for at in 0..count {
         let row = rows.map_or(at, |rows| rows[at] as usize);
         for (position, index) in table.indexes.iter().enumerate() {
-            if index.state == ElementState::DeleteOnly {
+            if index.state == ElementState::DeleteOnly || !membership.has(position, row) {
                 continue;
             }
             key.clear();

@@ -17,6 +17,7 @@ use super::constraint::{CheckProgram, check_rows, unique_violation};
 use super::entries::{insert_check, insert_rows};
 use super::foreign_key::{WrittenRows, check_parents};
 use super::on_conflict::{ConflictState, ConflictSteps};
+use super::partial::PartialIndexes;
 use super::stored_table::StoredTable;
 use crate::error::ExecResult;
 use crate::operator::{BoxedOperator, Node, NodeRef, Operator, Run};
@@ -36,6 +37,7 @@ pub(crate) struct NewRows {
     pub table: Arc<StoredTable>,
     generated: Vec<(usize, Program)>,
     checks: Vec<CheckProgram>,
+    pub partial: PartialIndexes,
     /// 0, 1, 2 ...: a row stands in a batch as it stands in the table.
     pub identity: Vec<usize>,
     pub foreign_keys: Vec<ForeignKey>,
@@ -48,6 +50,7 @@ impl NewRows {
         let checks = insert.checks.iter().map(|check| CheckProgram::new(check, &check.condition));
         Ok(NewRows {
             generated: generated(&insert.generated)?,
+            partial: PartialIndexes::new(&table, &insert.partial_indexes, &Clone::clone)?,
             checks: checks.collect::<PgResult<_>>()?,
             identity: (0..table.columns.len()).collect(),
             foreign_keys: table.descriptor.foreign_keys.clone(),
@@ -163,7 +166,8 @@ impl Operator for InsertOperator {
 /// Inserts a batch whose keys must all be free.
 async fn insert_all(run: &mut Run, rows: &NewRows, batch: &Batch) -> ExecResult<()> {
     let table = &rows.table;
-    if let Some(taken) = insert_rows(run, table, batch, None, insert_check(run)).await? {
+    let membership = rows.partial.membership(&run.eval(), batch)?;
+    if let Some(taken) = insert_rows(run, table, batch, &membership, None, insert_check(run)).await? {
         let format = &run.context.session.format;
         let error = unique_violation(table, taken.index, batch, &rows.identity, taken.row, format);
         return Err(error.into());

@@ -27,6 +27,7 @@ mod entries;
 mod foreign_key;
 mod insert;
 mod on_conflict;
+mod partial;
 mod row_update;
 mod stored_table;
 mod update;
@@ -35,15 +36,15 @@ pub(crate) use after::{AfterStatement, run_after};
 pub use deferred_check::check_deferred;
 pub(crate) use delete::DeleteNode;
 pub(crate) use insert::InsertNode;
-pub(crate) use stored_table::StoredTable;
 pub(crate) use update::UpdateNode;
 
 use planner::Table;
-use planner::plan::{Check, GeneratedColumn};
+use planner::plan::{Check, GeneratedColumn, PartialIndex};
 use types::descriptor::Oid;
 use types::{Datum, PgError, PgResult, Vector};
 
 use crate::operator::Run;
+use crate::program::Scalar;
 
 /// Which tables a statement's own commands write: foreign keys among them cannot be checked at once.
 #[derive(Clone, Default, Debug)]
@@ -60,28 +61,53 @@ pub(crate) struct WriteScope<'a> {
     pub table: &'a std::sync::Arc<Table>,
     pub generated: &'a [GeneratedColumn],
     pub checks: &'a [Check],
+    pub partial_indexes: &'a [PartialIndex],
 }
 
-/// What a foreign key's action must compute and check of a table whose columns `changed` it sets.
-fn bound_expressions(table: &Table, changed: &[usize]) -> PgResult<(Vec<GeneratedColumn>, Vec<Check>)> {
+/// A table's own expressions, for tables that the plan does not write.
+#[derive(Default)]
+struct BoundExpressions {
+    generated: Vec<GeneratedColumn>,
+    checks: Vec<Check>,
+    partial_indexes: Vec<PartialIndex>,
+}
+
+/// What a foreign key's action must compute and check of a table.
+fn bound_expressions(run: &Run, table: &Table) -> PgResult<BoundExpressions> {
     let descriptor = &table.descriptor;
-    if let Some(column) = descriptor.columns.iter().find(|column| column.generated.is_some()) {
-        let what = format!("a foreign key action on a table with the generated column {}", column.name);
-        return Err(PgError::unsupported(what));
+    let none = descriptor.checks.is_empty()
+        && descriptor.columns.iter().all(|column| column.generated.is_none())
+        && descriptor.indexes.iter().all(|index| index.predicate.is_none());
+    if none {
+        return Ok(BoundExpressions::default());
     }
-    let ids: Vec<_> = changed.iter().map(|column| descriptor.columns[*column].id).collect();
-    if let Some(check) = descriptor.checks.iter().find(|check| check.columns.iter().any(|c| ids.contains(c))) {
-        let what = format!("a foreign key action on a column of the check constraint {}", check.name);
-        return Err(PgError::unsupported(what));
+    let bound = bound(run, table)?;
+    Ok(BoundExpressions {
+        generated: bound.generated().to_vec(),
+        checks: bound.checks().to_vec(),
+        partial_indexes: bound.partial_indexes().to_vec(),
+    })
+}
+
+fn bound<'t>(run: &Run, table: &'t Table) -> PgResult<&'t planner::bind::TableExpressions> {
+    if table.expressions().is_none() {
+        run.context.tables.bind(table)?;
     }
-    Ok((Vec::new(), Vec::new()))
+    table.expressions().ok_or_else(|| {
+        let name = &table.descriptor.name;
+        PgError::unsupported(format!("a foreign key action on table {name}, whose expressions are not bound,"))
+    })
 }
 
 /// A column's default, `rows` times.
-fn default_values(_run: &Run, table: &Table, column: usize, rows: usize) -> PgResult<Vector> {
-    let column = &table.descriptor.columns[column];
-    if column.default.is_some() {
-        return Err(PgError::unsupported(format!("ON ... SET DEFAULT of column {}", column.name)));
+fn default_values(run: &Run, table: &Table, column: usize, rows: usize) -> PgResult<Vector> {
+    let descriptor = &table.descriptor.columns[column];
+    let data_type = descriptor.column_type.data_type;
+    if descriptor.default.is_none() && descriptor.identity.is_none() {
+        return Ok(Vector::constant(&Datum::Null, data_type, rows));
     }
-    Ok(Vector::constant(&Datum::Null, column.column_type.data_type, rows))
+    let default = bound(run, table)?.default_of(column).ok_or_else(|| {
+        PgError::unsupported(format!("ON ... SET DEFAULT of column {}, whose default waits,", descriptor.name))
+    })?;
+    Ok(Vector::constant(&Scalar::new(default)?.value(&run.eval())?, data_type, rows))
 }

@@ -19,6 +19,7 @@ use super::WriteScope;
 use super::constraint::unique_violation;
 use super::entries::insert_rows;
 use super::insert::{NewRows, empty_like};
+use super::partial::Membership;
 use super::row_update::RowUpdate;
 use crate::error::ExecResult;
 use crate::operator::Run;
@@ -107,14 +108,15 @@ impl ConflictSteps {
         let mut outcome =
             Outcome { inserted: Vec::new(), updated_for: Vec::new(), updated: empty_like(&batch) };
         let mut pending: Vec<u32> = (0..batch.rows as u32).collect();
+        let membership = rows.partial.membership(&run.eval(), &batch)?;
         for _ in 0..ROUNDS_MAX {
             if pending.is_empty() {
                 break;
             }
             run.check_cancelled()?;
-            let mut taken = self.find_taken(run, rows, &batch, &pending).await?;
+            let mut taken = self.find_taken(run, rows, &batch, &membership, &pending).await?;
             pending.retain(|row| taken.iter().all(|taken| taken.row != *row));
-            self.insert_free(run, rows, state, &batch, &mut pending, &mut taken).await?;
+            self.insert_free(run, rows, state, (&batch, &membership), &mut pending, &mut taken).await?;
             outcome.inserted.append(&mut pending);
             if let Some(update) = &self.update {
                 pending = self.update_taken(run, rows, state, update, &batch, taken, &mut outcome).await?;
@@ -139,6 +141,7 @@ impl ConflictSteps {
         run: &Run,
         rows: &NewRows,
         batch: &Batch,
+        membership: &Membership,
         pending: &[u32],
     ) -> ExecResult<Vec<Taken>> {
         let mut keys = KeyBlock::new();
@@ -147,7 +150,8 @@ impl ConflictSteps {
         for row in pending {
             for (at, arbiter) in self.arbiters.iter().enumerate() {
                 let index = &rows.table.indexes[arbiter.index];
-                if arbiter.index > 0 && !index.encoder.is_unique_batch_entry(batch, *row as usize) {
+                let unique = arbiter.index == 0 || index.encoder.is_unique_batch_entry(batch, *row as usize);
+                if !unique || !membership.has(arbiter.index, *row as usize) {
                     continue;
                 }
                 key.clear();
@@ -182,12 +186,12 @@ impl ConflictSteps {
         run: &Run,
         rows: &NewRows,
         state: &mut ConflictState,
-        batch: &Batch,
+        (batch, membership): (&Batch, &Membership),
         pending: &mut Vec<u32>,
         taken: &mut Vec<Taken>,
     ) -> ExecResult<()> {
         while !pending.is_empty() {
-            let collision = insert_rows(run, &rows.table, batch, Some(pending), InsertCheck::Now).await?;
+            let collision = insert_rows(run, &rows.table, batch, membership, Some(pending), InsertCheck::Now).await?;
             let Some(collision) = collision else { break };
             let arbiter = self.arbiters.iter().position(|arbiter| arbiter.index == collision.index);
             let Some(arbiter) = arbiter else {
@@ -297,7 +301,12 @@ impl UpdateSteps {
         filter: Option<&expr::Expr>,
         rows: &NewRows,
     ) -> PgResult<UpdateSteps> {
-        let scope = WriteScope { table: &insert.table, generated: &insert.generated, checks: &insert.checks };
+        let scope = WriteScope {
+            table: &insert.table,
+            generated: &insert.generated,
+            checks: &insert.checks,
+            partial_indexes: &insert.partial_indexes,
+        };
         let update = RowUpdate::new(&scope, assignments, rows.table.columns.len() * 2, &rows.written)?;
         let locking = if update.changes_keys() { Locking::UPDATE } else { Locking::NO_KEY_UPDATE };
         Ok(UpdateSteps { filter: filter.map(Program::new).transpose()?, update, locking })

@@ -22,6 +22,7 @@ use super::change::{Change, ChangingIndex, change_rows};
 use super::constraint::{CheckProgram, check_rows};
 use super::entries::insert_check;
 use super::foreign_key::{WrittenRows, check_parents};
+use super::partial::PartialIndexes;
 use super::stored_table::StoredTable;
 use super::{WriteScope, WrittenTables};
 use crate::error::ExecResult;
@@ -33,6 +34,8 @@ pub(crate) struct RowUpdate {
     assignments: Vec<Program>,
     generated: Vec<Program>,
     checks: Vec<CheckProgram>,
+    old_partial: PartialIndexes,
+    new_partial: PartialIndexes,
     /// Where the new row's columns stand.
     pub positions: Vec<usize>,
     /// Where the old row's columns stand.
@@ -90,6 +93,8 @@ impl RowUpdate {
             .filter(|key| table.positions(&key.columns).is_ok_and(|key| key.iter().any(|c| changed.contains(c))));
         Ok(RowUpdate {
             assignments: assignments.iter().map(|it| Program::new(&it.value)).collect::<PgResult<_>>()?,
+            old_partial: PartialIndexes::new(&table, scope.partial_indexes, &Clone::clone)?,
+            new_partial: PartialIndexes::new(&table, scope.partial_indexes, &|it| moved(it, &to_new))?,
             generated,
             checks,
             identity: (0..columns).collect(),
@@ -140,8 +145,18 @@ impl RowUpdate {
             }
             check_rows(&self.table, &self.not_null, &self.checks, &eval, &batch, &self.positions)?;
         }
-        let change =
-            Change { old: &batch, new: &batch, new_positions: &self.positions, rows: batch.rows };
+        let (old_membership, new_membership) = {
+            let eval = run.eval();
+            (self.old_partial.membership(&eval, &batch)?, self.new_partial.membership(&eval, &batch)?)
+        };
+        let change = Change {
+            old: &batch,
+            new: &batch,
+            new_positions: &self.positions,
+            rows: batch.rows,
+            old_membership: &old_membership,
+            new_membership: &new_membership,
+        };
         change_rows(run, &self.table, &self.indexes, &change, check).await?;
         for foreign_key in &self.foreign_keys {
             let written = WrittenRows {
@@ -172,7 +187,7 @@ fn changing_indexes(
     let primary_changes = table.primary().key.iter().any(|column| changed.contains(column));
     let mut indexes = Vec::new();
     for (position, index) in table.indexes.iter().enumerate() {
-        let touched = index.holds.iter().any(|column| changed.contains(column));
+        let touched = index.partial || index.holds.iter().any(|column| changed.contains(column));
         if position > 0 && !touched {
             continue;
         }

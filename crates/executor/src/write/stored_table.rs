@@ -5,7 +5,7 @@ use std::sync::Arc;
 use planner::Table;
 use types::descriptor::{ColumnId, ElementState, IndexDescriptor, Oid, TableDescriptor};
 use types::row::{RowDecoder, RowEncoder};
-use types::{Batch, DataType, PgError, PgResult};
+use types::{DataType, PgError, PgResult};
 
 use super::foreign_key::ParentCache;
 
@@ -32,6 +32,8 @@ pub(crate) struct StoredIndex {
     pub encoder: RowEncoder,
     pub state: ElementState,
     pub unique: bool,
+    /// Rows have an entry if its predicate is true.
+    pub partial: bool,
     /// Positions of the key columns.
     pub key: Vec<usize>,
     /// Positions of all columns that an entry holds: those of the key, included ones, the primary key's.
@@ -86,11 +88,6 @@ impl StoredTable {
     pub fn positions(&self, columns: &[ColumnId]) -> PgResult<Vec<usize>> {
         columns.iter().map(|column| self.position(*column)).collect()
     }
-
-    /// An empty batch of rows.
-    pub fn empty_rows(&self) -> Batch {
-        Batch { columns: self.decoder.vectors(0), rows: 0 }
-    }
 }
 
 fn position_of(table: &TableDescriptor, column: ColumnId) -> PgResult<usize> {
@@ -104,9 +101,6 @@ impl StoredIndex {
         index: &IndexDescriptor,
         columns: &[ColumnId],
     ) -> PgResult<StoredIndex> {
-        if index.predicate.is_some() {
-            return Err(PgError::unsupported(format!("writing to a table with a partial index ({})", index.name)));
-        }
         let key = index.columns.iter().map(|column| position_of(table, column.column));
         let key = key.collect::<PgResult<Vec<_>>>()?;
         let mut holds = key.clone();
@@ -121,6 +115,7 @@ impl StoredIndex {
             encoder: RowEncoder::new(table, index, columns)?,
             state: index.state,
             unique: index.unique,
+            partial: index.predicate.is_some(),
             key,
             holds,
         })

@@ -25,7 +25,12 @@ pub(crate) struct UpdateNode {
 
 impl UpdateNode {
     pub fn new(update: &Update, source: NodeRef, written: &WrittenTables, counts: bool) -> PgResult<UpdateNode> {
-        let scope = WriteScope { table: &update.table, generated: &update.generated, checks: &update.checks };
+        let scope = WriteScope {
+            table: &update.table,
+            generated: &update.generated,
+            checks: &update.checks,
+            partial_indexes: &update.partial_indexes,
+        };
         let rows = RowUpdate::new(&scope, &update.assignments, update.source.columns.len(), written)?;
         let returning = update.returning.as_ref().map(|list| {
             let moved: Vec<Expr> = list.iter().map(|expr| rows.over_new_row(expr)).collect();
