@@ -30,9 +30,11 @@ pub mod bind;
 pub mod catalog;
 pub mod definitions;
 pub mod logical;
+pub mod optimize;
 pub mod options;
 pub mod parser;
 pub mod plan;
+pub mod rewrite;
 
 pub use catalog::{Catalog, Relation, Statistics, Table};
 pub use definitions::{
@@ -58,6 +60,26 @@ pub fn plan(
 }
 
 /// From the logical to the physical plan.
-fn finish(_bound: bind::Bound, _catalog: &dyn Catalog, _options: &PlanOptions) -> PgResult<Plan> {
-    Err(types::PgError::unsupported("planning"))
+fn finish(bound: bind::Bound, catalog: &dyn Catalog, options: &PlanOptions) -> PgResult<Plan> {
+    let mut columns = bound.columns;
+    let relational = rewrite::rewrite(bound.plan, &mut columns, options);
+    let numbers: Vec<logical::ColumnNumber> = bound.output.iter().map(|(_, column)| *column).collect();
+    let (root, slot_count) =
+        optimize::physical_plan(relational, &numbers, &columns, bound.slot_count, catalog, options)?;
+    let output = bound.output.into_iter().map(|(name, number)| {
+        let info = columns.get(number);
+        plan::OutputColumn { name, column_type: info.column_type, origin: info.origin }
+    });
+    Ok(Plan {
+        root,
+        command: bound.command,
+        output: output.collect(),
+        parameters: bound.parameters,
+        slot_count,
+        cte_count: bound.cte_count,
+        relations: bound.relations,
+        read_only: bound.read_only,
+        as_of: bound.as_of,
+        prepared: plan::Derived::default(),
+    })
 }
