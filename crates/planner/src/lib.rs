@@ -29,6 +29,7 @@ pub mod ast;
 pub mod bind;
 pub mod catalog;
 pub mod definitions;
+pub mod explain;
 pub mod logical;
 pub mod optimize;
 pub mod options;
@@ -41,6 +42,7 @@ pub use definitions::{
     bind_constant, bind_constant_rows, bind_over_columns, check_column_expressions, check_table_condition,
     plan_copy_from, resolve_type,
 };
+pub use explain::{ExplainOptions, explain};
 pub use options::{Methods, PlanOptions};
 pub use parser::parse;
 pub use plan::Plan;

@@ -1,7 +1,7 @@
 //! What is known and collected while one query is bound.
 
 use super::scope::Item;
-use crate::logical::{ColumnNumber, JoinKind, Relational, SortKey};
+use crate::logical::{ColumnNumber, JoinKind, Relational};
 use crate::plan::{DeferredCall, SetFunction, WindowFrame};
 use expr::Expr;
 use types::{PgError, PgResult, SqlState};
@@ -177,8 +177,6 @@ pub(crate) struct Level {
     pub groupings: Vec<(ColumnNumber, Vec<Expr>, u32)>,
     /// Columns named outside of aggregates, with places, for the error about ungrouped ones.
     pub references: Vec<(ColumnNumber, u32)>,
-    /// Sort keys already fixed by DISTINCT ON or ORDER BY, for window functions that want the same order.
-    pub sort: Vec<SortKey>,
 }
 
 impl Level {
@@ -199,7 +197,6 @@ impl Level {
             pending_below: Vec::new(),
             groupings: Vec::new(),
             references: Vec::new(),
-            sort: Vec::new(),
         }
     }
 

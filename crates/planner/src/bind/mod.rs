@@ -57,7 +57,9 @@ pub(crate) use scalar::constant;
 pub use scalar::{ScopeColumn, scalar};
 pub use statement::{Bound, bind};
 pub use table_expressions::TableExpressions;
-pub(crate) use table_expressions::{CHECK, GENERATED, PREDICATE, bind_default_expression, bind_over_row, bind_table};
+pub(crate) use table_expressions::{
+    CHECK, GENERATED, PREDICATE, bind_default_expression, bind_over_row, bind_table,
+};
 pub use type_name::resolve_type;
 
 use crate::logical::{Columns, InitSubquery};

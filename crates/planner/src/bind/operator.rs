@@ -156,7 +156,7 @@ impl Binder<'_> {
         let low = self.bind(&between.low)?;
         let high = self.bind(&between.high)?;
         let at = (between.operand.position, between.low.position, between.high.position);
-        let mut range = |binder: &mut Self, low: &Expr, high: &Expr| -> PgResult<Expr> {
+        let range = |binder: &mut Self, low: &Expr, high: &Expr| -> PgResult<Expr> {
             let (lower, upper) = if between.negated { ("<", ">") } else { (">=", "<=") };
             let first = binder.operator(
                 &Operator::plain(lower),

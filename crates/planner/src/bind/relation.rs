@@ -14,7 +14,6 @@ use types::{PgError, PgResult, SqlState};
 #[derive(Clone, Debug)]
 pub(crate) struct Instance {
     pub table: Arc<Table>,
-    pub alias: Box<str>,
     /// A number for each of the descriptor's columns.
     pub columns: Vec<ColumnNumber>,
 }
@@ -123,7 +122,7 @@ impl Binder<'_> {
                 })
             })
             .collect();
-        let instance = Instance { table: table.clone(), alias: name.into(), columns: columns.clone() };
+        let instance = Instance { table: table.clone(), columns: columns.clone() };
         self.instances.push(instance.clone());
         let scan = Scan { table: table.clone(), alias: name.into(), columns, lock: None };
         (Relational::Scan(Box::new(scan)), instance)

@@ -8,7 +8,7 @@ use super::Binder;
 use crate::ast::Identifier;
 use crate::logical::ColumnNumber;
 use expr::Expr;
-use types::descriptor::{ColumnId, Oid};
+use types::descriptor::Oid;
 use types::{ColumnType, DataType, PgError, PgResult, SqlState};
 
 /// A column that can be named.
@@ -342,6 +342,3 @@ pub(crate) fn item_column(
 ) -> ItemColumn {
     ItemColumn { name: name.into(), expr: Expr::column(number, column_type.data_type), column_type, hidden }
 }
-
-/// Kept for messages: table and column of a relation's column.
-pub(crate) type Origin = Option<(Oid, ColumnId)>;

@@ -437,8 +437,19 @@ impl Binder<'_> {
 
     fn extend_targets(&mut self, plan: Relational, targets: &[Target]) -> (Relational, Vec<ColumnNumber>) {
         let mut computed = Vec::new();
-        let columns =
-            targets.iter().map(|target| self.column_for(&target.expr, &target.name, &mut computed)).collect();
+        // A column of an outer query becomes one of this query: an outer join around it may make it NULL.
+        let produced = (self.levels.len() > 1).then(|| plan.produced());
+        let mut columns = Vec::with_capacity(targets.len());
+        for target in targets {
+            columns.push(match (&target.expr, &produced) {
+                (Expr::Column { index, .. }, Some(produced)) if !produced.contains(*index) => {
+                    let column = self.columns.computed(&target.name, self.column_type_of(&target.expr));
+                    computed.push((column, target.expr.clone()));
+                    column
+                }
+                (expr, _) => self.column_for(expr, &target.name, &mut computed),
+            });
+        }
         (plan.extend(computed), columns)
     }
 

@@ -277,7 +277,7 @@ impl Relational {
     }
 
     fn collect_produced(&self, columns: &mut ColumnSet) {
-        let mut add = |list: &[ColumnNumber]| list.iter().for_each(|column| drop(columns.insert(*column)));
+        let mut add = |list: &[ColumnNumber]| columns.extend(list.iter().copied());
         match self {
             Relational::Scan(node) => add(&node.columns),
             Relational::VirtualScan(node) => add(&node.columns),
@@ -287,9 +287,9 @@ impl Relational {
             Relational::SetOperation(node) => add(&node.columns),
             Relational::RecursiveUnion(node) => add(&node.columns),
             Relational::Aggregate(node) => {
-                node.keys.iter().for_each(|(column, _)| drop(columns.insert(*column)));
-                node.aggregates.iter().for_each(|(column, _)| drop(columns.insert(*column)));
-                node.grouping.iter().for_each(|column| drop(columns.insert(*column)));
+                columns.extend(node.keys.iter().map(|(column, _)| *column));
+                columns.extend(node.aggregates.iter().map(|(column, _)| *column));
+                columns.extend(node.grouping);
             }
             Relational::Filter(node) => node.input.collect_produced(columns),
             Relational::Distinct(node) => node.input.collect_produced(columns),
@@ -300,26 +300,26 @@ impl Relational {
             Relational::InitPlan(node) => node.body.collect_produced(columns),
             Relational::Extend(node) => {
                 node.input.collect_produced(columns);
-                node.columns.iter().for_each(|(column, _)| drop(columns.insert(*column)));
+                columns.extend(node.columns.iter().map(|(column, _)| *column));
             }
             Relational::Window(node) => {
                 node.input.collect_produced(columns);
-                node.calls.iter().for_each(|(column, _)| drop(columns.insert(*column)));
+                columns.extend(node.calls.iter().map(|(column, _)| *column));
             }
             Relational::ProjectSet(node) => {
                 node.input.collect_produced(columns);
-                node.functions.iter().for_each(|(column, _)| drop(columns.insert(*column)));
+                columns.extend(node.functions.iter().map(|(column, _)| *column));
             }
             Relational::Deferred(node) => {
                 node.input.collect_produced(columns);
-                node.calls.iter().for_each(|(column, _)| drop(columns.insert(*column)));
+                columns.extend(node.calls.iter().map(|(column, _)| *column));
             }
             Relational::Join(node) => {
                 node.left.collect_produced(columns);
                 if node.kind.has_right_columns() {
                     node.right.collect_produced(columns);
                 }
-                node.kind.own_column().iter().for_each(|column| drop(columns.insert(*column)));
+                columns.extend(node.kind.own_column());
             }
             Relational::Feed(node) => add(&node.columns),
             Relational::Insert(node) if node.returning => add(&node.new_row),
@@ -346,21 +346,11 @@ impl Relational {
             Relational::Insert(node) => columns.extend(node.new_row.iter().copied()),
             Relational::Update(node) => columns.extend(node.new_row.iter().copied()),
             Relational::Delete(_) => {}
-            Relational::Extend(node) => {
-                node.columns.iter().for_each(|(column, _)| drop(columns.insert(*column)))
-            }
-            Relational::Window(node) => {
-                node.calls.iter().for_each(|(column, _)| drop(columns.insert(*column)))
-            }
-            Relational::ProjectSet(node) => {
-                node.functions.iter().for_each(|(column, _)| drop(columns.insert(*column)))
-            }
-            Relational::Deferred(node) => {
-                node.calls.iter().for_each(|(column, _)| drop(columns.insert(*column)))
-            }
-            Relational::Join(node) => {
-                node.kind.own_column().iter().for_each(|column| drop(columns.insert(*column)))
-            }
+            Relational::Extend(node) => columns.extend(node.columns.iter().map(|(column, _)| *column)),
+            Relational::Window(node) => columns.extend(node.calls.iter().map(|(column, _)| *column)),
+            Relational::ProjectSet(node) => columns.extend(node.functions.iter().map(|(column, _)| *column)),
+            Relational::Deferred(node) => columns.extend(node.calls.iter().map(|(column, _)| *column)),
+            Relational::Join(node) => columns.extend(node.kind.own_column()),
             Relational::Filter(_)
             | Relational::Distinct(_)
             | Relational::Sort(_)

@@ -216,7 +216,9 @@ pub fn path_of(wanted: &Wanted<'_>, position: u32, index: &IndexDescriptor) -> A
     let (mut lower, mut upper, mut not_null) = (SpanBound::Unbounded, SpanBound::Unbounded, false);
     for column in &index.columns {
         let about = |wanted_match: fn(&Match) -> bool| {
-            matches.iter().position(|found| found.as_ref().is_some_and(|(id, m)| *id == column.column && wanted_match(m)))
+            matches.iter().position(|found| {
+                found.as_ref().is_some_and(|(id, m)| *id == column.column && wanted_match(m))
+            })
         };
         let equal = about(|m| matches!(m, Match::Equal(_)))
             .or_else(|| about(|m| matches!(m, Match::Null)))
@@ -271,7 +273,8 @@ pub fn path_of(wanted: &Wanted<'_>, position: u32, index: &IndexDescriptor) -> A
         fraction *= estimate::RANGE_FRACTION[bounds];
         break;
     }
-    let whole = prefix.is_empty() && !not_null && lower == SpanBound::Unbounded && upper == SpanBound::Unbounded;
+    let whole =
+        prefix.is_empty() && !not_null && lower == SpanBound::Unbounded && upper == SpanBound::Unbounded;
     let single_row = index.unique
         && index.predicate.is_none()
         && prefix.len() == index.columns.len()

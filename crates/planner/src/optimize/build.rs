@@ -43,8 +43,21 @@ pub(crate) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub fn new(columns: &'a Columns, slot_count: u32, catalog: &'a dyn Catalog, options: &'a PlanOptions) -> Self {
-        Builder { columns, slot_count, catalog, options, outer: BTreeMap::new(), common_tables: BTreeMap::new(), scan_order: None }
+    pub fn new(
+        columns: &'a Columns,
+        slot_count: u32,
+        catalog: &'a dyn Catalog,
+        options: &'a PlanOptions,
+    ) -> Self {
+        Builder {
+            columns,
+            slot_count,
+            catalog,
+            options,
+            outer: BTreeMap::new(),
+            common_tables: BTreeMap::new(),
+            scan_order: None,
+        }
     }
 
     pub fn new_slot(&mut self) -> u32 {

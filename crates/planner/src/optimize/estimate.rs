@@ -36,9 +36,17 @@ pub fn array_length(array: &Expr) -> f64 {
 pub fn selectivity(condition: &Expr) -> f64 {
     match condition {
         Expr::And(list) => list.iter().map(selectivity).product(),
-        Expr::Or(list) => (1.0 - list.iter().map(|operand| 1.0 - selectivity(operand)).product::<f64>()).min(1.0),
+        Expr::Or(list) => {
+            (1.0 - list.iter().map(|operand| 1.0 - selectivity(operand)).product::<f64>()).min(1.0)
+        }
         Expr::Not(input) => 1.0 - selectivity(input),
-        Expr::IsNull { negated, .. } => if *negated { 0.95 } else { 0.05 },
+        Expr::IsNull { negated, .. } => {
+            if *negated {
+                0.95
+            } else {
+                0.05
+            }
+        }
         Expr::InList { list, negated, .. } => {
             let inside = (EQUAL_SELECTIVITY * list.len() as f64).min(0.5);
             if *negated { 1.0 - inside } else { inside }

@@ -155,7 +155,13 @@ impl Builder<'_> {
         Ok(self.node(Operator::HashJoin(Box::new(operator)), layout, estimate))
     }
 
-    fn nested_loop(&self, kind: JoinKind, left: Built, right: Built, conditions: Vec<Expr>) -> PgResult<Built> {
+    fn nested_loop(
+        &self,
+        kind: JoinKind,
+        left: Built,
+        right: Built,
+        conditions: Vec<Expr>,
+    ) -> PgResult<Built> {
         let rows = joined_rows(kind, left.rows(), right.rows(), 0, &conditions);
         let both: Vec<ColumnNumber> = left.layout.iter().chain(&right.layout).copied().collect();
         let condition = self.place_and(conditions, &both)?;
@@ -181,8 +187,10 @@ impl Builder<'_> {
         conditions: &[Expr],
         needed: &ColumnSet,
     ) -> PgResult<Option<Lookup>> {
-        let fits = matches!(kind, JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti { .. } | JoinKind::Mark { .. })
-            && !is_null_aware(kind)
+        let fits = matches!(
+            kind,
+            JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti { .. } | JoinKind::Mark { .. }
+        ) && !is_null_aware(kind)
             && self.options.methods.lookup_join;
         let (scan, own) = match right {
             _ if !fits => return Ok(None),
@@ -217,8 +225,10 @@ impl Builder<'_> {
             keys.push(value.clone());
         }
         let table_rows = statistics.as_ref().map_or(DEFAULT_ROWS, |statistics| statistics.row_count.max(1.0));
-        let scanned = access_path::choose(&Wanted { conditions: own, ..wanted }, self.options.methods.index_scan);
-        let pays = left.rows() * LOOKUP_COST * path.rows.min(table_rows).max(1.0) < scanned.cost.max(1.0) + 10.0;
+        let scanned =
+            access_path::choose(&Wanted { conditions: own, ..wanted }, self.options.methods.index_scan);
+        let pays =
+            left.rows() * LOOKUP_COST * path.rows.min(table_rows).max(1.0) < scanned.cost.max(1.0) + 10.0;
         if keys.is_empty() || !uses_left || !pays {
             return Ok(None);
         }
@@ -254,7 +264,11 @@ impl Builder<'_> {
         }
         let (kind_of_apply, right_needed) = match kind {
             JoinKind::Subquery { value, result, .. } => {
-                let needed = if result == SubqueryResult::Exists { ColumnSet::new() } else { [value].into_iter().collect() };
+                let needed = if result == SubqueryResult::Exists {
+                    ColumnSet::new()
+                } else {
+                    [value].into_iter().collect()
+                };
                 (ApplyKind::Subquery(result), needed)
             }
             other => {
@@ -313,9 +327,9 @@ impl Lookup {
         rest.iter().for_each(|condition| collect_columns(condition, &mut wanted_columns));
         if scan.lock.is_some() {
             let keys = scan.table.descriptor.primary.columns.iter();
-            wanted_columns.extend(
-                keys.filter_map(|key| scan.table.descriptor.column_position(key.column).map(|at| scan.columns[at])),
-            );
+            wanted_columns.extend(keys.filter_map(|key| {
+                scan.table.descriptor.column_position(key.column).map(|at| scan.columns[at])
+            }));
         }
         let pairs = scan.columns.iter().zip(&scan.table.descriptor.columns);
         let (right, ids): (Vec<ColumnNumber>, Vec<_>) = pairs
@@ -376,7 +390,9 @@ fn equi_pair(condition: &Expr, of_left: &ColumnSet, of_right: &ColumnSet) -> Opt
         return None;
     }
     let (used_a, used_b) = (columns_of(a), columns_of(b));
-    let only = |used: &ColumnSet, side: &ColumnSet, other: &ColumnSet| used.intersects(side) && !used.intersects(other);
+    let only = |used: &ColumnSet, side: &ColumnSet, other: &ColumnSet| {
+        used.intersects(side) && !used.intersects(other)
+    };
     let (left, right) = if only(&used_a, of_left, of_right) && only(&used_b, of_right, of_left) {
         (a, b)
     } else if only(&used_b, of_left, of_right) && only(&used_a, of_right, of_left) {

@@ -36,7 +36,8 @@ impl Builder<'_> {
         flatten(Relational::Join(Box::new(join)), &mut relationals, &mut conditions);
         let mut needed = required.clone();
         conditions.iter().for_each(|condition| collect_columns(condition, &mut needed));
-        let all: ColumnSet = relationals.iter().flat_map(|input| input.produced().iter().collect::<Vec<_>>()).collect();
+        let all: ColumnSet =
+            relationals.iter().flat_map(|input| input.produced().iter().collect::<Vec<_>>()).collect();
         let mut inputs = Vec::with_capacity(relationals.len());
         for relational in relationals {
             let produced = relational.produced();
@@ -75,9 +76,10 @@ impl Builder<'_> {
     fn estimated_rows(&mut self, relational: &Relational, needed: &ColumnSet) -> PgResult<f64> {
         let slots = self.slot_count;
         let rows = match relational {
-            Relational::Scan(_) | Relational::Filter(_) | Relational::VirtualScan(_) | Relational::Values(_) => {
-                self.build(relational.clone(), needed)?.rows()
-            }
+            Relational::Scan(_)
+            | Relational::Filter(_)
+            | Relational::VirtualScan(_)
+            | Relational::Values(_) => self.build(relational.clone(), needed)?.rows(),
             _ => estimate::DEFAULT_ROWS,
         };
         self.slot_count = slots;
@@ -104,7 +106,8 @@ impl Builder<'_> {
             if connecting.is_empty() {
                 return (1, rows * input.rows);
             }
-            let selectivity: f64 = connecting.iter().map(|condition| estimate::selectivity(condition)).product();
+            let selectivity: f64 =
+                connecting.iter().map(|condition| estimate::selectivity(condition)).product();
             let by_key = rows * input.rows / rows.max(input.rows).max(1.0);
             (0, by_key.min(rows * input.rows * selectivity.max(1e-9)).max(input.rows.min(rows)))
         };

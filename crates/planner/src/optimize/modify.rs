@@ -9,14 +9,21 @@ use crate::plan::{self, Operator};
 
 impl Builder<'_> {
     /// RETURNING hands up columns of the node as they stand: expressions over them are computed above.
-    fn returning(&self, handed: &[ColumnNumber], wanted: bool, required: &ColumnSet) -> Option<(Vec<expr::Expr>, Vec<ColumnNumber>)> {
+    fn returning(
+        &self,
+        handed: &[ColumnNumber],
+        wanted: bool,
+        required: &ColumnSet,
+    ) -> Option<(Vec<expr::Expr>, Vec<ColumnNumber>)> {
         if !wanted {
             return None;
         }
         let kept: Vec<(usize, ColumnNumber)> =
             handed.iter().copied().enumerate().filter(|(_, column)| required.contains(*column)).collect();
-        let expressions =
-            kept.iter().map(|(at, column)| expr::Expr::column(*at as u32, self.columns.data_type(*column))).collect();
+        let expressions = kept
+            .iter()
+            .map(|(at, column)| expr::Expr::column(*at as u32, self.columns.data_type(*column)))
+            .collect();
         Some((expressions, kept.into_iter().map(|(_, column)| column).collect()))
     }
 
@@ -96,7 +103,11 @@ impl Builder<'_> {
             }
         }
         let built = self.build(lock.input, &needed)?;
-        let targets = lock.targets.into_iter().map(|target| lock_target(target, &built)).collect::<PgResult<Vec<_>>>()?;
+        let targets = lock
+            .targets
+            .into_iter()
+            .map(|target| lock_target(target, &built))
+            .collect::<PgResult<Vec<_>>>()?;
         let Built { node, layout } = built;
         let estimate = estimate::over(&node.estimate, node.estimate.rows);
         let operator = plan::LockRows { input: node, targets, recheck: None };
@@ -115,10 +126,12 @@ fn lock_target(target: LockTarget, built: &Built) -> PgResult<plan::LockTarget> 
         .columns
         .iter()
         .map(|part| {
-            position_of(part.column)
-                .ok_or_else(|| types::PgError::internal("the key of a row to be locked is not among the columns"))
+            position_of(part.column).ok_or_else(|| {
+                types::PgError::internal("the key of a row to be locked is not among the columns")
+            })
         })
         .collect::<PgResult<Vec<u32>>>()?;
-    let refresh = descriptor.columns.iter().filter_map(|column| Some((column.id, position_of(column.id)?))).collect();
+    let refresh =
+        descriptor.columns.iter().filter_map(|column| Some((column.id, position_of(column.id)?))).collect();
     Ok(plan::LockTarget { table: target.table.clone(), lock: target.lock, key, refresh })
 }

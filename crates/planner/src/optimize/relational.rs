@@ -28,8 +28,11 @@ impl Builder<'_> {
             .into_iter()
             .filter(|(column, expression)| required.contains(*column) || expr::eval::is_volatile(expression))
             .collect();
-        let needed =
-            below(required, columns.iter().map(|(column, _)| *column), columns.iter().map(|(_, expression)| expression));
+        let needed = below(
+            required,
+            columns.iter().map(|(column, _)| *column),
+            columns.iter().map(|(_, expression)| expression),
+        );
         let built = self.build(extend.input, &needed)?;
         if columns.is_empty() {
             return Ok(built);
@@ -104,7 +107,9 @@ impl Builder<'_> {
         let keys: Vec<SortKey> = by.chain(window.order_by.iter().copied()).collect();
         let built = self.sort(Sort { input: window.input, keys }, &needed, None)?;
         let place_column = |column: &ColumnNumber| {
-            built.position(*column).ok_or_else(|| PgError::internal("a window's column is not among its input's"))
+            built
+                .position(*column)
+                .ok_or_else(|| PgError::internal("a window's column is not among its input's"))
         };
         let partition_by = window.partition_by.iter().map(place_column).collect::<PgResult<Vec<u32>>>()?;
         let order_by =
@@ -176,7 +181,12 @@ impl Builder<'_> {
 
     /// Sorts; with `limit` (count, offset) keeps only the first rows. A scan that can read in the order spares the sort when only
     /// a few rows are wanted or none need be compared.
-    pub fn sort(&mut self, sort: Sort, required: &ColumnSet, limit: Option<(Expr, Option<Expr>)>) -> PgResult<Built> {
+    pub fn sort(
+        &mut self,
+        sort: Sort,
+        required: &ColumnSet,
+        limit: Option<(Expr, Option<Expr>)>,
+    ) -> PgResult<Built> {
         let mut needed = required.clone();
         needed.extend(sort.keys.iter().map(|key| key.column));
         if let Some(built) = self.ordered_scan(&sort, &needed, limit.is_some())? {
@@ -253,7 +263,8 @@ impl Builder<'_> {
         };
         let Some((ordered, _)) = super::scan::ordered_path(&wanted, &keys) else { return Ok(None) };
         let best = super::access_path::choose(&wanted, self.options.methods.index_scan);
-        let worth_it = if limited { ordered.cost <= best.cost * 20.0 } else { ordered.cost <= best.cost * 1.5 };
+        let worth_it =
+            if limited { ordered.cost <= best.cost * 20.0 } else { ordered.cost <= best.cost * 1.5 };
         if !worth_it {
             return Ok(None);
         }
@@ -292,7 +303,8 @@ impl Builder<'_> {
         let fraction = (rows / node.estimate.rows.max(1.0)).min(1.0);
         let mut estimate = node.estimate;
         estimate.rows = rows.max(1.0);
-        estimate.total_cost = estimate.startup_cost + (estimate.total_cost - estimate.startup_cost) * fraction;
+        estimate.total_cost =
+            estimate.startup_cost + (estimate.total_cost - estimate.startup_cost) * fraction;
         let operator = plan::Limit { input: node, count, offset, ties };
         Ok(self.node(Operator::Limit(Box::new(operator)), layout, estimate))
     }
@@ -307,7 +319,12 @@ impl Builder<'_> {
             cost += built.node.estimate.total_cost;
             inputs.push(self.project_to(built, &columns)?);
         }
-        let estimate = plan::Estimate { rows: rows.max(1.0), startup_cost: 0.0, total_cost: cost + rows * 0.01, width: 0 };
+        let estimate = plan::Estimate {
+            rows: rows.max(1.0),
+            startup_cost: 0.0,
+            total_cost: cost + rows * 0.01,
+            width: 0,
+        };
         if operation.all && operation.operator == plan::SetOperator::Union {
             let operator = Operator::Append(Box::new(plan::Append { inputs }));
             return Ok(self.node(operator, operation.columns, estimate));
@@ -328,8 +345,13 @@ impl Builder<'_> {
         let step = self.build(union.step.0, &union.step.1.iter().copied().collect())?;
         let step = self.project_to(step, &union.step.1)?;
         let estimate = estimate::over(&initial.estimate, rows);
-        let operator =
-            plan::RecursiveUnion { cte: union.cte, name: union.name, initial, step, distinct: union.distinct };
+        let operator = plan::RecursiveUnion {
+            cte: union.cte,
+            name: union.name,
+            initial,
+            step,
+            distinct: union.distinct,
+        };
         Ok(self.node(Operator::RecursiveUnion(Box::new(operator)), union.columns, estimate))
     }
 
@@ -339,7 +361,8 @@ impl Builder<'_> {
             let built = self.build(table.input, &table.columns.iter().copied().collect())?;
             self.common_tables.insert(table.cte, built.rows());
             // A modification without RETURNING has no columns to hand on.
-            let plan = if table.columns.is_empty() { built.node } else { self.project_to(built, &table.columns)? };
+            let plan =
+                if table.columns.is_empty() { built.node } else { self.project_to(built, &table.columns)? };
             tables.push(plan::WithTable { cte: table.cte, name: table.name, plan, modifies: table.modifies });
         }
         let Built { node, layout } = self.build(with.body, required)?;

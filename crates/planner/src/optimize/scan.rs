@@ -13,13 +13,20 @@ impl Builder<'_> {
     /// A filter, or a scan without one.
     pub fn filter(&mut self, relational: Relational, required: &ColumnSet) -> PgResult<Built> {
         let (input, conditions) = match relational {
-            Relational::Filter(filter) => (filter.input, filter.conditions.into_iter().flat_map(conjuncts).collect()),
+            Relational::Filter(filter) => {
+                (filter.input, filter.conditions.into_iter().flat_map(conjuncts).collect())
+            }
             other => (other, Vec::new()),
         };
         match input {
             Relational::Scan(scan) => {
                 let ordered = self.scan_order.take_if(|(first, _)| scan.columns.first() == Some(first));
-                self.table_scan(*scan, conditions, required, ordered.as_ref().map(|(_, keys)| keys.as_slice()))
+                self.table_scan(
+                    *scan,
+                    conditions,
+                    required,
+                    ordered.as_ref().map(|(_, keys)| keys.as_slice()),
+                )
             }
             Relational::VirtualScan(scan) => self.virtual_scan(*scan, conditions),
             input => {
@@ -143,7 +150,8 @@ impl Builder<'_> {
 
     pub fn virtual_scan(&mut self, scan: VirtualScan, conditions: Vec<Expr>) -> PgResult<Built> {
         let layout = scan.columns;
-        let equalities = conditions.iter().filter_map(|condition| equality(condition, &layout)).collect::<Vec<_>>();
+        let equalities =
+            conditions.iter().filter_map(|condition| equality(condition, &layout)).collect::<Vec<_>>();
         let equalities = equalities
             .into_iter()
             .map(|(column, value)| Ok((column, self.place(value, &[])?)))
@@ -210,8 +218,12 @@ fn equality(condition: &Expr, layout: &[ColumnNumber]) -> Option<(u32, Expr)> {
         !layout.iter().any(|column| used.contains(*column)) && !expr::eval::is_volatile(expression)
     };
     match (column(left), column(right)) {
-        (Some(at), None) if free(right) && left.data_type() == right.data_type() => Some((at as u32, right.clone())),
-        (None, Some(at)) if free(left) && left.data_type() == right.data_type() => Some((at as u32, left.clone())),
+        (Some(at), None) if free(right) && left.data_type() == right.data_type() => {
+            Some((at as u32, right.clone()))
+        }
+        (None, Some(at)) if free(left) && left.data_type() == right.data_type() => {
+            Some((at as u32, left.clone()))
+        }
         _ => None,
     }
 }

@@ -251,14 +251,6 @@ impl<'a> Parser<'a> {
         token.kind == TokenKind::Word && self.token_text(token).eq_ignore_ascii_case(word)
     }
 
-    fn eat_word(&mut self, word: &str) -> bool {
-        let found = self.at_word(0, word);
-        if found {
-            self.advance();
-        }
-        found
-    }
-
     // --- Errors.
 
     /// The current token cannot stand here.

@@ -1,7 +1,7 @@
 //! SET and SHOW, prepared statements, cursors, and the other statements of a session.
 
 use super::Parser;
-use super::keywords::{Category, Keyword};
+use super::keywords::Keyword;
 use crate::ast::*;
 use types::{PgError, PgResult, SqlState};
 
@@ -506,10 +506,5 @@ impl Parser<'_> {
         }
         self.eat_all(&[Keyword::With, Keyword::Data]);
         Ok(true)
-    }
-
-    /// Is the current word one of no category but Unreserved?
-    pub(super) fn at_unreserved(&self) -> bool {
-        self.keyword() != Keyword::None && self.keyword().category() == Category::Unreserved
     }
 }

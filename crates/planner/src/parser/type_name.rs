@@ -2,7 +2,6 @@
 
 use super::Parser;
 use super::keywords::Keyword;
-use super::lexer::TokenKind;
 use super::primary::generic_type;
 use crate::ast::*;
 use types::{PgError, PgResult, SqlState};
@@ -267,10 +266,6 @@ impl Parser<'_> {
             self.object_name()?;
         }
         Ok((name, type_name))
-    }
-
-    pub(super) fn at_type_start(&self) -> bool {
-        matches!(self.kind(), TokenKind::Word | TokenKind::QuotedWord | TokenKind::UnicodeWord)
     }
 }
 

@@ -127,9 +127,12 @@ fn push_extend(extend: crate::logical::Extend, conditions: Vec<Expr>) -> Relatio
 
 /// HAVING over keys is WHERE, when there is one grouping set that has them all and it is not empty.
 fn push_aggregate(mut aggregate: Aggregate, conditions: Vec<Expr>) -> Relational {
-    let plain = aggregate.sets.len() == 1 && aggregate.sets[0].len() == aggregate.keys.len() && !aggregate.keys.is_empty();
+    let plain = aggregate.sets.len() == 1
+        && aggregate.sets[0].len() == aggregate.keys.len()
+        && !aggregate.keys.is_empty();
     let keys: ColumnSet = aggregate.keys.iter().map(|(column, _)| *column).collect();
-    let own: ColumnSet = aggregate.aggregates.iter().map(|(column, _)| *column).chain(aggregate.grouping).collect();
+    let own: ColumnSet =
+        aggregate.aggregates.iter().map(|(column, _)| *column).chain(aggregate.grouping).collect();
     let volatile = aggregate.keys.iter().any(|(_, key)| expr::eval::is_volatile(key));
     let (below, above) =
         split(conditions, |used| plain && !volatile && !used.intersects(&own) && used.intersects(&keys));
@@ -164,12 +167,18 @@ fn push_join(mut join: Join, conditions: Vec<Expr>) -> Relational {
             join.conditions = between;
             Relational::Join(Box::new(join))
         }
-        JoinKind::Left | JoinKind::Semi | JoinKind::Anti { .. } | JoinKind::Mark { .. } | JoinKind::Subquery { .. } => {
+        JoinKind::Left
+        | JoinKind::Semi
+        | JoinKind::Anti { .. }
+        | JoinKind::Mark { .. }
+        | JoinKind::Subquery { .. } => {
             let (to_left, above) = split(conditions, about_left);
             let own = std::mem::take(&mut join.conditions);
             let pushable = !matches!(
                 join.kind,
-                JoinKind::Anti { null_aware: true } | JoinKind::Mark { null_aware: true, .. } | JoinKind::Subquery { .. }
+                JoinKind::Anti { null_aware: true }
+                    | JoinKind::Mark { null_aware: true, .. }
+                    | JoinKind::Subquery { .. }
             );
             let (to_right, kept) = if pushable {
                 let all: Vec<Expr> = own.into_iter().flat_map(conjuncts).collect();
@@ -186,7 +195,8 @@ fn push_join(mut join: Join, conditions: Vec<Expr>) -> Relational {
         }
         JoinKind::Right => {
             let (to_right, above) = split(conditions, |used| !used.intersects(&left));
-            let own: Vec<Expr> = std::mem::take(&mut join.conditions).into_iter().flat_map(conjuncts).collect();
+            let own: Vec<Expr> =
+                std::mem::take(&mut join.conditions).into_iter().flat_map(conjuncts).collect();
             let (to_left, kept) = own.into_iter().partition(|condition| {
                 let used = columns_of(condition);
                 !expr::eval::is_volatile(condition) && used.intersects(&left) && !used.intersects(&right)
