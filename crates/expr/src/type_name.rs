@@ -22,8 +22,10 @@ pub fn format_type(data_type: DataType, typmod: Option<i32>) -> String {
 fn with_modifier(data_type: DataType, typmod: i32) -> String {
     let name = data_type.sql_name();
     match data_type {
-        DataType::Bpchar | DataType::Varchar if typmod > 4 => format!("{name}({})", typmod - 4),
-        DataType::Numeric if typmod >= 4 => {
+        DataType::Bpchar | DataType::Varchar if typmod <= 4 => name,
+        DataType::Numeric if typmod < 4 => name,
+        DataType::Bpchar | DataType::Varchar => format!("{name}({})", typmod - 4),
+        DataType::Numeric => {
             let modifier = typmod - 4;
             let scale = ((modifier & 0x7ff) ^ 1024) - 1024;
             format!("numeric({},{scale})", (modifier >> 16) & 0xffff)
@@ -32,7 +34,14 @@ fn with_modifier(data_type: DataType, typmod: i32) -> String {
         DataType::TimeTz | DataType::TimestampTz => name.replace(" with ", &format!("({typmod}) with ")),
         DataType::Bit | DataType::Varbit => format!("{name}({typmod})"),
         DataType::Interval => interval(typmod),
-        _ => name,
+        DataType::Bool
+        | DataType::Int2
+        | DataType::Int4
+        | DataType::Int8
+        | DataType::Float4
+        | DataType::Float8 => name,
+        // Other types without modifiers print what they are given.
+        _ => format!("{name}({typmod})"),
     }
 }
 

@@ -164,7 +164,9 @@ fn columns_answer_like_constants() {
             .iter()
             .zip(&values)
             .map(|(argument, value)| {
-                Vector::from_datums(argument.data_type(), &[value.clone(), Datum::Null, value.clone()])
+                // What a function that takes NULLs makes of them is in the golden file.
+                let middle = if function.0.strict { Datum::Null } else { value.clone() };
+                Vector::from_datums(argument.data_type(), &[value.clone(), middle, value.clone()])
             })
             .collect();
         let references = arguments

@@ -314,6 +314,11 @@ impl Accumulate for OfPairs {
     }
 
     fn add(&self, state: &mut PairMoments, arguments: &[&Vector], row: usize) -> PgResult<()> {
+        if matches!(self.statistic, PairStatistic::Count) {
+            // Counting cannot overflow.
+            state.count += 1.0;
+            return Ok(());
+        }
         state.add(float(arguments[0], row), float(arguments[1], row))
     }
 

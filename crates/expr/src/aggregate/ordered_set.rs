@@ -4,7 +4,7 @@
 use super::GroupedAccumulator;
 use super::codec::{Reader, put_datum};
 use super::grouped::{Accumulate, Grouped};
-use crate::expr::Aggregate;
+use crate::expr::{Aggregate, Expr};
 use crate::functions::array;
 use std::cmp::Ordering;
 use types::{DataType, Datum, Interval, PgError, PgResult, SqlState, Vector, compare};
@@ -38,6 +38,14 @@ pub(super) fn accumulator(call: &Aggregate) -> Option<Box<dyn GroupedAccumulator
             sorted: call.order_by.iter().map(|(expr, ..)| expr.data_type()).collect(),
             order: call.order_by.iter().map(|(_, descending, first)| (*descending, *first)).collect(),
             result: call.data_type,
+            constants: call
+                .arguments
+                .iter()
+                .map(|argument| match argument {
+                    Expr::Constant { value, .. } => Some(value.clone()),
+                    _ => None,
+                })
+                .collect(),
         },
         call.data_type,
     ))
@@ -50,6 +58,8 @@ struct OrderedSet {
     /// (descending, nulls first) of each sort expression.
     order: Vec<(bool, bool)>,
     result: DataType,
+    /// The direct arguments where they are constants: known even when no row comes.
+    constants: Option<Vec<Datum>>,
 }
 
 /// The direct arguments (those of the first row: they are the same in all) and the rows to sort.
@@ -97,12 +107,7 @@ impl OrderedSet {
 
     /// One percentile of sorted values.
     fn percentile(&self, rows: &[Vec<Datum>], fraction: f64) -> PgResult<Datum> {
-        if !(0.0..=1.0).contains(&fraction) {
-            return Err(PgError::new(
-                SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
-                format!("percentile value {fraction} is not between 0 and 1"),
-            ));
-        }
+        check_fraction(fraction)?;
         let count = rows.len() as f64;
         if self.kind == Kind::Discrete {
             let place = ((fraction * count).ceil() as usize).max(1);
@@ -118,7 +123,11 @@ impl OrderedSet {
 
     fn percentiles(&self, state: &Collected) -> PgResult<Datum> {
         let rows = self.sorted(state);
-        let fraction = state.direct.as_ref().and_then(|direct| direct.first());
+        let direct = state.direct.as_ref().or(self.constants.as_ref());
+        let fraction = direct.and_then(|direct| direct.first());
+        if let Some(Datum::Float8(fraction)) = fraction {
+            check_fraction(*fraction)?;
+        }
         match fraction {
             None | Some(Datum::Null) => Ok(Datum::Null),
             _ if rows.is_empty() => Ok(Datum::Null),
@@ -164,6 +173,16 @@ impl OrderedSet {
             _ => Datum::Float8((upto as f64 + 1.0) / (count + 1.0)),
         }
     }
+}
+
+fn check_fraction(fraction: f64) -> PgResult<()> {
+    if (0.0..=1.0).contains(&fraction) {
+        return Ok(());
+    }
+    Err(PgError::new(
+        SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+        format!("percentile value {fraction} is not between 0 and 1"),
+    ))
 }
 
 /// The value a share of the way between two.

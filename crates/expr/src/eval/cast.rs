@@ -3,8 +3,8 @@
 //! A cast has up to two steps, as in PostgreSQL: from type to type (a function, a change of name, or out through text and in
 //! again), then to the modifier (`varchar(3)`, `numeric(5,2)`), by the function that pg_cast has from the type to itself.
 //!
-//! A change of name between types of one representation leaves the vector alone, label included: evaluators do not look at
-//! it, and [`super::Program`] relabels what it returns.
+//! A change of name between string types leaves the vector alone, label included: evaluators do not look at it, and
+//! [`super::Program`] relabels what it returns.
 
 use super::frame::{Frame, Value};
 use super::node::scalar_evaluator;
@@ -93,7 +93,11 @@ impl CastPlan {
         let rows = if constant { 1 } else { frame.rows };
         let converted: Cow<'a, Vector> = match &self.step {
             Step::Relabel => relabel(value.vector, self.to.data_type),
-            Step::Function(conversion) => Cow::Owned(self.convert(conversion, &value.vector, rows, frame)?),
+            // The function may be the one to a type of the same bytes (smallint to oid goes by integer).
+            Step::Function(conversion) => {
+                let converted = Cow::Owned(self.convert(conversion, &value.vector, rows, frame)?);
+                relabel(converted, self.to.data_type)
+            }
             Step::Text => Cow::Owned(self.through_text(&value.vector, frame)?),
             Step::Elements(element) => Cow::Owned(self.elements(element, &value.vector, frame)?),
         };
@@ -230,7 +234,10 @@ fn relabel(vector: Cow<'_, Vector>, to: DataType) -> Cow<'_, Vector> {
             (0..values.len()).for_each(|row| stripped.push(values.get(row).trim_end_matches(' ')));
             Values::Text(stripped)
         }
-        _ => return vector,
+        // Strings of all types are alike to evaluators.
+        (Values::Text(_), _) => return vector,
+        _ if vector.data_type == to => return vector,
+        (values, _) => values.clone(),
     };
     Cow::Owned(Vector { data_type: to, nulls: nulls.clone(), values })
 }

@@ -65,7 +65,11 @@ impl Program {
             return Ok(Cow::Owned(Vector::with_capacity(self.data_type, 0)));
         }
         let frame = Frame::whole(context, batch);
-        Ok(self.node.run(&frame)?.into_full(batch.rows))
+        let mut vector = self.node.run(&frame)?.into_full(batch.rows);
+        if vector.data_type != self.data_type {
+            vector.to_mut().data_type = self.data_type;
+        }
+        Ok(vector)
     }
 
     /// The numbers of the rows for which a boolean program answers true, ascending.

@@ -141,6 +141,11 @@ impl Node {
             }
             Expr::Slot { index, data_type } => Node::Slot { index: *index as usize, data_type: *data_type },
             Expr::CaseOperand { .. } => Node::CaseOperand,
+            // Types are known before anything is evaluated.
+            Expr::Call { function, arguments, data_type, .. } if function.0.name == "pg_typeof" => {
+                let oid = arguments.first().map_or(0, |argument| argument.data_type().oid());
+                Node::Constant(Vector::from_datums(*data_type, &[Datum::Oid(oid)]))
+            }
             Expr::Call { function, arguments, data_type, .. } => Node::Call(CallNode {
                 evaluator: scalar_evaluator(*function)?,
                 arguments: all(arguments)?,

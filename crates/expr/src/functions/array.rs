@@ -417,6 +417,12 @@ pub fn array_fill_with_lower_bounds(
     let _ = context;
     let oid = arguments[0].data_type.oid();
     by_datums(arguments, rows, |datums| {
+        if datums[1..].iter().any(Datum::is_null) {
+            return Err(PgError::new(
+                SqlState::NULL_VALUE_NOT_ALLOWED,
+                "dimension array or low bound array cannot be null",
+            ));
+        }
         let lengths = bounds(&datums[1])?;
         let lowers = match datums.get(2) {
             Some(lowers) => bounds(lowers)?,
@@ -446,13 +452,17 @@ pub fn array_fill_with_lower_bounds(
 /// PostgreSQL's MaxArraySize.
 const ELEMENTS_MAX: usize = 134_217_727;
 
+fn not_flat() -> PgError {
+    PgError::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "wrong number of array subscripts")
+        .detail("Dimension array must be one dimensional.")
+}
+
+/// The integers of a one-dimensional array.
 fn bounds(datum: &Datum) -> PgResult<Vec<i32>> {
-    let Datum::Array(array) = datum else {
-        return Err(PgError::new(
-            SqlState::NULL_VALUE_NOT_ALLOWED,
-            "dimension array or low bound array cannot be null",
-        ));
-    };
+    let Datum::Array(array) = datum else { return Err(not_flat()) };
+    if array.dimensions.len() > 1 {
+        return Err(not_flat());
+    }
     let value = |element: &Datum| match element {
         Datum::Int4(value) => Ok(*value),
         _ => Err(PgError::new(SqlState::NULL_VALUE_NOT_ALLOWED, "dimension values cannot be null")),

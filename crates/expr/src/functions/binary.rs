@@ -102,20 +102,20 @@ evaluators! {
     fn binary_encode(a: bytes, format: text) -> try text { encode(a, format) }
     fn binary_decode(text: text, format: text) -> try bytes { decode(text, format) }
     fn pg_convert_from(a: bytes, encoding: text) -> try text {
-        require_utf8(encoding, "source")?;
+        require_utf8(encoding, "source ")?;
         utf8(a)
     }
     fn pg_convert_to(text: text, encoding: text) -> try bytes {
-        require_utf8(encoding, "destination")?;
+        require_utf8(encoding, "destination ")?;
         Ok(text.as_bytes())
     }
     fn pg_convert(a: bytes, source: text, destination: text) -> try bytes {
-        require_utf8(source, "source")?;
-        require_utf8(destination, "destination")?;
+        require_utf8(source, "source ")?;
+        require_utf8(destination, "destination ")?;
         utf8(a).map(str::as_bytes)
     }
     fn length_in_encoding(a: bytes, encoding: text) -> try i32 {
-        require_utf8(encoding, "source")?;
+        require_utf8(encoding, "")?;
         Ok(utf8(a)?.chars().count() as i32)
     }
 }
@@ -138,13 +138,24 @@ fn require_utf8(name: &str, role: &str) -> PgResult<()> {
         }
         _ => Err(PgError::new(
             SqlState::INVALID_PARAMETER_VALUE,
-            format!("invalid {role} encoding name \"{name}\""),
+            format!("invalid {role}encoding name \"{name}\""),
         )),
     }
 }
 
 fn utf8(bytes: &[u8]) -> PgResult<&str> {
+    // A zero byte is as invalid as any other, and the first is reported.
+    let zero = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let invalid_zero = || {
+        PgError::new(
+            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+            "invalid byte sequence for encoding \"UTF8\": 0x00",
+        )
+    };
     let text = std::str::from_utf8(bytes).map_err(|error| {
+        if error.valid_up_to() > zero {
+            return invalid_zero();
+        }
         let at = error.valid_up_to();
         let length = error.error_len().unwrap_or(bytes.len() - at).max(1);
         let shown: Vec<String> = bytes[at..at + length].iter().map(|byte| format!("0x{byte:02x}")).collect();
@@ -153,13 +164,7 @@ fn utf8(bytes: &[u8]) -> PgResult<&str> {
             format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" ")),
         )
     })?;
-    if text.contains('\0') {
-        return Err(PgError::new(
-            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-            "invalid byte sequence for encoding \"UTF8\": 0x00",
-        ));
-    }
-    Ok(text)
+    if zero < bytes.len() { Err(invalid_zero()) } else { Ok(text) }
 }
 
 fn unrecognized(format: &str) -> PgError {

@@ -75,11 +75,17 @@ evaluators! {
 
 /// A numeric as a log position.
 pub(crate) fn lsn(value: &Numeric) -> PgResult<i64> {
-    if value.is_nan() {
-        return Err(PgError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "cannot convert NaN to pg_lsn"));
+    if !value.is_finite() {
+        let what = if value.is_nan() { "NaN" } else { "infinity" };
+        return Err(PgError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("cannot convert {what} to pg_lsn"),
+        ));
     }
     let text = value.round(0)?.to_string();
-    text.parse::<u64>().map(|value| value as i64).map_err(|_| out_of_range("pg_lsn"))
+    text.parse::<u64>()
+        .map(|value| value as i64)
+        .map_err(|_| PgError::new(SqlState::INVALID_PARAMETER_VALUE, "pg_lsn out of range"))
 }
 
 /// The longest prefix of at most `bytes` bytes that ends at a character.

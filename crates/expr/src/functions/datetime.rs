@@ -166,14 +166,14 @@ evaluators! {
 
 // age, extract, date_trunc, date_bin, finiteness.
 evaluators! {
-    fn timestamptz_age(a: i64, b: i64; context) -> try interval { datetime::age(a, b, Some(zone(context))) }
-    fn timestamp_age(a: i64, b: i64) -> try interval { datetime::age(a, b, None) }
+    fn timestamptz_age(a: i64, b: i64; context) -> try interval { age(a, b, Some(zone(context))) }
+    fn timestamp_age(a: i64, b: i64) -> try interval { age(a, b, None) }
     fn sql_age_timestamptz(a: i64; context) -> try interval {
         let today = datetime::date_to_timestamptz(today(context)?, zone(context))?;
-        datetime::age(today, a, Some(zone(context)))
+        age(today, a, Some(zone(context)))
     }
     fn sql_age_timestamp(a: i64; context) -> try interval {
-        datetime::age(datetime::date_to_timestamp(today(context)?)?, a, None)
+        age(datetime::date_to_timestamp(today(context)?)?, a, None)
     }
     fn extract_date(field: text, a: i32; context) -> maybe numeric {
         datetime::extract(field, &Datum::Date(a), DataType::Date, zone(context))
@@ -213,11 +213,17 @@ evaluators! {
     fn interval_part(field: text, a: interval; context) -> maybe f64 {
         datetime::date_part(field, &Datum::Interval(a), DataType::Interval, zone(context))
     }
-    fn timestamp_trunc(unit: text, a: i64) -> try i64 { datetime::truncate_timestamp(unit, a) }
+    fn timestamp_trunc(unit: text, a: i64) -> try i64 {
+        // An infinity is answered before the unit is looked at.
+        if is_infinite(a) { Ok(a) } else { datetime::truncate_timestamp(unit, a) }
+    }
     fn timestamptz_trunc(unit: text, a: i64; context) -> try i64 {
-        datetime::truncate_timestamptz(unit, a, zone(context))
+        if is_infinite(a) { Ok(a) } else { datetime::truncate_timestamptz(unit, a, zone(context)) }
     }
     fn timestamptz_trunc_zone(unit: text, a: i64, name: text) -> try i64 {
+        if is_infinite(a) {
+            return Ok(a);
+        }
         datetime::truncate_timestamptz(unit, a, &datetime::zone_argument(name)?)
     }
     fn interval_trunc(unit: text, a: interval) -> try interval { datetime::truncate_interval(unit, a) }
@@ -230,6 +236,14 @@ evaluators! {
     fn date_finite(a: i32) -> bool { a != DATE_INFINITY && a != DATE_NEGATIVE_INFINITY }
     fn timestamp_finite(a: i64) -> bool { !is_infinite(a) }
     fn interval_finite(_a: interval) -> bool { true }
+}
+
+/// age: an infinity on the lower side has no calendar.
+fn age(a: i64, b: i64, zone: Option<&TimeZone>) -> PgResult<Interval> {
+    if a == TIMESTAMP_NEGATIVE_INFINITY || b == TIMESTAMP_NEGATIVE_INFINITY {
+        return Err(timestamp_out_of_range());
+    }
+    datetime::age(a, b, zone)
 }
 
 /// current_date.
@@ -254,12 +268,18 @@ evaluators! {
         datetime::make_interval(years, months, weeks, days, hours, minutes, seconds)
     }
     fn timestamptz_zone(name: text, a: i64) -> try i64 {
+        if is_infinite(a) {
+            return Ok(a);
+        }
         datetime::timestamptz_to_timestamp(a, &datetime::zone_argument(name)?)
     }
     fn timestamptz_izone(offset: interval, a: i64) -> try i64 {
         datetime::timestamptz_to_timestamp(a, &datetime::zone_from_interval(offset)?)
     }
     fn timestamp_zone(name: text, a: i64) -> try i64 {
+        if is_infinite(a) {
+            return Ok(a);
+        }
         datetime::timestamp_to_timestamptz(a, &datetime::zone_argument(name)?)
     }
     fn timestamp_izone(offset: interval, a: i64) -> try i64 {

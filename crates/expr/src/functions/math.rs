@@ -373,7 +373,7 @@ evaluators! {
 fn shift_lsn(lsn: i64, by: &Numeric, down: bool) -> PgResult<i64> {
     if by.is_nan() {
         let verb = if down { "subtract NaN from" } else { "add NaN to" };
-        return Err(PgError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("cannot {verb} pg_lsn")));
+        return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, format!("cannot {verb} pg_lsn")));
     }
     let position = Numeric::from_i128(i128::from(lsn as u64), 0);
     super::conversion::lsn(&if down { position.sub(by)? } else { position.add(by)? })

@@ -7,7 +7,7 @@ use super::text::{append_text, row_of, text_at};
 use crate::EvalContext;
 use md5::{Digest, Md5};
 use std::borrow::Cow;
-use types::{DataType, PgError, PgResult, SqlState, Values, Vector};
+use types::{DataType, Datum, PgError, PgResult, SqlState, Values, Vector};
 
 /// The longest text a function makes: PostgreSQL's limit on one value.
 const TEXT_BYTES_MAX: usize = 0x3fff_ffff;
@@ -177,10 +177,13 @@ fn right(text: &str, count: i32) -> &str {
 }
 
 fn character(code: i32) -> PgResult<String> {
+    if code < 0 {
+        return Err(PgError::new(SqlState::INVALID_PARAMETER_VALUE, "character number must be positive"));
+    }
     if code == 0 {
         return Err(PgError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "null character not permitted"));
     }
-    if !(0..=0x10_ffff).contains(&code) {
+    if code > 0x10_ffff {
         return Err(PgError::new(
             SqlState::PROGRAM_LIMIT_EXCEEDED,
             format!("requested character too large for encoding: {code}"),
@@ -364,7 +367,7 @@ pub fn sql_textanycat_text_anynonarray(
     arguments: &[&Vector],
     rows: usize,
 ) -> PgResult<Vector> {
-    text_concat(context, arguments, rows)
+    concatenated(context, arguments, rows)
 }
 
 pub fn sql_anytextcat_anynonarray_text(
@@ -372,7 +375,22 @@ pub fn sql_anytextcat_anynonarray_text(
     arguments: &[&Vector],
     rows: usize,
 ) -> PgResult<Vector> {
-    text_concat(context, arguments, rows)
+    concatenated(context, arguments, rows)
+}
+
+/// `||` converts its other operand by a cast, which writes a boolean out in full; concat() uses the output function.
+fn concatenated(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
+    texts(rows, |row| {
+        let mut out = Vec::new();
+        for argument in arguments {
+            match argument.datum(row_of(argument, row, rows)) {
+                Datum::Null => return Ok(None),
+                Datum::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
+                datum => append_text(&datum, argument.data_type, context, &mut out)?,
+            }
+        }
+        utf8(out).map(Some)
+    })
 }
 
 pub fn sql_quote_literal_anyelement(

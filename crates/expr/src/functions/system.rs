@@ -99,6 +99,9 @@ fn pretty(size: i128) -> String {
 }
 
 fn pretty_numeric(size: &Numeric) -> PgResult<String> {
+    if !size.is_finite() {
+        return Ok(format!("{size} PB"));
+    }
     let limit = Numeric::from_i64(10 * 1024);
     if size.abs().compare(&limit).is_lt() {
         return Ok(format!("{size} bytes"));

@@ -7,6 +7,9 @@ use types::{DataType, PgError, PgResult, SqlState};
 /// The type to which all of `types` are to be converted. `construct` opens the message: "CASE", "UNION", "VALUES", "ARRAY",
 /// "COALESCE", "GREATEST", "LEAST", "IN" ...
 ///
+/// The order matters among types of one category: CASE puts its ELSE first (PostgreSQL: "the default result is considered the most
+/// significant"), all others go from left to right.
+///
 /// All unknown gives text. 42804 "CASE types integer and text cannot be matched"; the error's `context` field is not set and
 /// the position is the caller's: the index of the offending type is the `usize` beside the error.
 pub fn common_type(types: &[DataType], construct: &str) -> Result<DataType, (PgError, usize)> {

@@ -196,12 +196,16 @@ impl<'a> Reader<'a> {
         })?;
         self.last = window[..used].chars().last();
         self.rest = &self.rest[used..];
+        self.skip_ordinal(field);
+        Ok((value, used))
+    }
+
+    /// Two characters where the pattern has TH, whatever they are.
+    fn skip_ordinal(&mut self, field: &FieldNode) {
         if field.ordinal.is_some() {
-            // The suffix, whatever it is.
             let suffix = self.rest.char_indices().nth(2).map_or(self.rest.len(), |(at, _)| at);
             self.rest = &self.rest[suffix..];
         }
-        Ok((value, used))
     }
 
     /// Reads one of several names, the longest first, ignoring case.
@@ -326,6 +330,7 @@ impl<'a> Reader<'a> {
         let parse = |text: &str| text.parse::<i64>().map_err(|_| invalid());
         let year = parse(&self.rest[..high])? * 1000 + parse(&rest[..low])?;
         self.rest = &rest[low..];
+        self.skip_ordinal(field);
         set(&mut self.parsed.year, year, field)?;
         self.parsed.year_digits = 4;
         Ok(())

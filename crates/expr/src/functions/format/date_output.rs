@@ -75,6 +75,7 @@ pub(super) fn timestamp(local: i64, zone: Option<&ZoneOffset>, pattern: &str) ->
 pub(super) fn interval(value: Interval, pattern: &str) -> PgResult<String> {
     let (years, months) = (i64::from(value.months) / 12, i64::from(value.months) % 12);
     let seconds = value.microseconds / 1_000_000;
+    let days = julian_day(years, months, i64::from(value.days)) - POSTGRES_EPOCH_JULIAN;
     let fields = Fields {
         year: years,
         month: months,
@@ -83,13 +84,20 @@ pub(super) fn interval(value: Interval, pattern: &str) -> PgResult<String> {
         minute: seconds / 60 % 60,
         second: seconds % 60,
         microsecond: value.microseconds % 1_000_000,
-        weekday: 0,
+        weekday: (days + 6).rem_euclid(7),
         day_of_year: (years * 12 + months) * 30 + i64::from(value.days),
-        days: 0,
+        days,
         zone: None,
         interval: true,
     };
     write(&fields, pattern)
+}
+
+/// PostgreSQL's date2j, for months and days that need not be in range.
+fn julian_day(year: i64, month: i64, day: i64) -> i64 {
+    let (year, month) = if month > 2 { (year + 4800, month + 1) } else { (year + 4799, month + 13) };
+    let century = year / 100;
+    year * 365 - 32_167 + year / 4 - century + century / 4 + 7834 * month / 256 + day
 }
 
 fn write(fields: &Fields<'_>, pattern: &str) -> PgResult<String> {
@@ -118,11 +126,15 @@ fn invalid_for_interval() -> PgError {
 
 /// A number padded with zeros to `width` digits, the sign not counted among them.
 fn number(node: &FieldNode, value: i64, width: usize, out: &mut String) {
+    padded(node, value, if value < 0 { width + 1 } else { width }, out);
+}
+
+/// A number padded with zeros to `width` characters, its sign among them.
+fn padded(node: &FieldNode, value: i64, width: usize, out: &mut String) {
     let at = out.len();
     if node.fill {
         out.push_str(&value.to_string());
     } else {
-        let width = if value < 0 { width + 1 } else { width };
         out.push_str(&format!("{value:0width$}"));
     }
     if let Some(upper) = node.ordinal {
@@ -257,9 +269,9 @@ impl Fields<'_> {
                 self.calendar_only()?;
                 out.push_str(&cased(&DAYS[self.weekday as usize][..3], node.case));
             }
-            Field::DayOfYear => number(node, self.day_of_year, 3, out),
-            Field::IsoDayOfYear => number(node, self.iso_day_of_year(), 3, out),
-            Field::DayOfMonth => number(node, self.day, 2, out),
+            Field::DayOfYear => padded(node, self.day_of_year, 3, out),
+            Field::IsoDayOfYear => padded(node, self.iso_day_of_year(), 3, out),
+            Field::DayOfMonth => padded(node, self.day, 2, out),
             Field::DayOfWeek => {
                 self.calendar_only()?;
                 number(node, self.weekday + 1, 1, out);
@@ -268,7 +280,7 @@ impl Fields<'_> {
                 self.calendar_only()?;
                 number(node, if self.weekday == 0 { 7 } else { self.weekday }, 1, out);
             }
-            Field::WeekOfYear => number(node, (self.day_of_year - 1) / 7 + 1, 2, out),
+            Field::WeekOfYear => padded(node, (self.day_of_year - 1) / 7 + 1, 2, out),
             Field::IsoWeek => number(node, self.iso_week().1, 2, out),
             Field::Quarter => {
                 if self.month != 0 {
@@ -316,12 +328,14 @@ impl Fields<'_> {
             }
             Field::Year(digits) | Field::IsoYear(digits) => {
                 let year = match node.field {
-                    Field::IsoYear(_) if !self.interval => self.iso_week().0,
+                    Field::IsoYear(_) => self.iso_week().0,
                     _ => self.year,
                 };
                 let year = self.shown_year(year);
                 let modulus = 10i64.pow(u32::from(digits));
-                number(node, if digits == 4 { year } else { year % modulus }, digits.into(), out);
+                // The sign that counts for the width is the calendar year's.
+                let width = usize::from(digits) + usize::from(self.shown_year(self.year) < 0);
+                padded(node, if digits == 4 { year } else { year % modulus }, width, out);
             }
             _ => {}
         }

@@ -180,7 +180,7 @@ impl Reader<'_> {
                 "invalid input syntax for type numeric: \" \"",
             ));
         }
-        let value = Numeric::parse(&text)?.round(self.pattern.after as i32)?;
+        let value = Numeric::parse(&text)?;
         if self.pattern.multiplied {
             let factor = Numeric::from_i64(10).power(&Numeric::from_i64(self.pattern.shift as i64))?;
             return value.div(&factor).map(Some);

@@ -8,8 +8,8 @@ use types::{Numeric, PgResult};
 pub(super) fn exact(value: &Numeric, pattern: &str) -> PgResult<String> {
     let mut pattern = parse(pattern)?;
     if pattern.roman {
-        let number = value.round(0)?.to_i32().ok();
-        return Ok(Writer::new(pattern, false, roman(number), 0).run());
+        let number = value.round(0)?.to_i32()?;
+        return Ok(Writer::new(pattern, false, roman(Some(number)), 0).run());
     }
     if pattern.exponent {
         return Ok(exponent_of_numeric(value, pattern.after, pattern.before));

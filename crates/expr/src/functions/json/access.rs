@@ -58,10 +58,10 @@ evaluators! {
         Ok(value_of(json)?.get(key).and_then(shown))
     }
     fn jsonb_array_element(json: datum, index: i32) -> maybe datum {
-        Ok(value_of(json)?.element(i64::from(index)).map(jsonb))
+        Ok(element(&value_of(json)?, index).map(jsonb))
     }
     fn jsonb_array_element_text(json: datum, index: i32) -> maybe text {
-        Ok(value_of(json)?.element(i64::from(index)).and_then(shown))
+        Ok(element(&value_of(json)?, index).and_then(shown))
     }
     fn jsonb_extract_path(json: datum, steps: array) -> maybe datum {
         Ok(walk(&value_of(json)?, steps).map(jsonb))
@@ -88,6 +88,15 @@ evaluators! {
         let value = value_of(json)?;
         let holds = |key: &Datum| !matches!(key, Datum::Text(key) if !exists(&value, key));
         Ok(keys.elements.iter().all(holds))
+    }
+}
+
+/// An element; a scalar counts as an array of one.
+fn element(value: &Value, index: i32) -> Option<&Value> {
+    match value {
+        Value::Array(_) => value.element(i64::from(index)),
+        Value::Object(_) => None,
+        scalar => (index == 0 || index == -1).then_some(scalar),
     }
 }
 

@@ -16,6 +16,8 @@ use types::{Nulls, PgError, PgResult, SqlState, Values, Vector};
 enum Unit {
     Byte(u8),
     AnyCharacter,
+    /// An escape character at the very end: an error once something has to be matched with it.
+    Dangling,
 }
 
 /// A prepared pattern.
@@ -39,23 +41,24 @@ impl Run {
             .iter()
             .map(|unit| match unit {
                 Unit::Byte(byte) => Some(*byte),
-                Unit::AnyCharacter => None,
+                Unit::AnyCharacter | Unit::Dangling => None,
             })
             .collect();
         Run { units, literal }
     }
 
-    /// How many bytes of `text` the run takes at its start; `None` when it does not match there.
-    fn matches_at(&self, text: &[u8], bytes: bool) -> Option<usize> {
+    /// How many bytes of `text` the run takes at its start; `None` when it does not match there. 22025 on a dangling escape.
+    fn matches_at(&self, text: &[u8], bytes: bool) -> PgResult<Option<usize>> {
         if let Some(literal) = &self.literal {
-            return text.starts_with(literal).then_some(literal.len());
+            return Ok(text.starts_with(literal).then_some(literal.len()));
         }
         let mut at = 0;
         for unit in &self.units {
             match unit {
                 Unit::Byte(byte) if text.get(at) == Some(byte) => at += 1,
-                Unit::Byte(_) => return None,
-                Unit::AnyCharacter if at >= text.len() => return None,
+                Unit::Byte(_) => return Ok(None),
+                _ if at >= text.len() => return Ok(None),
+                Unit::Dangling => return Err(dangling_escape()),
                 Unit::AnyCharacter if bytes => at += 1,
                 Unit::AnyCharacter => {
                     at += 1;
@@ -65,31 +68,36 @@ impl Run {
                 }
             }
         }
-        Some(at)
+        Ok(Some(at))
     }
 
     /// The first place of the run in `text`: (start, end).
-    fn find(&self, text: &[u8], bytes: bool) -> Option<(usize, usize)> {
+    fn find(&self, text: &[u8], bytes: bool) -> PgResult<Option<(usize, usize)>> {
         if let Some(literal) = &self.literal {
-            return find_bytes(text, literal).map(|at| (at, at + literal.len()));
+            return Ok(find_bytes(text, literal).map(|at| (at, at + literal.len())));
         }
-        (0..=text.len())
-            .filter(|at| bytes || text.get(*at).is_none_or(|byte| byte & 0xc0 != 0x80))
-            .find_map(|at| self.matches_at(&text[at..], bytes).map(|length| (at, at + length)))
+        let starts_character = |at: &usize| bytes || text.get(*at).is_none_or(|byte| byte & 0xc0 != 0x80);
+        for at in (0..=text.len()).filter(starts_character) {
+            if let Some(length) = self.matches_at(&text[at..], bytes)? {
+                return Ok(Some((at, at + length)));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether the run matches exactly the end of `text`; `_` makes its length vary.
-    fn matches_end(&self, text: &[u8], bytes: bool) -> bool {
+    fn matches_end(&self, text: &[u8], bytes: bool) -> PgResult<bool> {
         if let Some(literal) = &self.literal {
-            return text.ends_with(literal);
+            return Ok(text.ends_with(literal));
         }
         // Count characters from the end.
         let mut at = text.len();
         for unit in self.units.iter().rev() {
             match unit {
                 Unit::Byte(byte) if at > 0 && text[at - 1] == *byte => at -= 1,
-                Unit::Byte(_) => return false,
-                Unit::AnyCharacter if at == 0 => return false,
+                Unit::Byte(_) => return Ok(false),
+                _ if at == 0 => return Ok(false),
+                Unit::Dangling => return Err(dangling_escape()),
                 Unit::AnyCharacter => {
                     at -= 1;
                     while !bytes && at > 0 && text[at] & 0xc0 == 0x80 {
@@ -98,8 +106,12 @@ impl Run {
                 }
             }
         }
-        true
+        Ok(true)
     }
+}
+
+fn dangling_escape() -> PgError {
+    PgError::new(SqlState::INVALID_ESCAPE_SEQUENCE, "LIKE pattern must not end with escape character")
 }
 
 fn find_bytes(text: &[u8], needle: &[u8]) -> Option<usize> {
@@ -117,8 +129,7 @@ fn find_bytes(text: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 impl LikePattern {
-    /// 22025 when the pattern ends in its escape character.
-    fn new(pattern: &[u8], bytes: bool) -> PgResult<LikePattern> {
+    fn new(pattern: &[u8], bytes: bool) -> LikePattern {
         let mut runs = Vec::new();
         let mut run = Vec::new();
         let mut rest = pattern.iter();
@@ -128,29 +139,24 @@ impl LikePattern {
                 b'_' => run.push(Unit::AnyCharacter),
                 b'\\' => match rest.next() {
                     Some(escaped) => run.push(Unit::Byte(*escaped)),
-                    None => {
-                        return Err(PgError::new(
-                            SqlState::INVALID_ESCAPE_SEQUENCE,
-                            "LIKE pattern must not end with escape character",
-                        ));
-                    }
+                    None => run.push(Unit::Dangling),
                 },
                 byte => run.push(Unit::Byte(*byte)),
             }
         }
         runs.push(Run::new(run));
-        Ok(LikePattern { runs, bytes })
+        LikePattern { runs, bytes }
     }
 
-    fn matches(&self, text: &[u8]) -> bool {
+    fn matches(&self, text: &[u8]) -> PgResult<bool> {
         let [first, middle @ .., last] = self.runs.as_slice() else {
-            return self.runs[0].matches_at(text, self.bytes) == Some(text.len());
+            return Ok(self.runs[0].matches_at(text, self.bytes)? == Some(text.len()));
         };
-        let Some(mut at) = first.matches_at(text, self.bytes) else { return false };
+        let Some(mut at) = first.matches_at(text, self.bytes)? else { return Ok(false) };
         for run in middle {
-            match run.find(&text[at..], self.bytes) {
+            match run.find(&text[at..], self.bytes)? {
                 Some((_, end)) => at += end,
-                None => return false,
+                None => return Ok(false),
             }
         }
         last.matches_end(&text[at..], self.bytes)
@@ -171,9 +177,9 @@ fn matching(arguments: &[&Vector], rows: usize, fold: bool, negated: bool) -> Pg
         let at = row_of(patterns, row, rows);
         if prepared.as_ref().is_none_or(|(prepared_at, _)| *prepared_at != at) {
             let pattern = match &patterns.values {
-                Values::Text(values) if fold => LikePattern::new(to_lower(values.get(at)).as_bytes(), false)?,
-                Values::Text(values) => LikePattern::new(values.get(at).as_bytes(), false)?,
-                Values::Bytes(values) => LikePattern::new(values.get(at), true)?,
+                Values::Text(values) if fold => LikePattern::new(to_lower(values.get(at)).as_bytes(), false),
+                Values::Text(values) => LikePattern::new(values.get(at).as_bytes(), false),
+                Values::Bytes(values) => LikePattern::new(values.get(at), true),
                 _ => return Err(PgError::internal("LIKE over neither text nor bytea")),
             };
             prepared = Some((at, pattern));
@@ -186,7 +192,7 @@ fn matching(arguments: &[&Vector], rows: usize, fold: bool, negated: bool) -> Pg
             Values::Bytes(values) => Cow::Borrowed(values.get(index)),
             _ => return Err(PgError::internal("LIKE over neither text nor bytea")),
         };
-        answers.push(pattern.matches(&text) != negated);
+        answers.push(pattern.matches(&text)? != negated);
     }
     Ok(super::super::kernel::vector(Values::Bool(answers), Nulls::none()))
 }

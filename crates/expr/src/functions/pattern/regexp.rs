@@ -375,6 +375,9 @@ fn part<'a>(
     flags: &str,
     group: i32,
 ) -> PgResult<Option<&'a str>> {
+    positive(start, "start")?;
+    positive(number, "n")?;
+    not_negative(group, "subexpr")?;
     let options = no_global(Options::parse(flags)?, "regexp_substr()")?;
     Ok(nth_match(text, pattern, start, number, options, group)?.map(|(from, to)| &text[from..to]))
 }
