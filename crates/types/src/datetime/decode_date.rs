@@ -49,11 +49,13 @@ pub(super) struct Decoder<'a> {
     meant: Meant,
 }
 
-/// What a word of a zone means: an abbreviation, or nothing.
-pub(super) fn zone_abbreviation(word: &str) -> Option<ZoneFound> {
+/// What a word of a zone means, and what is found with it.
+pub(super) fn zone_abbreviation(word: &str) -> Option<(ZoneFound, u32)> {
     match abbreviation::find(super::units::shorten(word))? {
-        Meaning::Fixed(east, _) => Some(ZoneFound::Offset(east)),
-        Meaning::Zone(name) => Some(ZoneFound::Abbreviation(word.to_owned(), TimeZone::named(name)?)),
+        Meaning::Fixed(east, saving) => {
+            Some((ZoneFound::Offset(east), if saving { ZONE | SUMMER_ZONE } else { ZONE }))
+        }
+        Meaning::Zone(name) => Some((ZoneFound::Abbreviation(word.to_owned(), TimeZone::named(name)?), ZONE)),
     }
 }
 
@@ -98,7 +100,7 @@ impl<'a> Decoder<'a> {
         self.parts.set_clock(self.local_now().rem_euclid(MICROSECONDS_PER_DAY));
     }
 
-    fn field(&mut self, field: &Field) -> Decoded<()> {
+    fn field(&mut self, field: &Field, next: Option<&Field>) -> Decoded<()> {
         let found = match field.kind {
             Kind::Date => self.date_field(&field.text)?,
             Kind::Time => {
@@ -119,7 +121,7 @@ impl<'a> Decoder<'a> {
                 Some(label) => self.labelled(label, &field.text)?,
                 None => self.number(&field.text)?,
             },
-            Kind::Word | Kind::Special => self.word(&field.text)?,
+            Kind::Word | Kind::Special => self.word(&field.text, next)?,
         };
         self.note(found)
     }
@@ -159,7 +161,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// A number after a word that says what it is.
-    fn labelled(&mut self, label: Label, text: &str) -> Decoded<u32> {
+    pub fn labelled(&mut self, label: Label, text: &str) -> Decoded<u32> {
         let (value, rest) = leading_integer(text)?;
         let may_have_point = matches!(label, Label::Time | Label::Unit(Unit::Julian | Unit::Second));
         if !rest.is_empty() && !(rest.starts_with('.') && may_have_point) {
@@ -234,10 +236,10 @@ impl<'a> Decoder<'a> {
         self.parts.decode_number(text, self.text_month, self.mask, order)
     }
 
-    fn word(&mut self, word: &str) -> Decoded<u32> {
-        if let Some(zone) = zone_abbreviation(word) {
+    fn word(&mut self, word: &str, next: Option<&Field>) -> Decoded<u32> {
+        if let Some((zone, mask)) = zone_abbreviation(word) {
             self.zone = Some(zone);
-            return Ok(ZONE);
+            return Ok(mask);
         }
         let Some(token) = token::date_token(word) else {
             self.zone = Some(named_zone(word).map_err(|_| DecodeError::BadFormat)?);
@@ -272,7 +274,7 @@ impl<'a> Decoder<'a> {
             Token::Weekday => Ok(WEEKDAY),
             Token::DaylightSaving => {
                 self.add_daylight_saving();
-                Ok(SAVING)
+                Ok(SAVING | SUMMER_ZONE)
             }
             Token::Label(unit) => {
                 self.label = Some(Label::Unit(unit));
@@ -283,7 +285,7 @@ impl<'a> Decoder<'a> {
                 Ok(0)
             }
             Token::IsoTime => {
-                if self.mask & DATE != DATE {
+                if self.mask & DATE != DATE || !next.is_some_and(Field::may_be_time) {
                     return Err(DecodeError::BadFormat);
                 }
                 self.label = Some(Label::Time);
@@ -323,7 +325,8 @@ impl<'a> Decoder<'a> {
                     Reserved::Infinity => Meant::Infinity,
                     _ => Meant::NegativeInfinity,
                 };
-                return Ok(DATE | TIME | ZONE);
+                // Whatever stands beside it does not count.
+                return Ok(INSTANT);
             }
         }
         // These years are as they should be.
@@ -352,7 +355,8 @@ impl<'a> Decoder<'a> {
             Some(ZoneFound::Named(zone)) => Ok(zone.offset_of_local(local)),
             Some(ZoneFound::Abbreviation(abbreviation, zone)) => {
                 // The offset decides the instant, which decides the offset: once is enough.
-                let guess = local - i64::from(zone.offset_of_local(local)) * MICROSECONDS_PER_SECOND;
+                let guess =
+                    local.saturating_sub(i64::from(zone.offset_of_local(local)) * MICROSECONDS_PER_SECOND);
                 Ok(zone
                     .abbreviation_at(abbreviation, guess)
                     .map_or_else(|| zone.offset_of_local(local), |(east, _)| east))
@@ -372,18 +376,19 @@ enum Instant {
 
 fn decode(text: &str, context: &FormatContext) -> Decoded<Instant> {
     let mut decoder = Decoder::new(context);
-    for field in scan::fields(text)? {
-        decoder.field(&field)?;
+    let fields = scan::fields(text)?;
+    for (position, field) in fields.iter().enumerate() {
+        decoder.field(field, fields.get(position + 1))?;
     }
+    let mask = decoder.mask;
+    decoder.parts.validate_date(mask)?;
+    decoder.apply_meridian()?;
     match decoder.meant {
         Meant::Fields => {}
         Meant::Epoch => return Ok(Instant::Epoch),
         Meant::Infinity => return Ok(Instant::Infinity),
         Meant::NegativeInfinity => return Ok(Instant::NegativeInfinity),
     }
-    let mask = decoder.mask;
-    decoder.parts.validate_date(mask)?;
-    decoder.apply_meridian()?;
     if mask & DATE != DATE {
         return Err(DecodeError::BadFormat);
     }

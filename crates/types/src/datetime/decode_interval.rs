@@ -206,7 +206,10 @@ impl Decoder {
     fn word(&mut self, word: &str) -> Decoded<()> {
         match interval_token(word) {
             Some(IntervalToken::Ignored) => {}
-            Some(IntervalToken::Ago) => self.ago = true,
+            Some(IntervalToken::Ago) => {
+                // What stands left of it needs a unit of its own.
+                (self.ago, self.unit) = (true, Some(Unit::Epoch));
+            }
             Some(IntervalToken::Unit(unit)) => (self.unit, self.unit_waits) = (Some(unit), true),
             None => return Err(DecodeError::BadFormat),
         }

@@ -24,6 +24,10 @@ pub(super) mod found {
     pub const ERA: u32 = 1 << 11;
     /// A daylight-saving modifier.
     pub const SAVING: u32 = 1 << 12;
+    /// A zone that is daylight-saving time by itself.
+    pub const SUMMER_ZONE: u32 = 1 << 13;
+    /// A word that stands for an instant.
+    pub const INSTANT: u32 = 1 << 14;
     pub const DATE: u32 = YEAR | MONTH | DAY;
     pub const SECONDS: u32 = SECOND | FRACTION;
     pub const TIME: u32 = HOUR | MINUTE | SECONDS;

@@ -3,9 +3,8 @@
 use super::decode_date::{Decoder, Label, ZoneFound, named_zone, zone_abbreviation};
 use super::decode_number::decode_offset;
 use super::decode_number::found::*;
-use super::scan::{self, DecodeError, Decoded, Field, Kind, fraction, leading_integer};
+use super::scan::{self, DecodeError, Decoded, Field, Kind};
 use super::token::{self, Reserved, Token};
-use super::units::Unit;
 use super::*;
 use crate::datum::TimeTz;
 use crate::format::FormatContext;
@@ -46,54 +45,12 @@ impl Decoder<'_> {
                 ZONE
             }
             Kind::Number => match self.label.take() {
-                Some(label) => self.labelled_time(label, text)?,
+                Some(label) => self.labelled(label, text)?,
                 None => self.time_number(text, date_first)?,
             },
             Kind::Word | Kind::Special => self.time_word(text, fields.get(position + 1))?,
         };
         self.note(found)
-    }
-
-    fn labelled_time(&mut self, label: Label, text: &str) -> Decoded<u32> {
-        let (value, rest) = leading_integer(text)?;
-        match label {
-            Label::Unit(Unit::Julian) => {
-                if value < 0 {
-                    return Err(DecodeError::FieldOverflow);
-                }
-                self.set_julian(value);
-                if rest.is_empty() {
-                    return Ok(DATE);
-                }
-                self.parts.set_clock((fraction(rest)? * MICROSECONDS_PER_DAY as f64) as i64);
-                Ok(DATE | TIME)
-            }
-            Label::Time => match self.parts.decode_number_field(text, self.mask | DATE)? {
-                (TIME, _) => Ok(TIME),
-                _ => Err(DecodeError::BadFormat),
-            },
-            Label::Unit(Unit::Hour) if rest.is_empty() => {
-                self.parts.hour = value;
-                Ok(HOUR)
-            }
-            Label::Minute if rest.is_empty() => {
-                self.parts.minute = value;
-                Ok(MINUTE)
-            }
-            Label::Unit(Unit::Month) if rest.is_empty() && self.mask & HOUR != 0 => {
-                self.parts.minute = value;
-                Ok(MINUTE)
-            }
-            Label::Unit(Unit::Second) => {
-                self.parts.second = value;
-                if rest.is_empty() {
-                    return Ok(SECOND);
-                }
-                self.parts.microsecond = scan::fraction_of_second(rest)?;
-                Ok(SECONDS)
-            }
-            _ => Err(DecodeError::BadFormat),
-        }
     }
 
     fn time_number(&mut self, text: &str, date_first: bool) -> Decoded<u32> {
@@ -108,9 +65,9 @@ impl Decoder<'_> {
     }
 
     fn time_word(&mut self, word: &str, next: Option<&Field>) -> Decoded<u32> {
-        if let Some(zone) = zone_abbreviation(word) {
+        if let Some((zone, mask)) = zone_abbreviation(word) {
             self.zone = Some(zone);
-            return Ok(ZONE);
+            return Ok(mask);
         }
         let Some(token) = token::date_token(word) else {
             self.zone = Some(named_zone(word).map_err(|_| DecodeError::BadFormat)?);
@@ -129,7 +86,7 @@ impl Decoder<'_> {
             }
             Token::DaylightSaving => {
                 self.add_daylight_saving();
-                Ok(SAVING)
+                Ok(SAVING | SUMMER_ZONE)
             }
             Token::Am | Token::Pm => {
                 self.afternoon = Some(token == Token::Pm);
@@ -148,9 +105,7 @@ impl Decoder<'_> {
                 Ok(0)
             }
             Token::IsoTime => {
-                let follows =
-                    next.is_some_and(|next| matches!(next.kind, Kind::Number | Kind::Time | Kind::Date));
-                if !follows {
+                if !next.is_some_and(Field::may_be_time) {
                     return Err(DecodeError::BadFormat);
                 }
                 self.label = Some(Label::Time);

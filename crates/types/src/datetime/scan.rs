@@ -34,6 +34,13 @@ pub(super) struct Field {
     pub kind: Kind,
 }
 
+impl Field {
+    /// Whether it may stand after the `t` of ISO 8601.
+    pub fn may_be_time(&self) -> bool {
+        matches!(self.kind, Kind::Number | Kind::Time | Kind::Date)
+    }
+}
+
 /// Why text is not what it should be.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum DecodeError {

@@ -38,7 +38,6 @@ use Token::*;
 
 /// Sorted.
 const DATE_TOKENS: &[(&str, Token)] = &[
-    ("+infinity", Reserved(self::Reserved::Infinity)),
     ("-infinity", Reserved(self::Reserved::NegativeInfinity)),
     ("ad", Ad),
     ("allballs", Reserved(self::Reserved::Midnight)),

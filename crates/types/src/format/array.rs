@@ -91,15 +91,16 @@ pub(super) fn quote_in_place(
     out[start] = b'"';
 }
 
+/// Cuts an array's text into the texts of its elements: the shape is checked before any of them is read.
 struct Parser<'a> {
     text: &'a str,
     position: usize,
-    element_type: DataType,
-    typmod: i32,
-    context: &'a FormatContext,
+    /// Where the braces begin: what errors quote.
+    braces_at: usize,
     /// Lengths per dimension; -1 where not yet known.
     lengths: Vec<i64>,
-    elements: Vec<Datum>,
+    /// `None` is NULL.
+    elements: Vec<Option<String>>,
 }
 
 fn malformed(text: &str, detail: impl Into<String>) -> PgError {
@@ -126,7 +127,7 @@ impl Parser<'_> {
     }
 
     fn malformed(&self, detail: impl Into<String>) -> PgError {
-        malformed(self.text, detail)
+        malformed(&self.text[self.braces_at..], detail)
     }
 
     fn unexpected(&self, byte: Option<u8>) -> PgError {
@@ -221,7 +222,7 @@ impl Parser<'_> {
             match next {
                 Some(b',') => {}
                 Some(b'}') => return self.check_length(depth, count),
-                Some(byte @ b'{') => return Err(self.unexpected(Some(byte))),
+                Some(byte @ (b'{' | b'\\')) => return Err(self.unexpected(Some(byte))),
                 Some(_) => return Err(self.malformed("Unexpected array element.")),
                 None => return Err(self.unexpected(None)),
             }
@@ -295,15 +296,11 @@ impl Parser<'_> {
         }
         // Cut only at ASCII bytes.
         let text = String::from_utf8(raw).map_err(|_| self.malformed("Unexpected array element."))?;
-        let element = if !quoted && !escaped && text.eq_ignore_ascii_case("null") {
-            Datum::Null
-        } else {
-            parse_text(self.element_type, self.typmod, &text, self.context)?
-        };
+        let is_null = !quoted && !escaped && text.eq_ignore_ascii_case("null");
         if self.elements.len() == ARRAY_ELEMENTS_MAX {
             return Err(too_large());
         }
-        self.elements.push(element);
+        self.elements.push((!is_null).then_some(text));
         Ok(())
     }
 }
@@ -322,9 +319,7 @@ pub(super) fn parse_array(
     text: &str,
     context: &FormatContext,
 ) -> PgResult<ArrayValue> {
-    let lengths = Vec::new();
-    let mut parser =
-        Parser { text, position: 0, element_type, typmod, context, lengths, elements: Vec::new() };
+    let mut parser = Parser { text, position: 0, braces_at: 0, lengths: Vec::new(), elements: Vec::new() };
     let given = parser.dimensions()?;
     if given.is_empty() {
         if parser.peek() != Some(b'{') {
@@ -340,22 +335,29 @@ pub(super) fn parse_array(
             return Err(malformed(text, "Array contents must start with \"{\"."));
         }
     }
+    parser.braces_at = parser.position;
     parser.list(0)?;
     parser.skip_spaces();
     if parser.peek().is_some() {
-        return Err(malformed(text, "Junk after closing right brace."));
+        return Err(parser.malformed("Junk after closing right brace."));
     }
-    let dimensions = if parser.elements.is_empty() {
-        Vec::new()
-    } else if given.is_empty() {
-        parser.lengths.iter().map(|length| (*length as i32, 1)).collect()
+    let found: &[i64] = if parser.elements.is_empty() { &[] } else { &parser.lengths };
+    let dimensions: Vec<(i32, i32)> = if given.is_empty() {
+        found.iter().map(|length| (*length as i32, 1)).collect()
     } else {
-        let same = given.len() == parser.lengths.len()
-            && given.iter().zip(&parser.lengths).all(|((length, _), found)| i64::from(*length) == *found);
-        if !same {
+        let lengths = given.iter().map(|(length, _)| i64::from(*length));
+        if !lengths.eq(found.iter().copied()) {
             return Err(malformed(text, "Specified array dimensions do not match array contents."));
         }
         given
     };
-    Ok(ArrayValue { element_oid: element_type.oid(), dimensions, elements: parser.elements })
+    let elements = parser
+        .elements
+        .iter()
+        .map(|element| match element {
+            Some(text) => parse_text(element_type, typmod, text, context),
+            None => Ok(Datum::Null),
+        })
+        .collect::<PgResult<Vec<Datum>>>()?;
+    Ok(ArrayValue { element_oid: element_type.oid(), dimensions, elements })
 }

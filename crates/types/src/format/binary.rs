@@ -203,8 +203,15 @@ fn parse_from(data_type: DataType, typmod: i32, reader: &mut Reader<'_>) -> PgRe
             let [a, b, c, d, e, f] = reader.take()?;
             Datum::Unsigned8(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
         }
-        T::Bit => Datum::Bits(Box::new(check_bit(parse_bits(reader)?, typmod)?)),
-        T::Varbit => Datum::Bits(Box::new(check_varbit(parse_bits(reader)?, typmod)?)),
+        T::Bit | T::Varbit => {
+            let bits = parse_bits(reader)?;
+            if data_type == T::Bit {
+                check_bit(bits.length, typmod)?;
+            } else {
+                check_varbit(bits.length, typmod)?;
+            }
+            Datum::Bits(Box::new(bits))
+        }
         T::Array(_) | T::Int2Vector | T::OidVector => {
             let element_type =
                 data_type.element().ok_or_else(|| PgError::unsupported("binary input of this array"))?;

@@ -48,32 +48,43 @@ fn parse_digits(text: &str) -> PgResult<BitString> {
     Ok(from_bits(bits.into_iter()))
 }
 
+/// Bits that a text stands for, whatever its digits are.
+fn written_length(text: &str) -> u32 {
+    let digits = |rest: &str| rest.chars().count() as u32;
+    match text.strip_prefix(['x', 'X']) {
+        Some(hex) => digits(hex) * 4,
+        None => digits(text.strip_prefix(['b', 'B']).unwrap_or(text)),
+    }
+}
+
 /// bit(n): exactly n bits.
-pub(super) fn check_bit(bits: BitString, typmod: i32) -> PgResult<BitString> {
-    if typmod > 0 && i64::from(bits.length) != i64::from(typmod) {
+pub(super) fn check_bit(length: u32, typmod: i32) -> PgResult<()> {
+    if typmod > 0 && i64::from(length) != i64::from(typmod) {
         return Err(PgError::new(
             SqlState::STRING_DATA_LENGTH_MISMATCH,
-            format!("bit string length {} does not match type bit({typmod})", bits.length),
+            format!("bit string length {length} does not match type bit({typmod})"),
         ));
     }
-    Ok(bits)
+    Ok(())
 }
 
 /// varbit(n): at most n bits.
-pub(super) fn check_varbit(bits: BitString, typmod: i32) -> PgResult<BitString> {
-    if typmod > 0 && i64::from(bits.length) > i64::from(typmod) {
+pub(super) fn check_varbit(length: u32, typmod: i32) -> PgResult<()> {
+    if typmod > 0 && i64::from(length) > i64::from(typmod) {
         return Err(PgError::new(
             SqlState::STRING_DATA_RIGHT_TRUNCATION,
             format!("bit string too long for type bit varying({typmod})"),
         ));
     }
-    Ok(bits)
+    Ok(())
 }
 
 pub(super) fn parse_bit(text: &str, typmod: i32) -> PgResult<BitString> {
-    check_bit(parse_digits(text)?, typmod)
+    check_bit(written_length(text), typmod)?;
+    parse_digits(text)
 }
 
 pub(super) fn parse_varbit(text: &str, typmod: i32) -> PgResult<BitString> {
-    check_varbit(parse_digits(text)?, typmod)
+    check_varbit(written_length(text), typmod)?;
+    parse_digits(text)
 }

@@ -28,7 +28,22 @@ pub(crate) fn write_float8(value: f64, extra_digits: i32, out: &mut Vec<u8>) {
         return;
     }
     if extra_digits > 0 {
-        lay_out(ryu::Buffer::new().format_finite(value), FLOAT8_DIGITS, out);
+        let (mantissa, exponent) =
+            (value.to_bits() & ((1 << 52) - 1) | 1 << 52, (value.to_bits() >> 52 & 0x7ff) as i32);
+        let mut buffer = ryu::Buffer::new();
+        let text = buffer.format_finite(value);
+        // Only beyond 2^53 are there boundaries with few digits.
+        if exponent > 1023 + 53 && is_boundary(text, mantissa, exponent - 1023 - 52) {
+            write_inside(
+                value,
+                FLOAT8_DIGITS,
+                17,
+                |text| is_boundary(text, mantissa, exponent - 1023 - 52),
+                out,
+            );
+        } else {
+            lay_out(text, FLOAT8_DIGITS, out);
+        }
     } else {
         write_general(value, FLOAT8_DIGITS + extra_digits, out);
     }
@@ -41,10 +56,60 @@ pub(crate) fn write_float4(value: f32, extra_digits: i32, out: &mut Vec<u8>) {
         return;
     }
     if extra_digits > 0 {
-        lay_out(ryu::Buffer::new().format_finite(value), FLOAT4_DIGITS, out);
+        let bits = value.to_bits();
+        let (mantissa, exponent) = (u64::from(bits & ((1 << 23) - 1) | 1 << 23), (bits >> 23 & 0xff) as i32);
+        let mut buffer = ryu::Buffer::new();
+        let text = buffer.format_finite(value);
+        if exponent > 127 + 24 && is_boundary(text, mantissa, exponent - 127 - 23) {
+            let boundary = |text: &str| is_boundary(text, mantissa, exponent - 127 - 23);
+            write_inside(f64::from(value), FLOAT4_DIGITS, 9, boundary, out);
+        } else {
+            lay_out(text, FLOAT4_DIGITS, out);
+        }
     } else {
         write_general(f64::from(value), FLOAT4_DIGITS + extra_digits, out);
     }
+}
+
+/// Whether a text lies exactly between `mantissa * 2^exponent` and one of its neighbours. It reads back as the even one of them,
+/// which is good enough for `ryu` but not for PostgreSQL.
+fn is_boundary(text: &str, mantissa: u64, exponent: i32) -> bool {
+    let text = text.trim_start_matches('-');
+    let (digits, power) = text.split_once('e').unwrap_or((text, "0"));
+    let power: i32 = power.parse().expect("a small exponent");
+    let (integer, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let digits = integer.bytes().chain(fraction.trim_end_matches('0').bytes());
+    let digits = digits.fold(0u128, |value, digit| value * 10 + u128::from(digit - b'0'));
+    // digits * 10^power = digits * 5^power * 2^power; a boundary is an odd number of at most 54 bits, and a power of two.
+    let power = power - fraction.trim_end_matches('0').len() as i32;
+    if !(0..=23).contains(&power) || digits == 0 {
+        return false;
+    }
+    let twos = digits.trailing_zeros() as i32 + power;
+    let Some(odd) = (digits >> digits.trailing_zeros()).checked_mul(5u128.pow(power as u32)) else {
+        return false;
+    };
+    let neighbours = [u128::from(mantissa) * 2 + 1, u128::from(mantissa) * 2 - 1];
+    neighbours.contains(&odd) && twos == exponent - 1
+}
+
+/// Appends the shortest digits that are no boundary.
+fn write_inside(
+    value: f64,
+    precision: i32,
+    digits_max: usize,
+    is_boundary: impl Fn(&str) -> bool,
+    out: &mut Vec<u8>,
+) {
+    let text = (2..digits_max)
+        .map(|digits| format!("{value:.*e}", digits - 1))
+        .find(|text| !is_boundary(text) && reads_back(text, value, digits_max))
+        .unwrap_or_else(|| format!("{value:.*e}", digits_max - 1));
+    lay_out(&text, precision, out);
+}
+
+fn reads_back(text: &str, value: f64, digits_max: usize) -> bool {
+    if digits_max == 9 { text.parse() == Ok(value as f32) } else { text.parse() == Ok(value) }
 }
 
 /// C's `%.*g` of a finite value.

@@ -43,10 +43,14 @@ pub(super) fn parse_registered(data_type: DataType, text: &str) -> PgResult<u32>
 
 /// tid: (block,offset), held as block << 16 | offset.
 pub(super) fn parse_tid(text: &str) -> PgResult<u64> {
+    let number = |part: &str| {
+        let digits = part.trim_start();
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<u32>().ok()).flatten()
+    };
     let inner = text.trim_start().strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
-    let parts = inner.and_then(|inner| inner.split_once(','));
-    let parsed = parts.and_then(|(block, offset)| {
-        Some((block.trim().parse::<u32>().ok()?, offset.trim().parse::<u16>().ok()?))
+    let parsed = inner.and_then(|inner| {
+        let (block, offset) = inner.split_once(',')?;
+        Some((number(block)?, u16::try_from(number(offset)?).ok()?))
     });
     let (block, offset) = parsed.ok_or_else(|| syntax_error("tid", text))?;
     Ok(u64::from(block) << 16 | u64::from(offset))

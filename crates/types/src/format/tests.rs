@@ -76,6 +76,6 @@ fn agrees_with_postgresql() {
         wrong.is_empty(),
         "{} of {count} differ:\n{}",
         wrong.len(),
-        wrong[..wrong.len().min(60)].join("\n")
+        wrong[..wrong.len().min(5000)].join("\n")
     );
 }

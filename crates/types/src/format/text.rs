@@ -105,7 +105,8 @@ pub(super) fn write_bpchar(text: &str, typmod: i32, out: &mut Vec<u8>) {
 pub(super) fn parse_internal_char(text: &str) -> Datum {
     let bytes = text.as_bytes();
     let byte = match bytes {
-        [b'\\', high @ b'0'..=b'3', middle @ b'0'..=b'7', low @ b'0'..=b'7'] => {
+        [b'\\', high @ b'0'..=b'7', middle @ b'0'..=b'7', low @ b'0'..=b'7'] => {
+            // 400 and above are cut to a byte.
             (high - b'0') << 6 | (middle - b'0') << 3 | (low - b'0')
         }
         _ => bytes.first().copied().unwrap_or(0),

@@ -112,22 +112,23 @@ impl<'a> Lexer<'a> {
     fn number(&mut self) -> Result<(), PgError> {
         let mut at = self.start + usize::from(self.byte(self.start) == Some(b'-'));
         let mut valid = true;
+        // All parts are gone through whether those before were valid or not: the error quotes them.
         if self.byte(at) == Some(b'0') {
             at += 1;
         } else {
             let digits = self.digits(at);
-            valid = digits > 0;
+            valid &= digits > 0;
             at += digits;
         }
-        if valid && self.byte(at) == Some(b'.') {
+        if self.byte(at) == Some(b'.') {
             let digits = self.digits(at + 1);
-            valid = digits > 0;
+            valid &= digits > 0;
             at += 1 + digits;
         }
-        if valid && matches!(self.byte(at), Some(b'e' | b'E')) {
+        if matches!(self.byte(at), Some(b'e' | b'E')) {
             at += 1 + usize::from(matches!(self.byte(at + 1), Some(b'+' | b'-')));
             let digits = self.digits(at);
-            valid = digits > 0;
+            valid &= digits > 0;
             at += digits;
         }
         while self.byte(at).is_some_and(is_word) {

@@ -69,12 +69,13 @@ impl Scanner<'_> {
         let (name, rest) = match self.rest.strip_prefix('<') {
             Some(quoted) => quoted.split_once('>')?,
             None => {
-                let end = self.rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(self.rest.len());
+                let ends = |c: char| c.is_ascii_digit() || matches!(c, ',' | '-' | '+');
+                let end = self.rest.find(ends).unwrap_or(self.rest.len());
                 self.rest.split_at(end)
             }
         };
         self.rest = rest;
-        (name.len() >= 3).then(|| name.into())
+        (!name.is_empty()).then(|| name.into())
     }
 
     /// `hh[:mm[:ss]]` in seconds.
