@@ -64,7 +64,9 @@ pub fn kv_error(error: &KvError) -> PgError {
         }
         KvError::BelowGcThreshold { timestamp, threshold } => PgError::new(
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!("data as of {timestamp} has been garbage collected: the oldest that can be read is {threshold}"),
+            format!(
+                "data as of {timestamp} has been garbage collected: the oldest that can be read is {threshold}"
+            ),
         ),
         KvError::Ambiguous { reason } => PgError::new(
             SqlState::STATEMENT_COMPLETION_UNKNOWN,

@@ -22,7 +22,10 @@ pub(crate) struct PreparedPlan {
 
 pub(crate) enum PreparedRoot {
     /// A point read and what is made of its row: no operators at all.
-    Point { read: Arc<PointRead>, projection: Option<Arc<Projection>> },
+    Point {
+        read: Arc<PointRead>,
+        projection: Option<Arc<Projection>>,
+    },
     Tree(NodeRef),
 }
 
@@ -112,9 +115,7 @@ impl Preparer {
                 let source = self.node(&update.source, false)?;
                 Arc::new(UpdateNode::new(update, source, &self.written, counts)?)
             }
-            Delete(delete) => {
-                Arc::new(DeleteNode::new(delete, self.node(&delete.source, false)?, counts)?)
-            }
+            Delete(delete) => Arc::new(DeleteNode::new(delete, self.node(&delete.source, false)?, counts)?),
             _ => return self.other_node(node, counts),
         })
     }
@@ -166,9 +167,7 @@ impl Preparer {
             VirtualScan(scan) => Arc::new(VirtualScanNode::new(scan)?),
             FunctionScan(scan) => Arc::new(FunctionScanNode::new(scan)?),
             ProjectSet(set) => Arc::new(ProjectSetNode::new(set, self.node(&set.input, false)?)?),
-            Deferred(deferred) => {
-                Arc::new(DeferredNode::new(deferred, self.node(&deferred.input, false)?)?)
-            }
+            Deferred(deferred) => Arc::new(DeferredNode::new(deferred, self.node(&deferred.input, false)?)?),
             LockRows(lock) => Arc::new(LockRowsNode::new(lock, self.node(&lock.input, false)?)?),
             _ => return self.relational_node(node),
         })

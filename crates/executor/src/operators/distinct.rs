@@ -35,7 +35,13 @@ impl Node for DistinctNode {
         if self.ordered {
             return Box::new(OrderedDistinct { node: self, input, last: None });
         }
-        Box::new(HashDistinct { node: self, input: Some(input), seen: None, files: Vec::new(), reading: None })
+        Box::new(HashDistinct {
+            node: self,
+            input: Some(input),
+            seen: None,
+            files: Vec::new(),
+            reading: None,
+        })
     }
 }
 
@@ -57,7 +63,8 @@ impl Operator for OrderedDistinct {
                 (0, Some(last)) => !equal_in(columns, last, 0, &batch, 0),
                 _ => !equal_in(columns, &batch, row - 1, &batch, row),
             };
-            let selection: Vec<u32> = (0..batch.rows).filter(|row| is_new(*row)).map(|row| row as u32).collect();
+            let selection: Vec<u32> =
+                (0..batch.rows).filter(|row| is_new(*row)).map(|row| row as u32).collect();
             self.last = Some(batch.slice(batch.rows - 1..batch.rows));
             if selection.len() == batch.rows {
                 return Ok(Some(batch));
@@ -128,7 +135,8 @@ impl Seen {
     }
 
     fn keep_new(&mut self, node: &DistinctNode, batch: Batch) -> PgResult<Option<Batch>> {
-        let columns: Vec<&Vector> = node.columns.iter().map(|column| &batch.columns[*column as usize]).collect();
+        let columns: Vec<&Vector> =
+            node.columns.iter().map(|column| &batch.columns[*column as usize]).collect();
         if let Some(overflow) = &mut self.overflow {
             let mut hashes = Vec::new();
             hash_rows(&columns, batch.rows, &mut hashes);
@@ -142,7 +150,7 @@ impl Seen {
         let selection = self.rows.add_rows(&columns, batch.rows);
         let over = self.rows.memory_size() as u64 > self.account.work_bytes();
         match self.account.spill_store() {
-            Some(store) if over => {
+            Some(store) if over && Partitions::can_deal(self.level) => {
                 self.overflow = Some(Partitions::new(&**store, node.types.clone(), self.level)?);
             }
             _ => self.rows.account()?,

@@ -12,8 +12,8 @@ use planner::plan::RowLock;
 use types::{PgError, SqlState};
 
 use crate::error::ExecError;
-use crate::operator::Run;
 use crate::error::ExecResult;
+use crate::operator::Run;
 use kvclient::KvBlock;
 
 /// How the rows of a scan are locked; [`Locking::NONE`] without a lock.

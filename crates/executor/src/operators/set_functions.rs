@@ -44,7 +44,11 @@ impl Calls {
     /// Opens all calls with the arguments of one row.
     fn open(&self, run: &Run, input: &Batch, row: usize) -> PgResult<Opened> {
         let eval = run.eval();
-        let one = if input.columns.is_empty() { Batch { columns: vec![], rows: 1 } } else { input.slice(row..row + 1) };
+        let one = if input.columns.is_empty() {
+            Batch { columns: vec![], rows: 1 }
+        } else {
+            input.slice(row..row + 1)
+        };
         let mut sets = Vec::with_capacity(self.0.len());
         for call in &self.0 {
             let arguments = call.arguments.iter();
@@ -141,7 +145,13 @@ impl ProjectSetNode {
 impl Node for ProjectSetNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
         let input = self.input.clone().open();
-        Box::new(ProjectSetOperator { node: self, input, current: None, opened: None, out: Coalesce::default() })
+        Box::new(ProjectSetOperator {
+            node: self,
+            input,
+            current: None,
+            opened: None,
+            out: Coalesce::default(),
+        })
     }
 }
 

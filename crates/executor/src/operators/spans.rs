@@ -71,7 +71,9 @@ impl SpanSet {
     pub fn new(spans: &plan::Spans, index: &IndexDescriptor) -> PgResult<SpanSet> {
         let spans = match spans {
             plan::Spans::All => None,
-            plan::Spans::List(list) => Some(list.iter().map(|span| PreparedSpan::new(span, index)).collect::<PgResult<_>>()?),
+            plan::Spans::List(list) => {
+                Some(list.iter().map(|span| PreparedSpan::new(span, index)).collect::<PgResult<_>>()?)
+            }
         };
         Ok(SpanSet { spans })
     }

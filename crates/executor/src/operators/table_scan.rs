@@ -207,7 +207,8 @@ impl Reading {
                     Some(in_order(points, begin..end, node.reverse))
                 }
                 KeyRanges::Spans(spans) => {
-                    let at = if node.reverse { spans.len().checked_sub(self.next + 1) } else { Some(self.next) };
+                    let at =
+                        if node.reverse { spans.len().checked_sub(self.next + 1) } else { Some(self.next) };
                     let Some(span) = at.and_then(|at| spans.get(at)) else { return Ok(None) };
                     self.next += 1;
                     let options = self.options(node, span.clone());
@@ -322,9 +323,7 @@ impl LockedRead {
             }
         };
         let keys = match &self.keys {
-            RowKeys::Entries => {
-                chosen(&mut page.iter().filter(|row| row.value.is_some()).map(|row| row.key))
-            }
+            RowKeys::Entries => chosen(&mut page.iter().filter(|row| row.value.is_some()).map(|row| row.key)),
             RowKeys::Decoded(fetch) => chosen(&mut fetch.row_keys(page)?.iter()),
         };
         Ok(keys.iter().map(Vec::as_slice).collect())

@@ -1,13 +1,14 @@
 //! Rows dealt out to files by hash, so that each file can be worked on in memory by itself.
 
-use types::{Batch, DataType, PgError, PgResult, SqlState};
+use types::{Batch, DataType, PgResult};
 
 use super::{SpillReader, SpillStore, SpillWriter};
 
 const BITS: u32 = 4;
 const COUNT: usize = 1 << BITS;
-/// Rounds of dealing out what was dealt out before: rows that still do not fit are mostly equal.
-const LEVELS_MAX: u32 = 8;
+/// Rounds of dealing out what was dealt out before: rows that still do not fit are mostly equal, and are worked on together
+/// beyond the operator's share of memory, within the query's.
+const LEVELS_MAX: u32 = 6;
 
 /// The files of one round.
 pub struct Partitions {
@@ -18,12 +19,14 @@ pub struct Partitions {
 }
 
 impl Partitions {
-    /// `level` is 0 for the first round and one more for each round within. 53200 when there have been too many.
+    /// Whether rows that have been dealt out `level` times may be dealt out once more.
+    pub fn can_deal(level: u32) -> bool {
+        level < LEVELS_MAX
+    }
+
+    /// `level` is 0 for the first round and one more for each round within: [`Partitions::can_deal`].
     pub fn new(store: &dyn SpillStore, types: Vec<DataType>, level: u32) -> PgResult<Partitions> {
-        if level >= LEVELS_MAX {
-            return Err(PgError::new(SqlState::OUT_OF_MEMORY, "out of memory")
-                .detail("Too many rows have equal keys to be held in memory."));
-        }
+        debug_assert!(Partitions::can_deal(level));
         let writers = (0..COUNT).map(|_| SpillWriter::new(store)).collect::<PgResult<_>>()?;
         Ok(Partitions { writers, selections: vec![Vec::new(); COUNT], types, level })
     }

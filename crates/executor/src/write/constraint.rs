@@ -198,7 +198,12 @@ pub(crate) fn unique_violation(
 }
 
 /// 23503 for a row that points to nothing. `key` is "(a)=(1)".
-pub(crate) fn missing_parent(table: &StoredTable, foreign_key: &ForeignKey, key: &str, parent: &str) -> PgError {
+pub(crate) fn missing_parent(
+    table: &StoredTable,
+    foreign_key: &ForeignKey,
+    key: &str,
+    parent: &str,
+) -> PgError {
     let name = &table.descriptor.name;
     PgError::new(
         SqlState::FOREIGN_KEY_VIOLATION,

@@ -111,7 +111,12 @@ fn draw_rowids(run: &Run, batch: &mut Batch, column: usize) -> PgResult<()> {
 }
 
 impl InsertNode {
-    pub fn new(insert: &Insert, source: NodeRef, written: &WrittenTables, counts: bool) -> PgResult<InsertNode> {
+    pub fn new(
+        insert: &Insert,
+        source: NodeRef,
+        written: &WrittenTables,
+        counts: bool,
+    ) -> PgResult<InsertNode> {
         let rows = NewRows::new(insert, written)?;
         let conflict = match &insert.on_conflict {
             None => None,

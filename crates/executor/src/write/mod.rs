@@ -95,7 +95,9 @@ fn bound<'t>(run: &Run, table: &'t Table) -> PgResult<&'t planner::bind::TableEx
     }
     table.expressions().ok_or_else(|| {
         let name = &table.descriptor.name;
-        PgError::unsupported(format!("a foreign key action on table {name}, whose expressions are not bound,"))
+        PgError::unsupported(format!(
+            "a foreign key action on table {name}, whose expressions are not bound,"
+        ))
     })
 }
 
@@ -107,7 +109,10 @@ fn default_values(run: &Run, table: &Table, column: usize, rows: usize) -> PgRes
         return Ok(Vector::constant(&Datum::Null, data_type, rows));
     }
     let default = bound(run, table)?.default_of(column).ok_or_else(|| {
-        PgError::unsupported(format!("ON ... SET DEFAULT of column {}, whose default waits,", descriptor.name))
+        PgError::unsupported(format!(
+            "ON ... SET DEFAULT of column {}, whose default waits,",
+            descriptor.name
+        ))
     })?;
     Ok(Vector::constant(&Scalar::new(default)?.value(&run.eval())?, data_type, rows))
 }

@@ -191,7 +191,8 @@ impl ConflictSteps {
         taken: &mut Vec<Taken>,
     ) -> ExecResult<()> {
         while !pending.is_empty() {
-            let collision = insert_rows(run, &rows.table, batch, membership, Some(pending), InsertCheck::Now).await?;
+            let collision =
+                insert_rows(run, &rows.table, batch, membership, Some(pending), InsertCheck::Now).await?;
             let Some(collision) = collision else { break };
             let arbiter = self.arbiters.iter().position(|arbiter| arbiter.index == collision.index);
             let Some(arbiter) = arbiter else {

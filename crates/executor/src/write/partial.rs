@@ -27,7 +27,9 @@ impl PartialIndexes {
             let given = given.ok_or_else(|| {
                 let name = &table.descriptor.name;
                 let state = index.state;
-                PgError::internal(format!("a plan writes {name} without a partial index's predicate ({state:?})"))
+                PgError::internal(format!(
+                    "a plan writes {name} without a partial index's predicate ({state:?})"
+                ))
             })?;
             prepared.push((position, Program::new(&place(&given.predicate))?));
         }

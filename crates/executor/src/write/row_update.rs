@@ -82,15 +82,17 @@ impl RowUpdate {
             changed.push(column as usize);
         }
         let to_new = |column: u32| positions.get(column as usize).map_or(column, |at| *at as u32);
-        let generated = scope.generated.iter().map(|column| Program::new(&moved(&column.expression, &to_new)));
+        let generated =
+            scope.generated.iter().map(|column| Program::new(&moved(&column.expression, &to_new)));
         let generated = generated.collect::<PgResult<_>>()?;
         let checks = scope.checks.iter();
         let checks = checks.map(|check| CheckProgram::new(check, &moved(&check.condition, &to_new)));
         let checks = checks.collect::<PgResult<_>>()?;
         let not_null = table.not_null.iter().copied().filter(|column| changed.contains(column)).collect();
         let referencing = table.descriptor.foreign_keys.iter();
-        let foreign_keys = referencing
-            .filter(|key| table.positions(&key.columns).is_ok_and(|key| key.iter().any(|c| changed.contains(c))));
+        let foreign_keys = referencing.filter(|key| {
+            table.positions(&key.columns).is_ok_and(|key| key.iter().any(|c| changed.contains(c)))
+        });
         Ok(RowUpdate {
             assignments: assignments.iter().map(|it| Program::new(&it.value)).collect::<PgResult<_>>()?,
             old_partial: PartialIndexes::new(&table, scope.partial_indexes, &Clone::clone)?,
@@ -211,12 +213,7 @@ fn old_encoder(table: &StoredTable, index: usize, width: usize) -> PgResult<RowE
     RowEncoder::new(&table.descriptor, table.index_descriptor(index), &inputs)
 }
 
-fn new_encoder(
-    table: &StoredTable,
-    index: usize,
-    positions: &[usize],
-    width: usize,
-) -> PgResult<RowEncoder> {
+fn new_encoder(table: &StoredTable, index: usize, positions: &[usize], width: usize) -> PgResult<RowEncoder> {
     let mut inputs = vec![NO_COLUMN; width];
     for (column, position) in positions.iter().enumerate() {
         inputs[*position] = table.columns[column];

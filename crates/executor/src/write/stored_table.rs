@@ -78,7 +78,8 @@ impl StoredTable {
 
     pub fn index_position(&self, id: Oid) -> PgResult<usize> {
         let found = self.descriptor.all_indexes().position(|index| index.id == id);
-        found.ok_or_else(|| PgError::internal(format!("table {} has no index {}", self.descriptor.name, id.0)))
+        found
+            .ok_or_else(|| PgError::internal(format!("table {} has no index {}", self.descriptor.name, id.0)))
     }
 
     pub fn position(&self, column: ColumnId) -> PgResult<usize> {
@@ -96,11 +97,7 @@ fn position_of(table: &TableDescriptor, column: ColumnId) -> PgResult<usize> {
 }
 
 impl StoredIndex {
-    fn new(
-        table: &TableDescriptor,
-        index: &IndexDescriptor,
-        columns: &[ColumnId],
-    ) -> PgResult<StoredIndex> {
+    fn new(table: &TableDescriptor, index: &IndexDescriptor, columns: &[ColumnId]) -> PgResult<StoredIndex> {
         let key = index.columns.iter().map(|column| position_of(table, column.column));
         let key = key.collect::<PgResult<Vec<_>>>()?;
         let mut holds = key.clone();

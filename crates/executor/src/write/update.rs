@@ -24,7 +24,12 @@ pub(crate) struct UpdateNode {
 }
 
 impl UpdateNode {
-    pub fn new(update: &Update, source: NodeRef, written: &WrittenTables, counts: bool) -> PgResult<UpdateNode> {
+    pub fn new(
+        update: &Update,
+        source: NodeRef,
+        written: &WrittenTables,
+        counts: bool,
+    ) -> PgResult<UpdateNode> {
         let scope = WriteScope {
             table: &update.table,
             generated: &update.generated,

@@ -130,7 +130,8 @@ impl Groups {
         self.measured_groups = self.len();
         let states: usize = self.states.iter().map(CallState::memory_size).sum();
         let bytes = (self.rows.memory_size() + states) as u64;
-        let can_spill = self.overflow.is_none() && !self.keys.is_empty();
+        let grouped = self.overflow.is_none() && !self.keys.is_empty();
+        let can_spill = grouped && Partitions::can_deal(self.level);
         let store = if can_spill { self.account.spill_store() } else { None };
         let Some(store) = store else { return self.reservation.resize(bytes) };
         if bytes > self.account.work_bytes() || self.reservation.resize(bytes).is_err() {

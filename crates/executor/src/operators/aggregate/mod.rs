@@ -81,7 +81,14 @@ impl AggregateNode {
 impl Node for AggregateNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
         let input = Some(self.input.clone().open());
-        Box::new(AggregateOperator { node: self, input, groups: Vec::new(), files: Vec::new(), ready: VecDeque::new(), last: None })
+        Box::new(AggregateOperator {
+            node: self,
+            input,
+            groups: Vec::new(),
+            files: Vec::new(),
+            ready: VecDeque::new(),
+            last: None,
+        })
     }
 }
 

@@ -57,7 +57,13 @@ impl ApplyNode {
 impl Node for ApplyNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
         let left = self.left.clone().open();
-        Box::new(ApplyOperator { node: self, left, current: None, ready: VecDeque::new(), out: Coalesce::default() })
+        Box::new(ApplyOperator {
+            node: self,
+            left,
+            current: None,
+            ready: VecDeque::new(),
+            out: Coalesce::default(),
+        })
     }
 }
 

@@ -148,7 +148,8 @@ impl HashJoinOperator {
             run.check_cancelled()?;
             let bytes = JoinTable::memory_size_of(&batch);
             let over = reservation.bytes() + bytes > run.context.memory.work_bytes();
-            let can_spill = run.context.memory.spill_store().is_some() && !node.null_aware;
+            let possible = run.context.memory.spill_store().is_some() && Partitions::can_deal(level);
+            let can_spill = possible && !node.null_aware;
             if can_spill && (over || reservation.grow(bytes).is_err()) {
                 drop(reservation);
                 return self.deal_out(table.rows, batch, Task { left, right, level }, run).await;

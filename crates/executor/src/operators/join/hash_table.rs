@@ -101,7 +101,11 @@ impl JoinTable {
         while from != NONE {
             let at = from as usize;
             let equal = self.hashes[at] == hash
-                && self.keys.iter().zip(&keys.columns).all(|(held, key)| compare_values(held, at, key, row).is_eq());
+                && self
+                    .keys
+                    .iter()
+                    .zip(&keys.columns)
+                    .all(|(held, key)| compare_values(held, at, key, row).is_eq());
             if equal {
                 return Some(from);
             }

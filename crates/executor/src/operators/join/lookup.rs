@@ -159,7 +159,9 @@ impl Lookup {
         let mut entries = KvBlock::new();
         let mut owners = Vec::new();
         for (row, prefix) in prefixes.iter().enumerate() {
-            let Some(block) = prefix.as_ref().and_then(|prefix| read.get(prefix.as_slice())) else { continue };
+            let Some(block) = prefix.as_ref().and_then(|prefix| read.get(prefix.as_slice())) else {
+                continue;
+            };
             reservation.grow(block.byte_size() as u64)?;
             entries.append(block);
             owners.resize(entries.len(), row as u32);
@@ -206,7 +208,6 @@ impl Lookup {
         }
         Ok((rows, kept))
     }
-
 }
 
 impl Lock {

@@ -127,7 +127,14 @@ impl Operator for NestedLoopJoinOperator {
                     let mut matched = MatchedRight { rows: &mut self.matched, start: round.seen };
                     round.seen += right.rows;
                     let looker = &self.node.looker;
-                    looker.look_at_all(run, &round.left, &right, &mut round.rows, &mut matched, &mut self.ready)?;
+                    looker.look_at_all(
+                        run,
+                        &round.left,
+                        &right,
+                        &mut round.rows,
+                        &mut matched,
+                        &mut self.ready,
+                    )?;
                 }
                 None => {
                     let round = self.current.take().expect("matched above");

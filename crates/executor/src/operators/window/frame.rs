@@ -259,7 +259,13 @@ fn by_groups(peers: &[(u32, u32)], count: u64, preceding: bool, starts: bool) ->
         match at.map(|at| groups.get(usize::try_from(at).unwrap_or(usize::MAX))) {
             None => 0,
             Some(None) => rows,
-            Some(Some((first, last))) => if starts { *first } else { *last },
+            Some(Some((first, last))) => {
+                if starts {
+                    *first
+                } else {
+                    *last
+                }
+            }
         }
     };
     group_of.into_iter().map(position).collect()

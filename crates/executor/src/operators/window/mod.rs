@@ -177,7 +177,8 @@ fn peers(order_by: &[SortKey], partition: &Batch) -> Vec<(u32, u32)> {
     let mut peers = Vec::with_capacity(partition.rows);
     let mut start = 0;
     for row in 1..=partition.rows {
-        let ends = row == partition.rows || compare_keys(order_by, partition, row - 1, partition, row).is_ne();
+        let ends =
+            row == partition.rows || compare_keys(order_by, partition, row - 1, partition, row).is_ne();
         if ends {
             peers.resize(row, (start as u32, row as u32));
             start = row;

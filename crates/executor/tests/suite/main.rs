@@ -1,0 +1,10 @@
+//! Operators over plans made by hand, on a key-value store in memory.
+
+mod build;
+mod foreign_keys;
+mod joins;
+mod reading;
+mod relational;
+mod store;
+mod world;
+mod writing;
