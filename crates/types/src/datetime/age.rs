@@ -9,6 +9,9 @@ use crate::timezone::TimeZone;
 /// Fields are subtracted from the highest down and negative ones borrow from the next higher, a month having as many days as the month of
 /// the earlier date.
 pub fn age(a: i64, b: i64, zone: Option<&TimeZone>) -> PgResult<Interval> {
+    if !is_finite_timestamp(a) || !is_finite_timestamp(b) {
+        return Err(out_of_range("timestamp"));
+    }
     let local = |value: i64| {
         CivilTime::from_timestamp(match zone {
             Some(zone) => {

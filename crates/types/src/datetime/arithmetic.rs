@@ -12,7 +12,11 @@ fn move_by_calendar(local: i64, months: i32, days: i32) -> PgResult<i64> {
         civil.date = civil.date.plus_months(months)?;
     }
     let moved = civil.timestamp()?;
-    check_timestamp(moved.saturating_add(i64::from(days).saturating_mul(MICROSECONDS_PER_DAY)))
+    i64::from(days)
+        .checked_mul(MICROSECONDS_PER_DAY)
+        .and_then(|days| moved.checked_add(days))
+        .ok_or_else(|| out_of_range("timestamp"))
+        .and_then(check_timestamp)
 }
 
 fn add_microseconds(value: i64, microseconds: i64) -> PgResult<i64> {

@@ -107,14 +107,12 @@ pub fn timetz_in_zone(time: TimeTz, zone: &TimeZone, now: i64) -> TimeTz {
 
 /// A zone as AT TIME ZONE and make_timestamptz take it: an abbreviation, a name, a POSIX specification. 22023 `time zone "..." not
 /// recognized`.
-///
-/// An abbreviation that meant different offsets over time is its zone here; input, which knows the date, is more exact.
 pub fn zone_argument(name: &str) -> PgResult<TimeZone> {
     match abbreviation::find(&name.to_ascii_lowercase()) {
         Some(Meaning::Fixed(east, _)) => return Ok(TimeZone::fixed(east)),
         Some(Meaning::Zone(zone)) => {
             if let Some(zone) = TimeZone::named(zone) {
-                return Ok(zone);
+                return Ok(TimeZone::abbreviated(name, zone));
             }
         }
         None => {}

@@ -16,8 +16,8 @@ pub(super) enum ZoneFound {
     /// Seconds east.
     Offset(i32),
     Named(TimeZone),
-    /// An abbreviation whose offset depends on the date, and the zone that knows.
-    Abbreviation(String, TimeZone),
+    /// An abbreviation whose offset depends on the date.
+    Abbreviation(TimeZone),
 }
 
 /// What a word labelled the next number as.
@@ -55,7 +55,10 @@ pub(super) fn zone_abbreviation(word: &str) -> Option<(ZoneFound, u32)> {
         Meaning::Fixed(east, saving) => {
             Some((ZoneFound::Offset(east), if saving { ZONE | SUMMER_ZONE } else { ZONE }))
         }
-        Meaning::Zone(name) => Some((ZoneFound::Abbreviation(word.to_owned(), TimeZone::named(name)?), ZONE)),
+        Meaning::Zone(name) => {
+            let zone = TimeZone::abbreviated(word, TimeZone::named(name)?);
+            Some((ZoneFound::Abbreviation(zone), ZONE))
+        }
     }
 }
 
@@ -353,14 +356,7 @@ impl<'a> Decoder<'a> {
             Some(ZoneFound::Offset(east)) => Ok(*east),
             _ if saving => Err(DecodeError::BadFormat),
             Some(ZoneFound::Named(zone)) => Ok(zone.offset_of_local(local)),
-            Some(ZoneFound::Abbreviation(abbreviation, zone)) => {
-                // The offset decides the instant, which decides the offset: once is enough.
-                let guess =
-                    local.saturating_sub(i64::from(zone.offset_of_local(local)) * MICROSECONDS_PER_SECOND);
-                Ok(zone
-                    .abbreviation_at(abbreviation, guess)
-                    .map_or_else(|| zone.offset_of_local(local), |(east, _)| east))
-            }
+            Some(ZoneFound::Abbreviation(zone)) => Ok(zone.offset_of_local(local)),
             None => Ok(self.context.time_zone.offset_of_local(local)),
         }
     }

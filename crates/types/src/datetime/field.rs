@@ -18,6 +18,9 @@ enum Field {
     Integer(i64),
     /// Microseconds, shown as a number of this many decimals (3: milliseconds, 6: seconds).
     Decimal(i128, u16),
+    /// Microseconds within a minute, shown in milliseconds or seconds.
+    Milliseconds(i64),
+    Seconds(i64),
     /// Whole days, and microseconds of the next.
     Julian(i64, i64),
     Infinity(bool),
@@ -29,6 +32,8 @@ impl Field {
         Ok(Some(match self {
             Field::Integer(value) => Numeric::from_i64(value),
             Field::Decimal(value, scale) => Numeric::from_i128(value, scale),
+            Field::Milliseconds(value) => Numeric::from_i128(i128::from(value), 3),
+            Field::Seconds(value) => Numeric::from_i128(i128::from(value), 6),
             Field::Julian(days, microseconds) => {
                 let part = Numeric::from_i64(microseconds).div(&Numeric::from_i64(MICROSECONDS_PER_DAY))?;
                 Numeric::from_i64(days).add(&part)?
@@ -48,6 +53,11 @@ impl Field {
         Some(match self {
             Field::Integer(value) => value as f64,
             Field::Decimal(value, scale) => value as f64 / 10f64.powi(i32::from(scale)),
+            // As PostgreSQL adds them up, rounding errors included.
+            Field::Milliseconds(value) => {
+                (value / 1_000_000) as f64 * 1000.0 + (value % 1_000_000) as f64 / 1000.0
+            }
+            Field::Seconds(value) => (value / 1_000_000) as f64 + (value % 1_000_000) as f64 / 1_000_000.0,
             Field::Julian(days, microseconds) => {
                 days as f64 + microseconds as f64 / MICROSECONDS_PER_DAY as f64
             }
@@ -63,7 +73,7 @@ impl Field {
     }
 }
 
-fn not_recognized(unit: &str, data_type: DataType) -> PgError {
+pub(super) fn not_recognized(unit: &str, data_type: DataType) -> PgError {
     PgError::new(
         SqlState::INVALID_PARAMETER_VALUE,
         format!("unit \"{unit}\" not recognized for type {}", data_type.sql_name()),
@@ -156,8 +166,8 @@ fn of_clock(unit: Unit, microseconds: i64) -> Option<Field> {
     let within_minute = microseconds % MICROSECONDS_PER_MINUTE;
     Some(match unit {
         Unit::Microseconds => Field::Integer(within_minute),
-        Unit::Milliseconds => Field::Decimal(i128::from(within_minute), 3),
-        Unit::Second => Field::Decimal(i128::from(within_minute), 6),
+        Unit::Milliseconds => Field::Milliseconds(within_minute),
+        Unit::Second => Field::Seconds(within_minute),
         Unit::Minute => Field::Integer(microseconds / MICROSECONDS_PER_MINUTE % 60),
         Unit::Hour => Field::Integer(microseconds / MICROSECONDS_PER_HOUR),
         _ => return None,
@@ -208,8 +218,7 @@ fn of_time(unit: Unit, microseconds: i64, zoned: Option<TimeTz>) -> Option<Field
 
 fn of_timestamp(unit: Unit, value: i64, zone: Option<&TimeZone>) -> Option<Field> {
     if !is_finite_timestamp(value) {
-        let known = of_timestamp(unit, 0, zone).is_some();
-        return known.then(|| of_infinity(unit, value == TIMESTAMP_INFINITY));
+        return Some(of_infinity(unit, value == TIMESTAMP_INFINITY));
     }
     let east = zone.map(|zone| zone.east_seconds_at(value));
     if unit == Unit::Epoch {

@@ -1,11 +1,19 @@
 //! date_trunc and date_bin.
 
-use super::field::{not_supported, unit_named};
+use super::field::{not_recognized, not_supported, unit_named};
 use super::units::Unit;
 use super::*;
 use crate::data_type::DataType;
 use crate::interval::Interval;
 use crate::timezone::TimeZone;
+
+/// What a unit that does not truncate is called: those that only extract knows are not even recognized.
+fn refuse(unit: Unit, lower: &str, data_type: DataType) -> PgError {
+    match unit {
+        Unit::TimeZone | Unit::TimeZoneHour | Unit::TimeZoneMinute => not_supported(lower, data_type),
+        _ => not_recognized(lower, data_type),
+    }
+}
 
 /// The first year of a decade, century or millennium; years are counted with a year 0.
 fn first_year(unit: Unit, year: i64) -> i64 {
@@ -61,7 +69,7 @@ pub fn truncate_timestamp(unit: &str, value: i64) -> PgResult<i64> {
     if !is_finite_timestamp(value) {
         return Ok(value);
     }
-    truncate_local(unit, value).unwrap_or_else(|| Err(not_supported(&lower, DataType::Timestamp)))
+    truncate_local(unit, value).unwrap_or_else(|| Err(refuse(unit, &lower, DataType::Timestamp)))
 }
 
 /// date_trunc of a timestamptz: days and more begin when they do in the zone.
@@ -73,7 +81,7 @@ pub fn truncate_timestamptz(unit: &str, value: i64, zone: &TimeZone) -> PgResult
     }
     let local = timestamptz_to_timestamp(value, zone)?;
     let truncated =
-        truncate_local(unit, local).unwrap_or_else(|| Err(not_supported(&lower, DataType::TimestampTz)))?;
+        truncate_local(unit, local).unwrap_or_else(|| Err(refuse(unit, &lower, DataType::TimestampTz)))?;
     if unit_of_time(unit).is_some() {
         // The offset stays: an hour is not torn by a change within it.
         return Ok(truncated - (local - value));
@@ -101,7 +109,7 @@ pub fn truncate_interval(unit: &str, value: Interval) -> PgResult<Interval> {
                 not_supported(&lower, DataType::Interval).detail("Months usually have fractional weeks.")
             );
         }
-        _ => return Err(not_supported(&lower, DataType::Interval)),
+        unit => return Err(refuse(unit, &lower, DataType::Interval)),
     };
     Ok(Interval { months: value.months - value.months % months, days: 0, microseconds: 0 })
 }

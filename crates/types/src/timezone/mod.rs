@@ -36,6 +36,8 @@ enum Rules {
     Fixed(LocalType),
     Posix(PosixZone),
     Region(Region),
+    /// What an abbreviation means in a zone, which depends on the time.
+    Abbreviation(TimeZone),
 }
 
 impl PartialEq for TimeZone {
@@ -121,6 +123,11 @@ impl TimeZone {
         PosixZone::parse(&name).map(|zone| TimeZone::new(name, Rules::Posix(zone)))
     }
 
+    /// What an abbreviation has meant in a zone.
+    pub(crate) fn abbreviated(abbreviation: &str, zone: TimeZone) -> TimeZone {
+        TimeZone::new(abbreviation, Rules::Abbreviation(zone))
+    }
+
     /// The value of the `TimeZone` setting: a name or a number of hours east. 22023 `invalid value for parameter "TimeZone"`.
     pub fn from_setting(text: &str) -> PgResult<TimeZone> {
         let invalid = || {
@@ -149,6 +156,7 @@ impl TimeZone {
         match &self.inner.rules {
             Rules::Fixed(local) => local,
             Rules::Posix(zone) => zone.at(unix),
+            Rules::Abbreviation(zone) => zone.local_type(unix),
             Rules::Region(region) => {
                 let position = region.transitions.partition_point(|at| *at <= unix);
                 match &region.rule {
@@ -175,6 +183,9 @@ impl TimeZone {
     pub fn east_seconds_at(&self, utc_microseconds: i64) -> i32 {
         match &self.inner.rules {
             Rules::Fixed(local) => local.east_seconds,
+            Rules::Abbreviation(zone) => zone
+                .abbreviation_at(&self.inner.name, utc_microseconds)
+                .map_or_else(|| zone.east_seconds_at(utc_microseconds), |(east, _)| east),
             _ => self.local_type(unix_seconds(utc_microseconds)).east_seconds,
         }
     }
@@ -183,6 +194,7 @@ impl TimeZone {
     pub fn is_constant(&self) -> bool {
         match &self.inner.rules {
             Rules::Fixed(_) => true,
+            Rules::Abbreviation(zone) => zone.is_constant(),
             Rules::Posix(zone) => zone.summer.is_none(),
             Rules::Region(region) => {
                 region.transitions.is_empty() && region.rule.as_ref().is_none_or(|rule| rule.summer.is_none())
@@ -198,8 +210,15 @@ impl TimeZone {
     /// Seconds east in force at a local clock reading (microseconds since 2000-01-01 00:00 local). Around a change there may be no
     /// answer or two: a reading that was skipped is taken as if the clock had not been changed yet, one that was met twice as the second.
     pub fn offset_of_local(&self, local_microseconds: i64) -> i32 {
-        if let Rules::Fixed(local) = &self.inner.rules {
-            return local.east_seconds;
+        match &self.inner.rules {
+            Rules::Fixed(local) => return local.east_seconds,
+            Rules::Abbreviation(zone) => {
+                // The offset decides the instant, which decides the offset: once is enough.
+                let usual = zone.offset_of_local(local_microseconds);
+                let guess = local_microseconds.saturating_sub(i64::from(usual) * MICROSECONDS_PER_SECOND);
+                return zone.abbreviation_at(&self.inner.name, guess).map_or(usual, |(east, _)| east);
+            }
+            Rules::Posix(_) | Rules::Region(_) => {}
         }
         let local = unix_seconds(local_microseconds);
         let day_before = local.saturating_sub(DAY_SECONDS);
@@ -218,6 +237,7 @@ impl TimeZone {
     fn next_change(&self, unix: i64) -> Option<(i64, &LocalType)> {
         match &self.inner.rules {
             Rules::Fixed(_) => None,
+            Rules::Abbreviation(zone) => zone.next_change(unix),
             Rules::Posix(zone) => zone.next_change(unix),
             Rules::Region(region) => {
                 let position = region.transitions.partition_point(|at| *at <= unix);
@@ -241,6 +261,7 @@ impl TimeZone {
         let unix = unix_seconds(utc_microseconds);
         match &self.inner.rules {
             Rules::Fixed(local) => found(local),
+            Rules::Abbreviation(zone) => zone.abbreviation_at(abbreviation, utc_microseconds),
             Rules::Posix(zone) => {
                 found(zone.at(unix)).or_else(|| zone.next_change(unix).and_then(|(_, local)| found(local)))
             }

@@ -75,7 +75,7 @@ impl Scanner<'_> {
             }
         };
         self.rest = rest;
-        (!name.is_empty()).then(|| name.into())
+        Some(name.into())
     }
 
     /// `hh[:mm[:ss]]` in seconds.
@@ -149,7 +149,7 @@ impl PosixZone {
         if scanner.rest.is_empty() {
             return Some(PosixZone { standard, summer: None });
         }
-        let name = scanner.name()?;
+        let name = scanner.name().filter(|name| !name.is_empty())?;
         let west = match scanner.rest.chars().next() {
             None | Some(',') => west - 3600,
             _ => scanner.signed_time(167)?,
