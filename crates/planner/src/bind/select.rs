@@ -483,18 +483,7 @@ impl Binder<'_> {
                 nulls_first: *nulls_first,
             })
             .collect();
-        let ascending =
-            |column: &ColumnNumber| SortKey { column: *column, descending: false, nulls_first: false };
-        let mut keys: Vec<SortKey> = partition_by.iter().map(ascending).collect();
-        for key in &order_by {
-            if !keys.iter().any(|known| known.column == key.column) {
-                keys.push(*key);
-            }
-        }
-        let mut input = plan.extend(computed);
-        if !keys.is_empty() {
-            input = Relational::Sort(Box::new(Sort { input, keys }));
-        }
+        let input = plan.extend(computed);
         let calls = calls.into_iter().map(|call| (call.column, call.call)).collect();
         Relational::Window(Box::new(Window { input, partition_by, order_by, frame: window.frame, calls }))
     }

@@ -62,6 +62,7 @@ impl Binder<'_> {
                     input: output.plan,
                     columns: numbers,
                     modifies: false,
+                    materialized: table.materialized,
                 })
             }
             kind => {
@@ -85,6 +86,7 @@ impl Binder<'_> {
                     input: bound.plan,
                     columns: numbers,
                     modifies: true,
+                    materialized: None,
                 })
             }
         }

@@ -36,7 +36,7 @@ impl NodePrinter {
             );
         }
         if !label.is_empty() {
-            self.lines.push(format!("{}{label}", " ".repeat(indent.len().saturating_sub(2))));
+            self.lines.push(format!("{indent}{label}"));
         }
         self.lines.push(line);
         let detail_indent = " ".repeat(if depth == 0 { 2 } else { indent.len() + 6 });

@@ -275,6 +275,8 @@ pub struct WithTable {
     /// The columns that scans of it see, in order.
     pub columns: Vec<ColumnNumber>,
     pub modifies: bool,
+    /// Marked MATERIALIZED or NOT MATERIALIZED.
+    pub materialized: Option<bool>,
 }
 
 #[derive(Clone, Debug)]

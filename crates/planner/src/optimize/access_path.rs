@@ -13,6 +13,7 @@ use types::DataType;
 use types::descriptor::{ColumnId, ElementState, IndexDescriptor};
 
 use super::estimate::{self, DEFAULT_ROWS};
+use super::implied;
 use crate::catalog::{Statistics, Table};
 use crate::logical::{ColumnNumber, ColumnSet, collect_columns};
 use crate::plan::{KeyValue, Span, SpanBound, Spans};
@@ -38,6 +39,7 @@ pub struct AccessPath {
 }
 
 /// What is asked of a scan.
+#[derive(Clone, Copy)]
 pub struct Wanted<'a> {
     pub table: &'a Arc<Table>,
     /// Numbers of the table's columns, in its order.
@@ -50,7 +52,8 @@ pub struct Wanted<'a> {
 
 /// A condition that an index may serve: about one column of the table, compared with something that the scan does not
 /// produce.
-enum Match {
+#[derive(Clone)]
+pub(super) enum Match {
     Equal(Expr),
     AnyOf(Expr),
     Null,
@@ -175,6 +178,33 @@ impl Wanted<'_> {
     }
 }
 
+/// What a condition says of a column; `serves`: the condition says nothing more than that.
+struct Found {
+    column: ColumnId,
+    says: Match,
+    serves: Option<usize>,
+}
+
+impl Wanted<'_> {
+    /// What all conditions say, those first that say it exactly.
+    fn matches(&self) -> Vec<Found> {
+        let mut list = Vec::with_capacity(self.conditions.len());
+        for (at, condition) in self.conditions.iter().enumerate() {
+            if let Some((column, says)) = self.matched(condition) {
+                list.push(Found { column, says, serves: Some(at) });
+            }
+        }
+        for condition in self.conditions {
+            let implied =
+                implied::implied_by(condition, &|condition| self.matched(condition), &|expression| {
+                    self.as_column(expression).filter(|column| self.data_type(*column) == DataType::Text)
+                });
+            list.extend(implied.into_iter().map(|(column, says)| Found { column, says, serves: None }));
+        }
+        list
+    }
+}
+
 /// The cheapest way to read the table.
 pub fn choose(wanted: &Wanted<'_>, allow_index: bool) -> AccessPath {
     let mut best = path_of(wanted, 0, &wanted.table.descriptor.primary);
@@ -191,7 +221,65 @@ pub fn choose(wanted: &Wanted<'_>, allow_index: bool) -> AccessPath {
             best = path;
         }
     }
+    for (position, index) in usable_indexes(wanted) {
+        if let Some(path) = alternatives(wanted, position, index)
+            && path.cost < best.cost
+        {
+            best = path;
+        }
+    }
     best
+}
+
+fn usable_indexes<'a>(wanted: &Wanted<'a>) -> impl Iterator<Item = (u32, &'a IndexDescriptor)> {
+    let indexes = wanted.table.descriptor.all_indexes().enumerate();
+    indexes
+        .filter(|(_, index)| index.predicate.is_none() && index.state == ElementState::Public)
+        .map(|(position, index)| (position as u32, index))
+}
+
+/// OR: a span for each alternative, if the index serves every one of them.
+fn alternatives(wanted: &Wanted<'_>, position: u32, index: &IndexDescriptor) -> Option<AccessPath> {
+    const ALTERNATIVES_MAX: usize = 256;
+    let is_or = |condition: &Expr| matches!(condition, Expr::Or(list) if list.len() <= ALTERNATIVES_MAX);
+    let at = wanted.conditions.iter().position(is_or)?;
+    let Expr::Or(arms) = &wanted.conditions[at] else { return None };
+    let others: Vec<Expr> = wanted
+        .conditions
+        .iter()
+        .enumerate()
+        .filter(|(other, _)| *other != at)
+        .map(|(_, c)| c.clone())
+        .collect();
+    let mut spans = Vec::new();
+    let mut served = vec![true; wanted.conditions.len()];
+    let (mut rows, mut cost, mut fetch_row) = (0.0, 0.0, false);
+    for arm in arms {
+        let own = crate::logical::conjuncts(arm.clone());
+        let count = own.len();
+        let conditions: Vec<Expr> = own.into_iter().chain(others.iter().cloned()).collect();
+        let path = path_of(&Wanted { conditions: &conditions, ..*wanted }, position, index);
+        let Spans::List(list) = path.spans else { return None };
+        spans.extend(list);
+        served[at] &= path.served[..count].iter().all(|served| *served);
+        for (other, kept) in path.served[count..].iter().enumerate() {
+            served[if other < at { other } else { other + 1 }] &= kept;
+        }
+        rows += path.rows;
+        cost += path.cost;
+        fetch_row |= path.fetch_row;
+    }
+    let spans = Spans::List(spans);
+    Some(AccessPath {
+        index: position,
+        spans,
+        single_row: false,
+        fetch_row,
+        served,
+        fixed_columns: 0,
+        rows,
+        cost,
+    })
 }
 
 /// Every index that may be used, as a path (for choosing by order).
@@ -206,8 +294,12 @@ pub fn all_paths(wanted: &Wanted<'_>) -> Vec<AccessPath> {
 
 pub fn path_of(wanted: &Wanted<'_>, position: u32, index: &IndexDescriptor) -> AccessPath {
     let mut served = vec![false; wanted.conditions.len()];
-    let matches: Vec<Option<(ColumnId, Match)>> =
-        wanted.conditions.iter().map(|condition| wanted.matched(condition)).collect();
+    let matches = wanted.matches();
+    let mut serve = |found: &Found| {
+        if let Some(condition) = found.serves {
+            served[condition] = true;
+        }
+    };
     let table_rows = wanted.statistics.map_or(DEFAULT_ROWS, |statistics| statistics.row_count.max(1.0));
     let mut prefix = Vec::new();
     let mut fraction = 1.0;
@@ -216,17 +308,15 @@ pub fn path_of(wanted: &Wanted<'_>, position: u32, index: &IndexDescriptor) -> A
     let (mut lower, mut upper, mut not_null) = (SpanBound::Unbounded, SpanBound::Unbounded, false);
     for column in &index.columns {
         let about = |wanted_match: fn(&Match) -> bool| {
-            matches.iter().position(|found| {
-                found.as_ref().is_some_and(|(id, m)| *id == column.column && wanted_match(m))
-            })
+            matches.iter().find(|found| found.column == column.column && wanted_match(&found.says))
         };
         let equal = about(|m| matches!(m, Match::Equal(_)))
             .or_else(|| about(|m| matches!(m, Match::Null)))
             .or_else(|| about(|m| matches!(m, Match::AnyOf(_))));
-        if let Some(at) = equal {
-            served[at] = true;
+        if let Some(found) = equal {
+            serve(found);
             let distinct = estimate::distinct_values(wanted.statistics, column.column, table_rows);
-            match &matches[at].as_ref().expect("found above").1 {
+            match &found.says {
                 Match::Equal(value) => {
                     prefix.push(KeyValue::Equal(value.clone()));
                     fraction /= distinct;
@@ -246,12 +336,8 @@ pub fn path_of(wanted: &Wanted<'_>, position: u32, index: &IndexDescriptor) -> A
             fixed_columns += usize::from(one_value);
             continue;
         }
-        for (at, found) in matches.iter().enumerate() {
-            let Some((id, found)) = found else { continue };
-            if *id != column.column {
-                continue;
-            }
-            match found {
+        for found in matches.iter().filter(|found| found.column == column.column) {
+            match &found.says {
                 Match::Bound(Comparison::Less, value) if upper == SpanBound::Unbounded => {
                     upper = SpanBound::Exclusive(value.clone());
                 }
@@ -267,7 +353,7 @@ pub fn path_of(wanted: &Wanted<'_>, position: u32, index: &IndexDescriptor) -> A
                 Match::NotNull => not_null = true,
                 _ => continue,
             }
-            served[at] = true;
+            serve(found);
         }
         let bounds = [&lower, &upper].into_iter().filter(|bound| **bound != SpanBound::Unbounded).count();
         fraction *= estimate::RANGE_FRACTION[bounds];

@@ -15,6 +15,8 @@ pub(crate) struct Built {
     pub node: PlanNode,
     /// The column at each position.
     pub layout: Vec<ColumnNumber>,
+    /// The order in which rows come, as far as it is promised.
+    pub order: Vec<SortKey>,
 }
 
 impl Built {
@@ -24,6 +26,17 @@ impl Built {
 
     pub fn rows(&self) -> f64 {
         self.node.estimate.rows
+    }
+
+    /// The node, known to give its rows in this order.
+    pub fn in_order(mut self, order: Vec<SortKey>) -> Built {
+        self.order = order;
+        self
+    }
+
+    /// Do rows come sorted by `keys`?
+    pub fn is_sorted_by(&self, keys: &[SortKey]) -> bool {
+        self.order.len() >= keys.len() && self.order.iter().zip(keys).all(|(have, want)| have == want)
     }
 }
 
@@ -97,7 +110,7 @@ impl<'a> Builder<'a> {
     /// A node with the given layout.
     pub fn node(&self, operator: Operator, layout: Vec<ColumnNumber>, estimate: Estimate) -> Built {
         let columns = layout.iter().map(|column| self.plan_column(*column)).collect();
-        Built { node: PlanNode { operator, columns, estimate }, layout }
+        Built { node: PlanNode { operator, columns, estimate }, layout, order: Vec::new() }
     }
 
     pub fn plan_column(&self, column: ColumnNumber) -> PlanColumn {
@@ -157,7 +170,19 @@ impl<'a> Builder<'a> {
             .map(|column| self.place(self.columns.expr(*column), &built.layout))
             .collect::<PgResult<Vec<Expr>>>()?;
         let estimate = built.node.estimate;
-        let project = plan::Project { input: built.node, expressions };
+        let places: Option<Vec<usize>> =
+            output.iter().map(|column| built.layout.iter().position(|at| at == column)).collect();
+        let input = match (built.node.operator, places) {
+            // Constant rows are put in place as they are.
+            (Operator::Values(mut values), Some(places)) => {
+                for row in &mut values.rows {
+                    *row = places.iter().map(|at| row[*at].clone()).collect();
+                }
+                return Ok(self.node(Operator::Values(values), output.to_vec(), estimate).node);
+            }
+            (operator, _) => PlanNode { operator, columns: built.node.columns, estimate },
+        };
+        let project = plan::Project { input, expressions };
         Ok(self.node(Operator::Project(Box::new(project)), output.to_vec(), estimate).node)
     }
 
@@ -169,7 +194,8 @@ impl<'a> Builder<'a> {
             return Ok(built);
         }
         let layout: Vec<ColumnNumber> = built.layout.iter().copied().chain(missing).collect();
+        let order = built.order.clone();
         let node = self.project_to(built, &layout)?;
-        Ok(Built { node, layout })
+        Ok(Built { node, layout, order })
     }
 }

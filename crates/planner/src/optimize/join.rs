@@ -288,7 +288,7 @@ impl Builder<'_> {
             && result != SubqueryResult::Exists
         {
             let node = self.project_to(right, &[value])?;
-            right = Built { node, layout: vec![value] };
+            right = Built { node, layout: vec![value], order: Vec::new() };
         }
         let both: Vec<ColumnNumber> = left.layout.iter().chain(&right.layout).copied().collect();
         let condition = self.place_and(conditions, &both)?;
@@ -297,9 +297,10 @@ impl Builder<'_> {
         let mut estimate = left.node.estimate;
         estimate.rows = rows.max(1.0);
         estimate.total_cost += left.rows() * right.node.estimate.total_cost;
+        let order = left.order;
         let operator =
             plan::Apply { kind: kind_of_apply, left: left.node, right: right.node, bindings, condition };
-        Ok(self.node(Operator::Apply(Box::new(operator)), layout, estimate))
+        Ok(self.node(Operator::Apply(Box::new(operator)), layout, estimate).in_order(order))
     }
 }
 
@@ -346,6 +347,7 @@ impl Lookup {
         let layout = output_layout(kind, &left.layout, &right);
         let mut estimate = estimate::over(&left.node.estimate, rows);
         estimate.total_cost += left.rows() * path.rows * LOOKUP_COST * 0.01;
+        let order = left.order;
         let operator = plan::LookupJoin {
             kind: physical_kind(kind),
             left: left.node,
@@ -359,7 +361,7 @@ impl Lookup {
             condition,
             lock: scan.lock,
         };
-        Ok(builder.node(Operator::LookupJoin(Box::new(operator)), layout, estimate))
+        Ok(builder.node(Operator::LookupJoin(Box::new(operator)), layout, estimate).in_order(order))
     }
 }
 

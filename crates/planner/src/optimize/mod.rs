@@ -14,6 +14,7 @@
 mod access_path;
 mod build;
 mod estimate;
+mod implied;
 mod join;
 mod join_order;
 mod modify;

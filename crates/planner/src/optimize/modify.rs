@@ -102,16 +102,51 @@ impl Builder<'_> {
                 needed.extend(position.map(|at| target.columns[at]));
             }
         }
+        // What chose the rows must still hold of them once they are locked.
+        let mut recheck = Vec::new();
+        collect_conditions(&lock.input, &mut recheck);
+        let of_targets: ColumnSet =
+            lock.targets.iter().flat_map(|target| target.columns.iter().copied()).collect();
+        let produced = lock.input.produced();
+        recheck.retain(|condition| {
+            let used = columns_of(condition);
+            used.intersects(&of_targets) && used.is_subset(&produced) && !expr::eval::is_volatile(condition)
+        });
+        recheck.iter().for_each(|condition| collect_columns(condition, &mut needed));
         let built = self.build(lock.input, &needed)?;
         let targets = lock
             .targets
             .into_iter()
             .map(|target| lock_target(target, &built))
             .collect::<PgResult<Vec<_>>>()?;
-        let Built { node, layout } = built;
+        let recheck = self.place_and(recheck, &built.layout)?;
+        let Built { node, layout, order } = built;
         let estimate = estimate::over(&node.estimate, node.estimate.rows);
-        let operator = plan::LockRows { input: node, targets, recheck: None };
-        Ok(self.node(Operator::LockRows(Box::new(operator)), layout, estimate))
+        let operator = plan::LockRows { input: node, targets, recheck };
+        Ok(self.node(Operator::LockRows(Box::new(operator)), layout, estimate).in_order(order))
+    }
+}
+
+/// The conditions that every row of the node satisfies.
+fn collect_conditions(node: &Relational, conditions: &mut Vec<expr::Expr>) {
+    match node {
+        Relational::Filter(filter) => {
+            conditions.extend(filter.conditions.iter().cloned().flat_map(conjuncts));
+            collect_conditions(&filter.input, conditions);
+        }
+        Relational::Join(join) => {
+            if join.kind == JoinKind::Inner {
+                conditions.extend(join.conditions.iter().cloned().flat_map(conjuncts));
+                collect_conditions(&join.right, conditions);
+            }
+            if !matches!(join.kind, JoinKind::Right | JoinKind::Full) {
+                collect_conditions(&join.left, conditions);
+            }
+        }
+        Relational::Extend(node) => collect_conditions(&node.input, conditions),
+        Relational::Sort(node) => collect_conditions(&node.input, conditions),
+        Relational::Limit(node) => collect_conditions(&node.input, conditions),
+        _ => {}
     }
 }
 

@@ -49,8 +49,9 @@ impl Builder<'_> {
             layout.push(column);
         }
         let estimate = estimate::over(&built.node.estimate, built.rows());
+        let order = built.order;
         let project = plan::Project { input: built.node, expressions };
-        Ok(self.node(Operator::Project(Box::new(project)), layout, estimate))
+        Ok(self.node(Operator::Project(Box::new(project)), layout, estimate).in_order(order))
     }
 
     pub fn aggregate(&mut self, aggregate: Aggregate, required: &ColumnSet) -> PgResult<Built> {
@@ -129,8 +130,9 @@ impl Builder<'_> {
             layout.push(column);
         }
         let estimate = estimate::over(&built.node.estimate, built.rows());
+        let order = built.order;
         let operator = plan::Window { input: built.node, partition_by, order_by, frame, calls };
-        Ok(self.node(Operator::Window(Box::new(operator)), layout, estimate))
+        Ok(self.node(Operator::Window(Box::new(operator)), layout, estimate).in_order(order))
     }
 
     pub fn project_set(&mut self, project: ProjectSet, required: &ColumnSet) -> PgResult<Built> {
@@ -146,8 +148,9 @@ impl Builder<'_> {
             layout.push(column);
         }
         let estimate = estimate::over(&built.node.estimate, built.rows() * 10.0);
+        let order = built.order;
         let operator = plan::ProjectSet { input: built.node, functions };
-        Ok(self.node(Operator::ProjectSet(Box::new(operator)), layout, estimate))
+        Ok(self.node(Operator::ProjectSet(Box::new(operator)), layout, estimate).in_order(order))
     }
 
     pub fn deferred(&mut self, deferred: Deferred, required: &ColumnSet) -> PgResult<Built> {
@@ -163,8 +166,9 @@ impl Builder<'_> {
             layout.push(column);
         }
         let estimate = estimate::over(&built.node.estimate, built.rows());
+        let order = built.order;
         let operator = plan::Deferred { input: built.node, calls };
-        Ok(self.node(Operator::Deferred(Box::new(operator)), layout, estimate))
+        Ok(self.node(Operator::Deferred(Box::new(operator)), layout, estimate).in_order(order))
     }
 
     pub fn distinct(&mut self, distinct: Distinct, required: &ColumnSet) -> PgResult<Built> {
@@ -174,9 +178,10 @@ impl Builder<'_> {
         let built = self.with_columns(built, &distinct.columns)?;
         let columns = distinct.columns.iter().filter_map(|column| built.position(*column)).collect();
         let estimate = estimate::over(&built.node.estimate, built.rows() * 0.5);
-        let Built { node, layout } = built;
+        let Built { node, layout, order } = built;
         let operator = plan::Distinct { input: node, columns, ordered: distinct.ordered };
-        Ok(self.node(Operator::Distinct(Box::new(operator)), layout, estimate))
+        let order = if distinct.ordered { order } else { Vec::new() };
+        Ok(self.node(Operator::Distinct(Box::new(operator)), layout, estimate).in_order(order))
     }
 
     /// Sorts; with `limit` (count, offset) keeps only the first rows. A scan that can read in the order spares the sort when only
@@ -190,6 +195,7 @@ impl Builder<'_> {
         let mut needed = required.clone();
         needed.extend(sort.keys.iter().map(|key| key.column));
         if let Some(built) = self.ordered_scan(&sort, &needed, limit.is_some())? {
+            let built = built.in_order(sort.keys);
             return match limit {
                 None => Ok(built),
                 Some((count, offset)) => self.limited(built, Some(count), offset, Vec::new()),
@@ -198,6 +204,12 @@ impl Builder<'_> {
         let built = self.build(sort.input, &needed)?;
         let key_columns: Vec<ColumnNumber> = sort.keys.iter().map(|key| key.column).collect();
         let built = self.with_columns(built, &key_columns)?;
+        if built.is_sorted_by(&sort.keys) {
+            return match limit {
+                None => Ok(built),
+                Some((count, offset)) => self.limited(built, Some(count), offset, Vec::new()),
+            };
+        }
         let mut keys: Vec<plan::SortKey> = Vec::with_capacity(sort.keys.len());
         for key in &sort.keys {
             let key = self.place_key(*key, &built)?;
@@ -209,7 +221,7 @@ impl Builder<'_> {
             return Ok(built);
         }
         let mut estimate = estimate::blocking(&built.node.estimate, built.rows());
-        let Built { node, layout } = built;
+        let Built { node, layout, .. } = built;
         let operator = match limit {
             Some((count, offset)) => {
                 estimate.rows = constant_count(&count).unwrap_or(estimate.rows).min(estimate.rows);
@@ -217,7 +229,7 @@ impl Builder<'_> {
             }
             None => Operator::Sort(Box::new(plan::Sort { input: node, keys, presorted: 0 })),
         };
-        Ok(self.node(operator, layout, estimate))
+        Ok(self.node(operator, layout, estimate).in_order(sort.keys))
     }
 
     /// The input read in the wanted order through an index, if it is a table (filtered, with columns computed on top) and that
@@ -296,7 +308,7 @@ impl Builder<'_> {
         ties: Vec<plan::SortKey>,
     ) -> PgResult<Built> {
         let rows = count.as_ref().and_then(constant_count).unwrap_or(built.rows()).min(built.rows());
-        let Built { mut node, layout } = built;
+        let Built { mut node, layout, order } = built;
         if ties.is_empty() && offset.is_none() {
             hint_rows(&mut node, count.as_ref());
         }
@@ -306,7 +318,7 @@ impl Builder<'_> {
         estimate.total_cost =
             estimate.startup_cost + (estimate.total_cost - estimate.startup_cost) * fraction;
         let operator = plan::Limit { input: node, count, offset, ties };
-        Ok(self.node(Operator::Limit(Box::new(operator)), layout, estimate))
+        Ok(self.node(Operator::Limit(Box::new(operator)), layout, estimate).in_order(order))
     }
 
     pub fn set_operation(&mut self, operation: SetOperation) -> PgResult<Built> {
@@ -365,10 +377,10 @@ impl Builder<'_> {
                 if table.columns.is_empty() { built.node } else { self.project_to(built, &table.columns)? };
             tables.push(plan::WithTable { cte: table.cte, name: table.name, plan, modifies: table.modifies });
         }
-        let Built { node, layout } = self.build(with.body, required)?;
+        let Built { node, layout, order } = self.build(with.body, required)?;
         let estimate = node.estimate;
         let operator = plan::With { tables, body: node };
-        Ok(self.node(Operator::With(Box::new(operator)), layout, estimate))
+        Ok(self.node(Operator::With(Box::new(operator)), layout, estimate).in_order(order))
     }
 
     pub fn init_plan(&mut self, init: InitPlan, required: &ColumnSet) -> PgResult<Built> {
@@ -381,10 +393,10 @@ impl Builder<'_> {
             };
             subqueries.push(plan::InitSubquery { slot: subquery.slot, result: subquery.result, plan });
         }
-        let Built { node, layout } = self.build(init.body, required)?;
+        let Built { node, layout, order } = self.build(init.body, required)?;
         let estimate = node.estimate;
         let operator = plan::InitPlan { subqueries, body: node };
-        Ok(self.node(Operator::InitPlan(Box::new(operator)), layout, estimate))
+        Ok(self.node(Operator::InitPlan(Box::new(operator)), layout, estimate).in_order(order))
     }
 }
 

@@ -44,10 +44,11 @@ impl Builder<'_> {
             return Ok(built);
         }
         let rows = estimate::filtered(built.rows(), &conditions);
-        let Built { node, layout } = built;
-        let Some(condition) = self.place_and(conditions, &layout)? else { return Ok(Built { node, layout }) };
+        let Some(condition) = self.place_and(conditions, &built.layout)? else { return Ok(built) };
+        let Built { node, layout, order } = built;
         let estimate = estimate::over(&node.estimate, rows);
-        Ok(self.node(Operator::Filter(Box::new(plan::Filter { input: node, condition })), layout, estimate))
+        let operator = Operator::Filter(Box::new(plan::Filter { input: node, condition }));
+        Ok(self.node(operator, layout, estimate).in_order(order))
     }
 
     /// Reads a table. `order`: the order wanted of the rows, tried by choosing an index that has it; whether that
