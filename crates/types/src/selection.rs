@@ -37,7 +37,7 @@ macro_rules! for_each_pair {
 impl Values {
     fn push_from(&mut self, source: &Values, row: usize) {
         for_each_pair!(self, source,
-            plain(to, from) => to.push(from[row].clone()),
+            plain(to, from) => to.extend_from_slice(&from[row..=row]),
             bytes => to.push(from.get(row)));
     }
 
@@ -47,6 +47,8 @@ impl Values {
             bytes => to.append_range(from, range));
     }
 
+    // One body serves the kinds that are Copy and those that are not.
+    #[allow(clippy::clone_on_copy)]
     fn append_selected(&mut self, source: &Values, selection: &[u32]) {
         for_each_pair!(self, source,
         plain(to, from) => to.extend(selection.iter().map(|&row| from[row as usize].clone())),

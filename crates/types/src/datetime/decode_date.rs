@@ -167,7 +167,8 @@ impl<'a> Decoder<'a> {
     pub fn labelled(&mut self, label: Label, text: &str) -> Decoded<u32> {
         let (value, rest) = leading_integer(text)?;
         let may_have_point = matches!(label, Label::Time | Label::Unit(Unit::Julian | Unit::Second));
-        if !rest.is_empty() && !(rest.starts_with('.') && may_have_point) {
+        let understood = rest.is_empty() || (may_have_point && rest.starts_with('.'));
+        if !understood {
             return Err(DecodeError::BadFormat);
         }
         match label {

@@ -11,8 +11,9 @@ fn field_error(what: &str, text: impl std::fmt::Display) -> PgError {
 
 /// A negative year is BC; there is no year 0.
 fn civil_date(year: i32, month: i32, day: i32) -> PgResult<CivilDate> {
-    let fail = || field_error("date", format_args!("{year}-{month:02}-{day:02}"));
-    let counted = if year < 0 { year.checked_add(1).ok_or_else(fail)? } else { year };
+    // What PostgreSQL says of a year BC is already counted with a year 0.
+    let counted = if year < 0 { year.saturating_add(1) } else { year };
+    let fail = || field_error("date", format_args!("{counted}-{month:02}-{day:02}"));
     if year == 0
         || !(1..=12).contains(&month)
         || day < 1

@@ -391,7 +391,8 @@ fn write_sql_standard(mut parts: Parts, out: &mut Vec<u8>) {
     let positive = parts.all().iter().any(|part| *part > 0);
     let has_months = parts.years != 0 || parts.months != 0;
     let has_days = parts.days != 0 || parts.has_time();
-    let standard = !(negative && positive) && !(has_months && has_days);
+    let (mixed_signs, mixed_parts) = (negative && positive, has_months && has_days);
+    let standard = !mixed_signs && !mixed_parts;
     if !negative && !positive {
         return out.push(b'0');
     }

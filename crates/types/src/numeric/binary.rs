@@ -90,7 +90,7 @@ impl Numeric {
         if digits.len() < usize::from(groups) {
             return Err(PgError::new(SqlState::PROTOCOL_VIOLATION, "insufficient data left in message"));
         }
-        if digits.len() > usize::from(groups) || bytes.len() % 2 != 0 {
+        if digits.len() > usize::from(groups) || !bytes.len().is_multiple_of(2) {
             return Err(PgError::new(
                 SqlState::INVALID_BINARY_REPRESENTATION,
                 "incorrect binary data format",

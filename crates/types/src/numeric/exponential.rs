@@ -5,6 +5,7 @@ use super::fixed::{self, GUARD_BITS, bits_for_digits};
 use super::*;
 
 /// log10(e), with the digits that PostgreSQL uses to estimate.
+#[allow(clippy::approx_constant)]
 pub(super) const LOG10_E: f64 = 0.434294481903252;
 
 /// exp() and power() overflow from here on (PostgreSQL: three times its NUMERIC_MAX_RESULT_SCALE).

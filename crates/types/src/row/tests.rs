@@ -235,7 +235,7 @@ fn typed_row() -> impl Strategy<Value = Vec<(DataType, Datum)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn keys_order_as_values_do((data_type, a, b) in typed_pair(), descending: bool, nulls_first: bool) {
