@@ -1,1 +1,37 @@
-//! (documentation to come)
+//! Deterministic simulation of whole nodes: the real node over a simulated world, under faults, judged by workloads.
+//!
+//! ```text
+//!                        one thread, virtual time, one seed
+//!   tester machine                                       node machine (crashes, restarts)
+//!   ┌───────────────────────────────┐                    ┌─────────────────────────────────────────────┐
+//!   │ workload clients ─▶ protocol ─┼── pipe of bytes ──▶│ pgserver ▶ sql ▶ kvclient ▶ kvserver ▶ Raft │
+//!   │ checks                        │                    │                  storage::MemoryEngine      │
+//!   └───────────────────────────────┘                    └──────────────────────┬──────────────────────┘
+//!          faults: crashes, clocks, splits, slow disks, lost connections   MemoryDisk (outlives the process, loses
+//!                                                                          what was not synced or flushed)
+//! ```
+//!
+//! The node is started by the same `node::Node::start` as in production; what differs is its [`node::World`]. Clients speak the
+//! PostgreSQL protocol over a pipe in memory, so that the protocol is part of what is simulated.
+//!
+//! - A *scenario* ([`Scenario`], a data file in `scenarios/`) says which workloads run under which faults.
+//! - A *run* ([`run`]) of a scenario with a seed is one execution, the same one every time: [`Summary`] carries the
+//!   fingerprints that show it.
+//! - The invariants of the workloads are checked after every restart, and at the end with the recorded histories.
+//! - A panic anywhere, an error logged by the node, a statement that has no answer, and a node that does not start again fail the
+//!   run as well.
+//!
+//! # Not simulated
+//!
+//! Messages between nodes (there is one node), files and RocksDB (the crash test of crate `meridian` has those), threads.
+
+mod faults;
+mod machine;
+mod network;
+mod protocol;
+mod run;
+mod scenario;
+mod witness;
+
+pub use run::{Failed, Summary, replay_line, run};
+pub use scenario::Scenario;

@@ -1,0 +1,26 @@
+//! The SQL tests of `sql-tests/` on a real node: with the usual size of ranges, and with ranges so small that every table has many.
+
+use std::path::{Path, PathBuf};
+
+use sqltests::{Options, Target, run};
+
+fn run_all(flags: &[&str]) {
+    let binary = PathBuf::from(env!("CARGO_BIN_EXE_meridian"));
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sql-tests");
+    let mut options = Options::new(Target::Meridian(binary), vec![tests]);
+    options.start_flags = flags.iter().map(|flag| flag.to_string()).collect();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let summary = runtime.block_on(run(&options)).expect("the tests can be run");
+    println!("{summary}");
+    assert!(summary.is_success(0), "{summary}");
+}
+
+#[test]
+fn sql_tests_pass() {
+    run_all(&[]);
+}
+
+#[test]
+fn sql_tests_pass_on_tiny_ranges() {
+    run_all(&["--range-size-kib", "16"]);
+}

@@ -1,0 +1,125 @@
+//! A machine with a node on it: a disk that outlives the process, and a process that can crash at any moment.
+
+use std::sync::Arc;
+
+use env::{Env, SimEnv, Simulation};
+use node::{Node, NodeConfig, World};
+use parking_lot::Mutex;
+use pgserver::{Server, ServerOptions};
+use sql::SqlBackend;
+use stdx::Prng;
+use storage::{MemoryDisk, MemoryOptions};
+
+/// A node that serves.
+#[derive(Clone)]
+pub struct Serving {
+    pub env: Arc<SimEnv>,
+    pub server: Arc<Server>,
+    /// Kept so that it lives as long as it serves.
+    _node: Arc<Node>,
+}
+
+/// What the present process has come to; looked at by clients and by the host of the simulation.
+#[derive(Default)]
+struct Process {
+    serving: Option<Serving>,
+    /// Why it did not start, or stopped by itself.
+    failure: Option<String>,
+}
+
+/// Where clients find the node; empty while it is down.
+#[derive(Clone, Default)]
+pub struct Place(Arc<Mutex<Process>>);
+
+impl Place {
+    pub fn serving(&self) -> Option<Serving> {
+        self.0.lock().serving.clone()
+    }
+}
+
+/// - At most one process runs; the disk is open while it does.
+pub struct Machine {
+    pub env: Arc<SimEnv>,
+    pub disk: MemoryDisk,
+    config: NodeConfig,
+    options: MemoryOptions,
+    place: Place,
+}
+
+impl Machine {
+    /// A machine with an empty disk, and no process.
+    pub fn new(simulation: &Simulation, config: NodeConfig, options: MemoryOptions) -> Machine {
+        Machine {
+            env: simulation.machine(),
+            disk: MemoryDisk::new(),
+            config,
+            options,
+            place: Place::default(),
+        }
+    }
+
+    pub fn place(&self) -> Place {
+        self.place.clone()
+    }
+
+    /// Starts a process; it serves once [`Machine::is_serving`] says so.
+    pub fn start(&self) {
+        let (env, config, place) = (self.env.clone(), self.config.clone(), self.place.clone());
+        let (disk, options) = (self.disk.clone(), self.options);
+        let task = async move {
+            match begin(&env, &disk, options, &config).await {
+                Ok(node) => {
+                    let failure = node.replication.failure();
+                    let backend = Arc::new(SqlBackend(node.sql.clone()));
+                    let own: Arc<dyn Env> = env.clone();
+                    let server = Server::new(own, backend.clone(), backend, ServerOptions::default());
+                    place.0.lock().serving = Some(Serving { env, server, _node: node });
+                    let stopped = failure.await;
+                    place.0.lock().failure = Some(format!("the store has failed: {stopped}"));
+                }
+                Err(failure) => place.0.lock().failure = Some(failure),
+            }
+        };
+        drop(self.env.spawn("node", Box::pin(task)));
+    }
+
+    pub fn is_serving(&self) -> bool {
+        self.place.0.lock().serving.is_some()
+    }
+
+    /// Why the process has ended by itself, or could not start.
+    pub fn failure(&self) -> Option<String> {
+        self.place.0.lock().failure.clone()
+    }
+
+    /// The process dies, and the disk loses a drawn part of what was neither synced nor flushed.
+    pub fn crash(&mut self, prng: &mut Prng) {
+        let (log, state) = self.disk.pending_counts();
+        // The disk first: a store that is dropped while its disk is sound would be closed in order.
+        self.disk.crash(draw_kept(prng, log), draw_kept(prng, state));
+        self.env.crash();
+        *self.place.0.lock() = Process::default();
+        self.env = self.env.restart();
+    }
+}
+
+/// All, nothing, or something in between.
+fn draw_kept(prng: &mut Prng, pending: usize) -> usize {
+    match prng.below(4) {
+        0 => 0,
+        1 => pending,
+        _ => prng.index(pending + 1),
+    }
+}
+
+async fn begin(
+    env: &Arc<SimEnv>,
+    disk: &MemoryDisk,
+    options: MemoryOptions,
+    config: &NodeConfig,
+) -> Result<Arc<Node>, String> {
+    let engine = disk.open(options).map_err(|error| format!("the disk cannot be opened: {error}"))?;
+    let world = World::alone(env.clone(), engine);
+    let node = Node::start(config, world).await;
+    node.map(Arc::new).map_err(|error| format!("the node does not start: {error:#}"))
+}

@@ -1,0 +1,294 @@
+//! One run: a scenario with a seed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use env::{Env, SimEnv, Simulation};
+use node::NodeConfig;
+use stdx::Prng;
+use storage::MemoryOptions;
+use workload::{Connector, Counts, Drive, DriveOptions, Failure, Journal, Workload, checked};
+
+use crate::faults::{Fault, Schedule, draw_disk_delay, draw_jump};
+use crate::machine::Machine;
+use crate::network::Network;
+use crate::scenario::Scenario;
+use crate::witness::{Heard, Witness};
+
+/// Virtual time in which anything must come to its end that is not under faults.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Virtual time of undisturbed work after the last fault.
+const RECOVERY: Duration = Duration::from_millis(200);
+/// How long a disk stays full.
+const FULL_MS_MAX: u64 = 50;
+/// Lines of the journal that a failure shows.
+const LINES_SHOWN: usize = 60;
+
+/// A run that ended well. Two runs of one seed give the same one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Of every step of every task, with its time.
+    pub trace: u64,
+    /// Of everything the clients saw.
+    pub history: u64,
+    pub steps: u64,
+    pub virtual_time: Duration,
+    pub crashes: u32,
+    pub counts: BTreeMap<&'static str, Counts>,
+    pub warnings: Vec<String>,
+}
+
+/// A run that found something.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    pub scenario: &'static str,
+    pub seed: u64,
+    pub what: String,
+    /// The end of the journal.
+    pub lines: Vec<String>,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.lines {
+            writeln!(f, "  {line}")?;
+        }
+        writeln!(f, "scenario {}, seed {}: {}", self.scenario, self.seed, self.what)?;
+        write!(f, "replay: {}", replay_line(self.scenario, self.seed))
+    }
+}
+
+/// The command that runs a seed again.
+pub fn replay_line(scenario: &str, seed: u64) -> String {
+    format!("MERIDIAN_SIM_SCENARIO={scenario} cargo xtask sim --seed {seed}")
+}
+
+/// Runs the scenario with the seed.
+pub fn run(scenario: &Scenario, seed: u64) -> Result<Summary, Failed> {
+    let witness = Witness::new();
+    let mut run = Run::new(scenario, seed);
+    let outcome = run.play(&witness);
+    let journal = run.journal.clone();
+    let failed = |what| {
+        let mut lines = journal.last_lines(LINES_SHOWN);
+        lines.extend(witness.heard().warnings.into_iter().map(|text| format!("warning: {text}")));
+        Failed { scenario: scenario.name, seed, what, lines }
+    };
+    outcome.map_err(failed)?;
+    Ok(Summary {
+        trace: run.simulation.trace(),
+        history: run.journal.fingerprint(),
+        steps: run.simulation.steps(),
+        virtual_time: run.simulation.now(),
+        crashes: run.crashes,
+        counts: run.journal.counts(),
+        warnings: witness.heard().warnings,
+    })
+}
+
+/// - `tester` never crashes; `machine` does.
+struct Run<'a> {
+    scenario: &'a Scenario,
+    simulation: Simulation,
+    machine: Machine,
+    tester: Arc<SimEnv>,
+    /// For the clients of the workloads, who may hang up.
+    clients: Arc<Network>,
+    /// For set-up, checks and splits, which do not.
+    checker: Arc<Network>,
+    workloads: Vec<Arc<dyn Workload>>,
+    journal: Arc<Journal>,
+    prng: Prng,
+    crashes: u32,
+}
+
+impl<'a> Run<'a> {
+    fn new(scenario: &'a Scenario, seed: u64) -> Run<'a> {
+        let simulation = Simulation::new(seed);
+        let mut prng = simulation.prng();
+        let defaults = NodeConfig::default();
+        let config = NodeConfig {
+            range_bytes_max: scenario.range_kib << 10,
+            gc_ttl: scenario.gc_ttl_ms.map_or(defaults.gc_ttl, Duration::from_millis),
+            ..defaults
+        };
+        let options = MemoryOptions { flush_bytes: scenario.flush_kib << 10 };
+        let machine = Machine::new(&simulation, config, options);
+        let statements = scenario.statements_per_connection;
+        let clients = Arc::new(Network::new(machine.place(), statements, prng.fork()));
+        let checker = Arc::new(Network::new(machine.place(), None, prng.fork()));
+        let workloads = scenario.workloads(&mut prng);
+        let journal = Arc::new(Journal::new());
+        let tester = simulation.machine();
+        Run { scenario, simulation, machine, tester, clients, checker, workloads, journal, prng, crashes: 0 }
+    }
+
+    fn play(&mut self, witness: &Witness) -> Result<(), String> {
+        let outcome = self.play_through();
+        // What was heard is nearer to the cause than what came of it.
+        let Heard { panics, errors, .. } = witness.heard();
+        if let Some(panic) = panics.first() {
+            return Err(format!("{panic}; and so: {outcome:?}"));
+        }
+        if let Some(error) = errors.first().filter(|_| self.scenario.faults.full_ms.is_none()) {
+            return Err(format!("an error was logged: {error}; and so: {outcome:?}"));
+        }
+        outcome
+    }
+
+    fn play_through(&mut self) -> Result<(), String> {
+        self.machine.start();
+        self.wait_until_serving()?;
+        self.set_up()?;
+        let options =
+            DriveOptions { clients: self.scenario.clients, pause: Duration::ZERO..Duration::from_millis(2) };
+        let drive = Drive::start(
+            self.tester.clone(),
+            self.clients.clone(),
+            self.workloads.clone(),
+            self.journal.clone(),
+            options,
+            self.prng.fork(),
+        );
+        self.make_faults(&drive)?;
+        self.recover()?;
+        let stopped = self.simulation.block_on(PATIENCE, drive.stop());
+        stopped
+            .ok_or_else(|| self.stalled("the clients do not finish"))?
+            .map_err(|found| found.to_string())?;
+        self.check()?;
+        for workload in &self.workloads {
+            workload.verify().map_err(|found| found.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn stalled(&self, what: &str) -> String {
+        let tasks = self.simulation.live_tasks();
+        format!("{what} within {PATIENCE:?} of virtual time; alive: {tasks:?}")
+    }
+
+    fn set_up(&self) -> Result<(), String> {
+        let (connector, workloads) = (self.checker.clone(), self.workloads.clone());
+        let made = self.simulation.block_on(PATIENCE, async move {
+            for workload in workloads {
+                let mut client = connector.connect().await?;
+                workload.set_up(&mut *client).await?;
+            }
+            Ok::<(), Failure>(())
+        });
+        let made = made.ok_or_else(|| self.stalled("the tables are not made"))?;
+        made.map_err(|failure| format!("the tables cannot be made: {failure}"))
+    }
+
+    fn check(&mut self) -> Result<(), String> {
+        let (env, connector, journal) = (self.tester.clone(), self.checker.clone(), self.journal.clone());
+        let (workloads, mut prng) = (self.workloads.clone(), self.prng.fork());
+        let checked = self.simulation.block_on(PATIENCE, async move {
+            checked(&*env, &*connector, &workloads, &journal, &mut prng).await
+        });
+        checked.ok_or_else(|| self.stalled("the checks do not end"))?.map_err(|found| found.to_string())
+    }
+
+    fn make_faults(&mut self, drive: &Drive) -> Result<(), String> {
+        let end = self.simulation.now() + Duration::from_millis(self.scenario.fault_ms);
+        let mut schedule = Schedule::new(&self.scenario.faults, self.simulation.now(), self.prng.fork());
+        loop {
+            let next = schedule.take().filter(|(at, _)| *at < end);
+            self.simulation.run_until(next.map_or(end, |(at, _)| at));
+            if let Some(found) = drive.violation() {
+                return Err(found.to_string());
+            }
+            match (next, self.machine.failure()) {
+                (_, Some(failure)) => return Err(failure),
+                (None, None) => return Ok(()),
+                (Some((_, fault)), None) => self.make(fault)?,
+            }
+        }
+    }
+
+    fn make(&mut self, fault: Fault) -> Result<(), String> {
+        self.journal.note(format_args!("fault: {fault:?} at {:?}", self.simulation.now()));
+        match fault {
+            Fault::Crash => self.crash()?,
+            Fault::Clock => self.change_clock(),
+            Fault::Split => self.split(),
+            Fault::Disk => self.simulation.set_lane_delay(draw_disk_delay(&mut self.prng)),
+            Fault::Full => self.fill_disk()?,
+        }
+        Ok(())
+    }
+
+    fn change_clock(&mut self) {
+        if self.prng.chance(0.3) {
+            let ppm = self.prng.below(200_000) as i64 - 100_000;
+            self.machine.env.set_wall_drift(ppm);
+        } else {
+            self.machine.env.jump_wall(draw_jump(&mut self.prng));
+        }
+    }
+
+    /// Splits a table somewhere, without waiting for it.
+    fn split(&mut self) {
+        let workload = self.workloads[self.prng.index(self.workloads.len())].clone();
+        let statement = workload.split_statement(&mut self.prng);
+        let (connector, journal) = (self.checker.clone(), self.journal.clone());
+        let task = async move {
+            let outcome = match connector.connect().await {
+                Ok(mut client) => client.execute(&statement, &[]).await,
+                Err(failure) => Err(failure),
+            };
+            journal.note(format_args!("{statement}: {:?}", outcome.map(drop)));
+        };
+        drop(self.tester.spawn("split", Box::pin(task)));
+    }
+
+    /// A crash, perhaps further ones while the node starts again; then the invariants.
+    fn crash(&mut self) -> Result<(), String> {
+        self.crashes += 1;
+        self.machine.crash(&mut self.prng);
+        self.machine.start();
+        while self.prng.chance(0.25) {
+            let nanos = self.prng.below(Duration::from_millis(10).as_nanos() as u64);
+            self.simulation.run_for(Duration::from_nanos(nanos));
+            self.crashes += 1;
+            self.machine.crash(&mut self.prng);
+            self.machine.start();
+        }
+        self.wait_until_serving()?;
+        self.check()
+    }
+
+    /// Every write fails for a while. A store that has failed stops its node; another process finds everything.
+    fn fill_disk(&mut self) -> Result<(), String> {
+        self.machine.disk.set_full(true);
+        let millis = self.prng.range(1..FULL_MS_MAX);
+        self.simulation.run_for(Duration::from_millis(millis));
+        self.machine.disk.set_full(false);
+        if self.machine.failure().is_some() { self.crash() } else { Ok(()) }
+    }
+
+    fn wait_until_serving(&self) -> Result<(), String> {
+        let deadline = self.simulation.now() + PATIENCE;
+        while !self.machine.is_serving() {
+            if let Some(failure) = self.machine.failure() {
+                return Err(failure);
+            }
+            if self.simulation.now() >= deadline {
+                return Err(self.stalled("the node does not start"));
+            }
+            self.simulation.run_for(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// All faults end; whatever was going on must come to its end.
+    fn recover(&mut self) -> Result<(), String> {
+        self.machine.env.set_wall_drift(0);
+        self.simulation.set_lane_delay(Duration::from_micros(20)..Duration::from_micros(500));
+        self.simulation.run_for(RECOVERY);
+        self.machine.failure().map_or(Ok(()), Err)
+    }
+}

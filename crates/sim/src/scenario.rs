@@ -1,0 +1,127 @@
+//! Scenarios: which workloads run under which faults, as a data file says it.
+//!
+//! ```toml
+//! workloads = ["bank", "unique"]
+//! clients = 5
+//! fault_ms = 2000        # virtual time under faults
+//!
+//! [faults]               # mean virtual time between two of a kind; a kind that is not named does not happen
+//! crash_ms = 500
+//! ```
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use stdx::Prng;
+use workload::bank::{Bank, BankOptions};
+use workload::list_append::{ListAppend, ListAppendOptions};
+use workload::register::Register;
+use workload::sequential::Sequential;
+use workload::sets::Sets;
+use workload::unique::Unique;
+use workload::write_skew::WriteSkew;
+use workload::{Isolation, Workload};
+
+/// All scenarios, with their names, in order.
+const FILES: [(&str, &str); 4] = [
+    ("calm", include_str!("../scenarios/calm.toml")),
+    ("crashes", include_str!("../scenarios/crashes.toml")),
+    ("histories", include_str!("../scenarios/histories.toml")),
+    ("everything", include_str!("../scenarios/everything.toml")),
+];
+
+/// What is run. See the module.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    #[serde(skip)]
+    pub name: &'static str,
+    pub workloads: Vec<String>,
+    pub clients: u32,
+    pub fault_ms: u64,
+    /// A range splits above this; KiB.
+    pub range_kib: u64,
+    /// The state is flushed when this much is not; KiB.
+    pub flush_kib: u64,
+    /// Old versions are kept this long; the node's default if absent.
+    pub gc_ttl_ms: Option<u64>,
+    /// Clients hang up after fewer statements than this, without waiting for the answer.
+    pub statements_per_connection: Option<u64>,
+    pub faults: Faults,
+}
+
+/// Mean times between faults of each kind, in milliseconds of virtual time.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Faults {
+    /// The process dies; unsynced writes are lost; it starts again, and sometimes dies while it does.
+    pub crash_ms: Option<u64>,
+    /// The wall clock jumps, or its drift changes.
+    pub clock_ms: Option<u64>,
+    /// ALTER TABLE ... SPLIT AT a drawn key.
+    pub split_ms: Option<u64>,
+    /// The disk becomes slower or faster.
+    pub disk_ms: Option<u64>,
+    /// The disk is full for a while: the node may give up, and is started again when there is room.
+    pub full_ms: Option<u64>,
+}
+
+impl Scenario {
+    /// Every scenario there is, in order. Panics if a data file is malformed: the files are part of the program.
+    pub fn all() -> Vec<Scenario> {
+        let parse = |(name, text): &(&'static str, &str)| {
+            let scenario: Scenario =
+                toml::from_str(text).unwrap_or_else(|error| panic!("scenario {name}: {error}"));
+            Scenario { name, ..scenario }
+        };
+        FILES.iter().map(parse).collect()
+    }
+
+    pub fn named(name: &str) -> Option<Scenario> {
+        Scenario::all().into_iter().find(|scenario| scenario.name == name)
+    }
+
+    /// The scenario that a seed runs if none is named: they take turns.
+    pub fn of_seed(seed: u64) -> Scenario {
+        let mut all = Scenario::all();
+        let index = (seed % all.len() as u64) as usize;
+        all.swap_remove(index)
+    }
+
+    /// The workloads, with what of them is left to chance drawn.
+    pub(crate) fn workloads(&self, prng: &mut Prng) -> Vec<Arc<dyn Workload>> {
+        self.workloads.iter().map(|name| make(name, prng)).collect()
+    }
+}
+
+fn make(name: &str, prng: &mut Prng) -> Arc<dyn Workload> {
+    match name {
+        "bank" => {
+            let isolation = Isolation::ALL[prng.index(Isolation::ALL.len())];
+            let tables = prng.range(1..4) as u32;
+            Arc::new(Bank::new(BankOptions { tables, isolation, ..BankOptions::default() }))
+        }
+        "unique" => Arc::new(Unique::new()),
+        "sets" => Arc::new(Sets::new()),
+        "write-skew" => Arc::new(WriteSkew::new(Isolation::Serializable)),
+        "sequential" => Arc::new(Sequential::new()),
+        "register" => Arc::new(Register::new()),
+        "list-append" => Arc::new(ListAppend::new(ListAppendOptions::default())),
+        other => panic!("there is no workload \"{other}\""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_can_be_made_and_found() {
+        for (index, scenario) in Scenario::all().into_iter().enumerate() {
+            assert_eq!(scenario.workloads(&mut Prng::new(1)).len(), scenario.workloads.len());
+            assert_eq!(Scenario::of_seed(index as u64).name, scenario.name);
+            assert!(Scenario::named(scenario.name).is_some());
+        }
+        assert!(Scenario::named("nothing").is_none());
+    }
+}
