@@ -63,6 +63,8 @@ pub struct SessionRow {
 pub struct SessionEntry {
     pub key: CancelKey,
     pub cancel: CancelHandle,
+    /// Owner of the session's table locks.
+    pub lock_owner: crate::table_locks::LockOwner,
     pub row: Mutex<SessionRow>,
 }
 
@@ -71,6 +73,8 @@ pub struct SqlServer {
     pub env: Arc<dyn Env>,
     pub db: Db,
     pub options: SqlOptions,
+    /// Microseconds since 2000-01-01 UTC.
+    pub started_at: i64,
     pub catalog: Arc<SharedCatalog>,
     pub relations: RelationCache,
     pub table_locks: TableLocks,
@@ -93,6 +97,7 @@ impl SqlServer {
             sequences: Sequences::new(db.clone()),
             garbage: Garbage::start(&env, db.clone()),
             statistics: StatisticsCache::default(),
+            started_at: executor::wall_to_timestamp(env.wall()),
             env,
             db,
             options,

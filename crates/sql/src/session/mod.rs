@@ -124,14 +124,19 @@ impl Session {
             state: "idle",
             query: "".into(),
         };
-        let entry =
-            Arc::new(SessionEntry { key: startup.cancel_key.clone(), cancel: cancel.clone(), row: Mutex::new(row) });
+        let lock_owner = server.new_lock_owner();
+        let entry = Arc::new(SessionEntry {
+            key: startup.cancel_key.clone(),
+            cancel: cancel.clone(),
+            lock_owner,
+            row: Mutex::new(row),
+        });
         server.enter(entry.clone());
         let seed = server.env.entropy();
         let memory = server.memory.child("session", server.options.memory_bytes_max);
         let derived = derive(&settings, &startup.user, &startup.database, &entry)?;
         let mut session = Session {
-            lock_owner: server.new_lock_owner(),
+            lock_owner,
             database: database.id,
             database_name: startup.database,
             user: startup.user,

@@ -1,7 +1,24 @@
 //! Tables that are made up from the catalog and the node's state: pg_catalog, information_schema, the schema `meridian`.
 //!
-//! One file per group of tables. A table is a [`Definition`]: name, columns, and a function that makes its rows from what
-//! the statement's [`Services`] know. Rows are made anew for each scan.
+//! One file per group of tables. A table is a [`Definition`]: name, columns, and where its rows come from ([`Rows`]). Most rows
+//! are a function of a [`Picture`]: the catalog snapshot of the statement, seen by its user. Rows are made anew for each
+//! scan.
+//!
+//! - Names, types and order of the columns are PostgreSQL 15's (a test compares them); a table that PostgreSQL has and that
+//!   has no rows here is there all the same, empty, so that clients' queries run. A table about which nobody here can tell
+//!   the truth answers 0A000.
+//! - The tables list themselves: pg_class, pg_attribute and information_schema know them like any other.
+
+mod information_schema;
+mod meridian;
+pub mod pg_catalog;
+pub mod picture;
+pub mod relations;
+pub mod shape;
+#[cfg(test)]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -10,13 +27,21 @@ use executor::ExecResult;
 use futures::future::BoxFuture;
 use planner::catalog::{VirtualColumn, VirtualTable};
 use types::descriptor::Oid;
-use types::{BATCH_ROWS_MAX, Batch, ColumnType, DataType, Datum, Vector};
+use types::{BATCH_ROWS_MAX, Batch, ColumnType, Datum, PgError, Vector};
 
 use crate::session::Services;
+use picture::{Picture, SYSTEM_SCHEMAS};
+use shape::{Column, Rows, Values, Wanted};
 
-/// Makes the rows of a table. `equalities` are (column position, value): only rows that satisfy them are wanted; making up
-/// more is allowed.
-pub type MakeRows = for<'a> fn(&'a Services, &'a [(u32, Datum)]) -> BoxFuture<'a, ExecResult<Vec<Vec<Datum>>>>;
+/// Makes the rows of a table that has to wait for something.
+pub type MakeRows = for<'a> fn(&'a Services) -> BoxFuture<'a, ExecResult<Vec<Vec<Datum>>>>;
+
+/// What PostgreSQL has under that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelationKind {
+    Table,
+    View,
+}
 
 /// One made-up table.
 pub struct Definition {
@@ -24,18 +49,17 @@ pub struct Definition {
     pub oid: u32,
     pub schema: &'static str,
     pub name: &'static str,
-    pub columns: &'static [(&'static str, DataType)],
-    pub rows: MakeRows,
+    pub kind: RelationKind,
+    pub columns: &'static [Column],
+    pub rows: Rows,
 }
 
 /// All tables, one slice per group.
-static GROUPS: &[&[Definition]] = &[];
-
-const SYSTEM_SCHEMAS: [&str; 3] = ["pg_catalog", "information_schema", "meridian"];
+static GROUPS: &[&[&[Definition]]] = &[pg_catalog::GROUPS, information_schema::GROUPS, &[meridian::TABLES]];
 
 /// Schemas that belong to the system.
 pub fn is_system_schema(schema: &str) -> bool {
-    SYSTEM_SCHEMAS.contains(&schema)
+    SYSTEM_SCHEMAS.iter().any(|(_, name)| *name == schema)
 }
 
 struct Registry {
@@ -47,14 +71,14 @@ fn registry() -> &'static Registry {
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
     REGISTRY.get_or_init(|| {
         let mut registry = Registry { by_name: BTreeMap::new(), by_id: BTreeMap::new() };
-        for definition in GROUPS.iter().copied().flatten() {
+        for definition in definitions() {
             let columns = definition
                 .columns
                 .iter()
-                .map(|(name, data_type)| VirtualColumn {
-                    name: (*name).into(),
-                    column_type: ColumnType::from(*data_type),
-                    key: false,
+                .map(|column| VirtualColumn {
+                    name: column.name.into(),
+                    column_type: ColumnType::from(column.data_type),
+                    key: column.key,
                 })
                 .collect();
             let table = Arc::new(VirtualTable {
@@ -78,32 +102,45 @@ pub fn find_by_id(id: Oid) -> Option<Arc<VirtualTable>> {
     registry().by_id.get(&id).map(|(table, _)| table.clone())
 }
 
-/// All definitions, for pg_class and its relatives.
-pub fn definitions() -> impl Iterator<Item = &'static Definition> {
-    GROUPS.iter().copied().flatten()
+pub fn definition_by_id(id: Oid) -> Option<&'static Definition> {
+    registry().by_id.get(&id).map(|(_, definition)| *definition)
 }
 
-/// The rows of a table, in batches.
+/// All definitions, for pg_class and its relatives.
+pub fn definitions() -> impl Iterator<Item = &'static Definition> {
+    GROUPS.iter().copied().flatten().copied().flatten()
+}
+
+/// The rows of a table, in batches. `equalities` are (column position, value): only rows that satisfy them are wanted; making
+/// up more is allowed.
 pub async fn rows(
     services: &Services,
     table: &VirtualTable,
     equalities: &[(u32, Datum)],
 ) -> ExecResult<Vec<Batch>> {
-    let (_, definition) = registry()
-        .by_id
-        .get(&table.id)
-        .ok_or_else(|| types::PgError::internal(format!("no one makes up the table {}", table.name)))?;
-    let rows = (definition.rows)(services, equalities).await?;
+    let definition = definition_by_id(table.id)
+        .ok_or_else(|| PgError::internal(format!("no one makes up the table {}", table.name)))?;
+    let wanted = Wanted { columns: definition.columns, equalities };
+    let rows = match definition.rows {
+        Rows::None => Vec::new(),
+        Rows::Unknown => {
+            let message = format!("the relation {}.{}", definition.schema, definition.name);
+            return Err(PgError::unsupported(message).into());
+        }
+        Rows::Catalog(make) => make(&Picture::of(services), &wanted),
+        Rows::Session(make) => make(services),
+        Rows::Waiting(make) => make(services).await?,
+    };
     Ok(rows.chunks(BATCH_ROWS_MAX).map(|chunk| to_batch(definition, chunk)).collect())
 }
 
-fn to_batch(definition: &Definition, rows: &[Vec<Datum>]) -> Batch {
+fn to_batch(definition: &Definition, rows: &[Values]) -> Batch {
     let columns = definition
         .columns
         .iter()
         .enumerate()
-        .map(|(position, (_, data_type))| {
-            let mut vector = Vector::with_capacity(*data_type, rows.len());
+        .map(|(position, column)| {
+            let mut vector = Vector::with_capacity(column.data_type, rows.len());
             rows.iter().for_each(|row| vector.push(&row[position]));
             vector
         })

@@ -1,0 +1,251 @@
+//! The statements behind objects, as text: pg_get_indexdef, pg_get_constraintdef, pg_get_viewdef ...
+//!
+//! Expressions are shown as they were written. Where PostgreSQL, which prints them from its parse tree, puts parentheses around
+//! an operator's call, so do we, unless the pretty form is asked for.
+
+use planner::ast::ExpressionKind;
+use planner::parser::keywords::quote_identifier;
+use types::descriptor::{
+    ColumnId, ForeignKey, ForeignKeyAction, IndexColumn, IndexDescriptor, TableDescriptor,
+};
+use types::{Datum, PgError, PgResult, SqlState};
+
+use super::Answer::{self, Null, Strict};
+use super::identifiers::{qualified, qualified_relation, relation_text};
+use super::names::relation_named;
+use super::{flag_argument, integer_argument, mismatch, oid_argument, optional, text_argument};
+use crate::virtual_tables::pg_catalog::class::rule_id;
+use crate::virtual_tables::picture::Picture;
+use crate::virtual_tables::relations::{Constraint, Index, Relation};
+
+pub const FUNCTIONS: &[(&str, Answer)] = &[
+    ("pg_get_constraintdef", Strict(pg_get_constraintdef)),
+    ("pg_get_expr", Strict(pg_get_expr)),
+    ("pg_get_indexdef", Strict(pg_get_indexdef)),
+    ("pg_get_partition_constraintdef", Null),
+    ("pg_get_partkeydef", Null),
+    ("pg_get_ruledef", Strict(pg_get_ruledef)),
+    ("pg_get_serial_sequence", Strict(pg_get_serial_sequence)),
+    ("pg_get_statisticsobjdef", Null),
+    ("pg_get_statisticsobjdef_columns", Null),
+    ("pg_get_statisticsobjdef_expressions", Null),
+    ("pg_get_triggerdef", Null),
+    ("pg_get_viewdef", Strict(pg_get_viewdef)),
+];
+
+/// An expression in the parentheses that PostgreSQL puts around the call of an operator.
+pub fn parenthesized(text: &str) -> String {
+    let plain = match planner::parser::parse_expression(text) {
+        Ok(expression) => matches!(
+            expression.kind,
+            ExpressionKind::Literal(_)
+                | ExpressionKind::Column(_)
+                | ExpressionKind::Function(_)
+                | ExpressionKind::Case(_)
+                | ExpressionKind::Cast(..)
+                | ExpressionKind::Coalesce(_)
+                | ExpressionKind::Greatest(_)
+                | ExpressionKind::Least(_)
+                | ExpressionKind::NullIf(..)
+                | ExpressionKind::SessionValue(_)
+        ),
+        Err(_) => true,
+    };
+    if plain || is_in_parentheses(text) { text.to_string() } else { format!("({text})") }
+}
+
+/// Whether one pair of parentheses encloses the whole text.
+fn is_in_parentheses(text: &str) -> bool {
+    let Some(inner) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) else { return false };
+    planner::parser::parse_expression(inner).is_ok()
+}
+
+/// An expression for people (pretty) or not.
+fn expression_text(text: &str, pretty: bool) -> String {
+    if pretty { text.to_string() } else { parenthesized(text) }
+}
+
+fn column_list(table: &TableDescriptor, columns: impl IntoIterator<Item = ColumnId>) -> String {
+    let names =
+        columns.into_iter().filter_map(|id| table.column(id)).map(|column| quote_identifier(&column.name));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+// Indexes.
+
+fn index_column(table: &TableDescriptor, column: &IndexColumn) -> String {
+    let name = column_list(table, [column.column]);
+    match (column.descending, column.nulls_first) {
+        (false, false) => name,
+        (false, true) => format!("{name} NULLS FIRST"),
+        (true, true) => format!("{name} DESC"),
+        (true, false) => format!("{name} DESC NULLS LAST"),
+    }
+}
+
+/// CREATE INDEX.
+pub fn index_definition(picture: &Picture<'_>, row: &Index<'_>, pretty: bool) -> String {
+    let Index { table, index } = *row;
+    let relation = Relation::Table(table);
+    let on = if pretty { relation_text(picture, &relation) } else { qualified_relation(picture, &relation) };
+    let columns: Vec<String> = index.columns.iter().map(|column| index_column(table, column)).collect();
+    let mut text = format!(
+        "CREATE {}INDEX {} ON {on} USING btree ({})",
+        if index.unique { "UNIQUE " } else { "" },
+        quote_identifier(&index.name),
+        columns.join(", "),
+    );
+    text.push_str(&included(table, index));
+    if index.nulls_not_distinct {
+        text.push_str(" NULLS NOT DISTINCT");
+    }
+    if let Some(predicate) = &index.predicate {
+        text.push_str(" WHERE ");
+        text.push_str(&expression_text(predicate, pretty));
+    }
+    text
+}
+
+fn included(table: &TableDescriptor, index: &IndexDescriptor) -> String {
+    if index.included.is_empty() {
+        return String::new();
+    }
+    format!(" INCLUDE ({})", column_list(table, index.included.iter().copied()))
+}
+
+fn pg_get_indexdef(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
+    let Some(Relation::Index(index)) = picture.relation(oid_argument(arguments, 0)?) else {
+        return Ok(Datum::Null);
+    };
+    let (column, pretty) = match arguments.len() {
+        1 => (0, false),
+        _ => (integer_argument(arguments, 1)?, flag_argument(arguments, 2)),
+    };
+    if column == 0 {
+        return Ok(Datum::text(index_definition(picture, &index, pretty)));
+    }
+    let position = usize::try_from(column - 1).unwrap_or(usize::MAX);
+    // A column that there is not is an empty text, as in PostgreSQL.
+    Ok(Datum::text(
+        index.columns().nth(position).map_or_else(String::new, |id| column_list(index.table, [id])),
+    ))
+}
+
+// Constraints.
+
+/// What stands after CONSTRAINT name.
+pub fn constraint_definition(picture: &Picture<'_>, constraint: &Constraint<'_>, pretty: bool) -> String {
+    let table = constraint.table();
+    let mut text = match constraint {
+        Constraint::Key { index: row, .. } => {
+            let kind = match (row.is_primary(), row.index.nulls_not_distinct) {
+                (true, _) => "PRIMARY KEY",
+                (false, false) => "UNIQUE",
+                (false, true) => "UNIQUE NULLS NOT DISTINCT",
+            };
+            let columns = column_list(table, constraint.columns());
+            format!("{kind} ({columns}){}", included(table, row.index))
+        }
+        Constraint::Check { check, .. } => format!("CHECK ({})", expression_text(&check.expression, pretty)),
+        Constraint::ForeignKey { key, .. } => foreign_key_definition(picture, table, key),
+    };
+    if constraint.deferrable() {
+        text.push_str(" DEFERRABLE");
+    }
+    if constraint.initially_deferred() {
+        text.push_str(" INITIALLY DEFERRED");
+    }
+    if !constraint.is_valid() {
+        text.push_str(" NOT VALID");
+    }
+    text
+}
+
+fn foreign_key_definition(picture: &Picture<'_>, table: &TableDescriptor, key: &ForeignKey) -> String {
+    let columns = column_list(table, key.columns.iter().copied());
+    let (name, referenced) = match picture.snapshot.table(key.referenced_table) {
+        Some(other) => (
+            relation_text(picture, &Relation::Table(other)),
+            column_list(other, key.referenced_columns.iter().copied()),
+        ),
+        None => (key.referenced_table.0.to_string(), String::new()),
+    };
+    let mut text = format!("FOREIGN KEY ({columns}) REFERENCES {name}({referenced})");
+    if key.match_full {
+        text.push_str(" MATCH FULL");
+    }
+    for (event, action) in [("UPDATE", key.on_update), ("DELETE", key.on_delete)] {
+        if action != ForeignKeyAction::NoAction {
+            text.push_str(&format!(" ON {event} {}", action_text(action)));
+        }
+    }
+    text
+}
+
+/// An action as information_schema and DDL name it.
+pub fn action_text(action: ForeignKeyAction) -> &'static str {
+    match action {
+        ForeignKeyAction::NoAction => "NO ACTION",
+        ForeignKeyAction::Restrict => "RESTRICT",
+        ForeignKeyAction::Cascade => "CASCADE",
+        ForeignKeyAction::SetNull => "SET NULL",
+        ForeignKeyAction::SetDefault => "SET DEFAULT",
+    }
+}
+
+fn pg_get_constraintdef(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
+    let constraint = picture.constraint(oid_argument(arguments, 0)?);
+    let pretty = flag_argument(arguments, 1);
+    Ok(optional(constraint.map(|constraint| constraint_definition(picture, &constraint, pretty))))
+}
+
+// Views, rules, expressions.
+
+/// A view's query as PostgreSQL ends it.
+pub fn view_definition(query: &str) -> String {
+    format!(" {};", query.trim().trim_end_matches(';').trim_end())
+}
+
+fn pg_get_viewdef(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
+    let id = match arguments.first() {
+        Some(Datum::Oid(_)) => oid_argument(arguments, 0)?,
+        Some(Datum::Text(name)) => relation_named(picture, name)?,
+        _ => return Err(mismatch(arguments)),
+    };
+    Ok(match picture.relation(id) {
+        Some(Relation::View(view)) => Datum::text(view_definition(&view.query)),
+        _ => Datum::Null,
+    })
+}
+
+fn pg_get_ruledef(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
+    let id = oid_argument(arguments, 0)?;
+    let view = picture.views().find(|view| rule_id(view.id) == id.0);
+    Ok(optional(view.map(|view| {
+        let name = qualified(picture.snapshot.schema_name(view.schema), &view.name);
+        let query = view_definition(&view.query);
+        format!("CREATE RULE \"_RETURN\" AS\n    ON SELECT TO {name} DO INSTEAD {query}")
+    })))
+}
+
+fn pg_get_expr(_: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
+    Ok(Datum::text(expression_text(text_argument(arguments, 0)?, flag_argument(arguments, 2))))
+}
+
+fn pg_get_serial_sequence(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
+    let (table, column) = (text_argument(arguments, 0)?, text_argument(arguments, 1)?);
+    let id = relation_named(picture, table)?;
+    let relation = picture.relation(id);
+    let attribute = relation.and_then(|relation| {
+        let attributes = relation.attributes();
+        attributes.into_iter().find(|attribute| attribute.name == column)
+    });
+    let Some(attribute) = attribute else {
+        let name = relation.map_or(table, |relation| relation.name());
+        let message = format!("column \"{column}\" of relation \"{name}\" does not exist");
+        return Err(PgError::new(SqlState::UNDEFINED_COLUMN, message));
+    };
+    let sequence = attribute.column.and_then(|column| column.owned_sequence);
+    let sequence = sequence.and_then(|id| picture.relation(id));
+    Ok(optional(sequence.map(|sequence| qualified_relation(picture, &sequence))))
+}

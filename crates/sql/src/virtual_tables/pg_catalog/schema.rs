@@ -1,0 +1,159 @@
+//! Databases, schemas, tablespaces, collations, languages.
+
+use types::Datum;
+
+use crate::catalog::Object;
+use crate::virtual_tables::Definition;
+use crate::virtual_tables::picture::Picture;
+use crate::virtual_tables::shape::*;
+
+table! {
+    PgNamespace: 2615 pg_catalog.pg_namespace {
+        oid: OID, nspname: NAME, nspowner: OID, nspacl: nullable(ACLITEMS),
+    }
+}
+
+table! {
+    PgDatabase: 1262 pg_catalog.pg_database {
+        oid: OID, datname: NAME, datdba: OID, encoding: INT4, datlocprovider: CHAR, datistemplate: BOOL,
+        datallowconn: BOOL, datconnlimit: INT4, datfrozenxid: XID, datminmxid: XID, dattablespace: OID,
+        datcollate: TEXT, datctype: TEXT, daticulocale: nullable(TEXT), datcollversion: nullable(TEXT),
+        datacl: nullable(ACLITEMS),
+    }
+}
+
+table! {
+    PgTablespace: 1213 pg_catalog.pg_tablespace {
+        oid: OID, spcname: NAME, spcowner: OID, spcacl: nullable(ACLITEMS), spcoptions: nullable(TEXTS),
+    }
+}
+
+table! {
+    PgCollation: 3456 pg_catalog.pg_collation {
+        oid: OID, collname: NAME, collnamespace: OID, collowner: OID, collprovider: CHAR,
+        collisdeterministic: BOOL, collencoding: INT4, collcollate: nullable(TEXT),
+        collctype: nullable(TEXT), colliculocale: nullable(TEXT), collversion: nullable(TEXT),
+    }
+}
+
+table! {
+    PgLanguage: 2612 pg_catalog.pg_language {
+        oid: OID, lanname: NAME, lanowner: OID, lanispl: BOOL, lanpltrusted: BOOL, lanplcallfoid: OID,
+        laninline: OID, lanvalidator: OID, lanacl: nullable(ACLITEMS),
+    }
+}
+
+pub static TABLES: &[Definition] = &[
+    PgNamespace::definition(Rows::Catalog(|picture, _| values(schemas(picture)))),
+    PgDatabase::definition(Rows::Catalog(|picture, _| values(databases(picture)))),
+    PgTablespace::definition(Rows::Catalog(|_, _| values(tablespaces()))),
+    PgCollation::definition(Rows::Catalog(|_, _| values(collations()))),
+    PgLanguage::definition(Rows::Catalog(|_, _| values(languages()))),
+];
+
+/// The only encoding: pg_char_to_encoding('UTF8').
+pub const UTF8: i32 = 6;
+
+/// The order and classes of characters of every database: by code point.
+pub const LOCALE: &str = "C.UTF-8";
+
+/// pg_tablespace: (oid, name).
+pub const TABLESPACES: [(u32, &str); 2] = [(1663, "pg_default"), (1664, "pg_global")];
+
+/// pg_collation: (oid, name, provider, encoding, locale). All sort by code point.
+const COLLATIONS: [(u32, &str, &str, i32, Option<&str>); 4] = [
+    (100, "default", "d", -1, None),
+    (950, "C", "c", -1, Some("C")),
+    (951, "POSIX", "c", -1, Some("POSIX")),
+    (12340, "ucs_basic", "c", UTF8, Some("C")),
+];
+
+/// The name of a collation.
+pub fn collation_name(id: u32) -> Option<&'static str> {
+    COLLATIONS.iter().find(|row| row.0 == id).map(|row| row.1)
+}
+
+/// All collations by name.
+pub fn collation_names() -> impl Iterator<Item = &'static str> {
+    COLLATIONS.iter().map(|row| row.1)
+}
+
+fn schemas(picture: &Picture<'_>) -> Vec<PgNamespace> {
+    let row = |schema: crate::virtual_tables::picture::Schema<'_>| PgNamespace {
+        oid: oid(schema.id),
+        nspname: text(schema.name),
+        nspowner: oid(picture.role_id(schema.owner)),
+        nspacl: Datum::Null,
+    };
+    picture.schemas().into_iter().map(row).collect()
+}
+
+fn databases(picture: &Picture<'_>) -> Vec<PgDatabase> {
+    let row = |object: &Object| match object {
+        Object::Database(database) => Some(PgDatabase {
+            oid: oid(database.id),
+            datname: text(&database.name),
+            datdba: oid(picture.role_id(&database.owner)),
+            encoding: Datum::Int4(UTF8),
+            datlocprovider: text("c"),
+            datistemplate: boolean(database.name == "template1"),
+            datallowconn: boolean(true),
+            datconnlimit: Datum::Int4(-1),
+            datfrozenxid: number(0),
+            datminmxid: number(0),
+            dattablespace: number(TABLESPACES[0].0),
+            datcollate: text(LOCALE),
+            datctype: text(LOCALE),
+            daticulocale: Datum::Null,
+            datcollversion: Datum::Null,
+            datacl: Datum::Null,
+        }),
+        _ => None,
+    };
+    picture.snapshot.objects().filter_map(row).collect()
+}
+
+fn tablespaces() -> Vec<PgTablespace> {
+    let row = |(id, name): (u32, &str)| PgTablespace {
+        oid: number(id),
+        spcname: text(name),
+        spcowner: oid(crate::virtual_tables::picture::BOOTSTRAP_ROLE),
+        spcacl: Datum::Null,
+        spcoptions: Datum::Null,
+    };
+    TABLESPACES.into_iter().map(row).collect()
+}
+
+fn collations() -> Vec<PgCollation> {
+    let row = |(id, name, provider, encoding, locale): (u32, &str, &str, i32, Option<&str>)| PgCollation {
+        oid: number(id),
+        collname: text(name),
+        collnamespace: number(super::PG_CATALOG),
+        collowner: oid(crate::virtual_tables::picture::BOOTSTRAP_ROLE),
+        collprovider: text(provider),
+        collisdeterministic: boolean(true),
+        collencoding: Datum::Int4(encoding),
+        collcollate: optional_text(locale),
+        collctype: optional_text(locale),
+        colliculocale: Datum::Null,
+        collversion: Datum::Null,
+    };
+    COLLATIONS.into_iter().map(row).collect()
+}
+
+/// pg_language.oid of functions built in.
+pub const INTERNAL_LANGUAGE: u32 = 12;
+
+fn languages() -> Vec<PgLanguage> {
+    vec![PgLanguage {
+        oid: number(INTERNAL_LANGUAGE),
+        lanname: text("internal"),
+        lanowner: oid(crate::virtual_tables::picture::BOOTSTRAP_ROLE),
+        lanispl: boolean(false),
+        lanpltrusted: boolean(false),
+        lanplcallfoid: number(0),
+        laninline: number(0),
+        lanvalidator: number(0),
+        lanacl: Datum::Null,
+    }]
+}
