@@ -198,6 +198,13 @@ fn parse_from(data_type: DataType, typmod: i32, reader: &mut Reader<'_>) -> PgRe
             }
             Datum::Jsonb(json::normalize(text::utf8(reader.all())?)?)
         }
+        other => return parse_rare(other, typmod, reader),
+    })
+}
+
+fn parse_rare(data_type: DataType, typmod: i32, reader: &mut Reader<'_>) -> PgResult<Datum> {
+    use DataType as T;
+    Ok(match data_type {
         T::PgLsn | T::Xid8 => Datum::Unsigned8(reader.i64()? as u64),
         T::Tid => {
             let [a, b, c, d, e, f] = reader.take()?;

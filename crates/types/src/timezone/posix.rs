@@ -173,12 +173,9 @@ impl PosixZone {
     /// What holds at an instant (seconds since 1970 UTC).
     pub fn at(&self, unix: i64) -> &LocalType {
         let Some(summer) = &self.summer else { return &self.standard };
-        let year = year_of_unix_day(unix.div_euclid(86_400));
-        let begun = (year - 1..=year + 1)
-            .flat_map(|year| self.changes(summer, year))
-            .take_while(|(at, _)| *at <= unix)
-            .last()
-            .is_some_and(|(_, begins)| begins);
+        let [first, second] = self.changes(summer, year_of_unix_day(unix.div_euclid(86_400)));
+        // Before the first change of a year holds what the last of the year before began, and they alternate.
+        let begun = if unix >= second.0 || unix < first.0 { second.1 } else { first.1 };
         if begun { &summer.local } else { &self.standard }
     }
 
