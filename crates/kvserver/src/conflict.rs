@@ -23,7 +23,7 @@ use kvapi::{
     BatchRequest, Header, IntentUpdate, KvError, Priority, PushKind, PushTxnRequest, QueryIntentRequest,
     RecoverTxnRequest, Response, TxnId, TxnMeta, TxnStanding, TxnStatus, WaitPolicy,
 };
-use storage::mvcc::Conflict;
+use storage::mvcc::{Conflict, ReadView};
 
 use crate::store::Inner;
 use crate::wait::{Told, WaitRoom};
@@ -31,6 +31,8 @@ use crate::wait::{Told, WaitRoom};
 /// The first pause before a staging transaction is looked at again; it doubles.
 const STAGING_PAUSE: Duration = Duration::from_micros(500);
 const STAGING_PAUSE_MAX: Duration = Duration::from_millis(50);
+/// Rounds without anybody alive in the way after which a read pauses nevertheless.
+const PATIENT_AFTER: u32 = 8;
 
 impl Inner {
     /// Gets the intents that a read has met out of its way. `attempts` counts rounds, for the pauses.
@@ -38,14 +40,13 @@ impl Inner {
         self: &Arc<Self>,
         header: &Header,
         conflicts: Vec<Conflict>,
-        timestamp: Timestamp,
+        view: &ReadView,
         attempts: &mut u32,
     ) -> Result<(), KvError> {
         let mut in_the_way: Vec<TxnId> = Vec::new();
         // What is uncertain to the reader must make way as well; what lies ahead of now cannot be: a commit pushed there
         // would lie in the future of readers to come.
-        let limit = header.txn.as_ref().map(|txn| txn.uncertainty_limit_at(self.ranges.config.node));
-        let push_to = timestamp.max(limit.unwrap_or(timestamp).min(self.ranges.clock.now()));
+        let push_to = view.timestamp.max(view.uncertainty_limit.min(self.ranges.clock.now()));
         for (txn, keys) in by_transaction(conflicts) {
             let standing = self.push_at_record(&txn, header, PushKind::Timestamp, push_to).await?;
             let passed = standing.status == TxnStatus::Pending && standing.txn.write_timestamp > push_to;
@@ -56,7 +57,7 @@ impl Inner {
             }
         }
         *attempts += 1;
-        if in_the_way.is_empty() {
+        if in_the_way.is_empty() && *attempts < PATIENT_AFTER {
             return Ok(());
         }
         let doublings = (*attempts - 1).min(16);

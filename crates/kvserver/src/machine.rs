@@ -92,6 +92,15 @@ impl Machine {
         }
     }
 
+    /// What is applied is in the engine, and nothing else: the count must agree.
+    #[cfg(debug_assertions)]
+    fn check_intents(&self, replica: &Replica) {
+        let span = replica.state.lock().descriptor.span.clone();
+        let Ok(found) = mvcc::find_intents(&*self.ranges.engine, &span, usize::MAX) else { return };
+        let counted = replica.intents.load(Ordering::Acquire);
+        assert_eq!(found.len() as i64, counted, "the count of intents of range {} is wrong", replica.id);
+    }
+
     /// Both halves are in the engine; now requests are told.
     fn split(&self, left: &Arc<Replica>, split: SplitEffect) {
         let SplitEffect { left: left_descriptor, right: right_descriptor, right_statistics } = split;
@@ -113,13 +122,13 @@ impl Machine {
                 left.intents.store(count(&left_descriptor.span), Ordering::Release);
             }
             state.descriptor = Arc::new(left_descriptor.clone());
-            if state.lease.is_some() {
+            if let Some(lease) = state.lease {
                 // Nobody else knows the right half yet: its mutex is free.
                 let mut right_state = right.state.lock();
                 right_state.manager = state.manager.split_off(&right_descriptor.span.start, &mut wakes);
                 right_state.marks = state.marks.clone();
                 right_state.gc_threshold = state.gc_threshold;
-                right_state.inherited = true;
+                right_state.inherited = Some(lease.start);
             }
         }
         left.split_queued.store(false, Ordering::Release);
@@ -177,6 +186,8 @@ impl StateMachine for Machine {
             let pending = replica.apply.lock().pending.pop_front();
             self.applied_one(&replica, pending.expect("every effect told was passed to apply before"));
         }
+        #[cfg(debug_assertions)]
+        self.check_intents(&replica);
     }
 
     fn leadership_changed(&self, range: RangeId, leadership: Leadership) {

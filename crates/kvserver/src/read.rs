@@ -116,7 +116,7 @@ impl Inner {
                     return Ok((found, timestamp));
                 }
                 Err(MvccError::Conflicts(conflicts)) => {
-                    self.read_past(header, conflicts, timestamp, &mut attempts).await?;
+                    self.read_past(header, conflicts, &view, &mut attempts).await?;
                 }
                 Err(MvccError::Uncertain { timestamp: uncertain, .. })
                     if header.can_forward_read && forwards < FORWARDS_MAX =>
@@ -231,13 +231,13 @@ impl Inner {
         let to = txn.read_timestamp;
         let mut attempts = 0;
         'again: loop {
-            self.sequence_read(&replica, header, &Access::Spans(&request.spans), to).await?;
+            let view = self.sequence_read(&replica, header, &Access::Spans(&request.spans), to).await?;
             let absent = replica.has_no_intents();
             for span in &request.spans {
                 match self.find_change(span, request.from, to, txn.meta.id, absent)? {
                     None => {}
                     Some(conflict) => {
-                        self.read_past(header, vec![conflict], to, &mut attempts).await?;
+                        self.read_past(header, vec![conflict], &view, &mut attempts).await?;
                         continue 'again;
                     }
                 }
@@ -280,14 +280,14 @@ impl Inner {
         let txn = header.txn.as_ref().ok_or_else(|| KvError::invalid("a claim needs a transaction"))?;
         let mut attempts = 0;
         loop {
-            self.sequence_read(replica, header, &Access::Key(&claim.key), to).await?;
+            let view = self.sequence_read(replica, header, &Access::Key(&claim.key), to).await?;
             if holds(&replica.state.lock(), claim, txn.meta.id) {
                 return Ok(());
             }
             let span = Span::point(claim.key.clone());
             match self.find_change(&span, claim.since, to, txn.meta.id, replica.has_no_intents()) {
                 Ok(None) => return Ok(()),
-                Ok(Some(conflict)) => self.read_past(header, vec![conflict], to, &mut attempts).await?,
+                Ok(Some(conflict)) => self.read_past(header, vec![conflict], &view, &mut attempts).await?,
                 Err(KvError::Restart { timestamp, key, .. }) => {
                     return Err(KvError::Restart { reason: RestartReason::LockLost, timestamp, key });
                 }

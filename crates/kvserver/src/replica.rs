@@ -32,8 +32,8 @@ pub(crate) struct RangeState {
     pub manager: Manager,
     pub marks: TxnMarks,
     pub gc_threshold: Timestamp,
-    /// The state above was handed over by the left half of a split, and is good for the first lease.
-    pub inherited: bool,
+    /// The state above was handed over by the left half of a split, whose lease began then; good for the first lease.
+    pub inherited: Option<Timestamp>,
 }
 
 /// What the applier keeps, apart from what requests see.
@@ -81,7 +81,7 @@ impl Replica {
                 manager: Manager::new(config, Timestamp::ZERO),
                 marks: TxnMarks::new(Timestamp::ZERO),
                 gc_threshold: Timestamp::ZERO,
-                inherited: false,
+                inherited: None,
             }),
             size_bytes: AtomicU64::new(statistics.total_bytes()),
             garbage_bytes: AtomicU64::new(statistics.garbage_bytes()),
@@ -104,13 +104,14 @@ impl Replica {
         let mut wakes = Vec::new();
         {
             let mut state = self.state.lock();
-            if !std::mem::take(&mut state.inherited) {
+            let inherited = state.inherited.take();
+            if inherited.is_none() {
                 // Latches stay: commands of an earlier lease may still be in flight under them.
                 state.manager.locks.clear(&mut wakes);
                 state.manager.reads = TimestampCache::new(self.ranges.config.timestamp_cache, start);
                 state.marks = TxnMarks::new(start);
             }
-            state.lease = Some(HeldLease { term, start });
+            state.lease = Some(HeldLease { term, start: inherited.unwrap_or(start) });
         }
         self.ranges.room.wake(wakes);
     }
@@ -121,7 +122,7 @@ impl Replica {
         {
             let mut state = self.state.lock();
             state.lease = None;
-            state.inherited = false;
+            state.inherited = None;
             state.manager.locks.clear(&mut wakes);
         }
         self.ranges.room.wake(wakes);

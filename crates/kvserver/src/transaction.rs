@@ -279,12 +279,22 @@ impl Inner {
         replica.state.lock().check_key(&anchor, &self.ranges)?;
         let key = record_key(&txn.meta, &anchor);
         let writer = Writer { meta: txn.meta.clone(), is_txn: true };
-        let here = self.local_points(&replica, request);
-        let mut extra: Vec<&[u8]> = here.iter().map(|key| &key[..]).collect();
-        extra.push(&key);
-        let (mut sequenced, prepared) =
-            self.prepare(&replica, header, &writer, &request.writes, &extra).await?;
-        replica.state.lock().check_key(&anchor, &self.ranges)?;
+        let (here, mut sequenced, prepared) = loop {
+            let here = self.local_points(&replica, request);
+            let mut extra: Vec<&[u8]> = here.iter().map(|key| &key[..]).collect();
+            extra.push(&key);
+            let (sequenced, prepared) =
+                self.prepare(&replica, header, &writer, &request.writes, &extra).await?;
+            let descriptor = {
+                let state = replica.state.lock();
+                state.check_key(&anchor, &self.ranges)?;
+                state.descriptor.clone()
+            };
+            // A split may have passed while the latches were waited for.
+            if here.iter().all(|key| descriptor.contains(key)) {
+                break (here, sequenced, prepared);
+            }
+        };
         let record = self.load_record(&key)?;
         let above = match self.may_end(&replica, txn, request, &record)? {
             MayEnd::Answer(response) => return Ok(self.end_response(response)),
