@@ -314,15 +314,39 @@ fn single<'a>(datum: &Datum, data_type: DataType) -> Value<'a> {
 
 impl CallNode {
     fn run<'a>(&'a self, frame: &Frame<'a>) -> PgResult<Value<'a>> {
+        if let Some(result) = self.run_on_columns(frame) {
+            return result;
+        }
         let mut values: SmallVec<[Value<'a>; 3]> = SmallVec::with_capacity(self.arguments.len());
         for argument in &self.arguments {
             values.push(argument.run(frame)?);
         }
         call(self.evaluator, &values, self.data_type, self.strict, self.volatile, frame)
     }
+
+    /// The commonest shape, one or two columns or constants over all rows, without moving values about.
+    fn run_on_columns<'a>(&'a self, frame: &Frame<'a>) -> Option<PgResult<Value<'a>>> {
+        if frame.selection.is_some() {
+            return None;
+        }
+        let leaf = |node: &'a Node| match node {
+            Node::Column { index } => Some((&frame.batch.columns[*index], false)),
+            Node::Constant(vector) => Some((vector, true)),
+            _ => None,
+        };
+        match self.arguments.as_slice() {
+            [only] => Some(self.apply(&[leaf(only)?], frame)),
+            [left, right] => Some(self.apply(&[leaf(left)?, leaf(right)?], frame)),
+            _ => None,
+        }
+    }
+
+    fn apply<'a>(&self, inputs: &[(&Vector, bool)], frame: &Frame<'_>) -> PgResult<Value<'a>> {
+        apply(self.evaluator, inputs, self.data_type, self.strict, self.volatile, frame)
+    }
 }
 
-/// Calls an evaluator over values: once for constants, NULL for NULL when strict.
+/// Calls an evaluator over values.
 pub(super) fn call<'a>(
     evaluator: Evaluator,
     values: &[Value<'_>],
@@ -331,21 +355,35 @@ pub(super) fn call<'a>(
     volatile: bool,
     frame: &Frame<'_>,
 ) -> PgResult<Value<'a>> {
-    if strict && values.iter().any(|value| value.constant && value.is_null(0)) {
+    let inputs: SmallVec<[(&Vector, bool); 4]> =
+        values.iter().map(|value| (&*value.vector, value.constant)).collect();
+    apply(evaluator, &inputs, data_type, strict, volatile, frame)
+}
+
+/// Calls an evaluator over vectors, each said to be constant or not: once for constants, NULL for NULL when strict.
+fn apply<'a>(
+    evaluator: Evaluator,
+    inputs: &[(&Vector, bool)],
+    data_type: DataType,
+    strict: bool,
+    volatile: bool,
+    frame: &Frame<'_>,
+) -> PgResult<Value<'a>> {
+    if strict && inputs.iter().any(|(vector, constant)| *constant && vector.is_null(0)) {
         let mut null = Vector::with_capacity(data_type, 1);
         null.push_null();
         return Ok(Value::owned_constant(null));
     }
-    let constant = !volatile && values.iter().all(|value| value.constant);
+    let constant = !volatile && inputs.iter().all(|(_, constant)| *constant);
     let rows = if constant { 1 } else { frame.rows };
-    let references: SmallVec<[&Vector; 3]> = values.iter().map(|value| &*value.vector).collect();
+    let references: SmallVec<[&Vector; 4]> = inputs.iter().map(|(vector, _)| *vector).collect();
     let mut result = evaluator(frame.context, &references, rows)?;
     result.data_type = data_type;
     if strict {
-        for value in values {
+        for (vector, input_constant) in inputs {
             // A NULL constant has been answered above.
-            if !value.constant || constant {
-                result.nulls.unite(&value.vector.nulls);
+            if !input_constant || constant {
+                result.nulls.unite(&vector.nulls);
             }
         }
     }

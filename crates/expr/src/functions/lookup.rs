@@ -4,7 +4,7 @@
 use super::text::row_of;
 use crate::EvalContext;
 use types::DataType::{self, *};
-use types::{Datum, PgResult, Vector};
+use types::{Datum, ElementType, PgResult, Vector};
 
 fn asked(
     name: &str,
@@ -27,16 +27,23 @@ fn asked(
 }
 
 macro_rules! lookups {
-    ($($name:ident: $result:ident;)*) => {$(
+    ($($name:ident: $result:expr;)*) => {$(
         pub fn $name(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
             asked(stringify!($name), $result, context, arguments, rows)
         }
     )*};
 }
 
+const fn array_of(element_oid: u32) -> DataType {
+    Array(ElementType(element_oid))
+}
+
 lookups! {
+    acldefault: array_of(1033);
     col_description: Text;
     current_query: Text;
+    current_schema: Name;
+    current_schemas: array_of(19);
     current_setting: Text;
     has_any_column_privilege: Bool;
     has_column_privilege: Bool;
@@ -52,9 +59,11 @@ lookups! {
     has_tablespace_privilege: Bool;
     has_type_privilege: Bool;
     obj_description: Text;
+    pg_blocking_pids: array_of(23);
     pg_collation_actual_version: Text;
     pg_collation_is_visible: Bool;
     pg_column_is_updatable: Bool;
+    pg_conf_load_time: TimestampTz;
     pg_conversion_is_visible: Bool;
     pg_database_collation_actual_version: Text;
     pg_database_size: Int8;
@@ -78,6 +87,9 @@ lookups! {
     pg_get_userbyid: Name;
     pg_get_viewdef: Text;
     pg_has_role: Bool;
+    pg_index_column_has_property: Bool;
+    pg_index_has_property: Bool;
+    pg_indexam_has_property: Bool;
     pg_indexes_size: Int8;
     pg_opclass_is_visible: Bool;
     pg_operator_is_visible: Bool;
@@ -92,9 +104,15 @@ lookups! {
     pg_statistics_obj_is_visible: Bool;
     pg_table_is_visible: Bool;
     pg_table_size: Int8;
+    pg_tablespace_location: Text;
     pg_tablespace_size: Int8;
     pg_total_relation_size: Int8;
+    pg_ts_config_is_visible: Bool;
+    pg_ts_dict_is_visible: Bool;
+    pg_ts_parser_is_visible: Bool;
+    pg_ts_template_is_visible: Bool;
     pg_type_is_visible: Bool;
+    row_security_active: Bool;
     shobj_description: Text;
     to_regclass: Regclass;
     to_regnamespace: Regnamespace;

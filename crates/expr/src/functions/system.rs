@@ -15,13 +15,6 @@ evaluators! {
         format!("PostgreSQL {} (Meridian {})", context.session.server_version, env!("CARGO_PKG_VERSION"))
     }
     fn current_database(; context) -> text { &context.session.database }
-    fn current_schema(; context) -> maybe text { Ok(context.session.search_path.first()) }
-    fn current_schemas(implicit: bool; context) -> datum {
-        let catalog = implicit.then_some("pg_catalog");
-        let path = context.session.search_path.iter().map(String::as_str);
-        let names = catalog.into_iter().chain(path.filter(|name| Some(*name) != catalog)).map(Datum::text);
-        super::array::one_dimensional(DataType::array_of(DataType::Name), names.collect())
-    }
     fn current_user(; context) -> text { &context.session.user }
     fn session_user(; context) -> text { &context.session.session_user }
     fn pg_backend_pid(; context) -> i32 { context.session.backend_pid }
@@ -140,10 +133,4 @@ fn size_bytes(text: &str) -> PgResult<i64> {
         })?,
     };
     number.mul(&Numeric::from_i64(1 << (10 * power)))?.to_i64()
-}
-
-evaluators! {
-    fn pg_blocking_pids(_pid: i32) -> datum {
-        super::array::one_dimensional(DataType::array_of(DataType::Int4), Vec::new())
-    }
 }

@@ -17,7 +17,7 @@ pub trait RowSet: Send {
 }
 
 /// Opens a call of a set-returning function. `argument_types` are the resolved ones. A NULL argument of a strict function gives
-/// no rows. 0A000 for a function that is not built here (the catalog's own, such as pg_options_to_table).
+/// no rows. 0A000 for a function that is not built here (aclexplode ...).
 pub fn open(
     function: FunctionRef,
     arguments: &[Datum],
@@ -43,6 +43,9 @@ pub fn open(
             json::each(&arguments[0], name)
         }
         name @ ("json_object_keys" | "jsonb_object_keys") => json::keys(&arguments[0], name),
+        "pg_options_to_table" => options_to_table(&arguments[0]),
+        // Nothing is partitioned.
+        "pg_partition_ancestors" | "pg_partition_tree" => Ok(Box::new(Listed::new(Vec::new()))),
         name => Err(PgError::unsupported(format!("set-returning function {name}"))),
     }
 }
@@ -60,8 +63,31 @@ pub fn columns(function: FunctionRef, argument_types: &[DataType]) -> Option<Vec
         "json_each_text" | "jsonb_each_text" => {
             Some(vec![("key", DataType::Text), ("value", DataType::Text)])
         }
+        "pg_options_to_table" => Some(vec![("option_name", DataType::Text), ("option_value", DataType::Text)]),
+        "pg_partition_tree" => Some(vec![
+            ("relid", DataType::Regclass),
+            ("parentrelid", DataType::Regclass),
+            ("isleaf", DataType::Bool),
+            ("level", DataType::Int4),
+        ]),
         _ => None,
     }
+}
+
+/// `{name=value, ...}` as rows.
+fn options_to_table(options: &Datum) -> PgResult<Box<dyn RowSet>> {
+    let Datum::Array(options) = options else {
+        return Err(PgError::internal("pg_options_to_table was given no array"));
+    };
+    let (mut names, mut values) = (Vec::new(), Vec::new());
+    for option in &options.elements {
+        let Datum::Text(option) = option else { continue };
+        let (name, value) = option.split_once('=').map_or((&**option, None), |(name, value)| (name, Some(value)));
+        names.push(Datum::text(name));
+        values.push(value.map_or(Datum::Null, Datum::text));
+    }
+    let column = |datums: &[Datum]| Vector::from_datums(DataType::Text, datums);
+    Ok(Box::new(Listed::new(vec![column(&names), column(&values)])))
 }
 
 /// Rows that are all there.

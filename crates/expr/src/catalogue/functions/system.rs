@@ -5,14 +5,14 @@ use super::prelude::*;
 use crate::functions::{arithmetic, conversion, lookup, math, system};
 
 functions! {
-    3943 "acldefault" (InternalChar, Oid) -> AclitemArray, strict Immutable, Missing;
+    3943 "acldefault" (InternalChar, Oid) -> AclitemArray, strict Immutable, Scalar(lookup::acldefault);
     1689 "aclexplode" (AclitemArray) -> Record, strict Stable, Set;
     1181 "age" (Xid) -> Int4, strict Stable, Missing;
     1216 "col_description" (Oid, Int4) -> Text, strict Stable, Scalar(lookup::col_description);
     861 "current_database" () -> Name, strict Stable, Scalar(system::current_database);
     817 "current_query" () -> Text, called Volatile, Scalar(lookup::current_query);
-    1402 "current_schema" () -> Name, strict Stable, Scalar(system::current_schema);
-    1403 "current_schemas" (Bool) -> NameArray, strict Stable, Scalar(system::current_schemas);
+    1402 "current_schema" () -> Name, strict Stable, Scalar(lookup::current_schema);
+    1403 "current_schemas" (Bool) -> NameArray, strict Stable, Scalar(lookup::current_schemas);
     2077 "current_setting" (Text) -> Text, strict Stable, Scalar(lookup::current_setting);
     3294 "current_setting" (Text, Bool) -> Text, strict Stable, Scalar(lookup::current_setting);
     745 "current_user" () -> Name, strict Stable, Scalar(system::current_user);
@@ -104,7 +104,7 @@ functions! {
     1215 "obj_description" (Oid, Name) -> Text, strict Stable, Scalar(lookup::obj_description);
     1348 "obj_description" (Oid) -> Text, strict Stable, Scalar(lookup::obj_description);
     2026 "pg_backend_pid" () -> Int4, strict Stable, Scalar(system::pg_backend_pid);
-    2561 "pg_blocking_pids" (Int4) -> Int4Array, strict Volatile, Scalar(system::pg_blocking_pids);
+    2561 "pg_blocking_pids" (Int4) -> Int4Array, strict Volatile, Scalar(lookup::pg_blocking_pids);
     1264 "pg_char_to_encoding" (Name) -> Int4, strict Stable, Scalar(system::pg_char_to_encoding);
     810 "pg_client_encoding" () -> Name, strict Stable, Scalar(system::pg_client_encoding);
     3448 "pg_collation_actual_version" (Oid) -> Text, strict Volatile, Scalar(lookup::pg_collation_actual_version);
@@ -113,6 +113,7 @@ functions! {
     3843 "pg_column_is_updatable" (Regclass, Int2, Bool) -> Bool, strict Stable, Scalar(lookup::pg_column_is_updatable);
     1269 "pg_column_size" (Any) -> Int4, strict Stable, Missing;
     2093 "pg_conversion_is_visible" (Oid) -> Bool, strict Stable, Scalar(lookup::pg_conversion_is_visible);
+    2034 "pg_conf_load_time" () -> TimestampTz, strict Stable, Scalar(lookup::pg_conf_load_time);
     3800 "pg_current_logfile" () -> Text, called Volatile, Scalar(system::pg_current_logfile);
     3801 "pg_current_logfile" (Text) -> Text, called Volatile, Scalar(system::pg_current_logfile_1arg);
     6249 "pg_database_collation_actual_version" (Oid) -> Text, strict Volatile, Scalar(lookup::pg_database_collation_actual_version);
@@ -156,6 +157,9 @@ functions! {
     2708 "pg_has_role" (Oid, Oid, Text) -> Bool, strict Stable, Scalar(lookup::pg_has_role);
     2709 "pg_has_role" (Name, Text) -> Bool, strict Stable, Scalar(lookup::pg_has_role);
     2710 "pg_has_role" (Oid, Text) -> Bool, strict Stable, Scalar(lookup::pg_has_role);
+    636 "pg_indexam_has_property" (Oid, Text) -> Bool, strict Stable, Scalar(lookup::pg_indexam_has_property);
+    637 "pg_index_has_property" (Regclass, Text) -> Bool, strict Stable, Scalar(lookup::pg_index_has_property);
+    638 "pg_index_column_has_property" (Regclass, Int4, Text) -> Bool, strict Stable, Scalar(lookup::pg_index_column_has_property);
     2998 "pg_indexes_size" (Regclass) -> Int8, strict Volatile, Scalar(lookup::pg_indexes_size);
     3810 "pg_is_in_recovery" () -> Bool, strict Volatile, Scalar(system::pg_is_in_recovery);
     2855 "pg_is_other_temp_schema" (Oid) -> Bool, strict Stable, Scalar(system::pg_is_other_temp_schema);
@@ -169,6 +173,9 @@ functions! {
     2082 "pg_operator_is_visible" (Oid) -> Bool, strict Stable, Scalar(lookup::pg_operator_is_visible);
     3829 "pg_opfamily_is_visible" (Oid) -> Bool, strict Stable, Scalar(lookup::pg_opfamily_is_visible);
     3424 "pg_partition_root" (Regclass) -> Regclass, strict Immutable, Scalar(lookup::pg_partition_root);
+    2289 "pg_options_to_table" (TextArray) -> Record, strict Stable, Set;
+    3425 "pg_partition_ancestors" (Regclass) -> Regclass, strict Volatile, Set;
+    3423 "pg_partition_tree" (Regclass) -> Record, strict Volatile, Set;
     2560 "pg_postmaster_start_time" () -> TimestampTz, strict Stable, Scalar(lookup::pg_postmaster_start_time);
     2999 "pg_relation_filenode" (Regclass) -> Oid, strict Stable, Scalar(lookup::pg_relation_filenode);
     6121 "pg_relation_is_publishable" (Regclass) -> Bool, strict Stable, Scalar(lookup::pg_relation_is_publishable);
@@ -185,14 +192,21 @@ functions! {
     3403 "pg_statistics_obj_is_visible" (Oid) -> Bool, strict Stable, Scalar(lookup::pg_statistics_obj_is_visible);
     2079 "pg_table_is_visible" (Oid) -> Bool, strict Stable, Scalar(lookup::pg_table_is_visible);
     2997 "pg_table_size" (Regclass) -> Int8, strict Volatile, Scalar(lookup::pg_table_size);
+    3778 "pg_tablespace_location" (Oid) -> Text, strict Stable, Scalar(lookup::pg_tablespace_location);
     2322 "pg_tablespace_size" (Oid) -> Int8, strict Volatile, Scalar(lookup::pg_tablespace_size);
     2323 "pg_tablespace_size" (Name) -> Int8, strict Volatile, Scalar(lookup::pg_tablespace_size);
     2286 "pg_total_relation_size" (Regclass) -> Int8, strict Volatile, Scalar(lookup::pg_total_relation_size);
     3163 "pg_trigger_depth" () -> Int4, strict Stable, Scalar(system::pg_trigger_depth);
+    3756 "pg_ts_parser_is_visible" (Oid) -> Bool, strict Stable, Scalar(lookup::pg_ts_parser_is_visible);
+    3757 "pg_ts_dict_is_visible" (Oid) -> Bool, strict Stable, Scalar(lookup::pg_ts_dict_is_visible);
+    3758 "pg_ts_config_is_visible" (Oid) -> Bool, strict Stable, Scalar(lookup::pg_ts_config_is_visible);
+    3768 "pg_ts_template_is_visible" (Oid) -> Bool, strict Stable, Scalar(lookup::pg_ts_template_is_visible);
     2080 "pg_type_is_visible" (Oid) -> Bool, strict Stable, Scalar(lookup::pg_type_is_visible);
     1619 "pg_typeof" (Any) -> Regtype, called Stable, Scalar(system::pg_typeof);
     3581 "pg_xact_commit_timestamp" (Xid) -> TimestampTz, strict Volatile, Missing;
     6168 "pg_xact_commit_timestamp_origin" (Xid) -> Record, strict Volatile, Missing;
+    3298 "row_security_active" (Oid) -> Bool, strict Stable, Scalar(lookup::row_security_active);
+    3299 "row_security_active" (Text) -> Bool, strict Stable, Scalar(lookup::row_security_active);
     746 "session_user" () -> Name, strict Stable, Scalar(system::session_user);
     1993 "shobj_description" (Oid, Name) -> Text, strict Stable, Scalar(lookup::shobj_description);
     3495 "to_regclass" (Text) -> Regclass, strict Stable, Scalar(lookup::to_regclass);
