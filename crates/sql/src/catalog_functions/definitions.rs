@@ -14,7 +14,7 @@ use super::Answer::{self, Null, Strict};
 use super::identifiers::{qualified, qualified_relation, relation_text};
 use super::names::relation_named;
 use super::{flag_argument, integer_argument, mismatch, oid_argument, optional, text_argument};
-use crate::virtual_tables::pg_catalog::class::rule_id;
+use crate::virtual_tables::pg_catalog::class::{BTREE, rule_id};
 use crate::virtual_tables::picture::Picture;
 use crate::virtual_tables::relations::{Constraint, Index, Relation};
 
@@ -31,6 +31,9 @@ pub const FUNCTIONS: &[(&str, Answer)] = &[
     ("pg_get_statisticsobjdef_expressions", Null),
     ("pg_get_triggerdef", Null),
     ("pg_get_viewdef", Strict(pg_get_viewdef)),
+    ("pg_index_column_has_property", Strict(pg_index_column_has_property)),
+    ("pg_index_has_property", Strict(pg_index_has_property)),
+    ("pg_indexam_has_property", Strict(pg_indexam_has_property)),
 ];
 
 /// An expression in the parentheses that PostgreSQL puts around the call of an operator.
@@ -129,6 +132,51 @@ fn pg_get_indexdef(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum
     Ok(Datum::text(
         index.columns().nth(position).map_or_else(String::new, |id| column_list(index.table, [id])),
     ))
+}
+
+/// Properties as PostgreSQL's btree has them: (name, whether it has it).
+fn property(known: &[(&str, bool)], name: &str) -> Datum {
+    let found = known.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    found.map_or(Datum::Null, |(_, value)| Datum::Bool(*value))
+}
+
+fn pg_index_column_has_property(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
+    let Some(Relation::Index(index)) = picture.relation(oid_argument(arguments, 0)?) else { return Ok(Datum::Null) };
+    let position = integer_argument(arguments, 1)? - 1;
+    let column = usize::try_from(position).ok().and_then(|position| index.index.columns.get(position));
+    let Some(column) = column else { return Ok(Datum::Null) };
+    let known = [
+        ("asc", !column.descending),
+        ("desc", column.descending),
+        ("nulls_first", column.nulls_first),
+        ("nulls_last", !column.nulls_first),
+        ("orderable", true),
+        ("distance_orderable", false),
+        ("returnable", true),
+        ("search_array", true),
+        ("search_nulls", true),
+    ];
+    Ok(property(&known, text_argument(arguments, 2)?))
+}
+
+fn pg_index_has_property(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
+    let Some(Relation::Index(_)) = picture.relation(oid_argument(arguments, 0)?) else { return Ok(Datum::Null) };
+    let known = [("clusterable", false), ("index_scan", true), ("bitmap_scan", false), ("backward_scan", true)];
+    Ok(property(&known, text_argument(arguments, 1)?))
+}
+
+fn pg_indexam_has_property(_: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
+    if oid_argument(arguments, 0)?.0 != BTREE {
+        return Ok(Datum::Null);
+    }
+    let known = [
+        ("can_order", true),
+        ("can_unique", true),
+        ("can_multi_col", true),
+        ("can_exclude", false),
+        ("can_include", true),
+    ];
+    Ok(property(&known, text_argument(arguments, 1)?))
 }
 
 // Constraints.

@@ -99,11 +99,10 @@ impl CopyOptions {
                         return Err(PgError::unsupported("COPY in an encoding other than UTF8"));
                     }
                 }
-                // Rows come in already frozen as far as a client can tell: there is no such state here.
+                // PostgreSQL spares itself work on rows that nobody else can see yet. There is no such work here: the
+                // rows of a COPY are as good as frozen once it has committed.
                 "freeze" => {
-                    if boolean("freeze", value)? {
-                        return Err(PgError::unsupported("COPY FREEZE"));
-                    }
+                    boolean("freeze", value)?;
                 }
                 other => {
                     return Err(PgError::new(

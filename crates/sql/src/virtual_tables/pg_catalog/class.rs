@@ -113,7 +113,10 @@ fn class(picture: &Picture<'_>, relation: &Relation<'_>) -> PgClass {
         relnatts: int2(attributes),
         relchecks: int2(table.map_or(0, |table| table.checks.len())),
         relhasrules: boolean(relation.kind() == "v"),
-        relhastriggers: boolean(false),
+        // PostgreSQL keeps foreign keys by triggers; psql looks for them only where there are some.
+        relhastriggers: boolean(
+            table.is_some_and(|table| !table.foreign_keys.is_empty() || !table.referenced_by.is_empty()),
+        ),
         relhassubclass: boolean(false),
         relrowsecurity: boolean(false),
         relforcerowsecurity: boolean(false),

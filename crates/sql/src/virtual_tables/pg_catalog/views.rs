@@ -49,6 +49,8 @@ fn tables(picture: &Picture<'_>) -> Vec<PgTables> {
     let row = |relation: &Relation<'_>| {
         let indexed = matches!(relation, Relation::Table(table)
             if table.primary.constraint.is_some() || !table.indexes.is_empty());
+        let with_triggers = matches!(relation, Relation::Table(table)
+            if !table.foreign_keys.is_empty() || !table.referenced_by.is_empty());
         PgTables {
             schemaname: optional_text(picture.schema_name(relation.schema())),
             tablename: text(relation.name()),
@@ -56,7 +58,7 @@ fn tables(picture: &Picture<'_>) -> Vec<PgTables> {
             tablespace: Datum::Null,
             hasindexes: boolean(indexed),
             hasrules: boolean(false),
-            hastriggers: boolean(false),
+            hastriggers: boolean(with_triggers),
             rowsecurity: boolean(false),
         }
     };
