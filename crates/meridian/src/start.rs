@@ -67,16 +67,16 @@ async fn resolve(flag: &str, address: &str) -> anyhow::Result<SocketAddr> {
 
 async fn listen(flag: &str, address: &str) -> anyhow::Result<TcpListener> {
     let resolved = resolve(flag, address).await?;
-    TcpListener::bind(resolved)
-        .await
-        .with_context(|| format!("{flag} {address}: cannot listen there (is another process using the port?)"))
+    TcpListener::bind(resolved).await.with_context(|| {
+        format!("{flag} {address}: cannot listen there (is another process using the port?)")
+    })
 }
 
 fn server_options(arguments: &StartArguments, sql: SocketAddr) -> anyhow::Result<ServerOptions> {
     let tls = match (&arguments.tls_cert, &arguments.tls_key) {
-        (Some(certificate), Some(key)) => Some(
-            TlsIdentity::from_files(certificate, key).context("--tls-cert, --tls-key: cannot be used")?,
-        ),
+        (Some(certificate), Some(key)) => {
+            Some(TlsIdentity::from_files(certificate, key).context("--tls-cert, --tls-key: cannot be used")?)
+        }
         _ if sql.ip().is_loopback() || arguments.insecure => None,
         _ => Some(certificate::self_signed(&sql.ip().to_string())?),
     };
@@ -102,7 +102,9 @@ fn shutdown_signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static
 }
 
 /// The demo's server: loopback, any free port.
-pub async fn start_demo(data_dir: std::path::PathBuf) -> anyhow::Result<(Arc<NodeServer>, TcpListener, TcpListener)> {
+pub async fn start_demo(
+    data_dir: std::path::PathBuf,
+) -> anyhow::Result<(Arc<NodeServer>, TcpListener, TcpListener)> {
     let sql = listen("sql", "127.0.0.1:0").await?;
     let http = listen("http", "127.0.0.1:0").await?;
     let config = NodeConfig { data_dir, cache_bytes: 64 << 20, ..NodeConfig::default() };

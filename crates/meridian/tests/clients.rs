@@ -20,7 +20,9 @@ fn psql_runs_scripts_and_describes_tables() {
     let rows = psql(&["-At", "-c", "SELECT id, name, born FROM people ORDER BY id"]);
     assert_eq!(rows, "1|Ada|1815-12-10\n2|Alan|1912-06-23\n");
     let described = psql(&["-c", "\\d people"]);
-    for part in ["Table \"public.people\"", "integer", "not null", "people_pkey", "people_name_key", "nextval("] {
+    for part in
+        ["Table \"public.people\"", "integer", "not null", "people_pkey", "people_name_key", "nextval("]
+    {
         assert!(described.contains(part), "{part} is missing in\n{described}");
     }
     let tables = psql(&["-At", "-c", "\\dt"]);
@@ -44,7 +46,10 @@ fn pgbench_initialises_and_runs_every_built_in_script() {
             let flags = ["-b", script, "-M", mode, "-c", "4", "-j", "2", "-T", "1", "-n", "--max-tries=10"];
             let report = pgbench(&flags);
             assert!(report.contains("number of failed transactions: 0"), "{script}, {mode}:\n{report}");
-            assert!(!report.contains("number of transactions actually processed: 0"), "{script}, {mode}:\n{report}");
+            assert!(
+                !report.contains("number of transactions actually processed: 0"),
+                "{script}, {mode}:\n{report}"
+            );
         }
     }
     let mut sums = Command::new("psql");
@@ -59,7 +64,10 @@ async fn tokio_postgres_prepares_pipelines_and_copies() {
     let meridian = node();
     let (mut client, connection) = tokio_postgres::connect(&meridian.url(), NoTls).await.expect("it lets in");
     let connection = tokio::spawn(connection);
-    client.batch_execute("CREATE TABLE items (id int8 PRIMARY KEY, label text, price numeric(10,2))").await.expect("DDL");
+    client
+        .batch_execute("CREATE TABLE items (id int8 PRIMARY KEY, label text, price numeric(10,2))")
+        .await
+        .expect("DDL");
     let insert = client.prepare("INSERT INTO items (id, label) VALUES ($1, $2)").await.expect("it prepares");
     assert_eq!(insert.params(), [Type::INT8, Type::TEXT]);
     let pipelined = (0..50_i64).map(|id| {
@@ -75,7 +83,10 @@ async fn tokio_postgres_prepares_pipelines_and_copies() {
     assert_eq!((row.get::<_, i64>(0), row.get::<_, &str>(1)), (50, "item 9"));
     let error = client.execute(&insert, &[&1_i64, &"again"]).await.expect_err("it is there already");
     let fields = error.as_db_error().expect("the server says so");
-    assert_eq!((fields.code().code(), fields.constraint(), fields.table()), ("23505", Some("items_pkey"), Some("items")));
+    assert_eq!(
+        (fields.code().code(), fields.constraint(), fields.table()),
+        ("23505", Some("items_pkey"), Some("items"))
+    );
     drop(client);
     connection.await.expect("the task ends").expect("the connection ends in order");
 }
@@ -112,7 +123,9 @@ print("psycopg", psycopg.__version__)
 #[test]
 fn psycopg_reads_what_it_wrote() {
     let Some(python) = support::python_with_psycopg() else {
-        eprintln!("psycopg 3 cannot be installed here (python3 -m venv, pip install psycopg[binary]): left out");
+        eprintln!(
+            "psycopg 3 cannot be installed here (python3 -m venv, pip install psycopg[binary]): left out"
+        );
         return;
     };
     let meridian = node();

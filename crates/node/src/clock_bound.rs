@@ -37,7 +37,11 @@ fn persist(engine: &dyn Engine, clock: &Clock) -> anyhow::Result<()> {
 }
 
 /// The node's clock, above every timestamp that an earlier process on this store can have given out.
-pub fn open(env: &Arc<dyn Env>, engine: &Arc<dyn Engine>, offset_max: Duration) -> anyhow::Result<Arc<Clock>> {
+pub fn open(
+    env: &Arc<dyn Env>,
+    engine: &Arc<dyn Engine>,
+    offset_max: Duration,
+) -> anyhow::Result<Arc<Clock>> {
     let key = store_item(StoreItem::ClockUpperBound);
     let stored = engine.get(Keyspace::StoreLocal, &key).context("the clock's bound cannot be read")?;
     let persisted = match stored.as_deref() {
@@ -56,7 +60,8 @@ pub fn open(env: &Arc<dyn Env>, engine: &Arc<dyn Engine>, offset_max: Duration) 
 /// Keeps the bound ahead of the clock until the node is gone.
 pub fn keep(env: &Arc<dyn Env>, engine: &Arc<dyn Engine>, clock: &Arc<Clock>) {
     let lane = env.lane("clock-bound");
-    let (weak_clock, weak_engine): (Weak<Clock>, Weak<dyn Engine>) = (Arc::downgrade(clock), Arc::downgrade(engine));
+    let (weak_clock, weak_engine): (Weak<Clock>, Weak<dyn Engine>) =
+        (Arc::downgrade(clock), Arc::downgrade(engine));
     let timer = env.clone();
     let task = async move {
         loop {

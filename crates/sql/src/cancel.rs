@@ -69,7 +69,8 @@ impl<T, E: From<PgError>, W: Future<Output = Result<T, E>>> Future for Cancellab
         if let Some(timer) = &mut this.timer
             && timer.as_mut().poll(cx).is_ready()
         {
-            let error = PgError::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout");
+            let error =
+                PgError::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout");
             return Poll::Ready(Err(error.into()));
         }
         Poll::Pending

@@ -43,7 +43,12 @@ fn key_detail(table: &TableDescriptor, index: &IndexDescriptor, key: &[u8], valu
     for (column, vector) in index.columns.iter().zip(&vectors) {
         let column = table.column(column.column)?;
         names.push(column.name.as_str());
-        texts.push(datum_text(&vector.datum(0), column.column_type.data_type, column.column_type.typmod, &format));
+        texts.push(datum_text(
+            &vector.datum(0),
+            column.column_type.data_type,
+            column.column_type.typmod,
+            &format,
+        ));
     }
     Some(format!("Key ({})=({}) already exists.", names.join(", "), texts.join(", ")))
 }
@@ -56,7 +61,8 @@ impl Session {
         for name in &set.names {
             let mut matches = Vec::new();
             for table in snapshot.tables(self.database) {
-                let schema_fits = name.schema().is_none_or(|schema| schema == snapshot.schema_name(table.schema));
+                let schema_fits =
+                    name.schema().is_none_or(|schema| schema == snapshot.schema_name(table.schema));
                 let keys = table.foreign_keys.iter().filter(|key| schema_fits && key.name == name.name());
                 matches.extend(keys.map(|key| (key.id, key.deferrable)));
                 let unique = table.all_indexes().filter(|index| schema_fits && index.name == name.name());
@@ -89,7 +95,8 @@ impl Session {
             }
             let is_due = |constraint: Oid| only.is_none_or(|only| only.contains(&constraint));
             let pending = std::mem::take(&mut deferred.pending);
-            let (due, later): (Vec<_>, Vec<_>) = pending.into_iter().partition(|check| is_due(check.constraint));
+            let (due, later): (Vec<_>, Vec<_>) =
+                pending.into_iter().partition(|check| is_due(check.constraint));
             deferred.pending = later;
             due
         };

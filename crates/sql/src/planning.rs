@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use executor::TableLookup;
 use parking_lot::Mutex;
-use planner::catalog::{Catalog, Relation, Statistics, Table, UserType, View};
 use planner::ast::ObjectKind;
+use planner::catalog::{Catalog, Relation, Statistics, Table, UserType, View};
 use types::descriptor::{DescriptorVersion, Oid, ViewDescriptor};
 use types::{PgError, PgResult};
 
@@ -99,7 +99,9 @@ impl Catalog for StatementCatalog {
         let Some(schema) = self.snapshot.schema(self.database, schema) else { return Ok(None) };
         Ok(match self.snapshot.relation(schema.id, name) {
             None => None,
-            Some(NameTarget::Index { index, .. }) => Some(Relation::Other { id: index, kind: ObjectKind::Index }),
+            Some(NameTarget::Index { index, .. }) => {
+                Some(Relation::Other { id: index, kind: ObjectKind::Index })
+            }
             Some(NameTarget::Object(id)) => self.snapshot.object(id).and_then(|object| self.object(object)),
         })
     }

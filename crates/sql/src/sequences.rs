@@ -156,8 +156,11 @@ fn advance(sequence: &SequenceDescriptor, last: i64) -> ExecResult<i64> {
         None if sequence.cycle && sequence.increment > 0 => Ok(sequence.minimum),
         None if sequence.cycle => Ok(sequence.maximum),
         None => {
-            let (end, bound) =
-                if sequence.increment > 0 { ("maximum", sequence.maximum) } else { ("minimum", sequence.minimum) };
+            let (end, bound) = if sequence.increment > 0 {
+                ("maximum", sequence.maximum)
+            } else {
+                ("minimum", sequence.minimum)
+            };
             Err(PgError::new(
                 SqlState::SEQUENCE_GENERATOR_LIMIT_EXCEEDED,
                 format!("nextval: reached {end} value of sequence \"{}\" ({bound})", sequence.name),

@@ -19,8 +19,8 @@ use crate::definition::IdBlock;
 use crate::garbage::Garbage;
 use crate::planning::RelationCache;
 use crate::sequences::Sequences;
-use crate::statistics::StatisticsCache;
 use crate::session::Session;
+use crate::statistics::StatisticsCache;
 use crate::table_locks::TableLocks;
 
 /// Bounds of a node's SQL layer.

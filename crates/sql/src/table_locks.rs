@@ -97,7 +97,10 @@ struct TableEntry {
 impl TableEntry {
     fn conflicting_holders(&self, owner: LockOwner, mode: LockMode) -> impl Iterator<Item = LockOwner> + '_ {
         let conflicts = CONFLICTS[mode as usize];
-        self.held.iter().filter(move |(holder, modes)| **holder != owner && **modes & conflicts != 0).map(|(o, _)| *o)
+        self.held
+            .iter()
+            .filter(move |(holder, modes)| **holder != owner && **modes & conflicts != 0)
+            .map(|(o, _)| *o)
     }
 
     fn grant(&mut self, owner: LockOwner, mode: LockMode) {
@@ -130,7 +133,13 @@ struct State {
 impl State {
     /// Whom a queued or would-be request of `owner` for `mode` on `table` waits for: conflicting holders and
     /// conflicting requests ahead of it.
-    fn blockers(&self, owner: LockOwner, mode: LockMode, table: Oid, ahead_of: Option<u64>) -> Vec<LockOwner> {
+    fn blockers(
+        &self,
+        owner: LockOwner,
+        mode: LockMode,
+        table: Oid,
+        ahead_of: Option<u64>,
+    ) -> Vec<LockOwner> {
         let Some(entry) = self.tables.get(&table) else { return Vec::new() };
         let mut blockers: Vec<LockOwner> = entry.conflicting_holders(owner, mode).collect();
         for waiter in &entry.queue {
@@ -296,7 +305,12 @@ impl TableLocks {
                 rows.extend(held.map(|mode| LockRow { table: *table, owner: *owner, mode, granted: true }));
             }
             let waiting = entry.queue.iter();
-            rows.extend(waiting.map(|w| LockRow { table: *table, owner: w.owner, mode: w.mode, granted: false }));
+            rows.extend(waiting.map(|w| LockRow {
+                table: *table,
+                owner: w.owner,
+                mode: w.mode,
+                granted: false,
+            }));
         }
         rows
     }

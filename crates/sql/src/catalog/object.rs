@@ -92,7 +92,11 @@ impl Object {
             let clustered_on_key = table.primary.constraint.is_some();
             let primary = clustered_on_key.then_some(&table.primary);
             names.extend(primary.into_iter().chain(&table.indexes).map(|index| {
-                (Space::Relations(table.schema), index.name.as_str(), NameTarget::Index { table: table.id, index: index.id })
+                (
+                    Space::Relations(table.schema),
+                    index.name.as_str(),
+                    NameTarget::Index { table: table.id, index: index.id },
+                )
             }));
         }
         names

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kvclient::Txn;
 use executor::ExecResult;
+use kvclient::Txn;
 use types::descriptor::Oid;
 
+use super::SharedCatalog;
 use super::object::Object;
 use super::snapshot::CatalogSnapshot;
 use super::store::{self, CatalogChange};
-use super::SharedCatalog;
 
 /// Versions of private pictures: distinct from one another and from every committed version.
 static PRIVATE_VERSION: AtomicU64 = AtomicU64::new(1 << 63);

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use types::descriptor::{DatabaseDescriptor, Oid, SchemaDescriptor, SequenceDescriptor, TableDescriptor, ViewDescriptor};
+use types::descriptor::{
+    DatabaseDescriptor, Oid, SchemaDescriptor, SequenceDescriptor, TableDescriptor, ViewDescriptor,
+};
 
 use super::object::{NameTarget, Object, RoleDescriptor, Space};
 

@@ -13,11 +13,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use executor::{ExecError, ExecResult};
 use keys::encoding::{put_bytes_terminated, put_u32};
 use keys::{IndexId, Key, TableId, table};
 use kvclient::{InsertCheck, KvBlock, Locking, ScanOptions, Txn};
 use types::descriptor::{DatabaseDescriptor, DescriptorVersion, Oid, SchemaDescriptor};
-use executor::{ExecError, ExecResult};
 use types::{PgError, SqlState};
 
 use super::object::{NameTarget, Object, RoleDescriptor, Space};
@@ -79,7 +79,10 @@ pub async fn load(txn: &Txn) -> ExecResult<CatalogSnapshot> {
             let value = row.value.unwrap_or_default();
             let object: Object = serde_json::from_slice(value).map_err(|error| {
                 let key = Key::copy_from(row.key);
-                PgError::new(SqlState::DATA_CORRUPTED, format!("catalog object at {key} cannot be read: {error}"))
+                PgError::new(
+                    SqlState::DATA_CORRUPTED,
+                    format!("catalog object at {key} cannot be read: {error}"),
+                )
             })?;
             catalog.insert(object);
         }
@@ -144,7 +147,8 @@ pub async fn write(txn: &Txn, id: Oid, old: Option<&Object>, new: Option<&Object
             let (space, name) = inserted[conflict.index];
             return Err(already_exists(space, name).into());
         }
-        let value = serde_json::to_vec(object).map_err(|error| ExecError::from(PgError::internal(error.to_string())))?;
+        let value = serde_json::to_vec(object)
+            .map_err(|error| ExecError::from(PgError::internal(error.to_string())))?;
         txn.put(&key, &value)?;
     } else {
         txn.delete(&key)?;
@@ -187,7 +191,10 @@ pub async fn allocate(txn: &Txn, allocator: &str, first: u32, count: u32) -> Exe
     let next = match stored.as_deref() {
         None => first,
         Some(bytes) => u32::from_be_bytes(bytes.try_into().map_err(|_| {
-            PgError::new(SqlState::DATA_CORRUPTED, format!("the counter {allocator} has {} bytes", bytes.len()))
+            PgError::new(
+                SqlState::DATA_CORRUPTED,
+                format!("the counter {allocator} has {} bytes", bytes.len()),
+            )
         })?),
     };
     let after = next
@@ -202,7 +209,12 @@ pub fn initial_objects() -> Vec<Object> {
     const OWNER: &str = "postgres";
     let version = DescriptorVersion(1);
     let database = |id, name: &str| {
-        Object::Database(Arc::new(DatabaseDescriptor { id: Oid(id), name: name.into(), version, owner: OWNER.into() }))
+        Object::Database(Arc::new(DatabaseDescriptor {
+            id: Oid(id),
+            name: name.into(),
+            version,
+            owner: OWNER.into(),
+        }))
     };
     let schema = |id, database| {
         Object::Schema(Arc::new(SchemaDescriptor {

@@ -141,7 +141,9 @@ fn property(known: &[(&str, bool)], name: &str) -> Datum {
 }
 
 fn pg_index_column_has_property(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
-    let Some(Relation::Index(index)) = picture.relation(oid_argument(arguments, 0)?) else { return Ok(Datum::Null) };
+    let Some(Relation::Index(index)) = picture.relation(oid_argument(arguments, 0)?) else {
+        return Ok(Datum::Null);
+    };
     let position = integer_argument(arguments, 1)? - 1;
     let column = usize::try_from(position).ok().and_then(|position| index.index.columns.get(position));
     let Some(column) = column else { return Ok(Datum::Null) };
@@ -160,8 +162,11 @@ fn pg_index_column_has_property(picture: &Picture<'_>, arguments: &[Datum]) -> P
 }
 
 fn pg_index_has_property(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
-    let Some(Relation::Index(_)) = picture.relation(oid_argument(arguments, 0)?) else { return Ok(Datum::Null) };
-    let known = [("clusterable", false), ("index_scan", true), ("bitmap_scan", false), ("backward_scan", true)];
+    let Some(Relation::Index(_)) = picture.relation(oid_argument(arguments, 0)?) else {
+        return Ok(Datum::Null);
+    };
+    let known =
+        [("clusterable", false), ("index_scan", true), ("bitmap_scan", false), ("backward_scan", true)];
     Ok(property(&known, text_argument(arguments, 1)?))
 }
 

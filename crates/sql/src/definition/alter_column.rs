@@ -42,7 +42,11 @@ impl Session {
         self.put_table(table).await.map(drop)
     }
 
-    pub(super) async fn set_not_null(&mut self, mut table: TableDescriptor, name: &Identifier) -> ExecResult<()> {
+    pub(super) async fn set_not_null(
+        &mut self,
+        mut table: TableDescriptor,
+        name: &Identifier,
+    ) -> ExecResult<()> {
         let id = column_of(&table, name)?;
         if table.column(id).is_some_and(|column| column.not_null) {
             return Ok(());
@@ -53,12 +57,13 @@ impl Session {
     }
 
     /// 23502 when a row has no value in the column.
-    pub(super) async fn require_no_rows_without(&mut self, table: &TableDescriptor, column: &str) -> ExecResult<()> {
-        let query = format!(
-            "SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1",
-            self.qualified_name(table),
-            quote(column)
-        );
+    pub(super) async fn require_no_rows_without(
+        &mut self,
+        table: &TableDescriptor,
+        column: &str,
+    ) -> ExecResult<()> {
+        let query =
+            format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", self.qualified_name(table), quote(column));
         if self.internal_rows(&query).await?.is_empty() {
             return Ok(());
         }
@@ -66,7 +71,11 @@ impl Session {
         Err(contains_null(table, column).table(schema, &table.name).into())
     }
 
-    pub(super) async fn drop_not_null(&mut self, mut table: TableDescriptor, name: &Identifier) -> ExecResult<()> {
+    pub(super) async fn drop_not_null(
+        &mut self,
+        mut table: TableDescriptor,
+        name: &Identifier,
+    ) -> ExecResult<()> {
         let id = column_of(&table, name)?;
         if table.primary.columns.iter().any(|column| column.column == id) {
             return Err(PgError::new(
@@ -188,7 +197,8 @@ impl Session {
             self.leave_garbage(table.storage_id, storage_index)?;
         }
         table.checks.retain(|check| !check.columns.contains(&id));
-        let keys: Vec<_> = table.foreign_keys.iter().filter(|key| key.columns.contains(&id)).cloned().collect();
+        let keys: Vec<_> =
+            table.foreign_keys.iter().filter(|key| key.columns.contains(&id)).cloned().collect();
         table.foreign_keys.retain(|key| !key.columns.contains(&id));
         let sequence = table.column(id).and_then(|column| column.owned_sequence);
         table.columns.retain(|column| column.id != id);

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use executor::ExecResult;
-use planner::ast::{AlterTable, AlterTableAction, ColumnConstraintKind, ColumnDefinition, Identifier, ObjectKind, TableConstraint};
+use planner::ast::{
+    AlterTable, AlterTableAction, ColumnConstraintKind, ColumnDefinition, Identifier, ObjectKind,
+    TableConstraint,
+};
 use types::descriptor::{Oid, TableDescriptor};
 use types::{PgError, PgResult, Severity, SqlState};
 
@@ -33,9 +36,12 @@ impl Session {
                 ));
                 return Ok(Tag::Plain(tag));
             }
-            return Err(PgError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
-                .at(name.position())
-                .into());
+            return Err(PgError::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("relation \"{name}\" does not exist"),
+            )
+            .at(name.position())
+            .into());
         };
         let snapshot = self.snapshot();
         let NameTarget::Object(id) = target else {
@@ -48,7 +54,9 @@ impl Session {
                 return Ok(Tag::Plain(tag));
             }
             if kind == alter.kind {
-                return Err(PgError::unsupported(format!("ALTER {} actions", kind.noun().to_uppercase())).into());
+                return Err(
+                    PgError::unsupported(format!("ALTER {} actions", kind.noun().to_uppercase())).into()
+                );
             }
             return Err(wrong_kind(name.name(), ObjectKind::Table).into());
         };
@@ -102,8 +110,12 @@ impl Session {
             AlterTableAction::OwnerTo(owner) => self.change_owner(id, owner).await,
             AlterTableAction::SetLogged(true) => Ok(()),
             // fillfactor has nothing to act on: see CREATE TABLE.
-            AlterTableAction::SetOptions(options) if options.iter().all(|o| &*o.name == "fillfactor") => Ok(()),
-            AlterTableAction::SetOptions(_) | AlterTableAction::ResetOptions(_) => unsupported("storage parameters"),
+            AlterTableAction::SetOptions(options) if options.iter().all(|o| &*o.name == "fillfactor") => {
+                Ok(())
+            }
+            AlterTableAction::SetOptions(_) | AlterTableAction::ResetOptions(_) => {
+                unsupported("storage parameters")
+            }
             AlterTableAction::SetLogged(false) => unsupported("unlogged tables"),
             AlterTableAction::DropExpression { .. } => unsupported("DROP EXPRESSION"),
             AlterTableAction::AddIdentity { .. }
@@ -165,7 +177,11 @@ impl Session {
     }
 
     /// A constant default needs no rewrite: rows without the column read as having it.
-    fn set_missing_value(&mut self, table: &mut TableDescriptor, definition: &ColumnDefinition) -> ExecResult<()> {
+    fn set_missing_value(
+        &mut self,
+        table: &mut TableDescriptor,
+        definition: &ColumnDefinition,
+    ) -> ExecResult<()> {
         let default = definition.constraints.iter().find_map(|constraint| match &constraint.kind {
             ColumnConstraintKind::Default(expression) => Some(&expression.node),
             _ => None,
@@ -260,7 +276,8 @@ impl Session {
         let snapshot = self.snapshot();
         for (referencing, constraint) in table.referenced_by.clone() {
             let own = referencing == table.id;
-            let other = if own { Some(Arc::new(table.clone())) } else { snapshot.table(referencing).cloned() };
+            let other =
+                if own { Some(Arc::new(table.clone())) } else { snapshot.table(referencing).cloned() };
             let Some(other) = other else { continue };
             let Some(key) = other.foreign_keys.iter().find(|key| key.id == constraint) else { continue };
             if key.referenced_index != index {
@@ -269,12 +286,12 @@ impl Session {
             if !cascade {
                 return Err(PgError::new(
                     SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                    format!("cannot drop constraint {what} on table {} because other objects depend on it", table.name),
+                    format!(
+                        "cannot drop constraint {what} on table {} because other objects depend on it",
+                        table.name
+                    ),
                 )
-                .detail(format!(
-                    "constraint {} on table {} depends on index {what}",
-                    key.name, other.name
-                ))
+                .detail(format!("constraint {} on table {} depends on index {what}", key.name, other.name))
                 .hint("Use DROP ... CASCADE to drop the dependent objects too.")
                 .into());
             }
@@ -337,9 +354,9 @@ fn no_constraint(name: &str, table: &str) -> PgError {
 
 /// Is the column part of any index?
 pub fn is_key_column(table: &TableDescriptor, id: types::descriptor::ColumnId) -> bool {
-    table.all_indexes().any(|index| {
-        index.columns.iter().any(|column| column.column == id) || index.included.contains(&id)
-    })
+    table
+        .all_indexes()
+        .any(|index| index.columns.iter().any(|column| column.column == id) || index.included.contains(&id))
 }
 
 /// 42703 for ALTER TABLE's column names.

@@ -42,9 +42,11 @@ impl Session {
             index.storage_index = renewed.next_storage_index;
             renewed.next_storage_index += 1;
         }
-        let renewed = if renewed.indexes.is_empty() { table.clone() } else { self.put_table(renewed).await? };
+        let renewed =
+            if renewed.indexes.is_empty() { table.clone() } else { self.put_table(renewed).await? };
         let primary = Target { table: renewed.clone(), index: renewed.primary.clone() };
-        let others = renewed.indexes.iter().map(|index| Target { table: renewed.clone(), index: index.clone() });
+        let others =
+            renewed.indexes.iter().map(|index| Target { table: renewed.clone(), index: index.clone() });
         let targets: Vec<Target> = std::iter::once(primary).chain(others).collect();
         self.fill(&old, &old.primary, &targets).await?;
         for storage_index in garbage {
@@ -54,13 +56,24 @@ impl Session {
     }
 
     /// Reads every row through `source` and writes its entry into each target.
-    async fn fill(&mut self, from: &TableDescriptor, source: &IndexDescriptor, targets: &[Target]) -> ExecResult<()> {
-        let columns: Vec<ColumnId> =
-            targets[0].table.columns.iter().filter(|column| !column.hidden || from.column(column.id).is_some())
-                .map(|column| column.id).collect();
+    async fn fill(
+        &mut self,
+        from: &TableDescriptor,
+        source: &IndexDescriptor,
+        targets: &[Target],
+    ) -> ExecResult<()> {
+        let columns: Vec<ColumnId> = targets[0]
+            .table
+            .columns
+            .iter()
+            .filter(|column| !column.hidden || from.column(column.id).is_some())
+            .map(|column| column.id)
+            .collect();
         let decoder = RowDecoder::new(from, source, &columns)?;
-        let encoders =
-            targets.iter().map(|target| RowEncoder::new(&target.table, &target.index, &columns)).collect::<Result<Vec<_>, _>>()?;
+        let encoders = targets
+            .iter()
+            .map(|target| RowEncoder::new(&target.table, &target.index, &columns))
+            .collect::<Result<Vec<_>, _>>()?;
         let predicates = self.predicates(targets, &columns)?;
         let txn = self.active().txn.clone();
         let span = table::index_span(TableId(from.storage_id), IndexId(source.storage_index));
@@ -141,12 +154,18 @@ impl Session {
     }
 
     /// The bound predicates of partial indexes, over `columns`.
-    fn predicates(&mut self, targets: &[Target], columns: &[ColumnId]) -> ExecResult<Vec<Option<expr::Expr>>> {
+    fn predicates(
+        &mut self,
+        targets: &[Target],
+        columns: &[ColumnId],
+    ) -> ExecResult<Vec<Option<expr::Expr>>> {
         let catalog = self.statement_catalog();
         let options = self.plan_options().clone();
         let bind = |target: &Target| match &target.index.predicate {
             None => Ok(None),
-            Some(text) => planner::bind_over_columns(&target.table, columns, text, &catalog, &options).map(Some),
+            Some(text) => {
+                planner::bind_over_columns(&target.table, columns, text, &catalog, &options).map(Some)
+            }
         };
         Ok(targets.iter().map(bind).collect::<Result<Vec<_>, PgError>>()?)
     }

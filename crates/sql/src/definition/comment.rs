@@ -23,7 +23,9 @@ impl Session {
             ObjectKind::Column => {
                 let parts = &comment.name.parts;
                 let Some((column, table)) = parts.split_last().filter(|(_, table)| !table.is_empty()) else {
-                    return Err(PgError::new(types::SqlState::SYNTAX_ERROR, "column name must be qualified").into());
+                    return Err(
+                        PgError::new(types::SqlState::SYNTAX_ERROR, "column name must be qualified").into()
+                    );
                 };
                 let id = self.table_named(&ObjectName { parts: table.to_vec() })?;
                 let column = column_of(&self.descriptor(id), column)?;
@@ -41,7 +43,9 @@ impl Session {
                 })
                 .await?;
             }
-            other => return Err(PgError::unsupported(format!("COMMENT ON {}", other.noun().to_uppercase())).into()),
+            other => {
+                return Err(PgError::unsupported(format!("COMMENT ON {}", other.noun().to_uppercase())).into());
+            }
         }
         Ok(Tag::Plain("COMMENT"))
     }

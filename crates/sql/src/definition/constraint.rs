@@ -11,7 +11,8 @@ use planner::ast::{
     TableConstraintKind,
 };
 use types::descriptor::{
-    CheckConstraint, ColumnId, ElementState, ForeignKey, ForeignKeyAction, IndexDescriptor, Oid, TableDescriptor,
+    CheckConstraint, ColumnId, ElementState, ForeignKey, ForeignKeyAction, IndexDescriptor, Oid,
+    TableDescriptor,
 };
 use types::{PgError, PgResult, SqlState};
 
@@ -24,7 +25,9 @@ use crate::table_locks::LockMode;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Added {
     /// The clustered index is another one now: rows must be rewritten. The old one's storage index.
-    PrimaryKey { replaced: u32 },
+    PrimaryKey {
+        replaced: u32,
+    },
     Index(Oid),
     Check(Oid),
     ForeignKey(Oid),
@@ -108,7 +111,9 @@ impl Session {
             .into());
         }
         if !include.is_empty() {
-            return Err(PgError::unsupported("INCLUDE in a primary key, which holds every column anyway,").into());
+            return Err(
+                PgError::unsupported("INCLUDE in a primary key, which holds every column anyway,").into()
+            );
         }
         let ids = key_columns(table, columns)?;
         let name = self.constraint_name(table, constraint.name.as_ref(), "", "pkey", true)?;
@@ -210,7 +215,8 @@ impl Session {
         }
         let ids = columns.iter().map(|name| column_named(table, name)).collect::<PgResult<Vec<_>>>()?;
         // A table may refer to itself before it exists.
-        let own_name = reference.table.name() == table.name && self.find_relation(&reference.table)?.is_none();
+        let own_name =
+            reference.table.name() == table.name && self.find_relation(&reference.table)?.is_none();
         let referenced_id = if own_name { table.id } else { self.table_named(&reference.table)? };
         let to_itself = referenced_id == table.id;
         if !to_itself {
@@ -225,7 +231,8 @@ impl Session {
         let (referenced_columns, index) = referenced_key(&referenced, reference)?;
         check_same_length(&ids, &referenced_columns)?;
         check_comparable(table, &ids, &referenced, &referenced_columns, constraint)?;
-        let name = self.constraint_name(table, constraint.name.as_ref(), &joined_names(columns), "fkey", false)?;
+        let name =
+            self.constraint_name(table, constraint.name.as_ref(), &joined_names(columns), "fkey", false)?;
         let id = self.new_oid().await?;
         table.foreign_keys.push(ForeignKey {
             id,
@@ -252,7 +259,11 @@ impl Session {
     }
 
     /// Sees to the rows that are there already.
-    pub(super) async fn settle_added(&mut self, table: &Arc<TableDescriptor>, added: Added) -> ExecResult<()> {
+    pub(super) async fn settle_added(
+        &mut self,
+        table: &Arc<TableDescriptor>,
+        added: Added,
+    ) -> ExecResult<()> {
         match added {
             Added::PrimaryKey { replaced } => self.rewrite_primary(table, replaced).await,
             Added::Index(id) => self.backfill_index(table, id).await,
@@ -271,7 +282,10 @@ impl Session {
         let schema = self.snapshot().schema_name(table.schema).to_string();
         Err(PgError::new(
             SqlState::CHECK_VIOLATION,
-            format!("check constraint \"{}\" of relation \"{}\" is violated by some row", check.name, table.name),
+            format!(
+                "check constraint \"{}\" of relation \"{}\" is violated by some row",
+                check.name, table.name
+            ),
         )
         .table(schema, &table.name)
         .constraint(&check.name)
@@ -287,7 +301,8 @@ impl Session {
             format!("{alias}.{}", super::create_table::quote(name))
         };
         let own: Vec<String> = key.columns.iter().map(|id| quoted(table, "f", id)).collect();
-        let other: Vec<String> = key.referenced_columns.iter().map(|id| quoted(&referenced, "p", id)).collect();
+        let other: Vec<String> =
+            key.referenced_columns.iter().map(|id| quoted(&referenced, "p", id)).collect();
         let pairs: Vec<String> = own.iter().zip(&other).map(|(f, p)| format!("{f} = {p}")).collect();
         let present: Vec<String> = own.iter().map(|f| format!("{f} IS NOT NULL")).collect();
         let texts: Vec<String> = own.iter().map(|f| format!("{f}::text")).collect();
@@ -308,8 +323,12 @@ impl Session {
                 _ => "null".to_string(),
             })
             .collect();
-        let names: Vec<&str> =
-            key.columns.iter().filter_map(|id| table.column(*id)).map(|column| column.name.as_str()).collect();
+        let names: Vec<&str> = key
+            .columns
+            .iter()
+            .filter_map(|id| table.column(*id))
+            .map(|column| column.name.as_str())
+            .collect();
         Err(PgError::new(
             SqlState::FOREIGN_KEY_VIOLATION,
             format!(
@@ -414,7 +433,10 @@ pub fn check_indexable(table: &TableDescriptor, id: ColumnId) -> PgResult<()> {
 }
 
 /// The referenced columns and the unique index over exactly them.
-fn referenced_key(table: &TableDescriptor, reference: &ForeignKeyReference) -> PgResult<(Vec<ColumnId>, Oid)> {
+fn referenced_key(
+    table: &TableDescriptor,
+    reference: &ForeignKeyReference,
+) -> PgResult<(Vec<ColumnId>, Oid)> {
     if reference.columns.is_empty() {
         if table.primary.constraint.is_none() {
             return Err(PgError::new(
@@ -446,7 +468,10 @@ fn referenced_key(table: &TableDescriptor, reference: &ForeignKeyReference) -> P
     let index = table.all_indexes().find(covers).ok_or_else(|| {
         PgError::new(
             SqlState::INVALID_FOREIGN_KEY,
-            format!("there is no unique constraint matching given keys for referenced table \"{}\"", table.name),
+            format!(
+                "there is no unique constraint matching given keys for referenced table \"{}\"",
+                table.name
+            ),
         )
     })?;
     Ok((columns, index.id))

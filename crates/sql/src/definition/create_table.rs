@@ -133,7 +133,10 @@ impl Session {
     }
 
     /// Adds the constraints, stores the table and its sequences.
-    pub(super) async fn finish_table(&mut self, mut builder: TableBuilder) -> ExecResult<Arc<TableDescriptor>> {
+    pub(super) async fn finish_table(
+        &mut self,
+        mut builder: TableBuilder,
+    ) -> ExecResult<Arc<TableDescriptor>> {
         self.validate_column_expressions(&builder.table)?;
         // The primary key first: foreign keys of the table to itself may refer to it.
         let constraints = std::mem::take(&mut builder.constraints);
@@ -159,8 +162,10 @@ impl Session {
         builder: &mut TableBuilder,
         definition: &ColumnDefinition,
     ) -> PgResult<()> {
-        let type_name = definition.type_name.as_ref().ok_or_else(|| PgError::unsupported("CREATE TABLE OF"))?;
-        if definition.collation.as_ref().is_some_and(|name| !matches!(name.name(), "C" | "default" | "POSIX")) {
+        let type_name =
+            definition.type_name.as_ref().ok_or_else(|| PgError::unsupported("CREATE TABLE OF"))?;
+        if definition.collation.as_ref().is_some_and(|name| !matches!(name.name(), "C" | "default" | "POSIX"))
+        {
             return Err(PgError::unsupported("collations other than \"C\""));
         }
         let serial = serial_type(type_name);
@@ -170,7 +175,12 @@ impl Session {
         };
         let id = append_column(&mut builder.table, &definition.name, column_type)?;
         if let Some(data_type) = serial {
-            builder.sequences.push(OwnedSequence { column: id, data_type, options: Vec::new(), is_default: true });
+            builder.sequences.push(OwnedSequence {
+                column: id,
+                data_type,
+                options: Vec::new(),
+                is_default: true,
+            });
             column_mut(&mut builder.table, id).not_null = true;
         }
         let mut null_given = None;
@@ -180,10 +190,7 @@ impl Session {
             let conflict = |what: &str| {
                 PgError::new(
                     SqlState::SYNTAX_ERROR,
-                    format!(
-                        "{what} for column \"{}\" of table \"{table_name}\"",
-                        definition.name.name
-                    ),
+                    format!("{what} for column \"{}\" of table \"{table_name}\"", definition.name.name),
                 )
                 .at(constraint.position)
             };
@@ -209,7 +216,9 @@ impl Session {
                 ColumnConstraintKind::Default(_) if column.default.is_some() => {
                     return Err(conflict("multiple default values specified"));
                 }
-                ColumnConstraintKind::Default(expression) => column.default = Some(expression.text.to_string()),
+                ColumnConstraintKind::Default(expression) => {
+                    column.default = Some(expression.text.to_string())
+                }
                 ColumnConstraintKind::Generated(expression) => {
                     column.generated = Some(expression.text.to_string());
                 }
@@ -328,12 +337,12 @@ impl Session {
         let column_name = column_mut(table, wanted.column).name.clone();
         let snapshot = self.snapshot();
         let schema = table.schema;
-        let name = free_name(&table.name, &column_name, "seq", |name| relation_taken(&snapshot, schema, name));
+        let name =
+            free_name(&table.name, &column_name, "seq", |name| relation_taken(&snapshot, schema, name));
         let mut definition = SequenceDefinition::new(wanted.data_type);
         definition.apply(&wanted.options)?;
         let (bounds, _) = sequence_bounds(&definition)?;
-        let sequence =
-            self.store_sequence(schema, &name, bounds, Some((table.id, wanted.column))).await?;
+        let sequence = self.store_sequence(schema, &name, bounds, Some((table.id, wanted.column))).await?;
         let qualified = format!("{}.{}", quote(snapshot.schema_name(schema)), quote(&name));
         let column = column_mut(table, wanted.column);
         column.owned_sequence = Some(sequence.id);
@@ -364,24 +373,26 @@ fn refuse_unsupported(create: &CreateTable) -> PgResult<()> {
         _ if create.persistence == Persistence::Unlogged => unsupported("unlogged tables"),
         _ if !create.inherits.is_empty() => unsupported("table inheritance"),
         _ if create.of_type.is_some() => unsupported("CREATE TABLE OF"),
-        _ if create.partition_of.is_some() || create.partition_by.is_some() => unsupported("table partitioning"),
+        _ if create.partition_of.is_some() || create.partition_by.is_some() => {
+            unsupported("table partitioning")
+        }
         _ if create.on_commit.is_some() => unsupported("ON COMMIT"),
-        _ if create.tablespace.as_ref().is_some_and(|name| &*name.name != "pg_default") => unsupported("tablespaces"),
+        _ if create.tablespace.as_ref().is_some_and(|name| &*name.name != "pg_default") => {
+            unsupported("tablespaces")
+        }
         _ if create.access_method.as_ref().is_some_and(|name| &*name.name != "heap") => {
             unsupported("table access methods")
         }
         // fillfactor leaves room in PostgreSQL's pages; there are none here, and any value means the same.
-        _ if create.options.iter().any(|option| &*option.name != "fillfactor") => unsupported("storage parameters"),
+        _ if create.options.iter().any(|option| &*option.name != "fillfactor") => {
+            unsupported("storage parameters")
+        }
         _ => Ok(()),
     }
 }
 
 fn rowid_column() -> ColumnDescriptor {
-    ColumnDescriptor {
-        not_null: true,
-        hidden: true,
-        ..new_column(ROWID, "rowid", DataType::Int8.into())
-    }
+    ColumnDescriptor { not_null: true, hidden: true, ..new_column(ROWID, "rowid", DataType::Int8.into()) }
 }
 
 pub fn new_column(id: ColumnId, name: &str, column_type: ColumnType) -> ColumnDescriptor {
@@ -406,7 +417,11 @@ pub fn ascending(column: ColumnId) -> IndexColumn {
 }
 
 /// Appends a visible column, before the hidden one. Errors: 42701, 54011.
-pub fn append_column(table: &mut TableDescriptor, name: &Identifier, column_type: ColumnType) -> PgResult<ColumnId> {
+pub fn append_column(
+    table: &mut TableDescriptor,
+    name: &Identifier,
+    column_type: ColumnType,
+) -> PgResult<ColumnId> {
     if table.columns.iter().any(|column| column.name == *name.name && !column.hidden) {
         return Err(PgError::new(
             SqlState::DUPLICATE_COLUMN,

@@ -75,10 +75,13 @@ impl Session {
             return Ok(Tag::Plain("DROP DATABASE"));
         };
         if database.id == self.database {
-            return Err(PgError::new(SqlState::OBJECT_IN_USE, "cannot drop the currently open database").into());
+            return Err(
+                PgError::new(SqlState::OBJECT_IN_USE, "cannot drop the currently open database").into()
+            );
         }
         self.require_owner("database", name, &database.owner)?;
-        let others = self.server.sessions().into_iter().filter(|entry| entry.row.lock().database_id == database.id);
+        let others =
+            self.server.sessions().into_iter().filter(|entry| entry.row.lock().database_id == database.id);
         let others: Vec<_> = others.collect();
         if !others.is_empty() {
             if drop.force {
@@ -124,8 +127,12 @@ fn check_option(name: &str, value: &planner::ast::OptionValue) -> PgResult<()> {
         return Ok(());
     }
     let fits = match name {
-        "encoding" => matches!(text.to_ascii_lowercase().replace('-', "").as_str(), "utf8" | "unicode" | "default"),
-        "lc_collate" | "lc_ctype" | "locale" => matches!(&**text, "C" | "POSIX" | "C.UTF-8" | "C.utf8" | "default"),
+        "encoding" => {
+            matches!(text.to_ascii_lowercase().replace('-', "").as_str(), "utf8" | "unicode" | "default")
+        }
+        "lc_collate" | "lc_ctype" | "locale" => {
+            matches!(&**text, "C" | "POSIX" | "C.UTF-8" | "C.utf8" | "default")
+        }
         "template" => matches!(&**text, "template0" | "template1" | "default"),
         "tablespace" => matches!(&**text, "pg_default" | "default"),
         _ => &**text == "default",

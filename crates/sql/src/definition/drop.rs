@@ -117,8 +117,11 @@ impl Session {
         let snapshot = self.snapshot();
         let kind = kind_of(&snapshot, target);
         if kind != drop.kind {
-            return Err(wrong_kind(name.name(), drop.kind)
-                .hint(format!("Use DROP {} to remove {}.", kind.noun().to_uppercase(), article(kind))));
+            return Err(wrong_kind(name.name(), drop.kind).hint(format!(
+                "Use DROP {} to remove {}.",
+                kind.noun().to_uppercase(),
+                article(kind)
+            )));
         }
         Ok(Some(target))
     }

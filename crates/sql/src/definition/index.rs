@@ -30,8 +30,11 @@ impl Session {
         let mut table = TableDescriptor::clone(&self.descriptor(table_id));
         self.require_owner("table", &table.name, &table.owner)?;
         let columns = index_columns(&table, &create.elements)?;
-        let included =
-            create.include.iter().map(|name| column_named(&table, name)).collect::<PgResult<Vec<ColumnId>>>()?;
+        let included = create
+            .include
+            .iter()
+            .map(|name| column_named(&table, name))
+            .collect::<PgResult<Vec<ColumnId>>>()?;
         let snapshot = self.snapshot();
         let schema = table.schema;
         let name = match &create.name {

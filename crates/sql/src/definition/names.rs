@@ -27,7 +27,9 @@ impl Session {
     pub(super) async fn new_oid(&mut self) -> ExecResult<Oid> {
         let server = self.server.clone();
         let mut block = server.oids.lock().await;
-        take_id(&server.db, &mut block, store::OID_ALLOCATOR, types::descriptor::FIRST_USER_OID).await.map(Oid)
+        take_id(&server.db, &mut block, store::OID_ALLOCATOR, types::descriptor::FIRST_USER_OID)
+            .await
+            .map(Oid)
     }
 
     /// A fresh keyspace for a table or sequence.

@@ -29,7 +29,11 @@ impl Session {
             | ObjectKind::Index
             | ObjectKind::Column
             | ObjectKind::Constraint => {}
-            other => return Err(PgError::unsupported(format!("ALTER {} RENAME", other.noun().to_uppercase())).into()),
+            other => {
+                return Err(
+                    PgError::unsupported(format!("ALTER {} RENAME", other.noun().to_uppercase())).into()
+                );
+            }
         }
         let tag = match rename.owner_kind {
             ObjectKind::View => "ALTER VIEW",
@@ -38,8 +42,10 @@ impl Session {
             _ => "ALTER TABLE",
         };
         let Some(target) = self.find_relation(&rename.name)? else {
-            let error =
-                PgError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{}\" does not exist", rename.name));
+            let error = PgError::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("relation \"{}\" does not exist", rename.name),
+            );
             if !rename.if_exists {
                 return Err(error.into());
             }
@@ -59,7 +65,8 @@ impl Session {
     async fn rename_relation(&mut self, rename: &Rename, id: Oid) -> ExecResult<()> {
         let name = rename.new_name.name.to_string();
         let snapshot = self.snapshot();
-        let object = snapshot.object(id).ok_or_else(|| PgError::internal("a relation to be renamed is gone"))?;
+        let object =
+            snapshot.object(id).ok_or_else(|| PgError::internal("a relation to be renamed is gone"))?;
         let Space::Relations(schema) = object.space() else {
             return Err(PgError::internal("not a relation").into());
         };
@@ -95,7 +102,8 @@ impl Session {
         if relation_taken(&*self.snapshot(), table.schema, &name) {
             return Err(store::already_exists(Space::Relations(table.schema), &name).into());
         }
-        let found = std::iter::once(&mut table.primary).chain(&mut table.indexes).find(|other| other.id == index);
+        let found =
+            std::iter::once(&mut table.primary).chain(&mut table.indexes).find(|other| other.id == index);
         if let Some(found) = found {
             found.name = name;
         }
@@ -121,8 +129,16 @@ impl Session {
             )
             .into());
         }
-        table.checks.iter_mut().filter(|check| check.id == constraint).for_each(|check| check.name.clone_from(&name));
-        table.foreign_keys.iter_mut().filter(|key| key.id == constraint).for_each(|key| key.name.clone_from(&name));
+        table
+            .checks
+            .iter_mut()
+            .filter(|check| check.id == constraint)
+            .for_each(|check| check.name.clone_from(&name));
+        table
+            .foreign_keys
+            .iter_mut()
+            .filter(|key| key.id == constraint)
+            .for_each(|key| key.name.clone_from(&name));
         std::iter::once(&mut table.primary)
             .chain(&mut table.indexes)
             .filter(|index| index.constraint == Some(constraint))
@@ -152,7 +168,9 @@ impl Session {
         let used = table.checks.iter().any(|check| check.columns.contains(&column))
             || table.columns.iter().any(|other| other.generated.is_some())
             || table.indexes.iter().any(|index| index.predicate.is_some())
-            || snapshot.objects().any(|object| matches!(object, Object::View(view) if view.depends_on.contains(&id)));
+            || snapshot
+                .objects()
+                .any(|object| matches!(object, Object::View(view) if view.depends_on.contains(&id)));
         if used {
             return Err(PgError::unsupported(
                 "renaming a column of a table whose checks, generated columns, partial indexes or views may name it",
@@ -179,10 +197,15 @@ impl Session {
     async fn rename_database(&mut self, rename: &Rename) -> ExecResult<Tag> {
         let snapshot = self.snapshot();
         let database = snapshot.database(rename.name.name()).ok_or_else(|| {
-            PgError::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{}\" does not exist", rename.name))
+            PgError::new(
+                SqlState::INVALID_CATALOG_NAME,
+                format!("database \"{}\" does not exist", rename.name),
+            )
         })?;
         if database.id == self.database {
-            return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, "current database cannot be renamed").into());
+            return Err(
+                PgError::new(SqlState::FEATURE_NOT_SUPPORTED, "current database cannot be renamed").into()
+            );
         }
         let name = rename.new_name.name.to_string();
         if snapshot.database(&name).is_some() {

@@ -63,10 +63,16 @@ impl Session {
                 RoleOption::Inherit(value) => role.inherit = *value,
                 RoleOption::Login(value) => role.login = *value,
                 RoleOption::Replication(false) | RoleOption::BypassRowSecurity(false) => {}
-                RoleOption::Replication(true) => return Err(PgError::unsupported("the REPLICATION attribute")),
-                RoleOption::BypassRowSecurity(true) => return Err(PgError::unsupported("the BYPASSRLS attribute")),
+                RoleOption::Replication(true) => {
+                    return Err(PgError::unsupported("the REPLICATION attribute"));
+                }
+                RoleOption::BypassRowSecurity(true) => {
+                    return Err(PgError::unsupported("the BYPASSRLS attribute"));
+                }
                 RoleOption::ConnectionLimit(-1) => {}
-                RoleOption::ConnectionLimit(_) => return Err(PgError::unsupported("CONNECTION LIMIT of a role")),
+                RoleOption::ConnectionLimit(_) => {
+                    return Err(PgError::unsupported("CONNECTION LIMIT of a role"));
+                }
                 RoleOption::Password(None) => role.verifier = None,
                 RoleOption::Password(Some(password)) => role.verifier = Some(self.verifier(password)),
                 RoleOption::ValidUntil(text) if &**text == "infinity" => {}

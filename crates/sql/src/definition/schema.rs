@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use executor::ExecResult;
 use planner::ast::{CreateSchema, RoleName, SetOwner, SetSchema, StatementKind};
-use types::descriptor::{DescriptorVersion, Oid, SchemaDescriptor, SequenceDescriptor, TableDescriptor, ViewDescriptor};
+use types::descriptor::{
+    DescriptorVersion, Oid, SchemaDescriptor, SequenceDescriptor, TableDescriptor, ViewDescriptor,
+};
 use types::{PgError, PgResult, Severity, SqlState};
 
 use super::names::relation_taken;
@@ -90,7 +92,9 @@ impl Session {
     pub(super) fn role_name(&mut self, role: &RoleName) -> PgResult<String> {
         match role {
             RoleName::CurrentUser | RoleName::CurrentRole | RoleName::SessionUser => Ok(self.user.clone()),
-            RoleName::Public => Err(PgError::new(SqlState::RESERVED_NAME, "role name \"public\" is reserved")),
+            RoleName::Public => {
+                Err(PgError::new(SqlState::RESERVED_NAME, "role name \"public\" is reserved"))
+            }
             RoleName::Name(name) => {
                 if self.snapshot().role(&name.name).is_none() {
                     return Err(PgError::new(
@@ -106,17 +110,21 @@ impl Session {
     pub(super) async fn change_owner(&mut self, id: Oid, owner: &RoleName) -> ExecResult<()> {
         let owner = self.role_name(owner)?;
         let snapshot = self.snapshot();
-        let object = snapshot.object(id).ok_or_else(|| PgError::internal("an object to be given away is gone"))?;
+        let object =
+            snapshot.object(id).ok_or_else(|| PgError::internal("an object to be given away is gone"))?;
         let changed = match object {
             Object::Table(table) => {
                 let mut table = TableDescriptor::clone(table);
                 table.owner = owner;
                 return self.put_table(table).await.map(drop);
             }
-            Object::Sequence(sequence) => {
-                Object::Sequence(Arc::new(SequenceDescriptor { owner, ..SequenceDescriptor::clone(sequence) }))
+            Object::Sequence(sequence) => Object::Sequence(Arc::new(SequenceDescriptor {
+                owner,
+                ..SequenceDescriptor::clone(sequence)
+            })),
+            Object::View(view) => {
+                Object::View(Arc::new(ViewDescriptor { owner, ..ViewDescriptor::clone(view) }))
             }
-            Object::View(view) => Object::View(Arc::new(ViewDescriptor { owner, ..ViewDescriptor::clone(view) })),
             Object::Schema(schema) => {
                 Object::Schema(Arc::new(SchemaDescriptor { owner, ..SchemaDescriptor::clone(schema) }))
             }
@@ -141,7 +149,11 @@ impl Session {
                 let snapshot = self.snapshot();
                 (NameTarget::Object(self.schema_named(&snapshot, set.name.name())?), "ALTER SCHEMA")
             }
-            other => return Err(PgError::unsupported(format!("ALTER {} OWNER", other.noun().to_uppercase())).into()),
+            other => {
+                return Err(
+                    PgError::unsupported(format!("ALTER {} OWNER", other.noun().to_uppercase())).into()
+                );
+            }
         };
         let NameTarget::Object(id) = id else {
             return Err(PgError::new(
@@ -157,7 +169,8 @@ impl Session {
     /// ALTER ... SET SCHEMA: indexes and owned sequences go along.
     pub(super) async fn set_schema(&mut self, set: &SetSchema) -> ExecResult<Tag> {
         let Some(target) = self.find_relation(&set.name)? else {
-            let error = PgError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{}\" does not exist", set.name));
+            let error =
+                PgError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{}\" does not exist", set.name));
             if !set.if_exists {
                 return Err(error.into());
             }
@@ -170,7 +183,9 @@ impl Session {
         let NameTarget::Object(id) = target else {
             return Err(PgError::new(SqlState::WRONG_OBJECT_TYPE, "an index moves with its table").into());
         };
-        if relation_taken(&snapshot, schema, set.name.name()) && snapshot.object(id).is_some_and(|o| o.space() != Space::Relations(schema)) {
+        if relation_taken(&snapshot, schema, set.name.name())
+            && snapshot.object(id).is_some_and(|o| o.space() != Space::Relations(schema))
+        {
             return Err(store::already_exists(Space::Relations(schema), set.name.name()).into());
         }
         let tag = match snapshot.object(id) {
@@ -178,7 +193,8 @@ impl Session {
                 self.lock_table(id, LockMode::AccessExclusive).await?;
                 let mut table = TableDescriptor::clone(&self.descriptor(id));
                 table.schema = schema;
-                let sequences: Vec<Oid> = table.columns.iter().filter_map(|column| column.owned_sequence).collect();
+                let sequences: Vec<Oid> =
+                    table.columns.iter().filter_map(|column| column.owned_sequence).collect();
                 self.put_table(table).await?;
                 for sequence in sequences {
                     self.move_sequence(sequence, schema).await?;

@@ -125,10 +125,14 @@ pub fn sequence_bounds(definition: &SequenceDefinition) -> PgResult<(SequenceBou
     let maximum = definition.maximum.unwrap_or(default_maximum);
     let type_name = definition.data_type.sql_name();
     if maximum < low || maximum > high {
-        return Err(invalid(format!("MAXVALUE ({maximum}) is out of range for sequence data type {type_name}")));
+        return Err(invalid(format!(
+            "MAXVALUE ({maximum}) is out of range for sequence data type {type_name}"
+        )));
     }
     if minimum < low || minimum > high {
-        return Err(invalid(format!("MINVALUE ({minimum}) is out of range for sequence data type {type_name}")));
+        return Err(invalid(format!(
+            "MINVALUE ({minimum}) is out of range for sequence data type {type_name}"
+        )));
     }
     if minimum >= maximum {
         return Err(invalid(format!("MINVALUE ({minimum}) must be less than MAXVALUE ({maximum})")));
@@ -146,7 +150,9 @@ pub fn sequence_bounds(definition: &SequenceDefinition) -> PgResult<(SequenceBou
             return Err(invalid(format!("RESTART value ({value}) cannot be less than MINVALUE ({minimum})")));
         }
         if value > maximum {
-            return Err(invalid(format!("RESTART value ({value}) cannot be greater than MAXVALUE ({maximum})")));
+            return Err(invalid(format!(
+                "RESTART value ({value}) cannot be greater than MAXVALUE ({maximum})"
+            )));
         }
     }
     let cache = definition.cache.unwrap_or(1);
@@ -263,7 +269,11 @@ impl Session {
             (state.last_value > bounds.maximum, bounds.maximum, "greater than MAXVALUE"),
         ] {
             if value {
-                return Err(invalid(format!("RESTART value ({}) cannot be {word} ({bound})", state.last_value)).into());
+                return Err(invalid(format!(
+                    "RESTART value ({}) cannot be {word} ({bound})",
+                    state.last_value
+                ))
+                .into());
             }
         }
         let owned_by = match definition.owned_by.take() {

@@ -30,7 +30,8 @@ impl Session {
                 if tables.contains(other) {
                     continue;
                 }
-                let other_name = self.snapshot().table(*other).map_or_else(String::new, |table| table.name.clone());
+                let other_name =
+                    self.snapshot().table(*other).map_or_else(String::new, |table| table.name.clone());
                 if !truncate.cascade {
                     return Err(PgError::new(
                         SqlState::FEATURE_NOT_SUPPORTED,

@@ -20,7 +20,9 @@ impl Session {
                 return Err(PgError::unsupported("temporary views").into());
             }
             _ if create.recursive => return Err(PgError::unsupported("CREATE RECURSIVE VIEW").into()),
-            _ if create.check_option.is_some() => return Err(PgError::unsupported("WITH CHECK OPTION").into()),
+            _ if create.check_option.is_some() => {
+                return Err(PgError::unsupported("WITH CHECK OPTION").into());
+            }
             _ if !create.options.is_empty() => return Err(PgError::unsupported("view options").into()),
             _ if !matches!(create.query.node.kind, StatementKind::Select(_)) => {
                 return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, "views must be queries").into());
@@ -124,9 +126,7 @@ fn check_replacement(old: &ViewDescriptor, columns: &[ViewColumn]) -> Result<(),
         if old.column_type != new.column_type {
             return refuse(format!(
                 "cannot change data type of view column \"{}\" from {} to {}",
-                old.name,
-                old.column_type,
-                new.column_type
+                old.name, old.column_type, new.column_type
             ));
         }
     }

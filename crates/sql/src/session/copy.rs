@@ -34,20 +34,36 @@ impl BatchSource for Handover {
 }
 
 impl Session {
-    pub(super) async fn run_copy(&mut self, copy: &CopyStatement, run: &Run<'_>, sink: &mut ResultSink) -> ExecResult<Tag> {
+    pub(super) async fn run_copy(
+        &mut self,
+        copy: &CopyStatement,
+        run: &Run<'_>,
+        sink: &mut ResultSink,
+    ) -> ExecResult<Tag> {
         match &copy.endpoint {
             CopyEndpoint::Client => {}
-            CopyEndpoint::File(_) => return Err(PgError::unsupported("COPY to or from a file of the server").into()),
+            CopyEndpoint::File(_) => {
+                return Err(PgError::unsupported("COPY to or from a file of the server").into());
+            }
             CopyEndpoint::Program(_) => return Err(PgError::unsupported("COPY PROGRAM").into()),
         }
         let options = CopyOptions::new(copy)?;
         self.ensure_transaction();
-        if copy.from { self.copy_from(copy, &options, sink).await } else { self.copy_to(copy, &options, run, sink).await }
+        if copy.from {
+            self.copy_from(copy, &options, sink).await
+        } else {
+            self.copy_to(copy, &options, run, sink).await
+        }
     }
 
     /// Each batch of rows is one execution of the same INSERT plan: the rows so far are written before more are read, and
     /// memory stays bounded whatever the length of the input.
-    async fn copy_from(&mut self, copy: &CopyStatement, options: &CopyOptions, sink: &mut ResultSink) -> ExecResult<Tag> {
+    async fn copy_from(
+        &mut self,
+        copy: &CopyStatement,
+        options: &CopyOptions,
+        sink: &mut ResultSink,
+    ) -> ExecResult<Tag> {
         let CopySource::Table { name, .. } = &copy.source else {
             return Err(PgError::new(SqlState::SYNTAX_ERROR, "COPY query FROM is not possible").into());
         };

@@ -33,7 +33,8 @@ impl Session {
             .collect::<PgResult<Vec<Option<DataType>>>>()?;
         let mut statement = prepare.statement.node.clone();
         statement.parameter_count = statement.parameter_count.max(given.len() as u16);
-        let mut prepared = Prepared::new(prepare.statement.text.as_ref().into(), Some(Arc::new(statement)), given);
+        let mut prepared =
+            Prepared::new(prepare.statement.text.as_ref().into(), Some(Arc::new(statement)), given);
         prepared.from_sql = true;
         let prepared = Arc::new(prepared);
         if prepared.kind().is_some_and(planner::ast::StatementKind::is_plannable) {
@@ -155,7 +156,8 @@ impl Session {
         let name = &*fetch.cursor.name;
         let context = self.info().clone();
         let memory = self.memory.clone();
-        let portal = self.portals.get_mut(name).filter(|portal| portal.cursor).ok_or_else(|| no_cursor(name))?;
+        let portal =
+            self.portals.get_mut(name).filter(|portal| portal.cursor).ok_or_else(|| no_cursor(name))?;
         let rows = portal.fetch(fetch.direction, &memory).await?;
         let count = rows.len() as u64;
         if fetch.move_only {
@@ -172,8 +174,10 @@ impl Session {
         if run.describe {
             sink.row_description(&columns, &formats);
         }
-        let mut batch: Vec<Vector> =
-            types.iter().map(|column_type| Vector::with_capacity(column_type.data_type, rows.len())).collect();
+        let mut batch: Vec<Vector> = types
+            .iter()
+            .map(|column_type| Vector::with_capacity(column_type.data_type, rows.len()))
+            .collect();
         for row in &rows {
             batch.iter_mut().zip(row).for_each(|(vector, datum)| vector.push(datum));
         }
@@ -233,7 +237,11 @@ impl Portal {
         }
     }
 
-    async fn forward(&mut self, count: usize, memory: &executor::MemoryAccount) -> ExecResult<Vec<Vec<Datum>>> {
+    async fn forward(
+        &mut self,
+        count: usize,
+        memory: &executor::MemoryAccount,
+    ) -> ExecResult<Vec<Vec<Datum>>> {
         let wanted = self.position.saturating_add(count);
         self.read_until(wanted, memory).await?;
         let end = wanted.min(self.history.len());
@@ -251,7 +259,11 @@ impl Portal {
         Ok(rows)
     }
 
-    async fn go_to(&mut self, target: usize, memory: &executor::MemoryAccount) -> ExecResult<Vec<Vec<Datum>>> {
+    async fn go_to(
+        &mut self,
+        target: usize,
+        memory: &executor::MemoryAccount,
+    ) -> ExecResult<Vec<Vec<Datum>>> {
         if target < self.position {
             self.require_scroll()?;
         }

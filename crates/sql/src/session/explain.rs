@@ -102,7 +102,10 @@ impl Session {
     ) -> ExecResult<Tag> {
         let (planned, catalog) = self.plan_under_locks(run.prepared).await?;
         let plan = &planned.plan;
-        let mut lines = planner::explain(plan, planner::ExplainOptions { costs: options.costs, verbose: options.verbose });
+        let mut lines = planner::explain(
+            plan,
+            planner::ExplainOptions { costs: options.costs, verbose: options.verbose },
+        );
         if options.analyze {
             let began = self.server.env.monotonic();
             let mut execution = self.begin_execution(plan, &catalog, &run.parameters, false)?;

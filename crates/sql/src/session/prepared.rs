@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use pgserver::ColumnDescription;
 use parking_lot::Mutex;
+use pgserver::ColumnDescription;
 use planner::ast::{Statement, StatementKind};
 use planner::{Plan, PlanOptions};
 use types::{ColumnType, DataType, PgResult};

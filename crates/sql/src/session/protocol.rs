@@ -19,14 +19,22 @@ use super::statement::Run;
 
 impl pgserver::Session for Session {
     fn parameter_statuses(&self) -> Vec<(String, String)> {
-        self.settings.reported().into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+        self.settings
+            .reported()
+            .into_iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect()
     }
 
     fn transaction_status(&self) -> TransactionStatus {
         self.status()
     }
 
-    fn simple_query<'a>(&'a mut self, text: &'a str, sink: &'a mut ResultSink) -> BoxFuture<'a, PgResult<()>> {
+    fn simple_query<'a>(
+        &'a mut self,
+        text: &'a str,
+        sink: &'a mut ResultSink,
+    ) -> BoxFuture<'a, PgResult<()>> {
         Box::pin(async move {
             self.cancel.clear();
             self.statements.remove("");
@@ -69,8 +77,10 @@ impl pgserver::Session for Session {
     fn describe_portal<'a>(&'a mut self, name: &'a str) -> BoxFuture<'a, PgResult<PortalDescription>> {
         Box::pin(async move {
             let portal = self.portals.get(name).ok_or_else(|| no_portal(name));
-            let description = portal
-                .map(|portal| PortalDescription { columns: portal.columns.clone(), formats: portal.formats.clone() });
+            let description = portal.map(|portal| PortalDescription {
+                columns: portal.columns.clone(),
+                formats: portal.formats.clone(),
+            });
             self.note_failure(description)
         })
     }
@@ -285,7 +295,8 @@ impl Session {
 
     async fn describe_prepared(&mut self, prepared: &Arc<Prepared>) -> PgResult<StatementDescription> {
         let columns = self.result_columns(prepared)?;
-        let parameter_types = self.parameter_types(prepared)?.iter().map(|data_type| data_type.oid()).collect();
+        let parameter_types =
+            self.parameter_types(prepared)?.iter().map(|data_type| data_type.oid()).collect();
         Ok(StatementDescription { parameter_types, columns })
     }
 
@@ -333,7 +344,8 @@ impl Session {
             })
             .collect::<PgResult<Arc<[Datum]>>>()?;
         let columns = self.result_columns(&prepared)?;
-        let formats = message.result_formats.for_columns(columns.as_ref().map_or(0, |columns| columns.len()))?;
+        let formats =
+            message.result_formats.for_columns(columns.as_ref().map_or(0, |columns| columns.len()))?;
         let portal = Portal {
             prepared,
             parameters,
@@ -399,10 +411,9 @@ fn given_type(oid: u32) -> PgResult<Option<DataType>> {
         oid => match DataType::from_oid(oid) {
             Some(DataType::Unknown) => Ok(None),
             Some(data_type) => Ok(Some(data_type)),
-            None => Err(PgError::new(
-                SqlState::UNDEFINED_OBJECT,
-                format!("type with OID {oid} does not exist"),
-            )),
+            None => {
+                Err(PgError::new(SqlState::UNDEFINED_OBJECT, format!("type with OID {oid} does not exist")))
+            }
         },
     }
 }

@@ -118,7 +118,11 @@ impl Session {
     }
 
     /// Takes a table lock for the running transaction, waiting if it must.
-    pub(crate) async fn lock_table(&mut self, table: types::descriptor::Oid, mode: LockMode) -> ExecResult<()> {
+    pub(crate) async fn lock_table(
+        &mut self,
+        table: types::descriptor::Oid,
+        mode: LockMode,
+    ) -> ExecResult<()> {
         let active = self.active.as_mut().expect("called within a transaction");
         if active.holds(table, mode) {
             return Ok(());
@@ -201,7 +205,8 @@ impl Session {
         if matches!(portal.progress, Progress::Ready) {
             let (prepared, parameters) = (portal.prepared.clone(), portal.parameters.clone());
             let rows = self.start_rows(&prepared, &parameters).await?;
-            self.portals.get_mut(name).ok_or_else(|| no_portal(name))?.progress = Progress::Rows(Box::new(rows));
+            self.portals.get_mut(name).ok_or_else(|| no_portal(name))?.progress =
+                Progress::Rows(Box::new(rows));
         }
         let format_context = self.info().clone();
         let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;

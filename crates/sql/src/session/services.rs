@@ -131,7 +131,8 @@ impl Services {
             other => return Err(PgError::internal(format!("{other:?} does not name a sequence"))),
         };
         snapshot.sequence(id).cloned().ok_or_else(|| {
-            let name = snapshot.object(id).map_or_else(|| id.0.to_string(), |object| object.name().to_string());
+            let name =
+                snapshot.object(id).map_or_else(|| id.0.to_string(), |object| object.name().to_string());
             PgError::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a sequence"))
         })
     }
@@ -154,7 +155,8 @@ impl Services {
         let sequence = self.sequence(argument)?;
         let current = self.sequence_memory.lock().current.get(&sequence.id).copied();
         current.map(Datum::Int8).ok_or_else(|| {
-            let message = format!("currval of sequence \"{}\" is not yet defined in this session", sequence.name);
+            let message =
+                format!("currval of sequence \"{}\" is not yet defined in this session", sequence.name);
             PgError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into()
         })
     }

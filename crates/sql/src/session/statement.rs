@@ -268,7 +268,10 @@ impl Session {
     }
 
     /// The columns of the rows that a statement returns; `None` if it returns none.
-    pub(super) fn result_columns(&mut self, prepared: &Arc<Prepared>) -> PgResult<Option<Arc<[ColumnDescription]>>> {
+    pub(super) fn result_columns(
+        &mut self,
+        prepared: &Arc<Prepared>,
+    ) -> PgResult<Option<Arc<[ColumnDescription]>>> {
         let Some(kind) = prepared.kind() else { return Ok(None) };
         if kind.is_plannable() {
             return Ok(self.analyse(prepared)?.columns.clone());
@@ -307,7 +310,9 @@ impl Session {
             SetConstraints(set) => return self.run_set_constraints(set).await,
             LockTable(lock) => return self.run_lock_table(lock).await,
             Checkpoint => return Err(PgError::unsupported("CHECKPOINT").into()),
-            Listen(_) | Unlisten(_) | Notify(_) => return Err(PgError::unsupported("LISTEN and NOTIFY").into()),
+            Listen(_) | Unlisten(_) | Notify(_) => {
+                return Err(PgError::unsupported("LISTEN and NOTIFY").into());
+            }
             Do(_) => return Err(PgError::unsupported("DO").into()),
             Call(_) => return Err(PgError::unsupported("CALL").into()),
             Unsupported(feature) => return Err(PgError::unsupported(feature).into()),

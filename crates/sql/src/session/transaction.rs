@@ -135,10 +135,11 @@ impl Session {
         self.active.as_ref().is_some_and(|active| active.block)
     }
 
-    /// The running transaction, begun if there is none. 
+    /// The running transaction, begun if there is none.
     pub fn ensure_transaction(&mut self) -> &mut Active {
         if self.active.is_none() {
-            self.active = Some(Box::new(self.new_transaction(self.default_isolation, self.default_read_only)));
+            self.active =
+                Some(Box::new(self.new_transaction(self.default_isolation, self.default_read_only)));
         }
         self.active.as_mut().expect("just begun")
     }
@@ -214,7 +215,9 @@ impl Session {
                 }
                 TransactionMode::ReadOnly(false) => {}
                 TransactionMode::Deferrable(deferrable) => active.deferrable = *deferrable,
-                TransactionMode::AsOf(_) => return Err(PgError::unsupported("AS OF SYSTEM TIME for a transaction")),
+                TransactionMode::AsOf(_) => {
+                    return Err(PgError::unsupported("AS OF SYSTEM TIME for a transaction"));
+                }
             }
         }
         Ok(())
@@ -341,6 +344,9 @@ impl Session {
 
 fn savepoint_position(active: &Active, name: &str) -> PgResult<usize> {
     active.savepoints.iter().rposition(|entry| &*entry.name == name).ok_or_else(|| {
-        PgError::new(SqlState::INVALID_SAVEPOINT_SPECIFICATION, format!("savepoint \"{name}\" does not exist"))
+        PgError::new(
+            SqlState::INVALID_SAVEPOINT_SPECIFICATION,
+            format!("savepoint \"{name}\" does not exist"),
+        )
     })
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use executor::ExecResult;
 use pgserver::{ColumnDescription, ResultSink};
-use planner::ast::{SetAction, SetConstraints, SetScope, SetValue, SetVariable, Show, TimeZoneValue, TransactionMode};
+use planner::ast::{
+    SetAction, SetConstraints, SetScope, SetValue, SetVariable, Show, TimeZoneValue, TransactionMode,
+};
 use types::format::{ByteaOutput, DateFormat, DateOrder, FormatContext, IntervalStyle};
 use types::timezone::TimeZone;
 use types::{DataType, PgError, PgResult, Severity, SqlState};
@@ -172,13 +174,17 @@ impl Session {
                 }
             }
             SetAction::Characteristics(modes) => self.set_characteristics(modes)?,
-            SetAction::TransactionSnapshot(_) => return Err(PgError::unsupported("SET TRANSACTION SNAPSHOT")),
+            SetAction::TransactionSnapshot(_) => {
+                return Err(PgError::unsupported("SET TRANSACTION SNAPSHOT"));
+            }
             SetAction::Role(None) => {}
             SetAction::Role(Some(role)) if **role == *self.user => {}
             SetAction::Role(_) => return Err(PgError::unsupported("SET ROLE")),
             SetAction::SessionAuthorization(None) => {}
             SetAction::SessionAuthorization(Some(role)) if **role == *self.user => {}
-            SetAction::SessionAuthorization(_) => return Err(PgError::unsupported("SET SESSION AUTHORIZATION")),
+            SetAction::SessionAuthorization(_) => {
+                return Err(PgError::unsupported("SET SESSION AUTHORIZATION"));
+            }
         }
         self.refresh_settings();
         Ok(Tag::Plain(tag))
@@ -197,7 +203,9 @@ impl Session {
                 definition(name)?;
                 Some(TransactionMode::Isolation(isolation_named(&level.to_ascii_lowercase())))
             }
-            ("transaction_read_only", [value]) => Some(TransactionMode::ReadOnly(matches!(*value, "on" | "true" | "1"))),
+            ("transaction_read_only", [value]) => {
+                Some(TransactionMode::ReadOnly(matches!(*value, "on" | "true" | "1")))
+            }
             ("transaction_deferrable", [value]) => {
                 Some(TransactionMode::Deferrable(matches!(*value, "on" | "true" | "1")))
             }
@@ -224,10 +232,14 @@ impl Session {
         for mode in modes {
             let on = |value: bool| if value { "on" } else { "off" };
             let (name, value) = match mode {
-                TransactionMode::Isolation(level) => ("default_transaction_isolation", isolation_name(*level)),
+                TransactionMode::Isolation(level) => {
+                    ("default_transaction_isolation", isolation_name(*level))
+                }
                 TransactionMode::ReadOnly(value) => ("default_transaction_read_only", on(*value)),
                 TransactionMode::Deferrable(value) => ("default_transaction_deferrable", on(*value)),
-                TransactionMode::AsOf(_) => return Err(PgError::unsupported("AS OF SYSTEM TIME for a session")),
+                TransactionMode::AsOf(_) => {
+                    return Err(PgError::unsupported("AS OF SYSTEM TIME for a session"));
+                }
             };
             self.settings.set(name, &[value], false, in_transaction)?;
         }

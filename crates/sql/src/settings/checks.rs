@@ -86,11 +86,10 @@ pub fn check(definition: &Definition, values: &[&str]) -> PgResult<String> {
         Check::Any | Check::Only(_) => canonical(definition, single()?)?,
     };
     match definition.check {
-        Check::Only(allowed) if !allowed.contains(&value.as_str()) => Err(PgError::unsupported(format!(
-            "setting \"{}\" to \"{value}\"",
-            definition.name
-        ))
-        .hint(format!("Available values: {}.", allowed.join(", ")))),
+        Check::Only(allowed) if !allowed.contains(&value.as_str()) => {
+            Err(PgError::unsupported(format!("setting \"{}\" to \"{value}\"", definition.name))
+                .hint(format!("Available values: {}.", allowed.join(", "))))
+        }
         _ => Ok(value),
     }
 }
@@ -99,7 +98,8 @@ fn canonical(definition: &Definition, value: &str) -> PgResult<String> {
     let with_unit = |low: i64, units: &[(&str, i64)]| {
         let parsed = parse_with_unit(value, units).ok_or_else(|| {
             let names: Vec<_> = units.iter().rev().map(|(name, _)| format!("\"{name}\"")).collect();
-            invalid(definition, value).hint(format!("Valid units for this parameter are {}.", names.join(", ")))
+            invalid(definition, value)
+                .hint(format!("Valid units for this parameter are {}.", names.join(", ")))
         })?;
         if parsed < low || parsed > i64::from(i32::MAX) {
             return Err(out_of_range(definition, parsed, low, i64::from(i32::MAX)));

@@ -51,12 +51,38 @@ pub struct Definition {
     pub description: &'static str,
 }
 
-const fn user(name: &'static str, kind: Kind, default: &'static str, description: &'static str) -> Definition {
-    Definition { name, kind, default, context: Context::User, reported: false, check: Check::Any, description }
+const fn user(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    description: &'static str,
+) -> Definition {
+    Definition {
+        name,
+        kind,
+        default,
+        context: Context::User,
+        reported: false,
+        check: Check::Any,
+        description,
+    }
 }
 
-const fn internal(name: &'static str, kind: Kind, default: &'static str, description: &'static str) -> Definition {
-    Definition { name, kind, default, context: Context::Internal, reported: false, check: Check::Any, description }
+const fn internal(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    description: &'static str,
+) -> Definition {
+    Definition {
+        name,
+        kind,
+        default,
+        context: Context::Internal,
+        reported: false,
+        check: Check::Any,
+        description,
+    }
 }
 
 impl Definition {
@@ -86,13 +112,13 @@ pub static DEFINITIONS: &[Definition] = &[
     user("backslash_quote", Text, "safe_encoding", "Sets whether \"\\'\" is allowed in string literals.")
         .check(Check::Only(&["safe_encoding"])),
     internal("block_size", Integer(0, i32::MAX as i64), "8192", "Shows the size of a disk block."),
+    user("bytea_output", Enum(&["escape", "hex"]), "hex", "Sets the output format for bytea."),
     user(
-        "bytea_output",
-        Enum(&["escape", "hex"]),
-        "hex",
-        "Sets the output format for bytea.",
+        "check_function_bodies",
+        Bool,
+        "on",
+        "Check routine bodies during CREATE FUNCTION and CREATE PROCEDURE.",
     ),
-    user("check_function_bodies", Bool, "on", "Check routine bodies during CREATE FUNCTION and CREATE PROCEDURE."),
     user("client_encoding", Text, "UTF8", "Sets the client's character set encoding.")
         .reported()
         .check(Check::ClientEncoding),
@@ -105,14 +131,24 @@ pub static DEFINITIONS: &[Definition] = &[
     user("DateStyle", Text, "ISO, MDY", "Sets the display format for date and time values.")
         .reported()
         .check(Check::DateStyle),
-    user("deadlock_timeout", Milliseconds(1), "1s", "Sets the time to wait on a lock before checking for deadlock.")
-        .check(Check::Only(&["1s"])),
+    user(
+        "deadlock_timeout",
+        Milliseconds(1),
+        "1s",
+        "Sets the time to wait on a lock before checking for deadlock.",
+    )
+    .check(Check::Only(&["1s"])),
     user("default_table_access_method", Text, "heap", "Sets the default table access method for new tables.")
         .check(Check::Only(&["heap"])),
     user("default_tablespace", Text, "", "Sets the default tablespace to create tables and indexes in.")
         .check(Check::Only(&[""])),
-    user("default_toast_compression", Text, "pglz", "Sets the default compression method for compressible values.")
-        .check(Check::Only(&["pglz"])),
+    user(
+        "default_toast_compression",
+        Text,
+        "pglz",
+        "Sets the default compression method for compressible values.",
+    )
+    .check(Check::Only(&["pglz"])),
     user(
         "default_transaction_deferrable",
         Bool,
@@ -125,17 +161,32 @@ pub static DEFINITIONS: &[Definition] = &[
         "serializable",
         "Sets the transaction isolation level of each new transaction.",
     ),
-    user("default_transaction_read_only", Bool, "off", "Sets the default read-only status of new transactions.")
-        .reported(),
+    user(
+        "default_transaction_read_only",
+        Bool,
+        "off",
+        "Sets the default read-only status of new transactions.",
+    )
+    .reported(),
     user("escape_string_warning", Bool, "on", "Warn about backslash escapes in ordinary string literals."),
-    user("extra_float_digits", Integer(-15, 3), "1", "Sets the number of digits displayed for floating-point values."),
+    user(
+        "extra_float_digits",
+        Integer(-15, 3),
+        "1",
+        "Sets the number of digits displayed for floating-point values.",
+    ),
     user(
         "idle_in_transaction_session_timeout",
         Milliseconds(0),
         "0",
         "Sets the maximum allowed idle time between queries, when in a transaction.",
     ),
-    user("idle_session_timeout", Milliseconds(0), "0", "Sets the maximum allowed idle time between queries, when not in a transaction."),
+    user(
+        "idle_session_timeout",
+        Milliseconds(0),
+        "0",
+        "Sets the maximum allowed idle time between queries, when not in a transaction.",
+    ),
     internal("in_hot_standby", Bool, "off", "Shows whether hot standby is currently active.").reported(),
     internal("integer_datetimes", Bool, "on", "Shows whether datetimes are integer based.").reported(),
     user(
@@ -159,26 +210,42 @@ pub static DEFINITIONS: &[Definition] = &[
     user("lock_timeout", Milliseconds(0), "0", "Sets the maximum allowed duration of any wait for a lock."),
     internal("max_identifier_length", Integer(0, 63), "63", "Shows the maximum identifier length."),
     internal("max_index_keys", Integer(0, 32), "32", "Shows the maximum number of index keys."),
-    internal("max_connections", Integer(1, 262_143), "10000", "Shows the maximum number of concurrent connections."),
+    internal(
+        "max_connections",
+        Integer(1, 262_143),
+        "10000",
+        "Shows the maximum number of concurrent connections.",
+    ),
     user("row_security", Bool, "on", "Enable row security."),
-    user("search_path", Text, "\"$user\", public", "Sets the schema search order for names that are not schema-qualified.")
-        .check(Check::SearchPath),
-    internal("server_encoding", Text, "UTF8", "Shows the server (database) character set encoding.").reported(),
+    user(
+        "search_path",
+        Text,
+        "\"$user\", public",
+        "Sets the schema search order for names that are not schema-qualified.",
+    )
+    .check(Check::SearchPath),
+    internal("server_encoding", Text, "UTF8", "Shows the server (database) character set encoding.")
+        .reported(),
     internal("server_version", Text, SERVER_VERSION, "Shows the server version.").reported(),
-    internal("server_version_num", Integer(0, i32::MAX as i64), "150000", "Shows the server version as an integer."),
+    internal(
+        "server_version_num",
+        Integer(0, i32::MAX as i64),
+        "150000",
+        "Shows the server version as an integer.",
+    ),
     user("session_authorization", Text, "postgres", "Sets the session user name.")
         .reported()
         .check(Check::Only(&["postgres"])),
-    user("session_replication_role", Text, "origin", "Sets the session's behavior for triggers and rewrite rules.")
-        .check(Check::Only(&["origin"])),
     user(
-        "standard_conforming_strings",
-        Bool,
-        "on",
-        "Causes '...' strings to treat backslashes literally.",
+        "session_replication_role",
+        Text,
+        "origin",
+        "Sets the session's behavior for triggers and rewrite rules.",
     )
-    .reported()
-    .check(ON),
+    .check(Check::Only(&["origin"])),
+    user("standard_conforming_strings", Bool, "on", "Causes '...' strings to treat backslashes literally.")
+        .reported()
+        .check(ON),
     user("statement_timeout", Milliseconds(0), "0", "Sets the maximum allowed duration of any statement."),
     user("synchronize_seqscans", Bool, "off", "Enable synchronized sequential scans.").check(OFF),
     user("synchronous_commit", Text, "on", "Sets the current transaction's synchronization level.")
@@ -186,7 +253,12 @@ pub static DEFINITIONS: &[Definition] = &[
     user("TimeZone", Text, "UTC", "Sets the time zone for displaying and interpreting time stamps.")
         .reported()
         .check(Check::TimeZone),
-    user("transaction_deferrable", Bool, "off", "Whether to defer a read-only serializable transaction until it can be executed with no possible serialization failures."),
+    user(
+        "transaction_deferrable",
+        Bool,
+        "off",
+        "Whether to defer a read-only serializable transaction until it can be executed with no possible serialization failures.",
+    ),
     user(
         "transaction_isolation",
         Enum(&["serializable", "repeatable read", "read committed", "read uncommitted"]),
@@ -195,6 +267,11 @@ pub static DEFINITIONS: &[Definition] = &[
     ),
     user("transaction_read_only", Bool, "off", "Sets the current transaction's read-only status."),
     user("work_mem", Kilobytes(64), "4MB", "Sets the maximum memory to be used for query workspaces."),
-    user("xmloption", Text, "content", "Sets whether XML data is to be considered as documents or content fragments.")
-        .check(Check::Only(&["content"])),
+    user(
+        "xmloption",
+        Text,
+        "content",
+        "Sets whether XML data is to be considered as documents or content fragments.",
+    )
+    .check(Check::Only(&["content"])),
 ];

@@ -118,7 +118,10 @@ impl Settings {
         let found = match DEFINITIONS.iter().find(|definition| definition.name.eq_ignore_ascii_case(name)) {
             Some(definition) => self.lookup(definition.name).unwrap_or_else(|| definition.default.into()),
             None => self.lookup(&name.to_ascii_lowercase()).ok_or_else(|| {
-                PgError::new(SqlState::UNDEFINED_OBJECT, format!("unrecognized configuration parameter \"{name}\""))
+                PgError::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!("unrecognized configuration parameter \"{name}\""),
+                )
             })?,
         };
         Ok(found)
@@ -145,7 +148,9 @@ impl Settings {
     /// RESET name, SET name TO DEFAULT.
     pub fn reset(&mut self, name: &str, local: bool, in_transaction: bool) -> PgResult<()> {
         let name: Arc<str> = match definition(name) {
-            Ok(definition) if definition.context == Context::Internal => return Err(cannot_change(definition.name)),
+            Ok(definition) if definition.context == Context::Internal => {
+                return Err(cannot_change(definition.name));
+            }
             Ok(definition) => definition.name.into(),
             Err(error) if !is_custom(name) => return Err(error),
             Err(_) => name.to_ascii_lowercase().into(),
@@ -222,7 +227,8 @@ impl Settings {
                 (definition.name.into(), value, Some(definition))
             })
             .collect();
-        let custom = self.session.iter().chain(self.local.iter()).filter(|(name, _)| definition(name).is_err());
+        let custom =
+            self.session.iter().chain(self.local.iter()).filter(|(name, _)| definition(name).is_err());
         let custom: BTreeMap<_, _> = custom.map(|(name, value)| (name.clone(), value.clone())).collect();
         all.extend(custom.into_iter().map(|(name, value)| (name, value, None)));
         all

@@ -77,7 +77,11 @@ impl CopyOptions {
                     "text" => csv = false,
                     "csv" => csv = true,
                     "binary" => return Err(PgError::unsupported("COPY in binary format")),
-                    other => return Err(invalid(format!("COPY format \"{other}\" not recognized")).at(option.position)),
+                    other => {
+                        return Err(
+                            invalid(format!("COPY format \"{other}\" not recognized")).at(option.position)
+                        );
+                    }
                 },
                 "csv" => csv = boolean("csv", value)?,
                 "binary" => return Err(PgError::unsupported("COPY in binary format")),

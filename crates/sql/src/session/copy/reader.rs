@@ -118,7 +118,9 @@ impl RowReader {
         }
         if self.in_quotes {
             self.line += 1;
-            return Err(self.at_line(PgError::new(SqlState::BAD_COPY_FILE_FORMAT, "unterminated CSV quoted field")));
+            return Err(
+                self.at_line(PgError::new(SqlState::BAD_COPY_FILE_FORMAT, "unterminated CSV quoted field"))
+            );
         }
         let line = std::mem::take(&mut self.pending);
         self.scanned = 0;
@@ -196,7 +198,8 @@ impl RowReader {
         while let Some(start) = at {
             at = self.read_field(line, start)?;
             if position >= self.names.len() {
-                let error = PgError::new(SqlState::BAD_COPY_FILE_FORMAT, "extra data after last expected column");
+                let error =
+                    PgError::new(SqlState::BAD_COPY_FILE_FORMAT, "extra data after last expected column");
                 return Err(self.at_whole_line(error, line));
             }
             self.store_field(position)?;
@@ -231,7 +234,10 @@ impl RowReader {
         if position < self.names.len() {
             return Err(self.at_line(PgError::new(
                 SqlState::BAD_COPY_FILE_FORMAT,
-                format!("wrong number of fields in header line: got {position}, expected {}", self.names.len()),
+                format!(
+                    "wrong number of fields in header line: got {position}, expected {}",
+                    self.names.len()
+                ),
             )));
         }
         Ok(())
@@ -241,7 +247,11 @@ impl RowReader {
     fn read_field(&mut self, line: &[u8], start: usize) -> PgResult<Option<usize>> {
         self.field.text.clear();
         self.field.quoted = false;
-        let next = if self.options.csv { self.read_csv_field(line, start)? } else { self.read_text_field(line, start) };
+        let next = if self.options.csv {
+            self.read_csv_field(line, start)?
+        } else {
+            self.read_text_field(line, start)
+        };
         Ok(next)
     }
 
@@ -283,7 +293,9 @@ impl RowReader {
                 b't' => b'\t',
                 b'v' => 0x0b,
                 b'0'..=b'7' => take_number(line, &mut at, u32::from(escaped - b'0'), 8, 2),
-                b'x' if line.get(at).is_some_and(u8::is_ascii_hexdigit) => take_number(line, &mut at, 0, 16, 2),
+                b'x' if line.get(at).is_some_and(u8::is_ascii_hexdigit) => {
+                    take_number(line, &mut at, 0, 16, 2)
+                }
                 other => other,
             };
             self.field.text.push(value);
@@ -316,7 +328,8 @@ impl RowReader {
                 continue;
             }
             let following = line.get(at).copied();
-            if byte == escape && following.is_some_and(|following| following == quote || following == escape) {
+            if byte == escape && following.is_some_and(|following| following == quote || following == escape)
+            {
                 self.field.text.push(following.expect("just looked at"));
                 at += 1;
             } else if byte == quote {
@@ -326,7 +339,9 @@ impl RowReader {
             }
         }
         if in_quotes {
-            return Err(self.at_line(PgError::new(SqlState::BAD_COPY_FILE_FORMAT, "unterminated CSV quoted field")));
+            return Err(
+                self.at_line(PgError::new(SqlState::BAD_COPY_FILE_FORMAT, "unterminated CSV quoted field"))
+            );
         }
         self.field.null = self.field.text == self.options.null.as_bytes();
         Ok(next)
@@ -465,22 +480,16 @@ mod tests {
     #[test]
     fn text_lines_with_escapes_and_nulls() {
         let rows = read(&options(false), "1\tx\\ty\n\\N\t\\\\N\n\\x41\\102\t\\\n!\n").expect("reads");
-        let expected = [
-            vec![text("1"), text("x\ty")],
-            vec![Datum::Null, text("\\N")],
-            vec![text("AB"), text("\n!")],
-        ];
+        let expected =
+            [vec![text("1"), text("x\ty")], vec![Datum::Null, text("\\N")], vec![text("AB"), text("\n!")]];
         assert_eq!(rows, expected);
     }
 
     #[test]
     fn csv_with_quotes_newlines_and_nulls() {
         let rows = read(&options(true), "1,\"a\"\"b\nc\"\r\n,\"\"\nx,y").expect("reads");
-        let expected = [
-            vec![text("1"), text("a\"b\nc")],
-            vec![Datum::Null, text("")],
-            vec![text("x"), text("y")],
-        ];
+        let expected =
+            [vec![text("1"), text("a\"b\nc")], vec![Datum::Null, text("")], vec![text("x"), text("y")]];
         assert_eq!(rows, expected);
     }
 

@@ -86,9 +86,8 @@ impl RowText {
 
     fn csv_field(&self, value: &[u8], forced: bool, out: &mut Vec<u8>) {
         let options = &self.options;
-        let special = |byte: &u8| {
-            *byte == options.delimiter || *byte == options.quote || matches!(byte, b'\n' | b'\r')
-        };
+        let special =
+            |byte: &u8| *byte == options.delimiter || *byte == options.quote || matches!(byte, b'\n' | b'\r');
         let needs_quotes =
             forced || value == options.null.as_bytes() || value == b"\\." || value.iter().any(special);
         if !needs_quotes {
