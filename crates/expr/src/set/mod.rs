@@ -63,7 +63,9 @@ pub fn columns(function: FunctionRef, argument_types: &[DataType]) -> Option<Vec
         "json_each_text" | "jsonb_each_text" => {
             Some(vec![("key", DataType::Text), ("value", DataType::Text)])
         }
-        "pg_options_to_table" => Some(vec![("option_name", DataType::Text), ("option_value", DataType::Text)]),
+        "pg_options_to_table" => {
+            Some(vec![("option_name", DataType::Text), ("option_value", DataType::Text)])
+        }
         "pg_partition_tree" => Some(vec![
             ("relid", DataType::Regclass),
             ("parentrelid", DataType::Regclass),
@@ -82,7 +84,8 @@ fn options_to_table(options: &Datum) -> PgResult<Box<dyn RowSet>> {
     let (mut names, mut values) = (Vec::new(), Vec::new());
     for option in &options.elements {
         let Datum::Text(option) = option else { continue };
-        let (name, value) = option.split_once('=').map_or((&**option, None), |(name, value)| (name, Some(value)));
+        let (name, value) =
+            option.split_once('=').map_or((&**option, None), |(name, value)| (name, Some(value)));
         names.push(Datum::text(name));
         values.push(value.map_or(Datum::Null, Datum::text));
     }
