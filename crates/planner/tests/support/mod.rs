@@ -37,6 +37,27 @@ impl TestCatalog {
         Oid(self.next)
     }
 
+    /// Defines what a test catalog can; drops what is dropped.
+    pub fn define_or_ignore(&mut self, statement: &Statement, script: &str) {
+        match &statement.kind {
+            StatementKind::Drop(drop) => {
+                for name in &drop.names {
+                    self.relations.remove(name.name());
+                }
+            }
+            StatementKind::CreateTable(_) | StatementKind::CreateIndex(_) => self.define(statement, script),
+            StatementKind::CreateView(create) => {
+                let known = self.relations.contains_key(create.name.name());
+                let binds =
+                    planner::bind::bind(&create.query.node, self, &[], &PlanOptions::default()).is_ok();
+                if binds && !known {
+                    self.define(statement, script);
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn define(&mut self, statement: &Statement, script: &str) {
         match &statement.kind {
             StatementKind::CreateTable(create) => {
