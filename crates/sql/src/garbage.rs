@@ -3,7 +3,13 @@
 //! A transaction that makes a keyspace useless writes a record of it (`/table/4/...`), so that the record exists exactly if the
 //! transaction commits. A background task clears what the records name, record last: a crash anywhere leaves work to be
 //! done again, never data lost.
+//!
+//! A table rewritten in bulk goes the other way round: the record of its new keyspace is written *before* it is filled, in a
+//! transaction of its own, and deleted by the transaction that puts the keyspace to use. What an aborted or crashed rewrite leaves
+//! is garbage like any other. Rewrites in progress are registered in memory, so that nobody clears under their hands; after a
+//! restart there are none.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use executor::{ExecError, ExecResult};
@@ -12,6 +18,7 @@ use futures::channel::mpsc;
 use keys::encoding::Decoder;
 use keys::{IndexId, TableId, table};
 use kvclient::{Db, ScanOptions, Txn, TxnOptions};
+use parking_lot::Mutex;
 use types::PgError;
 
 use crate::catalog::store::{GARBAGE, garbage_key};
@@ -26,13 +33,15 @@ pub const WHOLE_TABLE: u32 = 0;
 pub struct Garbage {
     db: Db,
     wake: mpsc::Sender<()>,
+    /// Keyspaces that rewrites in progress are filling.
+    in_progress: Mutex<BTreeSet<u32>>,
 }
 
 impl Garbage {
     /// Starts the collector's task; it looks once right away.
     pub fn start(env: &Arc<dyn env::Env>, db: Db) -> Arc<Garbage> {
         let (wake, mut woken) = mpsc::channel(1);
-        let garbage = Arc::new(Garbage { db, wake });
+        let garbage = Arc::new(Garbage { db, wake, in_progress: Mutex::default() });
         let collector = Arc::downgrade(&garbage);
         drop(env.spawn(
             "sql-garbage",
@@ -59,8 +68,21 @@ impl Garbage {
         let _ = self.wake.clone().try_send(());
     }
 
+    /// Announces a keyspace that is about to be filled. Dropping the guard makes it collectable, unless its record has been
+    /// deleted by then.
+    pub async fn begin_rewrite(self: &Arc<Self>, storage_id: u32) -> ExecResult<Rewrite> {
+        self.in_progress.lock().insert(storage_id);
+        let rewrite = Rewrite { garbage: self.clone(), storage_id };
+        let key = garbage_key(storage_id, WHOLE_TABLE);
+        in_own_transaction!(self.db, |txn| txn.put(&key, b"").map_err(ExecError::from))?;
+        Ok(rewrite)
+    }
+
     async fn collect(&self) -> ExecResult<()> {
         for (storage_id, storage_index) in self.records().await? {
+            if self.in_progress.lock().contains(&storage_id) {
+                continue;
+            }
             self.clear(storage_id, storage_index).await?;
             let key = garbage_key(storage_id, storage_index);
             in_own_transaction!(self.db, |txn| txn.delete(&key).map_err(ExecError::from))?;
@@ -112,4 +134,17 @@ async fn delete_some(txn: &Txn, span: &keys::Span) -> ExecResult<u64> {
 
 fn take_ids(columns: &mut Decoder<'_>) -> Result<(u32, u32), keys::KeyError> {
     Ok((columns.take_u32()?, columns.take_u32()?))
+}
+
+/// A keyspace being filled. See [`Garbage::begin_rewrite`].
+pub struct Rewrite {
+    garbage: Arc<Garbage>,
+    storage_id: u32,
+}
+
+impl Drop for Rewrite {
+    fn drop(&mut self) {
+        self.garbage.in_progress.lock().remove(&self.storage_id);
+        self.garbage.kick();
+    }
 }

@@ -1,8 +1,8 @@
 //! Rows that are there already: new indexes filled, tables rewritten under another key.
 //!
-//! Everything happens in the transaction of the statement, under its exclusive table lock: the rows are read as the transaction sees
-//! them and the entries written as its writes, which the coordinator flushes early as intents when they are many. An aborted
-//! statement leaves nothing.
+//! Everything happens under the statement's exclusive table lock. The rows are read as its transaction sees them; the entries are
+//! the transaction's writes (which the coordinator flushes early as intents when they are many) or, for a rewrite that is a
+//! statement of its own, go in bulk into a keyspace that nobody sees before the commit.
 
 use std::sync::Arc;
 
@@ -13,14 +13,17 @@ use types::descriptor::{ColumnId, IndexDescriptor, Oid, TableDescriptor};
 use types::row::{RowDecoder, RowEncoder};
 use types::{Batch, Datum, PgError, SqlState};
 
+use crate::catalog::store;
+use crate::garbage::WHOLE_TABLE;
 use crate::session::Session;
+use crate::small_transaction::in_own_transaction;
 
 impl Session {
     /// Fills a new secondary index. Errors: 23505 "could not create unique index".
     pub(super) async fn backfill_index(&mut self, table: &Arc<TableDescriptor>, id: Oid) -> ExecResult<()> {
         let index = table.indexes.iter().find(|index| index.id == id);
         let index = index.ok_or_else(|| PgError::internal("the new index is not part of its table"))?.clone();
-        let target = Target { table: table.clone(), index };
+        let target = Target { table: table.clone(), index, bulk: false };
         self.fill(table, &table.primary, &[target]).await
     }
 
@@ -35,24 +38,48 @@ impl Session {
         old.primary.storage_index = replaced;
         old.primary.columns = vec![super::create_table::ascending(super::create_table::ROWID)];
         old.columns.push(rowid_of(&old));
+        let bulk = self.active().alone;
+        let renewed = if bulk { self.move_to_new_keyspace(table).await? } else { self.renumber_indexes(table).await? };
+        let primary = Target { table: renewed.clone(), index: renewed.primary.clone(), bulk };
+        let others =
+            renewed.indexes.iter().map(|index| Target { table: renewed.clone(), index: index.clone(), bulk });
+        let targets: Vec<Target> = std::iter::once(primary).chain(others).collect();
+        self.fill(&old, &old.primary, &targets).await?;
+        if bulk {
+            return self.leave_garbage(table.storage_id, WHOLE_TABLE);
+        }
+        self.leave_garbage(table.storage_id, replaced)?;
+        for index in &table.indexes {
+            self.leave_garbage(table.storage_id, index.storage_index)?;
+        }
+        Ok(())
+    }
+
+    /// Within a transaction of several statements: new index numbers in the same keyspace, filled by the transaction itself.
+    async fn renumber_indexes(&mut self, table: &Arc<TableDescriptor>) -> ExecResult<Arc<TableDescriptor>> {
+        if table.indexes.is_empty() {
+            return Ok(table.clone());
+        }
         let mut renewed = TableDescriptor::clone(table);
-        let mut garbage = vec![replaced];
         for index in &mut renewed.indexes {
-            garbage.push(index.storage_index);
             index.storage_index = renewed.next_storage_index;
             renewed.next_storage_index += 1;
         }
-        let renewed =
-            if renewed.indexes.is_empty() { table.clone() } else { self.put_table(renewed).await? };
-        let primary = Target { table: renewed.clone(), index: renewed.primary.clone() };
-        let others =
-            renewed.indexes.iter().map(|index| Target { table: renewed.clone(), index: index.clone() });
-        let targets: Vec<Target> = std::iter::once(primary).chain(others).collect();
-        self.fill(&old, &old.primary, &targets).await?;
-        for storage_index in garbage {
-            self.leave_garbage(table.storage_id, storage_index)?;
-        }
-        Ok(())
+        self.put_table(renewed).await
+    }
+
+    /// A statement on its own: a keyspace that nobody can see before it commits, filled in bulk.
+    ///
+    /// The entries are committed as they are written, above the statement's own snapshot: as in PostgreSQL, a rewritten table
+    /// appears empty to snapshots older than the rewrite. That is why only a statement that reads nothing afterwards may do this.
+    async fn move_to_new_keyspace(&mut self, table: &Arc<TableDescriptor>) -> ExecResult<Arc<TableDescriptor>> {
+        let mut renewed = TableDescriptor::clone(table);
+        renewed.storage_id = self.new_storage_id().await?;
+        let rewrite = self.server.garbage.begin_rewrite(renewed.storage_id).await?;
+        let active = self.active();
+        active.rewrites.push(rewrite);
+        active.txn.delete(&store::garbage_key(renewed.storage_id, WHOLE_TABLE))?;
+        self.put_table(renewed).await
     }
 
     /// Reads every row through `source` and writes its entry into each target.
@@ -118,7 +145,15 @@ impl Session {
             block.push(&key, &value);
         }
         // Nothing is there yet but what this statement has written: two equal keys are found all the same.
-        if let Some(conflict) = txn.insert(&block, InsertCheck::Now).await? {
+        let conflict = if target.bulk {
+            in_own_transaction!(self.server.db, |own| own
+                .insert(&block, InsertCheck::Now)
+                .await
+                .map_err(executor::ExecError::from))?
+        } else {
+            txn.insert(&block, InsertCheck::Now).await?
+        };
+        if let Some(conflict) = conflict {
             let mut snapshot = crate::catalog::CatalogSnapshot::clone(&*self.snapshot());
             snapshot.insert(crate::catalog::Object::Table(target.table.clone()));
             let detail = crate::constraints::unique_violation(&snapshot, &conflict.key, &conflict.value)
@@ -182,6 +217,8 @@ impl Session {
 struct Target {
     table: Arc<TableDescriptor>,
     index: IndexDescriptor,
+    /// Written in small transactions that commit at once: see [`Session::move_to_new_keyspace`].
+    bulk: bool,
 }
 
 /// The hidden column that the rows were clustered on.

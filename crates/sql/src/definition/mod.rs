@@ -49,6 +49,7 @@ impl Session {
             return self.drop_database(drop).await;
         }
         self.ensure_transaction();
+        self.active().alone = run.alone;
         self.active().txn.begin_statement(true);
         if self.active().read_only {
             return Err(crate::session::read_only_error(command_name(kind)).into());

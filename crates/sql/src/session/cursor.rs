@@ -8,7 +8,7 @@ use planner::ast::{DeclareCursor, Execute, Fetch, FetchDirection, Identifier, Pr
 use types::{Batch, DataType, Datum, PgError, PgResult, SqlState, Vector};
 
 use super::Session;
-use super::output::write_rows;
+use super::output::{RowFormat, write_rows};
 use super::portal::{Portal, Progress};
 use super::prepared::Prepared;
 use super::statement::{Run, Tag};
@@ -182,7 +182,9 @@ impl Session {
             batch.iter_mut().zip(row).for_each(|(vector, datum)| vector.push(datum));
         }
         let batch = Batch::new(batch, rows.len());
-        write_rows(sink, &batch, 0..batch.rows, types, &formats, &context.format)?;
+        let names = running.names.as_ref();
+        let format = RowFormat { types, formats: &formats, context: &context.format, names };
+        write_rows(sink, &batch, 0..batch.rows, &format)?;
         Ok(Tag::Rows("FETCH", count))
     }
 }

@@ -2,16 +2,68 @@
 
 use pgserver::{ColumnFormats, Format, ResultSink};
 use types::format::{FormatContext, write_binary, write_text};
-use types::{Batch, ColumnType, PgResult};
+use types::{Batch, ColumnType, DataType, Datum, PgResult, Vector};
 
-/// Writes the rows of a batch from `from` on, at most `limit`; answers how many.
+use super::Session;
+use crate::catalog_functions::names::name_output;
+use crate::planning::StatementCatalog;
+use crate::virtual_tables::picture::Picture;
+
+/// Turns oids into names in the text of regclass and its family. Made for results with such columns alone.
+pub struct Names {
+    catalog: StatementCatalog,
+    user: String,
+    search_path: Vec<String>,
+}
+
+impl Session {
+    /// `None` when no column of the result needs it.
+    pub(super) fn names(&self, catalog: &StatementCatalog, types: &[ColumnType]) -> Option<Names> {
+        types.iter().any(|column_type| is_name(column_type.data_type)).then(|| Names {
+            catalog: catalog.clone(),
+            user: self.user.clone(),
+            search_path: self.info().search_path.clone(),
+        })
+    }
+}
+
+/// Types whose values are oids and whose text is a name.
+fn is_name(data_type: DataType) -> bool {
+    use DataType::*;
+    matches!(data_type, Regclass | Regtype | Regproc | Regprocedure | Regoper | Regnamespace | Regrole)
+}
+
+impl Names {
+    fn text(&self, column_type: ColumnType, vector: &Vector, row: usize) -> Option<String> {
+        if !is_name(column_type.data_type) {
+            return None;
+        }
+        let Datum::Oid(id) = vector.datum(row) else { return None };
+        let picture = Picture {
+            snapshot: &self.catalog.snapshot,
+            statistics: &self.catalog.server.statistics,
+            database: self.catalog.database,
+            user: &self.user,
+            search_path: &self.search_path,
+        };
+        name_output(&picture, column_type.data_type, id)
+    }
+}
+
+/// How the rows of a result are written.
+pub struct RowFormat<'a> {
+    pub types: &'a [ColumnType],
+    pub formats: &'a ColumnFormats,
+    pub context: &'a FormatContext,
+    pub names: Option<&'a Names>,
+}
+
+/// Writes rows of a batch.
 pub fn write_rows(
     sink: &mut ResultSink,
     batch: &Batch,
     rows: std::ops::Range<usize>,
-    column_types: &[ColumnType],
-    formats: &ColumnFormats,
-    context: &FormatContext,
+    format: &RowFormat<'_>,
 ) -> PgResult<()> {
     for row in rows {
         let mut writer = sink.begin_row(batch.columns.len());
@@ -20,9 +72,16 @@ pub fn write_rows(
                 writer.null();
                 continue;
             }
-            let typmod = column_types.get(position).map_or(-1, |column_type| column_type.typmod);
-            match formats.column(position) {
-                Format::Text => writer.value_with(|out| write_text(vector, typmod, row, context, out)),
+            let column_type = format.types.get(position).copied();
+            let typmod = column_type.map_or(-1, |column_type| column_type.typmod);
+            match format.formats.column(position) {
+                Format::Text => {
+                    let name = format.names.and_then(|names| names.text(column_type?, vector, row));
+                    writer.value_with(|out| match name {
+                        Some(name) => out.extend_from_slice(name.as_bytes()),
+                        None => write_text(vector, typmod, row, format.context, out),
+                    });
+                }
                 Format::Binary => writer.value_with(|out| write_binary(vector, typmod, row, out)),
             }
         }

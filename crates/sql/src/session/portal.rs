@@ -7,6 +7,7 @@ use executor::Execution;
 use pgserver::{ColumnDescription, ColumnFormats};
 use types::{Batch, Datum};
 
+use super::output::Names;
 use super::prepared::{Planned, Prepared};
 
 /// How far a portal has come.
@@ -23,6 +24,7 @@ pub enum Progress {
 pub struct RunningRows {
     pub planned: Arc<Planned>,
     pub execution: Execution,
+    pub names: Option<Names>,
     pub batch: Batch,
     /// The next row of `batch` to send.
     pub next_row: usize,

@@ -11,7 +11,7 @@ use planner::plan::Command;
 use types::{Batch, Datum, PgResult};
 
 use super::Session;
-use super::output::write_rows;
+use super::output::{RowFormat, write_rows};
 use super::portal::{Progress, RunningRows};
 use super::prepared::{Planned, Prepared};
 use super::protocol::no_portal;
@@ -45,10 +45,17 @@ impl Session {
         {
             sink.row_description(columns, &run.formats);
         }
+        let names = self.names(&catalog, &planned.types);
         let mut count = 0;
         while let Some(batch) = execution.next().await? {
             if returns_rows {
-                write_rows(sink, &batch, 0..batch.rows, &planned.types, &run.formats, &self.info().format)?;
+                let format = RowFormat {
+                    types: &planned.types,
+                    formats: &run.formats,
+                    context: &self.info().format,
+                    names: names.as_ref(),
+                };
+                write_rows(sink, &batch, 0..batch.rows, &format)?;
                 sink.flush_if_full().await?;
             }
             count += batch.rows as u64;
@@ -239,7 +246,10 @@ impl Session {
         parameters: &Arc<[Datum]>,
     ) -> ExecResult<RunningRows> {
         let (planned, execution) = self.begin_query(prepared, parameters).await?;
-        Ok(RunningRows { planned, execution, batch: Batch::default(), next_row: 0, ended: false, sent: 0 })
+        let catalog = self.statement_catalog();
+        let names = self.names(&catalog, &planned.types);
+        let batch = Batch::default();
+        Ok(RunningRows { planned, execution, names, batch, next_row: 0, ended: false, sent: 0 })
     }
 }
 
@@ -291,7 +301,9 @@ async fn send_rows(
         let available = (rows.batch.rows - rows.next_row) as u64;
         let count = available.min(left) as usize;
         let range = rows.next_row..rows.next_row + count;
-        write_rows(sink, &rows.batch, range, &planned.types, formats, &info.format)?;
+        let names = rows.names.as_ref();
+        let format = RowFormat { types: &planned.types, formats, context: &info.format, names };
+        write_rows(sink, &rows.batch, range, &format)?;
         sink.flush_if_full().await?;
         rows.next_row += count;
         left -= count as u64;

@@ -73,6 +73,10 @@ pub struct Active {
     /// Statements that have finished: their results may have been seen.
     pub statements: u64,
     pub after_commit: Vec<AfterCommit>,
+    /// The transaction consists of one statement that commits by itself.
+    pub alone: bool,
+    /// Keyspaces filled in bulk: released when the transaction has ended.
+    pub rewrites: Vec<crate::garbage::Rewrite>,
     /// Isolation and access mode as SHOW tells them.
     pub isolation: IsolationLevel,
     pub read_only: bool,
@@ -163,6 +167,8 @@ impl Session {
             started_at: self.now(),
             statements: 0,
             after_commit: Vec::new(),
+            alone: false,
+            rewrites: Vec::new(),
             isolation,
             read_only,
             deferrable: false,
