@@ -28,7 +28,7 @@ pub(crate) struct PointRead {
 enum Entry {
     Row(RowDecoder),
     /// An index entry that leads to the row. With a lock, it is the row that is locked.
-    Reference(Fetch),
+    Reference(Box<Fetch>),
 }
 
 impl PointRead {
@@ -42,7 +42,7 @@ impl PointRead {
         let encoder = KeyPrefixEncoder::new(table, index)?;
         let spans = SpanSet::new(&scan.spans, index)?;
         let entry = if scan.fetch_row {
-            Entry::Reference(Fetch::new(table, index, &scan.columns)?)
+            Entry::Reference(Box::new(Fetch::new(table, index, &scan.columns)?))
         } else {
             Entry::Row(RowDecoder::new(table, index, &scan.columns)?)
         };

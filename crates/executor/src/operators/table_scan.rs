@@ -45,7 +45,7 @@ pub(crate) struct TableScanNode {
 /// How entries become rows.
 enum Source {
     Index(RowDecoder),
-    Fetch(Fetch),
+    Fetch(Box<Fetch>),
 }
 
 /// How chosen rows are locked and looked at again.
@@ -65,7 +65,7 @@ struct LockedRead {
 enum RowKeys {
     /// Entries are rows.
     Entries,
-    Decoded(Fetch),
+    Decoded(Box<Fetch>),
 }
 
 impl LockedRead {
@@ -87,7 +87,11 @@ impl LockedRead {
         Ok(Some(LockedRead {
             locking: row_locking(scan.lock),
             at_once: primary && scan.filter.is_none(),
-            keys: if primary { RowKeys::Entries } else { RowKeys::Decoded(Fetch::new(table, index, &[])?) },
+            keys: if primary {
+                RowKeys::Entries
+            } else {
+                RowKeys::Decoded(Box::new(Fetch::new(table, index, &[])?))
+            },
             decoder: RowDecoder::new(table, &table.primary, &wanted)?,
             columns: scan.columns.len(),
             index_key: if primary { None } else { Some(RowEncoder::new(table, index, &wanted)?) },
@@ -99,7 +103,7 @@ impl TableScanNode {
     pub fn new(scan: &TableScan) -> PgResult<TableScanNode> {
         let (table, index) = (&scan.table.descriptor, scan.index_descriptor());
         let source = if scan.fetch_row {
-            Source::Fetch(Fetch::new(table, index, &scan.columns)?)
+            Source::Fetch(Box::new(Fetch::new(table, index, &scan.columns)?))
         } else {
             Source::Index(RowDecoder::new(table, index, &scan.columns)?)
         };
@@ -137,7 +141,7 @@ struct TableScanOperator {
 
 enum State {
     Unopened,
-    Reading(Reading),
+    Reading(Box<Reading>),
     Done,
 }
 
@@ -158,7 +162,7 @@ impl Operator for TableScanOperator {
                 self.state = State::Done;
                 return point.read(run).await;
             }
-            self.state = State::Reading(Reading::open(&self.node, run)?);
+            self.state = State::Reading(Box::new(Reading::open(&self.node, run)?));
         }
         let State::Reading(reading) = &mut self.state else { return Ok(None) };
         loop {
@@ -249,6 +253,13 @@ fn in_order(points: &[Vec<u8>], range: std::ops::Range<usize>, reverse: bool) ->
 impl TableScanNode {
     /// The rows that come of a page of entries: decoded, filtered, locked. `None` when there are none.
     async fn rows_of(&self, page: KvBlock, ranges: &KeyRanges, run: &Run) -> ExecResult<Option<Batch>> {
+        if let (Some(lock), None) = (&self.lock, &self.filter)
+            && !lock.at_once
+        {
+            // Nothing is looked at before the rows are locked.
+            let keys = lock.keys_of(&page, None)?;
+            return self.lock(lock, &keys, ranges, run).await;
+        }
         let batch = match &self.source {
             Source::Index(decoder) => decode_block(decoder, &page)?,
             Source::Fetch(fetch) => fetch.rows(&run.context.txn, &page).await?,

@@ -48,10 +48,11 @@ impl Operator for VirtualScanOperator {
     async fn next(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
         let node = &*self.node;
         if self.batches.is_none() {
-            let eval = run.eval();
-            let values = node.equalities.iter().map(|(column, value)| Ok((*column, value.value(&eval)?)));
-            let values: Vec<_> = values.collect::<PgResult<_>>()?;
-            drop(eval);
+            let values: Vec<_> = {
+                let eval = run.eval();
+                let values = node.equalities.iter().map(|(column, value)| Ok((*column, value.value(&eval)?)));
+                values.collect::<PgResult<_>>()?
+            };
             let rows = run.context.virtual_tables.rows(&node.table, &values).await?;
             self.batches = Some(rows.into_iter());
         }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use expr::{Expr, Program};
 use planner::plan::Assignment;
+use types::compare::compare_rows;
 use types::descriptor::{ColumnId, ForeignKey};
 use types::row::RowEncoder;
 use types::{Batch, PgResult};
@@ -161,11 +162,12 @@ impl RowUpdate {
         };
         change_rows(run, &self.table, &self.indexes, &change, check).await?;
         for foreign_key in &self.foreign_keys {
+            let rows = self.changed_rows(&batch, &self.table.positions(&foreign_key.columns)?);
             let written = WrittenRows {
                 table: &self.table,
                 batch: &batch,
                 positions: &self.positions,
-                rows: None,
+                rows: Some(&rows),
                 primary: &self.primary,
             };
             check_parents(run, &written, foreign_key, &self.written).await?;
@@ -176,6 +178,18 @@ impl RowUpdate {
             Event::queue_parents(run, &self.table, (&batch, &self.identity), new, changed)?;
         }
         Ok(batch)
+    }
+}
+
+impl RowUpdate {
+    /// The rows in which one of these columns gets another value.
+    fn changed_rows(&self, batch: &Batch, columns: &[usize]) -> Vec<u32> {
+        let differs = |row: usize, column: usize| {
+            let (old, new) = (&batch.columns[column], &batch.columns[self.positions[column]]);
+            compare_rows(old, row, new, row, false, false).is_ne()
+        };
+        let rows = (0..batch.rows).filter(|row| columns.iter().any(|column| differs(*row, *column)));
+        rows.map(|row| row as u32).collect()
     }
 }
 

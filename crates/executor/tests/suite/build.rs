@@ -164,10 +164,6 @@ pub fn ints(width: usize, rows: &[&[Option<i32>]]) -> PlanNode {
     values(&vec![INT; width], rows.iter().map(|row| row.iter().map(cell).collect()).collect())
 }
 
-pub fn table_types(table: &Table) -> Vec<DataType> {
-    table.descriptor.columns.iter().map(|column| column.column_type.data_type).collect()
-}
-
 /// All columns of a table through an index.
 pub fn scan(table: &Arc<Table>, index: u32, spans: Spans) -> TableScan {
     TableScan {

@@ -21,8 +21,9 @@ const KINDS: [JoinKind; 7] = [
 ];
 
 fn draw_rows(prng: &mut Prng, count: usize) -> Vec<Row> {
-    let mut cell =
-        |bound: u64| if prng.next_u64() % 6 == 0 { None } else { Some((prng.next_u64() % bound) as i32) };
+    let mut cell = |bound: u64| {
+        if prng.next_u64().is_multiple_of(6) { None } else { Some((prng.next_u64() % bound) as i32) }
+    };
     (0..count).map(|_| [cell(5), cell(4)]).collect()
 }
 

@@ -88,8 +88,11 @@ impl DeferredFunctions for Nothing {
 #[derive(Default)]
 pub struct Checks {
     pub defer: Mutex<bool>,
-    pub pending: Mutex<Vec<(Arc<TableDescriptor>, Oid, Vec<u8>)>>,
+    pub pending: Mutex<Vec<PendingCheck>>,
 }
+
+/// Table, constraint, primary key.
+pub type PendingCheck = (Arc<TableDescriptor>, Oid, Vec<u8>);
 
 impl DeferredChecks for Checks {
     fn is_deferred(&self, _constraint: Oid, _initially_deferred: bool) -> bool {
@@ -228,7 +231,7 @@ fn finish(execution: ExecResult<Execution>) -> Result<(Vec<String>, u64), PgErro
     futures::executor::block_on(run).map_err(ExecError::into_pg_error)
 }
 
-/// "1|abc|" with nothing for NULL... and `null` to tell it from the empty text.
+/// "1|abc|null".
 pub fn row_text(batch: &Batch, row: usize) -> String {
     let format = FormatContext::default();
     let texts: Vec<String> = batch
@@ -243,22 +246,16 @@ pub fn row_text(batch: &Batch, row: usize) -> String {
 }
 
 pub fn plan_of(root: PlanNode) -> Arc<Plan> {
-    let slots = slots_of(&root);
     Arc::new(Plan {
         root,
         command: Command::Select,
         output: Vec::new(),
         parameters: Vec::new(),
-        slot_count: slots,
+        slot_count: 8,
         cte_count: 4,
         relations: Vec::new(),
         read_only: false,
         as_of: None,
         prepared: Default::default(),
     })
-}
-
-/// Enough for every plan of these tests.
-fn slots_of(_root: &PlanNode) -> u32 {
-    8
 }

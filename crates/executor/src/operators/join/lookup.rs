@@ -28,7 +28,7 @@ pub(super) struct Lookup {
 
 enum Source {
     Index(RowDecoder),
-    Fetch(Fetch),
+    Fetch(Box<Fetch>),
 }
 
 /// - `decoder` gives the wanted columns, then those of the index that are not among them.
@@ -53,7 +53,7 @@ impl Lookup {
         let (table, index) = (&join.table.descriptor, join.index_descriptor());
         let encoder = KeyPrefixEncoder::new(table, index)?;
         let source = if join.fetch_row {
-            Source::Fetch(Fetch::new(table, index, &join.columns)?)
+            Source::Fetch(Box::new(Fetch::new(table, index, &join.columns)?))
         } else {
             Source::Index(RowDecoder::new(table, index, &join.columns)?)
         };
