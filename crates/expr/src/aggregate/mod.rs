@@ -16,6 +16,7 @@ mod codec;
 mod collect;
 mod extreme;
 mod grouped;
+mod json;
 
 mod logic;
 mod moments;
@@ -24,7 +25,7 @@ mod sum;
 
 use crate::expr::Aggregate;
 use grouped::Grouped;
-use types::{DataType, Datum, PgError, PgResult, Vector};
+use types::{DataType, Datum, FormatContext, PgError, PgResult, Vector};
 
 /// The states of one aggregate call for all groups.
 ///
@@ -59,6 +60,11 @@ type Boxed = Box<dyn GroupedAccumulator>;
 /// A new accumulator for `call`. 0A000 when the aggregate is not built. Direct arguments of ordered-set aggregates arrive
 /// with the rows.
 pub fn accumulator(call: &Aggregate) -> PgResult<Boxed> {
+    accumulator_with(call, &FormatContext::default())
+}
+
+/// [`accumulator`] under a session's formats, which json_agg and its kin write values by.
+pub fn accumulator_with(call: &Aggregate, format: &FormatContext) -> PgResult<Boxed> {
     let argument = call.arguments.first().map(|argument| argument.data_type());
     let name = call.function.0.name;
     let result = call.data_type;
@@ -80,8 +86,11 @@ pub fn accumulator(call: &Aggregate) -> PgResult<Boxed> {
         _ if name.starts_with("regr_") || name.starts_with("covar_") || name == "corr" => {
             moments::of_pairs(name, result)
         }
-        _ if !call.order_by.is_empty() => ordered_set::accumulator(call),
+        _ if !call.order_by.is_empty() && json::accumulator(call, format).is_none() => {
+            ordered_set::accumulator(call)
+        }
         _ => None,
     };
+    let built = built.or_else(|| json::accumulator(call, format));
     built.ok_or_else(|| PgError::unsupported(format!("aggregate {name}")))
 }

@@ -521,6 +521,25 @@ impl Specifier {
     }
 }
 
+fn number_out_of_range() -> PgError {
+    PgError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "number is out of range")
+}
+
+/// A value under `%s`, `%I` or `%L`.
+fn formatted(value: Option<String>, kind: char) -> PgResult<String> {
+    match (value, kind) {
+        (Some(text), 'I') => Ok(quoted_identifier(&text).into_owned()),
+        (Some(text), 'L') => Ok(quoted_literal(&text)),
+        (Some(text), _) => Ok(text),
+        (None, 'I') => Err(PgError::new(
+            SqlState::NULL_VALUE_NOT_ALLOWED,
+            "null values cannot be formatted as an SQL identifier",
+        )),
+        (None, 'L') => Ok("NULL".to_owned()),
+        (None, _) => Ok(String::new()),
+    }
+}
+
 fn format_template(
     template: &str,
     arguments: &[&Vector],
@@ -548,24 +567,6 @@ fn format_template(
         }
         let (specifier, after) = Specifier::parse(rest)?;
         rest = after;
-        let mut left = specifier.left;
-        let mut width = match specifier.width {
-            Width::Fixed(width) => width,
-            Width::Argument(position) => {
-                last = position.unwrap_or(last + 1);
-                let source = argument(last)?;
-                let text = text_at(source, row_of(source, row, rows), context)?;
-                text.map_or(Ok(0), |text| text.trim().parse::<i32>()).map_err(|_| {
-                    PgError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "number is out of range")
-                })?
-            }
-        };
-        if width < 0 {
-            left = true;
-            width = width.checked_neg().ok_or_else(|| {
-                PgError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "number is out of range")
-            })?;
-        }
         if !matches!(specifier.kind, 's' | 'I' | 'L') {
             return Err(PgError::new(
                 SqlState::INVALID_PARAMETER_VALUE,
@@ -573,21 +574,24 @@ fn format_template(
             )
             .hint("For a single \"%\" use \"%%\"."));
         }
+        let mut left = specifier.left;
+        let mut width = match specifier.width {
+            Width::Fixed(width) => width,
+            Width::Argument(position) => {
+                last = position.unwrap_or(last + 1);
+                let source = argument(last)?;
+                let text = text_at(source, row_of(source, row, rows), context)?;
+                text.map_or(Ok(0), |text| text.trim().parse()).map_err(|_| number_out_of_range())?
+            }
+        };
+        if width < 0 {
+            left = true;
+            width = width.checked_neg().ok_or_else(number_out_of_range)?;
+        }
         last = specifier.position.unwrap_or(last + 1);
         let source = argument(last)?;
-        let piece = match (text_at(source, row_of(source, row, rows), context)?, specifier.kind) {
-            (Some(text), 'I') => quoted_identifier(&text).into_owned(),
-            (Some(text), 'L') => quoted_literal(&text),
-            (Some(text), _) => text,
-            (None, 'I') => {
-                return Err(PgError::new(
-                    SqlState::NULL_VALUE_NOT_ALLOWED,
-                    "null values cannot be formatted as an SQL identifier",
-                ));
-            }
-            (None, 'L') => "NULL".to_owned(),
-            (None, _) => String::new(),
-        };
+        let text = text_at(source, row_of(source, row, rows), context)?;
+        let piece = formatted(text, specifier.kind)?;
         let missing = (width as usize).saturating_sub(char_count(&piece));
         let blanks = fill_with(" ", missing)?;
         if left {

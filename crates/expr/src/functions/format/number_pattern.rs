@@ -149,33 +149,8 @@ impl NumberPattern {
             return Err(syntax("\"EEEE\" must be the last pattern used"));
         }
         match key {
-            Nine => {
-                if self.brackets {
-                    return Err(syntax("\"9\" must be ahead of \"PR\""));
-                }
-                if self.multiplied {
-                    self.shift += 1;
-                } else if self.decimal {
-                    self.after += 1;
-                } else {
-                    self.before += 1;
-                }
-            }
-            Zero => {
-                if self.brackets {
-                    return Err(syntax("\"0\" must be ahead of \"PR\""));
-                }
-                if !self.zero && !self.decimal {
-                    self.zero = true;
-                    self.zero_start = self.before + 1;
-                }
-                if self.decimal {
-                    self.after += 1;
-                } else {
-                    self.before += 1;
-                }
-                self.zero_end = self.before + self.after;
-            }
+            Nine => self.add_nine()?,
+            Zero => self.add_zero()?,
             LocalePoint | Point => {
                 if self.decimal {
                     return Err(syntax("multiple decimal points"));
@@ -239,6 +214,37 @@ impl NumberPattern {
             }
             Comma | Blank | LocaleGroup | Currency | Ordinal { .. } | Spell => {}
         }
+        Ok(())
+    }
+
+    fn add_nine(&mut self) -> PgResult<()> {
+        if self.brackets {
+            return Err(syntax("\"9\" must be ahead of \"PR\""));
+        }
+        if self.multiplied {
+            self.shift += 1;
+        } else if self.decimal {
+            self.after += 1;
+        } else {
+            self.before += 1;
+        }
+        Ok(())
+    }
+
+    fn add_zero(&mut self) -> PgResult<()> {
+        if self.brackets {
+            return Err(syntax("\"0\" must be ahead of \"PR\""));
+        }
+        if !self.zero && !self.decimal {
+            self.zero = true;
+            self.zero_start = self.before + 1;
+        }
+        if self.decimal {
+            self.after += 1;
+        } else {
+            self.before += 1;
+        }
+        self.zero_end = self.before + self.after;
         Ok(())
     }
 

@@ -217,7 +217,7 @@ fn even(arguments: &[&Vector], name: &str) -> PgResult<()> {
 }
 
 /// The text of an object key.
-fn key(datum: &Datum, data_type: DataType, context: &EvalContext<'_>) -> PgResult<String> {
+pub(crate) fn key(datum: &Datum, data_type: DataType, context: &EvalContext<'_>) -> PgResult<String> {
     if matches!(datum, Datum::Array(_) | Datum::Record(_) | Datum::Jsonb(_)) || data_type == DataType::Json {
         return Err(invalid("key value must be scalar, not array, composite, or json"));
     }

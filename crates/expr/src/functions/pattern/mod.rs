@@ -1,5 +1,6 @@
 //! LIKE, SIMILAR TO and POSIX regular expressions.
 
+mod engine;
 pub mod like;
 pub mod regexp;
 pub mod similar;

@@ -1,79 +1,17 @@
 //! Regular expression operators and functions.
-//!
-//! Compiled expressions are kept per thread, the most recently used first, as PostgreSQL keeps them per session.
 
 use super::super::array::one_dimensional;
 use super::super::kernel::{evaluators, null_rows, too_few, vector};
 use super::super::text::row_of;
+use super::engine::{Pattern, after_match, compile};
 use super::similar::to_regexp;
-use super::translate::{Options, invalid, translate};
+use super::translate::Options;
 use crate::EvalContext;
-use regex::{Captures, Regex, RegexBuilder};
-use std::cell::RefCell;
+use regex::Captures;
 use std::rc::Rc;
 use types::{DataType, Datum, ElementType, Nulls, PgError, PgResult, SqlState, Values, Vector};
 
-/// Compiled expressions kept by a thread.
-const CACHE_ENTRIES_MAX: usize = 32;
-/// Memory that one compiled expression may take.
-const COMPILED_BYTES_MAX: usize = 16 << 20;
 const TEXT_ARRAY: DataType = DataType::Array(ElementType(25));
-
-struct Cached {
-    pattern: String,
-    options: Options,
-    regex: Rc<Regex>,
-}
-
-thread_local! {
-    static CACHE: RefCell<Vec<Cached>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The compiled form of a pattern. 2201B when it is malformed, 0A000 for what is not supported.
-fn compile(pattern: &str, options: Options) -> PgResult<Rc<Regex>> {
-    let options = Options { global: false, ..options };
-    let kept = CACHE.with_borrow_mut(|cache| {
-        let at = cache.iter().position(|entry| entry.options == options && entry.pattern == pattern)?;
-        cache[..=at].rotate_right(1);
-        Some(Rc::clone(&cache[0].regex))
-    });
-    if let Some(regex) = kept {
-        return Ok(regex);
-    }
-    let (translated, effective) = translate(pattern, options)?;
-    let regex = RegexBuilder::new(&translated)
-        .case_insensitive(effective.ignore_case)
-        .dot_matches_new_line(true)
-        .multi_line(effective.newline_anchors)
-        .size_limit(COMPILED_BYTES_MAX)
-        .build()
-        .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => invalid("regular expression is too complex"),
-            other => invalid(&reason(&other)),
-        })?;
-    let regex = Rc::new(regex);
-    CACHE.with_borrow_mut(|cache| {
-        cache.truncate(CACHE_ENTRIES_MAX - 1);
-        cache.insert(0, Cached { pattern: pattern.to_owned(), options, regex: Rc::clone(&regex) });
-    });
-    Ok(regex)
-}
-
-/// PostgreSQL's words for what the engine found wrong.
-fn reason(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let known = [
-        ("invalid character class range", "invalid character range"),
-        ("unclosed character class", "brackets [] not balanced"),
-        ("unclosed group", "parentheses () not balanced"),
-        ("unopened group", "parentheses () not balanced"),
-        ("repetition", "quantifier operand invalid"),
-    ];
-    match known.iter().find(|(theirs, _)| text.contains(theirs)) {
-        Some((_, ours)) => (*ours).to_owned(),
-        None => text.lines().last().unwrap_or("").to_owned(),
-    }
-}
 
 /// Tests every row against its pattern.
 fn testing(arguments: &[&Vector], rows: usize, ignore_case: bool, negated: bool) -> PgResult<Vector> {
@@ -83,7 +21,7 @@ fn testing(arguments: &[&Vector], rows: usize, ignore_case: bool, negated: bool)
     };
     let options = Options { ignore_case, ..Options::default() };
     let skipped = null_rows(arguments, rows);
-    let mut compiled: Option<(usize, Rc<Regex>)> = None;
+    let mut compiled: Option<(usize, Rc<Pattern>)> = None;
     let mut answers = Vec::with_capacity(rows);
     for row in 0..rows {
         if skipped.is_null(row) {
@@ -132,15 +70,15 @@ fn no_global(options: Options, function: &str) -> PgResult<Options> {
 }
 
 /// What a match gives: its groups, or the whole when there are none.
-pub(crate) fn groups(regex: &Regex, captures: &Captures<'_>) -> Vec<Datum> {
+fn groups(regex: &Pattern, captures: &Captures<'_>) -> Vec<Datum> {
     let group = |index: usize| captures.get(index).map_or(Datum::Null, |found| Datum::text(found.as_str()));
-    if regex.captures_len() == 1 { vec![group(0)] } else { (1..regex.captures_len()).map(group).collect() }
+    if regex.group_count() == 1 { vec![group(0)] } else { (1..regex.group_count()).map(group).collect() }
 }
 
 fn first_match(text: &str, pattern: &str, flags: &str) -> PgResult<Option<Datum>> {
     let options = no_global(Options::parse(flags)?, "regexp_match()")?;
     let regex = compile(pattern, options)?;
-    Ok(regex.captures(text).map(|captures| one_dimensional(TEXT_ARRAY, groups(&regex, &captures))))
+    Ok(regex.captures_at(text, 0).map(|captures| one_dimensional(TEXT_ARRAY, groups(&regex, &captures))))
 }
 
 /// regexp_matches: every match with the option g, else the first.
@@ -158,15 +96,12 @@ pub(crate) fn pieces(text: &str, pattern: &str, flags: &str, function: &str) -> 
     let regex = compile(pattern, options)?;
     let mut pieces = Vec::new();
     let mut start = 0;
-    let mut last_end = 0;
-    for found in regex.find_iter(text) {
-        if found.is_empty() && (found.start() == text.len() || found.start() == 0 || found.start() < last_end)
-        {
-            continue;
+    for captures in regex.captures_iter(text) {
+        let Some(found) = captures.get(0) else { break };
+        if found.start() < text.len() && found.end() > start {
+            pieces.push(text[start..found.start()].to_owned());
+            start = found.end();
         }
-        pieces.push(text[start..found.start()].to_owned());
-        start = found.end();
-        last_end = found.end();
     }
     pieces.push(text[start..].to_owned());
     Ok(pieces)
@@ -246,14 +181,6 @@ fn replace(
     }
     out.push_str(&text[copied..]);
     Ok(out)
-}
-
-/// Where to look next: past a match, one character further when it was empty.
-fn after_match(text: &str, start: usize, end: usize) -> usize {
-    if end > start {
-        return end;
-    }
-    end + text[end..].chars().next().map_or(1, char::len_utf8)
 }
 
 /// The byte offset of a character counted from 1.
@@ -341,7 +268,8 @@ fn count(text: &str, pattern: &str, start: i32, flags: &str) -> PgResult<i32> {
     let mut at = byte_of_character(text, start);
     let mut count = 0;
     while at <= text.len() {
-        let Some(found) = regex.find_at(text, at) else { break };
+        let Some(captures) = regex.captures_at(text, at) else { break };
+        let Some(found) = captures.get(0) else { break };
         count += 1;
         at = after_match(text, found.start(), found.end());
     }
@@ -362,6 +290,7 @@ fn position(
     if !(0..=1).contains(&end) {
         return Err(bad_parameter("endoption", end));
     }
+    not_negative(group, "subexpr")?;
     let options = no_global(Options::parse(flags)?, "regexp_instr()")?;
     let found = nth_match(text, pattern, start, number, options, group)?;
     Ok(found.map_or(0, |(from, to)| text[..if end == 1 { to } else { from }].chars().count() as i32 + 1))
@@ -385,8 +314,8 @@ fn part<'a>(
 /// substring(text from pattern): the first group, or the whole match.
 fn substring<'a>(text: &'a str, pattern: &str) -> PgResult<Option<&'a str>> {
     let regex = compile(pattern, Options::default())?;
-    let Some(captures) = regex.captures(text) else { return Ok(None) };
-    Ok(captures.get(usize::from(regex.captures_len() > 1)).map(|found| found.as_str()))
+    let Some(captures) = regex.captures_at(text, 0) else { return Ok(None) };
+    Ok(captures.get(usize::from(regex.group_count() > 1)).map(|found| found.as_str()))
 }
 
 fn text_array(pieces: Vec<String>) -> Datum {

@@ -3,9 +3,9 @@
 //! The two agree in most of their syntax; what differs is rewritten here: escapes (`\m \M \y \A \Z \uXXXX` ...), bracket expressions
 //! (a `]` first, a lone `[`, `\d` inside), embedded options, newline modes, octal and hexadecimal escapes.
 //!
-//! Not supported, answered with 0A000: back references, look-ahead and look-behind, collating elements of several
-//! characters. Differs: where an alternation can match in several ways PostgreSQL takes the longest, this engine the first that
-//! matches; that changes what is extracted or replaced, never whether something matches.
+//! Not supported, answered with 0A000: back references, look-ahead and look-behind, basic regular expressions, collating elements of
+//! several characters. Differs: a pattern that mixes greedy and non-greedy quantifiers matches by each quantifier's own
+//! preference, not by that of the first; that changes what is extracted or replaced, never whether something matches.
 
 use types::{PgError, PgResult, SqlState};
 
@@ -65,8 +65,16 @@ fn unsupported(what: &str) -> PgError {
     PgError::unsupported(format!("{what} in regular expressions"))
 }
 
-/// The pattern for the `regex` crate, and the options it is to be built with.
-pub(super) fn translate(pattern: &str, options: Options) -> PgResult<(String, Options)> {
+/// A pattern for the `regex` crate, and the options it is to be built with.
+///
+/// - `choices`: it can match in several lengths from one place, and always prefers the longest.
+pub(super) struct Translated {
+    pub(super) pattern: String,
+    pub(super) options: Options,
+    pub(super) choices: bool,
+}
+
+pub(super) fn translate(pattern: &str, options: Options) -> PgResult<Translated> {
     let mut options = options;
     let mut pattern = pattern;
     if let Some(rest) = pattern.strip_prefix("***=") {
@@ -78,12 +86,19 @@ pub(super) fn translate(pattern: &str, options: Options) -> PgResult<(String, Op
         return Err(invalid("invalid regexp (reg version 0.8)"));
     }
     if options.literal {
-        return Ok((regex::escape(pattern), options));
+        return Ok(Translated { pattern: regex::escape(pattern), options, choices: false });
     }
     pattern = embedded_options(pattern, &mut options)?;
-    let mut translator = Translator { rest: pattern, options, out: String::with_capacity(pattern.len() + 8) };
+    let mut translator = Translator {
+        rest: pattern,
+        options,
+        out: String::with_capacity(pattern.len() + 8),
+        choices: false,
+        lazy: false,
+    };
     translator.run()?;
-    Ok((translator.out, options))
+    let choices = translator.choices && !translator.lazy;
+    Ok(Translated { pattern: translator.out, options, choices })
 }
 
 /// `(?flags)` at the very start.
@@ -105,6 +120,9 @@ struct Translator<'a> {
     rest: &'a str,
     options: Options,
     out: String,
+    /// An alternation or a quantifier has been met; a non-greedy quantifier has.
+    choices: bool,
+    lazy: bool,
 }
 
 /// PostgreSQL's DUPMAX.
@@ -152,6 +170,7 @@ impl Translator<'_> {
                     operand = true;
                 }
                 '|' => {
+                    self.choices = true;
                     self.out.push('|');
                     operand = false;
                 }
@@ -244,8 +263,10 @@ impl Translator<'_> {
         if !operand {
             return Err(invalid("quantifier operand invalid"));
         }
+        self.choices = true;
         self.out.push_str(text);
         if self.eat("?") {
+            self.lazy = true;
             self.out.push('?');
         }
         Ok(())
@@ -346,37 +367,8 @@ impl Translator<'_> {
             let c = self.next().ok_or_else(unbalanced)?;
             match c {
                 ']' if !first => break,
-                '[' if self.rest.starts_with(':') => {
-                    let end = self.rest.find(":]").ok_or_else(unbalanced)?;
-                    let class = &self.rest[1..end];
-                    let name = match class {
-                        "alnum" => "\\p{Alphabetic}\\p{Nd}",
-                        "alpha" => "\\p{Alphabetic}",
-                        "upper" => "\\p{Uppercase}",
-                        "lower" => "\\p{Lowercase}",
-                        "digit" => "\\d",
-                        "space" => "\\s",
-                        "word" => "\\w",
-                        "blank" | "cntrl" | "graph" | "print" | "punct" | "xdigit" | "ascii" => {
-                            self.out.push_str(&format!("[:{class}:]"));
-                            ""
-                        }
-                        _ => return Err(invalid("invalid character class")),
-                    };
-                    self.out.push_str(name);
-                    self.rest = &self.rest[end + 2..];
-                }
-                '[' if self.rest.starts_with('.') || self.rest.starts_with('=') => {
-                    let close = if self.rest.starts_with('.') { ".]" } else { "=]" };
-                    let end = self.rest[1..].find(close).ok_or_else(unbalanced)? + 1;
-                    let element = &self.rest[1..end];
-                    let mut characters = element.chars();
-                    match (characters.next(), characters.next()) {
-                        (Some(c), None) => self.class_character(c),
-                        _ => return Err(unsupported("collating elements")),
-                    }
-                    self.rest = &self.rest[end + 2..];
-                }
+                '[' if self.rest.starts_with(':') => self.named_class()?,
+                '[' if self.rest.starts_with(['.', '=']) => self.collating_element()?,
                 '\\' => {
                     let c = self.next().ok_or_else(|| invalid("invalid escape \\ sequence"))?;
                     match c {
@@ -397,6 +389,40 @@ impl Translator<'_> {
             first = false;
         }
         self.out.push(']');
+        Ok(())
+    }
+
+    /// The rest of `[:name:]`.
+    fn named_class(&mut self) -> PgResult<()> {
+        let end = self.rest.find(":]").ok_or_else(|| invalid("brackets [] not balanced"))?;
+        let class = &self.rest[1..end];
+        match class {
+            "alnum" => self.out.push_str("\\p{Alphabetic}\\p{Nd}"),
+            "alpha" => self.out.push_str("\\p{Alphabetic}"),
+            "upper" => self.out.push_str("\\p{Uppercase}"),
+            "lower" => self.out.push_str("\\p{Lowercase}"),
+            "digit" => self.out.push_str("\\d"),
+            "space" => self.out.push_str("\\s"),
+            "word" => self.out.push_str("\\w"),
+            "blank" | "cntrl" | "graph" | "print" | "punct" | "xdigit" | "ascii" => {
+                self.out.push_str(&format!("[:{class}:]"));
+            }
+            _ => return Err(invalid("invalid character class")),
+        }
+        self.rest = &self.rest[end + 2..];
+        Ok(())
+    }
+
+    /// The rest of `[.x.]` or `[=x=]`.
+    fn collating_element(&mut self) -> PgResult<()> {
+        let close = if self.rest.starts_with('.') { ".]" } else { "=]" };
+        let end = self.rest[1..].find(close).ok_or_else(|| invalid("brackets [] not balanced"))? + 1;
+        let mut characters = self.rest[1..end].chars();
+        match (characters.next(), characters.next()) {
+            (Some(c), None) => self.class_character(c),
+            _ => return Err(unsupported("collating elements")),
+        }
+        self.rest = &self.rest[end + 2..];
         Ok(())
     }
 
