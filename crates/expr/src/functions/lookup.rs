@@ -83,6 +83,7 @@ lookups! {
     pg_get_serial_sequence: Text;
     pg_get_statisticsobjdef: Text;
     pg_get_statisticsobjdef_columns: Text;
+    pg_get_statisticsobjdef_expressions: array_of(25);
     pg_get_triggerdef: Text;
     pg_get_userbyid: Name;
     pg_get_viewdef: Text;

@@ -142,7 +142,7 @@ functions! {
     1665 "pg_get_serial_sequence" (Text, Text) -> Text, strict Stable, Scalar(lookup::pg_get_serial_sequence);
     3415 "pg_get_statisticsobjdef" (Oid) -> Text, strict Stable, Scalar(lookup::pg_get_statisticsobjdef);
     6174 "pg_get_statisticsobjdef_columns" (Oid) -> Text, strict Stable, Scalar(lookup::pg_get_statisticsobjdef_columns);
-    6173 "pg_get_statisticsobjdef_expressions" (Oid) -> TextArray, strict Stable, Missing;
+    6173 "pg_get_statisticsobjdef_expressions" (Oid) -> TextArray, strict Stable, Scalar(lookup::pg_get_statisticsobjdef_expressions);
     1662 "pg_get_triggerdef" (Oid) -> Text, strict Stable, Scalar(lookup::pg_get_triggerdef);
     2730 "pg_get_triggerdef" (Oid, Bool) -> Text, strict Stable, Scalar(lookup::pg_get_triggerdef);
     1642 "pg_get_userbyid" (Oid) -> Name, strict Stable, Scalar(lookup::pg_get_userbyid);
