@@ -166,14 +166,14 @@ evaluators! {
 
 // age, extract, date_trunc, date_bin, finiteness.
 evaluators! {
-    fn timestamptz_age(a: i64, b: i64; context) -> try interval { age(a, b, Some(zone(context))) }
-    fn timestamp_age(a: i64, b: i64) -> try interval { age(a, b, None) }
+    fn timestamptz_age(a: i64, b: i64; context) -> try interval { datetime::age(a, b, Some(zone(context))) }
+    fn timestamp_age(a: i64, b: i64) -> try interval { datetime::age(a, b, None) }
     fn sql_age_timestamptz(a: i64; context) -> try interval {
         let today = datetime::date_to_timestamptz(today(context)?, zone(context))?;
-        age(today, a, Some(zone(context)))
+        datetime::age(today, a, Some(zone(context)))
     }
     fn sql_age_timestamp(a: i64; context) -> try interval {
-        age(datetime::date_to_timestamp(today(context)?)?, a, None)
+        datetime::age(datetime::date_to_timestamp(today(context)?)?, a, None)
     }
     fn extract_date(field: text, a: i32; context) -> maybe numeric {
         datetime::extract(field, &Datum::Date(a), DataType::Date, zone(context))
@@ -236,14 +236,6 @@ evaluators! {
     fn date_finite(a: i32) -> bool { a != DATE_INFINITY && a != DATE_NEGATIVE_INFINITY }
     fn timestamp_finite(a: i64) -> bool { !is_infinite(a) }
     fn interval_finite(_a: interval) -> bool { true }
-}
-
-/// age: an infinity on the lower side has no calendar.
-fn age(a: i64, b: i64, zone: Option<&TimeZone>) -> PgResult<Interval> {
-    if a == TIMESTAMP_NEGATIVE_INFINITY || b == TIMESTAMP_NEGATIVE_INFINITY {
-        return Err(timestamp_out_of_range());
-    }
-    datetime::age(a, b, zone)
 }
 
 /// current_date.
