@@ -66,8 +66,9 @@ pub fn find_cast(from: DataType, to: DataType) -> Option<Cast> {
         };
         return Some(Cast { context: row.context, method });
     }
-    if let (DataType::Array(from_element), DataType::Array(to_element)) = (from, to)
-        && let (Some(from_element), Some(to_element)) = (from_element.data_type(), to_element.data_type())
+    // int2vector and oidvector become arrays, arrays do not become those.
+    if let DataType::Array(_) = to
+        && let (Some(from_element), Some(to_element)) = (from.element(), to.element())
     {
         let element = find_cast(from_element, to_element)?;
         return Some(Cast { context: element.context, method: CastMethod::Array });
