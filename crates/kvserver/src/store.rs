@@ -122,9 +122,9 @@ impl Store {
         self.inner.tasks.stop();
     }
 
-    /// A way to this store by its node id, for a node that stands alone.
+    /// A way to this store by its node id, for a node that stands alone. Keeps the store alive.
     pub fn dialer(&self) -> Arc<dyn NodeDialer> {
-        Arc::new(LocalDialer(Arc::downgrade(&self.inner)))
+        Arc::new(OwnDialer(self.clone()))
     }
 
     /// Knows the first range as long as it has a replica here.
@@ -320,6 +320,19 @@ impl Sender for WeakSender {
             return Box::pin(std::future::ready(Err(KvError::unavailable("the store is gone"))));
         };
         Box::pin(async move { inner.send(batch).await })
+    }
+}
+
+/// Dials the own store directly: no indirection on the path of a read.
+struct OwnDialer(Store);
+
+impl NodeDialer for OwnDialer {
+    fn dial(&self, node: NodeId) -> Result<Arc<dyn Sender>, Unreachable> {
+        if self.0.inner.ranges.config.node == node {
+            Ok(Arc::new(self.0.clone()))
+        } else {
+            Err(Unreachable { node, reason: "this node stands alone".to_string() })
+        }
     }
 }
 
