@@ -56,6 +56,15 @@ impl LogicalPrinter<'_> {
         plan.for_each_input(&mut |input| self.print(input, depth + 1));
     }
 
+    fn describe_functions(&self, node: &crate::logical::FunctionScan) -> String {
+        let call = |function: &crate::plan::SetFunction| {
+            format!("{}({})", function.function.name, self.list(&function.arguments))
+        };
+        let calls: Vec<String> = node.functions.iter().map(call).collect();
+        let ordinality = if node.ordinality { " with ordinality" } else { "" };
+        format!("FunctionScan {}{ordinality}: {}", calls.join(", "), self.names(&node.columns))
+    }
+
     fn describe(&self, plan: &Relational) -> String {
         match plan {
             Relational::Scan(node) => {
@@ -66,14 +75,7 @@ impl LogicalPrinter<'_> {
                 format!("Scan {} {}{lock}", node.table.descriptor.name, node.alias)
             }
             Relational::VirtualScan(node) => format!("VirtualScan {} {}", node.table.name, node.alias),
-            Relational::FunctionScan(node) => {
-                let call = |function: &crate::plan::SetFunction| {
-                    format!("{}({})", function.function.name, self.list(&function.arguments))
-                };
-                let calls: Vec<String> = node.functions.iter().map(call).collect();
-                let ordinality = if node.ordinality { " with ordinality" } else { "" };
-                format!("FunctionScan {}{ordinality}: {}", calls.join(", "), self.names(&node.columns))
-            }
+            Relational::FunctionScan(node) => self.describe_functions(node),
             Relational::Values(node) => {
                 let rows: Vec<String> = node.rows.iter().map(|row| format!("({})", self.list(row))).collect();
                 format!("Values {}: {}", rows.join(", "), self.names(&node.columns))

@@ -39,7 +39,8 @@ impl Session {
         old.primary.columns = vec![super::create_table::ascending(super::create_table::ROWID)];
         old.columns.push(rowid_of(&old));
         let bulk = self.active().alone;
-        let renewed = if bulk { self.move_to_new_keyspace(table).await? } else { self.renumber_indexes(table).await? };
+        let renewed =
+            if bulk { self.move_to_new_keyspace(table).await? } else { self.renumber_indexes(table).await? };
         let primary = Target { table: renewed.clone(), index: renewed.primary.clone(), bulk };
         let others =
             renewed.indexes.iter().map(|index| Target { table: renewed.clone(), index: index.clone(), bulk });
@@ -72,7 +73,10 @@ impl Session {
     ///
     /// The entries are committed as they are written, above the statement's own snapshot: as in PostgreSQL, a rewritten table
     /// appears empty to snapshots older than the rewrite. That is why only a statement that reads nothing afterwards may do this.
-    async fn move_to_new_keyspace(&mut self, table: &Arc<TableDescriptor>) -> ExecResult<Arc<TableDescriptor>> {
+    async fn move_to_new_keyspace(
+        &mut self,
+        table: &Arc<TableDescriptor>,
+    ) -> ExecResult<Arc<TableDescriptor>> {
         let mut renewed = TableDescriptor::clone(table);
         renewed.storage_id = self.new_storage_id().await?;
         let rewrite = self.server.garbage.begin_rewrite(renewed.storage_id).await?;

@@ -44,7 +44,9 @@ impl Session {
                 .await?;
             }
             other => {
-                return Err(PgError::unsupported(format!("COMMENT ON {}", other.noun().to_uppercase())).into());
+                return Err(
+                    PgError::unsupported(format!("COMMENT ON {}", other.noun().to_uppercase())).into()
+                );
             }
         }
         Ok(Tag::Plain("COMMENT"))

@@ -157,6 +157,7 @@ impl Session {
         }
         let context = self.exec_context(catalog, parameters, implicit);
         context.txn.begin_statement(true);
+        self.active.as_mut().expect("called within a transaction").queried = true;
         Execution::new(plan.clone(), context)
     }
 

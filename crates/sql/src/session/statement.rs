@@ -86,7 +86,7 @@ impl Session {
             };
             attempts += 1;
             if attempts >= ATTEMPTS_MAX || !sink.rewind(mark) || !self.restart(&error, alone).await {
-                return Err(self.word_error(error));
+                return Err(self.word_error(error, alone));
             }
         }
     }
@@ -122,7 +122,11 @@ impl Session {
     }
 
     /// KV errors that need the catalog for their words.
-    fn word_error(&mut self, error: ExecError) -> PgError {
+    fn word_error(&mut self, error: ExecError, alone: bool) -> PgError {
+        // Something in a transaction may or may not have reached the log; the transaction itself certainly does not commit.
+        if let (ExecError::Kv(kvclient::KvError::Ambiguous { reason }), false) = (&error, alone) {
+            return ExecError::Kv(kvclient::KvError::unavailable(reason.clone())).into_pg_error();
+        }
         if let ExecError::Kv(kvclient::KvError::ConditionFailed { key, value }) = &error {
             let catalog = self.catalog_snapshot();
             if let Some(worded) = crate::constraints::unique_violation(&catalog, key, value) {

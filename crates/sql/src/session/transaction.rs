@@ -73,6 +73,8 @@ pub struct Active {
     /// Statements that have finished: their results may have been seen.
     pub statements: u64,
     pub after_commit: Vec<AfterCommit>,
+    /// A query has run: the isolation level is settled.
+    pub queried: bool,
     /// The transaction consists of one statement that commits by itself.
     pub alone: bool,
     /// Keyspaces filled in bulk: released when the transaction has ended.
@@ -167,6 +169,7 @@ impl Session {
             started_at: self.now(),
             statements: 0,
             after_commit: Vec::new(),
+            queried: false,
             alone: false,
             rewrites: Vec::new(),
             isolation,
@@ -201,12 +204,16 @@ impl Session {
                             "SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction",
                         ));
                     }
-                    active.txn.set_isolation(kv_isolation(*level)).map_err(|_| {
+                    let too_late = || {
                         PgError::new(
                             SqlState::ACTIVE_SQL_TRANSACTION,
                             "SET TRANSACTION ISOLATION LEVEL must be called before any query",
                         )
-                    })?;
+                    };
+                    if active.queried {
+                        return Err(too_late());
+                    }
+                    active.txn.set_isolation(kv_isolation(*level)).map_err(|_| too_late())?;
                     active.isolation = *level;
                 }
                 TransactionMode::ReadOnly(true) => {

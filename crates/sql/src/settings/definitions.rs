@@ -101,7 +101,7 @@ const ON: Check = Check::Only(&["on"]);
 const OFF: Check = Check::Only(&["off"]);
 
 /// What `server_version` says: the PostgreSQL release whose behaviour is followed.
-pub const SERVER_VERSION: &str = "15.0";
+pub const SERVER_VERSION: &str = "15.18";
 
 /// All settings, by name.
 pub static DEFINITIONS: &[Definition] = &[
@@ -230,7 +230,7 @@ pub static DEFINITIONS: &[Definition] = &[
     internal(
         "server_version_num",
         Integer(0, i32::MAX as i64),
-        "150000",
+        "150018",
         "Shows the server version as an integer.",
     ),
     user("session_authorization", Text, "postgres", "Sets the session user name.")
