@@ -46,7 +46,7 @@ pub struct Failed {
     pub scenario: &'static str,
     pub seed: u64,
     pub what: String,
-    /// The end of the journal.
+    /// What ran, and the end of the journal.
     pub lines: Vec<String>,
 }
 
@@ -70,9 +70,10 @@ pub fn run(scenario: &Scenario, seed: u64) -> Result<Summary, Failed> {
     let witness = Witness::new();
     let mut run = Run::new(scenario, seed);
     let outcome = run.play(&witness);
-    let journal = run.journal.clone();
+    let (journal, workloads) = (run.journal.clone(), run.workloads.clone());
     let failed = |what| {
-        let mut lines = journal.last_lines(LINES_SHOWN);
+        let mut lines = workloads.iter().map(|workload| workload.description()).collect::<Vec<_>>();
+        lines.extend(journal.last_lines(LINES_SHOWN));
         lines.extend(witness.heard().warnings.into_iter().map(|text| format!("warning: {text}")));
         Failed { scenario: scenario.name, seed, what, lines }
     };

@@ -102,6 +102,11 @@ impl fmt::Display for Trouble {
 pub trait Workload: Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
+    /// The name, and what was chosen for this run.
+    fn description(&self) -> String {
+        self.name().to_string()
+    }
+
     /// Makes the tables and first rows. Called once, on an empty database, before any step.
     fn set_up<'a>(&'a self, client: &'a mut dyn Client) -> BoxFuture<'a, Result<(), Failure>>;
 

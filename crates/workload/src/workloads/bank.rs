@@ -275,6 +275,10 @@ impl Workload for Bank {
         NAME
     }
 
+    fn description(&self) -> String {
+        format!("{NAME}, {:?}", self.options)
+    }
+
     fn set_up<'a>(&'a self, client: &'a mut dyn Client) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
             for table in 0..self.options.tables {
