@@ -29,7 +29,6 @@ const OWNERS: [(&str, &[&str]); 13] = [
     ("crossbeam", &["concurrency", "storage", "replication"]),
     ("pgwire", &["pgserver"]),
     ("rustls", &["pgserver", "shell"]),
-    ("sqlparser", &["planner"]),
     ("dashu-int", &["types"]),
     ("tonic", &["rpc"]),
     ("axum", &["admin"]),
