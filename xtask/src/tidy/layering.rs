@@ -22,7 +22,7 @@ const LAYERS: [&[&str]; 9] = [
 ];
 
 /// Foreign crates that shape a layer, and who may use them.
-const OWNERS: [(&str, &[&str]); 13] = [
+const OWNERS: [(&str, &[&str]); 12] = [
     ("prost", &["proto"]),
     ("hybrid-clocks", &["clock"]),
     ("rocksdb", &["storage"]),

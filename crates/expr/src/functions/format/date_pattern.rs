@@ -206,18 +206,13 @@ pub(super) fn parse(pattern: &str) -> Vec<Node> {
     while !rest.is_empty() {
         let (mut fill, mut localized) = (false, false);
         let mut field_at = rest;
-        loop {
-            if let Some(after) = field_at.strip_prefix("FM").or_else(|| field_at.strip_prefix("fm")) {
-                fill = true;
-                field_at = after;
-            } else if let Some(after) = field_at.strip_prefix("TM").or_else(|| field_at.strip_prefix("tm")) {
-                localized = true;
-                field_at = after;
-            } else {
-                break;
-            }
-            // One prefix a field is what PostgreSQL looks for.
-            break;
+        // One prefix a field is what PostgreSQL looks for.
+        if let Some(after) = field_at.strip_prefix("FM").or_else(|| field_at.strip_prefix("fm")) {
+            fill = true;
+            field_at = after;
+        } else if let Some(after) = field_at.strip_prefix("TM").or_else(|| field_at.strip_prefix("tm")) {
+            localized = true;
+            field_at = after;
         }
         if let Some((name, field, case, length, digits)) =
             KEYWORDS.iter().find(|(name, ..)| field_at.starts_with(name)).copied()
