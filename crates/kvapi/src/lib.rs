@@ -24,11 +24,13 @@
 //! | [`request`] | what can be asked of a range |
 //! | [`response`] | what it answers |
 //! | [`error`] | why it did not, as a decision for the caller |
+//! | [`membership`] | which nodes there are |
 //! | [`sender`] | the traits that carry batches |
 //! | [`wire`] | the byte forms of what is persisted |
 
 pub mod block;
 pub mod error;
+pub mod membership;
 pub mod range;
 pub mod request;
 pub mod response;
@@ -38,6 +40,7 @@ pub mod wire;
 
 pub use block::{KeyBlock, KvBlock, Row, WriteBlock, WriteCheck, WriteEntry};
 pub use error::{Disposition, KvError, RestartReason};
+pub use membership::{Capacity, FixedMembership, InvalidLocality, Locality, Membership, NodeInfo, Standing};
 pub use range::{Lease, RangeDescriptor, ReplicaDescriptor, ReplicaKind};
 pub use request::{
     BatchRequest, CommitRequest, ForgetTxnRequest, GarbageKey, GcRequest, GetRequest, Header,
