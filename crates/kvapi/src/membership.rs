@@ -9,13 +9,18 @@
 //! | addresses, locality, version | the node, when it starts | a second or two |
 //! | capacity, draining | the node, when it changes | seconds |
 //! | standing (decommissioning) | any node, recorded in the keyspace | seconds |
+//! | the first range's descriptor | a store that has a replica of it | seconds |
 //! | silence | measured here | at once |
+//!
+//! Leases do not ride on this: what a lease needs to be told is between the two stores.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use keys::{NodeId, StoreId};
+
+use crate::RangeDescriptor;
 
 /// Tiers of a locality, at most.
 pub const LOCALITY_TIERS_MAX: usize = 16;
@@ -195,6 +200,13 @@ pub trait Membership: Send + Sync {
 
     /// Tells the others what the own store holds. Calls with what was said before cost nothing.
     fn publish_capacity(&self, capacity: Capacity);
+
+    /// The newest descriptor of the first range that was heard of: from there every other range is found, on a node that has
+    /// no replica of it too.
+    fn first_range(&self) -> Option<RangeDescriptor>;
+
+    /// Tells the others where the first range is now. What is older than what they know, by its generation, changes nothing.
+    fn publish_first_range(&self, descriptor: &RangeDescriptor);
 }
 
 /// A membership that does not change: a cluster of one node, or one that a test made up.
@@ -229,6 +241,12 @@ impl Membership for FixedMembership {
     }
 
     fn publish_capacity(&self, _: Capacity) {}
+
+    fn first_range(&self) -> Option<RangeDescriptor> {
+        None
+    }
+
+    fn publish_first_range(&self, _: &RangeDescriptor) {}
 }
 
 #[cfg(test)]
