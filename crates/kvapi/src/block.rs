@@ -16,6 +16,8 @@ use stdx::Escaped;
 
 use std::fmt;
 
+use crate::wire::{Malformed, Reader, Writer};
+
 const ABSENT: u32 = 1 << 31;
 /// No block holds more bytes than this.
 pub const BLOCK_BYTES_MAX: usize = (1 << 31) - 1;
@@ -150,6 +152,37 @@ impl KvBlock {
             self.push_row(row);
         }
     }
+
+    /// Appends the form in which it travels: buffer and side table as they are.
+    pub(crate) fn encode(&self, to: &mut Writer<'_>) {
+        to.bytes(&self.bytes);
+        to.count(self.ends.len());
+        for (key_end, value_end) in &self.ends {
+            to.u32(*key_end);
+            to.u32(*value_end);
+        }
+    }
+
+    pub(crate) fn decode(from: &mut Reader<'_>) -> Result<KvBlock, Malformed> {
+        let bytes = from.bytes()?.to_vec();
+        let count = from.count()?;
+        let mut table = Reader(from.take(count.checked_mul(8).ok_or(Malformed("rows"))?)?);
+        let mut ends = Vec::with_capacity(count);
+        let mut start = 0;
+        for _ in 0..count {
+            let (key_end, value_end) = (table.u32()?, table.u32()?);
+            let absent_is_empty = key_end & ABSENT == 0 || key_end & !ABSENT == value_end;
+            if start > key_end & !ABSENT || key_end & !ABSENT > value_end || !absent_is_empty {
+                return Err(Malformed("row ends"));
+            }
+            start = value_end;
+            ends.push((key_end, value_end));
+        }
+        if start as usize != bytes.len() || bytes.len() > BLOCK_BYTES_MAX {
+            return Err(Malformed("row ends"));
+        }
+        Ok(KvBlock { bytes, ends })
+    }
 }
 
 impl fmt::Debug for Row<'_> {
@@ -224,6 +257,30 @@ impl KeyBlock {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
+    }
+
+    pub(crate) fn encode(&self, to: &mut Writer<'_>) {
+        to.bytes(&self.bytes);
+        to.count(self.ends.len());
+        self.ends.iter().for_each(|end| to.u32(*end));
+    }
+
+    pub(crate) fn decode(from: &mut Reader<'_>) -> Result<KeyBlock, Malformed> {
+        let bytes = from.bytes()?.to_vec();
+        let count = from.count()?;
+        let mut table = Reader(from.take(count.checked_mul(4).ok_or(Malformed("keys"))?)?);
+        let mut ends: Vec<u32> = Vec::with_capacity(count);
+        for _ in 0..count {
+            let end = table.u32()?;
+            if ends.last().is_some_and(|last| *last > end) {
+                return Err(Malformed("key ends"));
+            }
+            ends.push(end);
+        }
+        if ends.last().map_or(0, |last| *last as usize) != bytes.len() || bytes.len() > BLOCK_BYTES_MAX {
+            return Err(Malformed("key ends"));
+        }
+        Ok(KeyBlock { bytes, ends })
     }
 }
 
@@ -348,6 +405,40 @@ impl WriteBlock {
             block.push(self.entry(index));
         }
         block
+    }
+
+    pub(crate) fn encode(&self, to: &mut Writer<'_>) {
+        self.rows.encode(to);
+        for WriteSlot { check, sequence } in &self.slots {
+            to.u32(*sequence);
+            match check {
+                WriteCheck::None => to.u8(0),
+                WriteCheck::MustNotExist => to.u8(1),
+                WriteCheck::UnchangedSince(timestamp) => {
+                    to.u8(2);
+                    to.timestamp(*timestamp);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn decode(from: &mut Reader<'_>) -> Result<WriteBlock, Malformed> {
+        let rows = KvBlock::decode(from)?;
+        if (1..rows.len()).any(|index| rows.key(index - 1) >= rows.key(index)) {
+            return Err(Malformed("order of writes"));
+        }
+        let mut slots = Vec::with_capacity(rows.len());
+        for _ in 0..rows.len() {
+            let sequence = from.u32()?;
+            let check = match from.u8()? {
+                0 => WriteCheck::None,
+                1 => WriteCheck::MustNotExist,
+                2 => WriteCheck::UnchangedSince(from.timestamp()?),
+                _ => return Err(Malformed("write check")),
+            };
+            slots.push(WriteSlot { check, sequence });
+        }
+        Ok(WriteBlock { rows, slots })
     }
 }
 

@@ -27,6 +27,7 @@
 //! | [`membership`] | which nodes there are |
 //! | [`sender`] | the traits that carry batches |
 //! | [`wire`] | the byte forms of what is persisted |
+//! | [`transit`] | the byte forms of what travels between nodes |
 
 pub mod block;
 pub mod error;
@@ -35,6 +36,7 @@ pub mod range;
 pub mod request;
 pub mod response;
 pub mod sender;
+pub mod transit;
 pub mod txn;
 pub mod wire;
 

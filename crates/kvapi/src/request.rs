@@ -10,7 +10,7 @@ use crate::block::KeyBlock;
 use crate::{LockStrength, Priority, Txn, TxnId, TxnMeta, TxnStatus, WaitPolicy, WriteBlock};
 
 /// What holds for every request of a batch.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// The range addressed, filled in by the router.
     pub range: RangeId,
@@ -30,7 +30,7 @@ pub struct Header {
 ///
 /// - Exactly one request: `kvserver` refuses more with `Invalid`. (Where many belong together one request carries them:
 ///   `MultiGet`, `Write`, `Commit`.)
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BatchRequest {
     pub header: Header,
     pub requests: SmallVec<[Request; 1]>,
@@ -43,7 +43,7 @@ impl BatchRequest {
 }
 
 /// What can be asked of a range. One file per command in `kvserver` evaluates each.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     Get(GetRequest),
     MultiGet(MultiGetRequest),

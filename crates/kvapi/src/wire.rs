@@ -55,6 +55,13 @@ impl Writer<'_> {
         self.u32(u32::try_from(count).expect("lists are far below 2^32 members"));
     }
 
+    pub fn replica(&mut self, replica: &ReplicaDescriptor) {
+        self.u32(replica.node.0);
+        self.u32(replica.store.0);
+        self.u32(replica.replica.0);
+        self.u8(replica.kind as u8);
+    }
+
     pub fn meta(&mut self, meta: &TxnMeta) {
         self.0.extend_from_slice(&meta.id.to_bytes());
         match &meta.anchor {
@@ -120,6 +127,19 @@ impl<'a> Reader<'a> {
     pub fn count(&mut self) -> Result<usize, Malformed> {
         let count = self.u32()? as usize;
         if count > self.0.len() { Err(Malformed("list longer than its bytes")) } else { Ok(count) }
+    }
+
+    pub fn replica(&mut self) -> Result<ReplicaDescriptor, Malformed> {
+        Ok(ReplicaDescriptor {
+            node: NodeId(self.u32()?),
+            store: StoreId(self.u32()?),
+            replica: ReplicaId(self.u32()?),
+            kind: match self.u8()? {
+                1 => ReplicaKind::Voter,
+                2 => ReplicaKind::Learner,
+                _ => return Err(Malformed("replica kind")),
+            },
+        })
     }
 
     pub fn meta(&mut self) -> Result<TxnMeta, Malformed> {
@@ -218,10 +238,7 @@ impl RangeDescriptor {
         writer.u32(self.next_replica.0);
         writer.count(self.replicas.len());
         for replica in &self.replicas {
-            writer.u32(replica.node.0);
-            writer.u32(replica.store.0);
-            writer.u32(replica.replica.0);
-            writer.u8(replica.kind as u8);
+            writer.replica(replica);
         }
         bytes
     }
@@ -235,16 +252,7 @@ impl RangeDescriptor {
         let next_replica = ReplicaId(reader.u32()?);
         let mut replicas = Vec::new();
         for _ in 0..reader.count()? {
-            replicas.push(ReplicaDescriptor {
-                node: NodeId(reader.u32()?),
-                store: StoreId(reader.u32()?),
-                replica: ReplicaId(reader.u32()?),
-                kind: match reader.u8()? {
-                    1 => ReplicaKind::Voter,
-                    2 => ReplicaKind::Learner,
-                    _ => return Err(Malformed("replica kind")),
-                },
-            });
+            replicas.push(reader.replica()?);
         }
         reader.finish()?;
         Ok(RangeDescriptor { id, span, generation, replicas, next_replica })
