@@ -46,6 +46,7 @@ impl Node {
         .context("the ranges cannot be read")?;
         let groups = replication::Store::open(
             StoreWorld {
+                store: STORE,
                 env: world.env.clone(),
                 engine: world.engine.clone(),
                 machine: store.machine(),

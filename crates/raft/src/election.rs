@@ -37,7 +37,7 @@ impl Group {
     /// installs a snapshot, or knows of a committed membership change that it has not applied.
     pub fn campaign(&mut self) {
         self.wake();
-        if self.may_campaign() {
+        if self.may_campaign() && !self.is_restrained(None) {
             self.start_campaign(Campaign::PreVote);
         }
     }
@@ -95,6 +95,9 @@ impl Group {
         let result = self.configuration.vote_result(|id| votes.get(id));
         let own_vote = votes.get(own) == Some(true);
         match (result, &self.role) {
+            (VoteResult::Won, Role::PreCandidate { .. }) if self.is_restrained(None) => {
+                self.become_follower(self.term, None);
+            }
             (VoteResult::Won, Role::PreCandidate { .. }) => self.start_campaign(Campaign::Vote),
             (VoteResult::Won, _) if own_vote => self.become_leader(),
             (VoteResult::Lost, _) => self.become_follower(self.term, None),
@@ -112,7 +115,9 @@ impl Group {
     ) -> Result<(), LogError> {
         let pre = matches!(message.body, Body::PreVote { .. });
         let free = self.vote.is_none() && self.leader().is_none();
-        let may_vote = self.vote == Some(message.from) || free || (pre && message.term > self.term);
+        let asked_by_leader = matches!(message.body, Body::Vote { transfer: true, .. });
+        let may_vote = (self.vote == Some(message.from) || free || (pre && message.term > self.term))
+            && (asked_by_leader || !self.is_restrained(Some(message.from)));
         let up_to_date = (last_term, last_index) >= (self.tail.last_term(), self.tail.last());
         let granted = may_vote && up_to_date;
         let committed = if granted { Position::default() } else { self.committed_position(log)? };

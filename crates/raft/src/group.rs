@@ -58,6 +58,17 @@ impl Votes {
     }
 }
 
+/// What this replica has been told to hold back with; see [`Group::set_restraint`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Restraint {
+    #[default]
+    None,
+    /// Its store has promised the leader that this replica knows of not to help depose it.
+    KeepsLeader,
+    /// It may have made a promise that it no longer remembers.
+    Forgetful,
+}
+
 /// What a role is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleName {
@@ -93,6 +104,7 @@ pub struct Group {
     pub(crate) election_elapsed: u32,
     pub(crate) election_timeout: u32,
     pub(crate) quiescent: bool,
+    pub(crate) restraint: Restraint,
     prng: Prng,
 }
 
@@ -141,6 +153,7 @@ impl Group {
             election_elapsed: 0,
             election_timeout,
             quiescent: false,
+            restraint: Restraint::None,
             prng,
             config,
         };
@@ -195,6 +208,27 @@ impl Group {
         }
     }
 
+    /// As a follower or candidate: campaigns after so many ticks from now, if nothing happens before.
+    pub fn hasten(&mut self, ticks: u32) {
+        self.election_elapsed = self.election_timeout.saturating_sub(ticks);
+    }
+
+    /// Tells the replica what its store has promised to others: a promise to keep a leader holds even when that is not heard
+    /// from, so that a leader may rely on it without sending anything. Only a transfer that the leader itself asked for is taken
+    /// part in nevertheless. Set it before every step and tick.
+    pub fn set_restraint(&mut self, restraint: Restraint) {
+        self.restraint = restraint;
+    }
+
+    /// Whether this replica must not campaign, nor help anybody but `candidate`'s own leadership.
+    pub(crate) fn is_restrained(&self, candidate: Option<ReplicaId>) -> bool {
+        match self.restraint {
+            Restraint::None => false,
+            Restraint::KeepsLeader => self.leader().is_some_and(|leader| Some(leader) != candidate),
+            Restraint::Forgetful => !self.configuration.is_sole_voter(self.config.id),
+        }
+    }
+
     /// Whether the group sleeps: it needs no ticks, and sends nothing, until something happens to it.
     pub fn is_quiescent(&self) -> bool {
         self.quiescent
@@ -217,9 +251,16 @@ impl Group {
         self.election_timeout = draw_timeout(&mut self.prng, self.config.election_ticks);
     }
 
-    /// Whether this replica has heard from a leader lately and so refuses to take part in an election.
-    pub(crate) fn is_in_lease(&self) -> bool {
-        self.leader().is_some() && self.election_elapsed < self.config.election_ticks
+    /// Whether this replica takes no part in an election: it has heard from a leader lately, or has promised to.
+    pub(crate) fn refuses(&self, candidate: ReplicaId) -> bool {
+        let has_leader = self.leader().is_some_and(|leader| leader != candidate);
+        has_leader && self.election_elapsed < self.config.election_ticks
+            || self.is_restrained(Some(candidate))
+    }
+
+    /// As leader: whether it is handing its leadership over, and proposes nothing meanwhile.
+    pub fn is_transferring(&self) -> bool {
+        matches!(&self.role, Role::Leader(leadership) if leadership.transferee.is_some())
     }
 
     // ---- roles --------------------------------------------------------------------------------------

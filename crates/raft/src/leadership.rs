@@ -20,6 +20,8 @@ pub(crate) struct Leadership {
     pub progress: BTreeMap<ReplicaId, Progress>,
     term_start: Index,
     pub transferee: Option<ReplicaId>,
+    /// The transferee has been told to campaign: it may win at any time, and this leader cannot take that back.
+    pub is_succeeded: bool,
     heartbeat_elapsed: u32,
     heartbeat_due: bool,
     idle_ticks: u32,
@@ -58,6 +60,7 @@ impl Group {
             progress: progress.map(|id| (id, Progress::new(last.next()))).collect(),
             term_start: last.next(),
             transferee: None,
+            is_succeeded: false,
             heartbeat_elapsed: 0,
             heartbeat_due: false,
             idle_ticks: 0,
@@ -185,7 +188,7 @@ impl Group {
                 });
             }
         }
-        if leadership.transferee.is_some_and(|to| !voters.is_voter(to)) {
+        if !leadership.is_succeeded && leadership.transferee.is_some_and(|to| !voters.is_voter(to)) {
             leadership.transferee = None;
         }
         self.commit_what_quorum_has();
@@ -256,7 +259,12 @@ impl Group {
         let Role::Leader(leadership) = &mut self.role else { return Ok(()) };
         leadership.note_activity();
         if to == own {
-            leadership.transferee = None;
+            if !leadership.is_succeeded {
+                leadership.transferee = None;
+            }
+            return Ok(());
+        }
+        if leadership.is_succeeded {
             return Ok(());
         }
         if leadership.transferee == Some(to) {
@@ -266,6 +274,7 @@ impl Group {
         self.election_elapsed = 0;
         let progress = leadership.progress.get_mut(&to).expect("every other voter has progress");
         if progress.matched == last {
+            leadership.is_succeeded = true;
             self.send(to, Body::TimeoutNow);
         } else {
             progress.nudge = true;
@@ -286,6 +295,11 @@ impl Group {
         }
         let heartbeat_ticks = self.config.heartbeat_ticks;
         let timed_out = self.election_elapsed == 0;
+        if timed_out && matches!(&self.role, Role::Leader(leadership) if leadership.is_succeeded) {
+            // The successor may still win, without asking whether this leader is alive: it must not go on in this term.
+            self.become_follower(self.term, None);
+            return;
+        }
         let Some(leadership) = self.leadership_mut() else { return };
         if timed_out {
             leadership.transferee = None;

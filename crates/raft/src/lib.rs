@@ -58,7 +58,7 @@ pub use config::Config;
 pub use configuration::{Change, ConfChange, ConfError, Configuration, Transition};
 pub use entry::{Entry, EntryKind, Position};
 pub use error::{LogError, OpenError, ProposeError, ReadIndexError, StepError, TransferError};
-pub use group::{FollowerStatus, Group, RoleName, Stored};
+pub use group::{FollowerStatus, Group, Restraint, RoleName, Stored};
 pub use ids::{Index, ReplicaId, Term, WriteNumber};
 pub use log::{LogBounds, LogReader};
 pub use message::{Body, Message, Snapshot};

@@ -70,6 +70,7 @@ impl Group {
         }
         let caught_up = leadership.transferee == Some(from) && progress.matched == last;
         leadership.note_activity();
+        leadership.is_succeeded |= caught_up;
         self.commit_what_quorum_has();
         if caught_up {
             self.send(from, Body::TimeoutNow);

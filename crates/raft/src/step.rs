@@ -127,9 +127,9 @@ impl Group {
 
     fn meet_later_term(&mut self, message: &Message) -> bool {
         match message.body {
-            Body::PreVote { .. } => !self.is_in_lease(),
+            Body::PreVote { .. } => !self.refuses(message.from),
             Body::Vote { transfer, .. } => {
-                if self.is_in_lease() && !transfer {
+                if self.refuses(message.from) && !transfer {
                     return false;
                 }
                 self.become_follower(message.term, None);

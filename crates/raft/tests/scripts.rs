@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 use cluster::{Cluster, Disk, State, describe};
 use goldenscript::{Argument, Command, Context, Runner};
 use raft::{
-    Bytes, Change, ConfChange, Configuration, Entry, EntryKind, HardState, Index, ReplicaId, Term, Transition,
+    Bytes, Change, ConfChange, Configuration, Entry, EntryKind, HardState, Index, ReplicaId, Restraint, Term,
+    Transition,
 };
 
 type Output = Result<String, Box<dyn Error>>;
@@ -247,6 +248,17 @@ impl Scenario {
                     cluster.group(at).propose(Bytes::from(text.to_string()))?;
                 }
                 cluster.process(at);
+            }
+            // `restrain ID none|keeps|forgetful`: what its store has promised.
+            "restrain" => {
+                let id = end(arguments.next_pos().ok_or("restrain whom?")?)?;
+                let restraint = match arguments.next_pos() {
+                    Some("none") => Restraint::None,
+                    Some("keeps") => Restraint::KeepsLeader,
+                    Some("forgetful") => Restraint::Forgetful,
+                    other => return Err(format!("unknown restraint {other:?}").into()),
+                };
+                cluster.group(id.ok_or("restrain one")?).set_restraint(restraint);
             }
             "transfer" => {
                 let (from, to) = (id(arguments.next_pos())?, id(arguments.next_pos())?);

@@ -110,6 +110,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let world = StoreWorld {
+            store: keys::StoreId(1),
             env: env::RealEnv::new(),
             engine,
             machine: Arc::new(Batches),

@@ -36,6 +36,7 @@
 mod applier;
 mod error;
 mod failure;
+mod peers;
 mod range_log;
 mod receive;
 mod record;
@@ -54,7 +55,7 @@ pub use raft::{Change, ConfChange, Configuration, Index, Position, Term, Transit
 pub use replica::RangeStatus;
 pub use seam::{
     ApplyEffect, ApplyError, Committed, Envelope, INITIAL_INDEX, INITIAL_TERM, Leadership, NewRange,
-    NoTransport, RaftTransport, RangeChange, SendError, SnapshotStream, StateMachine, configuration_of,
-    raft_id, replica_id,
+    NoTransport, RaftBatch, RaftTransport, RangeChange, ReceivedSnapshot, SendError, SnapshotStream,
+    StateMachine, configuration_of, raft_id, replica_id,
 };
 pub use store::{Applied, Proposal, RangeHandle, Store, StoreOptions, StoreWorld};

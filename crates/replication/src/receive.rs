@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use keys::{RangeId, ReplicaId, Span};
+use keys::{RangeId, Span, StoreId};
 use raft::{Body, Message, Position, Snapshot, StepError};
 use storage::{Keyspace, Operation, WriteBatch};
 
 use crate::range_log::StoredLog;
-use crate::record;
+use crate::record::{self, AppliedState};
 use crate::replica::{Replica, ReplicaState};
 use crate::seam::replica_id;
 use crate::store::Shared;
-use crate::{Envelope, SendError, SnapshotStream};
+use crate::{Envelope, RaftBatch, ReceivedSnapshot, SendError, SnapshotStream};
 
 /// The state of a snapshot that has arrived and is not installed yet.
 #[derive(Debug)]
@@ -23,15 +23,30 @@ pub(crate) struct Incoming {
 
 impl Shared {
     /// Takes messages from another store. What is malformed or for a range that is not here is dropped.
-    pub fn receive(self: &Arc<Self>, envelopes: Vec<Envelope>) {
-        for Envelope { range, message } in envelopes {
+    pub fn receive(self: &Arc<Self>, batch: RaftBatch) {
+        let RaftBatch { from, stamp, envelopes } = batch;
+        if let Err(error) = self.machine.stamped(from, &stamp) {
+            tracing::debug!(%from, %error, "a batch of Raft messages is dropped");
+            return;
+        }
+        for Envelope { range, support, message } in envelopes {
             // A snapshot comes with its state, by `receive_snapshot`.
             if matches!(message.body, Body::Snapshot(_)) {
                 continue;
             }
-            if let Some(replica) = self.replica(range) {
+            if let Some(replica) = self.addressee(range, &message) {
                 let mut state = replica.state.lock();
+                let sender = replica_id(message.from);
+                let term = message.term;
+                if let Some(sender) = sender {
+                    state.addresses.insert(sender, from);
+                }
                 self.step(&replica, &mut state, message);
+                if let Some(sender) = sender
+                    && term == state.group.term()
+                {
+                    self.note_followed(&replica, &mut state, sender, support);
+                }
             }
         }
     }
@@ -40,6 +55,7 @@ impl Shared {
         if state.destroyed || self.failure.is_failed() {
             return;
         }
+        self.restrain(state);
         let text = message.to_string();
         let stored = StoredLog { engine: &*self.engine, range: replica.range, log: &state.log };
         match state.group.step(message, &stored) {
@@ -57,27 +73,15 @@ impl Shared {
     }
 
     /// Takes a snapshot that has arrived whole.
-    pub fn receive_snapshot(
-        self: &Arc<Self>,
-        range: RangeId,
-        mut message: Message,
-        parts: Vec<(Keyspace, Span)>,
-        chunks: Vec<WriteBatch>,
-    ) -> Result<(), SendError> {
+    pub fn receive_snapshot(self: &Arc<Self>, received: ReceivedSnapshot) -> Result<(), SendError> {
+        let ReceivedSnapshot { range, from, stamp, mut message, parts, chunks } = received;
+        self.machine.stamped(from, &stamp)?;
         let refuse = |why: &str| SendError(format!("range {range}: {why}"));
-        let replica = self.replica(range).ok_or_else(|| refuse("no replica waits for it here"))?;
+        let applied = applied_state_of(range, &chunks)?;
         let Body::Snapshot(snapshot) = &mut message.body else {
             return Err(refuse("the message is not a snapshot"));
         };
         // The header was written when the snapshot was decided on; the state is the one that was read later.
-        let key = record::applied_state_key(range);
-        let record = chunks.iter().flat_map(WriteBatch::iter).find_map(|operation| match operation {
-            Operation::Put(Keyspace::RangeLocal, found, value) if found == &key[..] => Some(value),
-            _ => None,
-        });
-        let record = record.ok_or_else(|| refuse("it has no applied state"))?;
-        let applied =
-            record::decode_applied_state(range, record).map_err(|error| SendError(error.to_string()))?;
         *snapshot = Snapshot {
             index: applied.position.index,
             term: applied.position.term,
@@ -85,18 +89,42 @@ impl Shared {
             metadata: snapshot.metadata.clone(),
         };
         let position = applied.position;
+        let replica =
+            self.addressee(range, &message).ok_or_else(|| refuse("no replica may wait for it here"))?;
+        self.machine.begin_snapshot(range, &parts)?;
+        let taken = self.step_snapshot(&replica, from, message, Incoming { position, parts, chunks });
+        if !taken {
+            // The group has no use for it: it has the log up to there.
+            self.machine.snapshot_ended(range, None).map_err(|error| SendError(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the group waits for a snapshot to be installed now, this one or another.
+    fn step_snapshot(
+        self: &Arc<Self>,
+        replica: &Arc<Replica>,
+        from: StoreId,
+        message: Message,
+        incoming: Incoming,
+    ) -> bool {
+        let index = incoming.position.index;
         let mut guard = replica.state.lock();
         let state = &mut *guard;
         if state.destroyed {
-            return Err(refuse("the replica is gone"));
+            return false;
         }
-        state.incoming.insert(position.index, Incoming { position, parts, chunks });
-        self.step(&replica, state, message);
-        if state.group.pending_snapshot() != Some(position.index) {
-            // The group has no use for it: it has the log up to there.
-            state.incoming.remove(&position.index);
+        if let Some(sender) = replica_id(message.from) {
+            state.addresses.insert(sender, from);
         }
-        Ok(())
+        let known = state.incoming.contains_key(&index);
+        state.incoming.insert(index, incoming);
+        self.step(replica, state, message);
+        let pending = state.group.pending_snapshot();
+        if pending != Some(index) && !known {
+            state.incoming.remove(&index);
+        }
+        pending.is_some()
     }
 
     /// Reads a range's state and sends it, in a task of its own.
@@ -118,10 +146,24 @@ impl Shared {
 
     async fn deliver_snapshot(&self, replica: &Replica, message: Message) -> Result<(), SendError> {
         let range = replica.range;
-        let to = replica_id(message.to).and_then(|to: ReplicaId| self.machine.store_of(range, to));
+        let to = self.address(replica, &replica.state.lock(), message.to);
         let to = to.ok_or_else(|| SendError(format!("where replica {} is, is not known", message.to)))?;
         let parts = self.machine.snapshot_parts(range);
         let checkpoint = self.engine.checkpoint(&parts).map_err(|error| SendError(error.to_string()))?;
-        self.transport.send_snapshot(to, SnapshotStream { range, message, parts, checkpoint }).await
+        let (from, stamp) = (self.own, self.machine.stamp(to));
+        self.transport
+            .send_snapshot(to, SnapshotStream { range, from, stamp, message, parts, checkpoint })
+            .await
     }
+}
+
+/// The applied state among the contents of a snapshot.
+fn applied_state_of(range: RangeId, chunks: &[WriteBatch]) -> Result<AppliedState, SendError> {
+    let key = record::applied_state_key(range);
+    let record = chunks.iter().flat_map(WriteBatch::iter).find_map(|operation| match operation {
+        Operation::Put(Keyspace::RangeLocal, found, value) if found == &key[..] => Some(value),
+        _ => None,
+    });
+    let record = record.ok_or_else(|| SendError(format!("range {range}: it has no applied state")))?;
+    record::decode_applied_state(range, record).map_err(|error| SendError(error.to_string()))
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
-use keys::{RangeId, ReplicaId};
+use keys::{RangeId, ReplicaId, StoreId};
 use parking_lot::Mutex;
 use raft::{Configuration, Entry, Group, Index, Position, ProposeError, Term, Write};
 
+use crate::peers::Kept;
 use crate::range_log::RangeLog;
 use crate::receive::Incoming;
 use crate::seam::replica_id;
@@ -56,6 +57,14 @@ pub(crate) struct ReplicaState {
     /// The ticker knows of this replica.
     pub ticking: bool,
     pub destroyed: bool,
+    /// What this replica has promised the leader it follows.
+    pub kept: Option<Kept>,
+    /// As leader: in which terms and epochs the others have promised to follow.
+    pub followers: BTreeMap<ReplicaId, (Term, u64)>,
+    /// Where other replicas were last heard from.
+    pub addresses: BTreeMap<ReplicaId, StoreId>,
+    /// How many ticks it has had.
+    pub ticks: u64,
     /// Counted among the replicas that are yet to lead.
     pub is_unsettled: bool,
     announced: Leadership,
@@ -93,6 +102,10 @@ impl Replica {
                 truncate_to: None,
                 ticking: false,
                 destroyed: false,
+                kept: None,
+                followers: BTreeMap::new(),
+                addresses: BTreeMap::new(),
+                ticks: 0,
                 is_unsettled: false,
                 announced: Leadership::Following { term, leader: None },
             }),
@@ -149,12 +162,18 @@ impl Replica {
 impl ReplicaState {
     fn leadership(&self) -> Leadership {
         let group = &self.group;
-        if !self.destroyed && group.has_applied_in_term() && self.log.applied.index >= group.applied_index() {
+        let serves = !self.destroyed && group.has_applied_in_term() && !group.is_transferring();
+        if serves && self.log.applied.index >= group.applied_index() {
             return Leadership::Leading { term: group.term() };
         }
         // A leader that is not ready yet is nobody whom others could ask.
         let leader = group.leader().filter(|leader| *leader != group.id());
         Leadership::Following { term: group.term(), leader: leader.and_then(replica_id) }
+    }
+
+    /// Whether it has nothing yet, and waits for a snapshot.
+    pub fn is_waiting(&self) -> bool {
+        self.log.applied.index == Index::ZERO && self.group.pending_snapshot().is_none()
     }
 
     /// Whether the replica can do without ticks: it sleeps, or is alone and has nobody to talk to.

@@ -119,14 +119,72 @@ pub trait StateMachine: Send + Sync + 'static {
     /// Where all of a range's replicated state is, `keys::local::range_span` included: what a snapshot consists of.
     fn snapshot_parts(&self, range: RangeId) -> Vec<(Keyspace, Span)>;
 
-    /// Which store has this replica of the range. `None` if that is not known: the message is dropped.
+    /// Which store has this replica of the range. `None` if that is not known here: then the message goes to where that
+    /// replica was last heard from, if it was.
     fn store_of(&self, range: RangeId, replica: ReplicaId) -> Option<StoreId>;
+
+    // ---- between stores ----------------------------------------------------------------------------
+
+    /// What this store has to say to another with every batch of messages: its clock, what it promises.
+    fn stamp(&self, _to: StoreId) -> Bytes {
+        Bytes::new()
+    }
+
+    /// Takes in what another store has said, before what came with it; an error drops the batch.
+    fn stamped(&self, _from: StoreId, _stamp: &[u8]) -> Result<(), SendError> {
+        Ok(())
+    }
+
+    /// The epoch in which this store supports another: as long as that does not change, no replica here takes part in deposing
+    /// a leader there that it follows. Zero: it does not support it.
+    fn supports(&self, _store: StoreId) -> u64 {
+        0
+    }
+
+    /// Whether this store may have promised support that it has forgotten: until then its replicas vote for nobody.
+    fn is_forgetful(&self) -> bool {
+        false
+    }
+
+    /// A replica follows this store's replica, which leads the range in `term`, and its store supports this one in `epoch`.
+    /// Told when it changes; the same rules as for [`StateMachine::leadership_changed`].
+    fn followed(&self, _range: RangeId, _replica: ReplicaId, _term: Term, _epoch: u64) {}
+
+    /// May the state of a range be replaced by a snapshot of these parts? Not if they belong to another range here. If
+    /// it may, nobody else may take the place until [`StateMachine::snapshot_ended`].
+    fn begin_snapshot(&self, _range: RangeId, _parts: &[(Keyspace, Span)]) -> Result<(), SendError> {
+        Ok(())
+    }
+
+    /// A snapshot that was let in has been installed, or was not needed.
+    fn snapshot_ended(&self, range: RangeId, installed: Option<Position>) -> Result<(), ApplyError> {
+        if let Some(position) = installed {
+            self.applied(range, position, &[]);
+        }
+        Ok(())
+    }
+
+    /// A message for a later replica of a range on this store: the one here has been removed, and does not know it.
+    fn replaced(&self, _range: RangeId, _here: ReplicaId) {}
+}
+
+/// Messages from one store to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RaftBatch {
+    pub from: StoreId,
+    /// What the sender's [`StateMachine::stamp`] said; means nothing to this crate.
+    pub stamp: Bytes,
+    /// May be empty: then the stamp is the message.
+    pub envelopes: Vec<Envelope>,
 }
 
 /// A message between replicas, addressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
     pub range: RangeId,
+    /// With an answer to a leader: the epoch in which the sender's store supports the leader's, and so promises to keep
+    /// this leader. Zero: no promise.
+    pub support: u64,
     pub message: Message,
 }
 
@@ -135,10 +193,24 @@ pub struct Envelope {
 /// The receiver passes what arrives to `Store::receive_snapshot`.
 pub struct SnapshotStream {
     pub range: RangeId,
+    pub from: StoreId,
+    /// See [`RaftBatch::stamp`].
+    pub stamp: Bytes,
     pub message: Message,
     /// The parts that the state consists of; the receiver empties them first.
     pub parts: Vec<(Keyspace, Span)>,
     pub checkpoint: Box<dyn Checkpoint>,
+}
+
+/// A snapshot that has arrived whole.
+pub struct ReceivedSnapshot {
+    pub range: RangeId,
+    pub from: StoreId,
+    pub stamp: Bytes,
+    pub message: Message,
+    pub parts: Vec<(Keyspace, Span)>,
+    /// The checkpoint's pieces, in order.
+    pub chunks: Vec<WriteBatch>,
 }
 
 /// Why a snapshot did not arrive.
@@ -149,7 +221,7 @@ pub struct SendError(pub String);
 /// Carries messages to other stores.
 pub trait RaftTransport: Send + Sync + 'static {
     /// Sends messages, or loses them. Never blocks, keeps the order between two stores if it can.
-    fn send(&self, to: StoreId, batch: Vec<Envelope>);
+    fn send(&self, to: StoreId, batch: RaftBatch);
 
     /// Sends a snapshot. Completes when the receiver has taken it or it has failed.
     fn send_snapshot(
@@ -164,7 +236,7 @@ pub trait RaftTransport: Send + Sync + 'static {
 pub struct NoTransport;
 
 impl RaftTransport for NoTransport {
-    fn send(&self, _to: StoreId, _batch: Vec<Envelope>) {}
+    fn send(&self, _to: StoreId, _batch: RaftBatch) {}
 
     fn send_snapshot(&self, to: StoreId, _: SnapshotStream) -> BoxFuture<'static, Result<(), SendError>> {
         Box::pin(async move { Err(SendError(format!("store {to} cannot be reached from here"))) })

@@ -11,10 +11,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use env::{Env, Lane};
 use futures::channel::oneshot;
-use keys::local::{self, RangeItem};
-use keys::{RangeId, ReplicaId, Span};
+use keys::local::{self, RaftItem, RangeItem};
+use keys::{RangeId, ReplicaId, StoreId};
 use parking_lot::RwLock;
-use raft::{ConfChange, Group, Index, Message, Position, Stored, Term};
+use raft::{ConfChange, FollowerStatus, Group, Index, Position, Stored, Term};
 use storage::{Durability, Engine, Keyspace, WriteBatch};
 
 use crate::failure::Failure;
@@ -27,8 +27,8 @@ use crate::ticker::Ticker;
 use crate::waiters::Answer;
 use crate::work::WorkQueue;
 use crate::{
-    Envelope, INITIAL_INDEX, INITIAL_TERM, Leadership, NewRange, OpenError, ProposalError, RaftTransport,
-    SendError, StateMachine, Stopped,
+    INITIAL_INDEX, INITIAL_TERM, Leadership, NewRange, OpenError, ProposalError, RaftBatch, RaftTransport,
+    ReceivedSnapshot, SendError, StateMachine, Stopped,
 };
 
 /// The settings of a store.
@@ -58,6 +58,8 @@ impl Default for StoreOptions {
 /// What a store stands on.
 #[derive(Clone)]
 pub struct StoreWorld {
+    /// Which store this is.
+    pub store: StoreId,
     pub env: Arc<dyn Env>,
     pub engine: Arc<dyn Engine>,
     pub machine: Arc<dyn StateMachine>,
@@ -80,6 +82,7 @@ pub struct Store {
 
 /// What the parts of a store share.
 pub(crate) struct Shared {
+    pub own: StoreId,
     pub env: Arc<dyn Env>,
     pub engine: Arc<dyn Engine>,
     pub machine: Arc<dyn StateMachine>,
@@ -93,8 +96,11 @@ pub(crate) struct Shared {
     pub flushing: AtomicBool,
     pub log_bytes: AtomicU64,
     replicas: RwLock<BTreeMap<RangeId, Arc<Replica>>>,
-    /// Logs whose ranges do not exist yet: their parents' splits are to be applied again.
-    orphans: parking_lot::Mutex<BTreeMap<RangeId, FoundLog>>,
+    /// Held while a replica is made. Lock order: before everything else.
+    pub making: parking_lot::Mutex<()>,
+    /// Logs whose ranges do not exist yet: their parents' splits are to be applied again. Hard states of replicas that wait,
+    /// or did, as well.
+    pub orphans: parking_lot::Mutex<BTreeMap<RangeId, FoundLog>>,
     stopped: AtomicBool,
     /// How many ranges with this store's replica as the only voter have been started and do not lead yet.
     unsettled: AtomicUsize,
@@ -105,8 +111,9 @@ impl Store {
     /// Reads everything and checks it. Nothing runs until [`Store::start`].
     pub fn open(world: StoreWorld, options: StoreOptions) -> Result<Store, OpenError> {
         let found = recovery::read(&*world.engine)?;
-        let StoreWorld { env, engine, machine, transport } = world;
+        let StoreWorld { store, env, engine, machine, transport } = world;
         let shared = Arc::new(Shared {
+            own: store,
             writing: WorkQueue::new(env.lane("raft-writer")),
             applying: WorkQueue::new(env.lane("raft-applier")),
             flusher: env.lane("raft-flusher"),
@@ -120,6 +127,7 @@ impl Store {
             flushing: AtomicBool::new(false),
             log_bytes: AtomicU64::new(0),
             replicas: RwLock::new(BTreeMap::new()),
+            making: parking_lot::Mutex::new(()),
             orphans: parking_lot::Mutex::new(found.logs),
             stopped: AtomicBool::new(false),
             unsettled: AtomicUsize::new(0),
@@ -127,9 +135,15 @@ impl Store {
         });
         for range in found.tombstones {
             // Destroyed for good, and flushed as such: now the log may go too.
-            if !found.applied.contains_key(&range) && shared.orphans.lock().remove(&range).is_some() {
+            let mut orphans = shared.orphans.lock();
+            if !found.applied.contains_key(&range)
+                && let Some(log) = orphans.get_mut(&range)
+            {
+                (log.entries, log.truncated) = (None, None);
+                // The hard state stays: a later replica of the range may have voted by it.
                 let mut batch = WriteBatch::new();
-                batch.delete_range(Keyspace::RaftLog, &local::raft_span(range));
+                batch.delete_range(Keyspace::RaftLog, &local::raft_log_span(range, 0, u64::MAX));
+                batch.delete(Keyspace::RaftLog, &local::raft_item(range, RaftItem::TruncatedState));
                 shared.engine.write(&batch, Durability::Synced)?;
             }
         }
@@ -180,18 +194,12 @@ impl Store {
 
     /// Makes a replica that has nothing and waits for the range's leader to send it a snapshot.
     pub fn create_waiting(&self, range: RangeId, replica: ReplicaId) -> Result<(), OpenError> {
-        if self.shared.replica(range).is_some() {
-            return Ok(());
-        }
-        let applied = AppliedState {
-            position: Position::default(),
-            base: Index::ZERO,
-            replica,
-            configuration: raft::Configuration::default(),
-        };
-        let replica = self.shared.open_replica(range, applied)?;
-        self.shared.start_replica(&replica, false);
-        Ok(())
+        self.shared.create_waiting(range, replica).map(drop)
+    }
+
+    /// Forgets replicas that still wait for their first snapshot after so many ticks.
+    pub fn drop_waiting(&self, ticks_min: u64) {
+        self.shared.drop_waiting(ticks_min);
     }
 
     pub fn range(&self, range: RangeId) -> Option<RangeHandle> {
@@ -206,7 +214,8 @@ impl Store {
 
     /// Logs that were found without their ranges: splits that are to be applied again. Empty once the store has settled.
     pub fn pending_ranges(&self) -> Vec<RangeId> {
-        self.shared.orphans.lock().keys().copied().collect()
+        let orphans = self.shared.orphans.lock();
+        orphans.iter().filter(|(_, log)| log.entries.is_some()).map(|(range, _)| *range).collect()
     }
 
     /// Proposes a command to a range of this store.
@@ -218,19 +227,26 @@ impl Store {
     }
 
     /// Takes messages from other stores.
-    pub fn receive(&self, envelopes: Vec<Envelope>) {
-        self.shared.receive(envelopes);
+    pub fn receive(&self, batch: RaftBatch) {
+        self.shared.receive(batch);
     }
 
     /// Takes a snapshot from another store, once it has arrived whole; see [`crate::SnapshotStream`].
-    pub fn receive_snapshot(
-        &self,
-        range: RangeId,
-        message: Message,
-        parts: Vec<(Keyspace, Span)>,
-        chunks: Vec<WriteBatch>,
-    ) -> Result<(), SendError> {
-        self.shared.receive_snapshot(range, message, parts, chunks)
+    pub fn receive_snapshot(&self, snapshot: ReceivedSnapshot) -> Result<(), SendError> {
+        self.shared.receive_snapshot(snapshot)
+    }
+
+    /// Sends a stamp without messages: see [`StateMachine::stamp`].
+    pub fn send_stamp(&self, to: StoreId) {
+        let batch =
+            RaftBatch { from: self.shared.own, stamp: self.shared.machine.stamp(to), envelopes: Vec::new() };
+        self.shared.transport.send(to, batch);
+    }
+
+    /// Support for a store is withdrawn, or begins in another epoch: groups that follow a leader there, and need it no longer,
+    /// wake and elect another; those that lead with a follower there ask it to follow anew. `campaign`: elect at once.
+    pub fn reconsider(&self, store: StoreId, campaign: bool) {
+        self.shared.reconsider(store, campaign);
     }
 
     /// Why the store has stopped, if it has failed.
@@ -338,6 +354,11 @@ impl RangeHandle {
         self.replica.status()
     }
 
+    /// As leader: how the other replicas are doing.
+    pub fn followers(&self) -> Vec<FollowerStatus> {
+        self.replica.state.lock().group.followers()
+    }
+
     /// Asks for leadership.
     pub fn campaign(&self) {
         self.change(Group::campaign);
@@ -355,6 +376,7 @@ impl RangeHandle {
 
     fn change<T>(&self, change: impl FnOnce(&mut Group) -> T) -> T {
         let mut state = self.replica.state.lock();
+        self.shared.restrain(&mut state);
         let result = change(&mut state.group);
         self.shared.mark(&self.replica);
         self.shared.after_change(&self.replica, &mut state);
@@ -428,7 +450,7 @@ impl Shared {
     // ---- ranges come and go -------------------------------------------------------------------------
 
     /// Opens the replica of a range whose applied state is known, with the log that was found for it.
-    fn open_replica(&self, range: RangeId, applied: AppliedState) -> Result<Arc<Replica>, OpenError> {
+    pub fn open_replica(&self, range: RangeId, applied: AppliedState) -> Result<Arc<Replica>, OpenError> {
         let found = self.orphans.lock().remove(&range).unwrap_or_default();
         let reconciled = recovery::reconcile(range, &applied, found)?;
         if reconciled.discard {
@@ -466,13 +488,14 @@ impl Shared {
     }
 
     /// Lets a replica run. It campaigns if nobody else could, or if `campaign` says so.
-    fn start_replica(self: &Arc<Self>, replica: &Arc<Replica>, campaign: bool) {
+    pub fn start_replica(self: &Arc<Self>, replica: &Arc<Replica>, campaign: bool) {
         let mut state = replica.state.lock();
         let own = state.group.id();
         let alone = state.group.configuration().is_sole_voter(own);
         if alone && !std::mem::replace(&mut state.is_unsettled, true) {
             self.unsettled.fetch_add(1, Ordering::AcqRel);
         }
+        self.restrain(&mut state);
         if campaign || alone {
             state.group.campaign();
         }
@@ -480,19 +503,29 @@ impl Shared {
         self.after_change(replica, &mut state);
     }
 
+    /// Takes a replica out of the map of all.
+    pub fn remove_replica(&self, range: RangeId) -> Option<Arc<Replica>> {
+        self.replicas.write().remove(&range)
+    }
+
     /// Adds to a batch the applied state that a range begins with.
     pub fn put_new_range(&self, new: &NewRange, batch: &mut WriteBatch) {
         record::put_applied_state(batch, new.range, &first_state(new));
     }
 
+    /// The tombstone says which replicas of the range may come after: those with the number in it and above.
     pub fn put_tombstone(&self, range: RangeId, batch: &mut WriteBatch) {
+        let next = self.replica(range).map_or(0, |replica| replica.id.get() + 1);
         batch.delete(Keyspace::RangeLocal, &record::applied_state_key(range));
-        batch.put(Keyspace::RangeLocal, &local::range_item(range, RangeItem::Tombstone), b"");
+        batch.put(Keyspace::RangeLocal, &local::range_item(range, RangeItem::Tombstone), &next.to_be_bytes());
     }
 
     /// A split has been applied: the new range begins, led from where its parent is.
     pub fn begin_range(self: &Arc<Self>, parent: &Replica, new: &NewRange) -> Result<(), String> {
+        let making = self.making.lock();
+        self.take_over_from_waiting(new).map_err(|error| error.to_string())?;
         let replica = self.open_replica(new.range, first_state(new)).map_err(|error| error.to_string())?;
+        drop(making);
         let leads = parent.state.lock().group.is_leader();
         self.start_replica(&replica, leads);
         Ok(())
@@ -500,7 +533,7 @@ impl Shared {
 
     /// A replica has been destroyed. Its log stays until the destruction is known to be flushed: at the next opening.
     pub fn end_range(&self, range: RangeId) {
-        let Some(replica) = self.replicas.write().remove(&range) else { return };
+        let Some(replica) = self.remove_replica(range) else { return };
         let mut state = replica.state.lock();
         state.destroyed = true;
         state.waiters.fail(&ProposalError::NoSuchRange { was_proposed: true });

@@ -66,6 +66,8 @@ impl Shared {
             self.ticker.state.lock().replicas.remove(&replica.range);
             return;
         }
+        self.restrain(&mut state);
+        state.ticks += 1;
         state.group.tick();
         self.mark(replica);
         self.after_change(replica, &mut state);

@@ -8,12 +8,11 @@ use keys::StoreId;
 use raft::{Body, Group, Message, Ready, WriteNumber};
 use storage::{Durability, Ingest, WriteBatch};
 
-use crate::Envelope;
 use crate::range_log::StoredLog;
 use crate::record::{self, AppliedState};
 use crate::replica::{Applying, Replica, ReplicaState};
-use crate::seam::replica_id;
 use crate::store::Shared;
+use crate::{Envelope, RaftBatch};
 
 /// What a round has gathered.
 #[derive(Default)]
@@ -142,9 +141,9 @@ impl Shared {
                 round.outgoing.snapshots.push((Arc::clone(replica), message));
                 continue;
             }
-            let to = replica_id(message.to).and_then(|to| self.machine.store_of(replica.range, to));
-            if let Some(store) = to {
-                let envelope = Envelope { range: replica.range, message };
+            if let Some(store) = self.address(replica, state, message.to) {
+                let support = self.promise(state, &message, store);
+                let envelope = Envelope { range: replica.range, support, message };
                 round.outgoing.messages.entry(store).or_default().push(envelope);
             }
         }
@@ -157,8 +156,9 @@ impl Shared {
     }
 
     fn dispatch(self: &Arc<Self>, outgoing: Outgoing) {
-        for (store, messages) in outgoing.messages {
-            self.transport.send(store, messages);
+        for (store, envelopes) in outgoing.messages {
+            let stamp = self.machine.stamp(store);
+            self.transport.send(store, RaftBatch { from: self.own, stamp, envelopes });
         }
         for (replica, message) in outgoing.snapshots {
             self.send_snapshot(replica, message);
@@ -190,7 +190,7 @@ impl Shared {
         self.engine.ingest(ingest).map_err(|error| error.to_string())?;
         let lost = crate::ProposalError::Unknown("a snapshot overtook it".to_string());
         state.waiters.skip(incoming.position, &lost);
-        self.machine.applied(replica.range, incoming.position, &[]);
-        Ok(())
+        let installed = Some(incoming.position);
+        self.machine.snapshot_ended(replica.range, installed).map_err(|error| error.to_string())
     }
 }

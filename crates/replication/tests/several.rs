@@ -58,8 +58,13 @@ impl Cluster {
         let journal = Journal::new(engine.clone(), ReplicaId(id.get()), self.voters.clone());
         let machine_trait: Arc<dyn StateMachine> = journal.clone();
         let link = Link { network: Arc::clone(&self.network), own: id };
-        let world =
-            StoreWorld { env: machine.clone(), engine, machine: machine_trait, transport: Arc::new(link) };
+        let world = StoreWorld {
+            store: id,
+            env: machine.clone(),
+            engine,
+            machine: machine_trait,
+            transport: Arc::new(link),
+        };
         let options = StoreOptions { truncate_bytes: 1_000, ..StoreOptions::default() };
         let store = Store::open(world, options).expect("a sound store opens");
         store.start();

@@ -93,6 +93,7 @@ impl World {
         configure(&mut config, &mut db_config);
         let store = Store::open(env.clone(), clock.clone(), engine.clone(), config.clone()).expect("a store");
         let world = StoreWorld {
+                store: keys::StoreId(1),
             env: env.clone(),
             engine,
             machine: store.machine(),

@@ -13,9 +13,9 @@ use keys::{RangeId, ReplicaId, Span, StoreId, local};
 use parking_lot::Mutex;
 use raft::Position;
 use replication::{
-    ApplyEffect, ApplyError, Committed, Envelope, Leadership, NewRange, NoTransport, OpenError,
-    RaftTransport, RangeChange, SendError, SnapshotStream, StateMachine, Store, StoreOptions, StoreWorld,
-    configuration_of,
+    ApplyEffect, ApplyError, Committed, Leadership, NewRange, NoTransport, OpenError, RaftBatch,
+    RaftTransport, RangeChange, ReceivedSnapshot, SendError, SnapshotStream, StateMachine, Store,
+    StoreOptions, StoreWorld, configuration_of,
 };
 use storage::{
     Checkpoint, Cursor, CursorOptions, Durability, Engine, EngineStatistics, Ingest, Keyspace, PinnedValue,
@@ -214,7 +214,7 @@ pub fn open_alone(
     let replica = ReplicaId(1);
     let journal = Journal::new(Arc::clone(&engine), replica, vec![replica]);
     let machine: Arc<dyn StateMachine> = journal.clone();
-    let world = StoreWorld { env, engine, machine, transport: Arc::new(NoTransport) };
+    let world = StoreWorld { store: StoreId(1), env, engine, machine, transport: Arc::new(NoTransport) };
     let store = Store::open(world, options)?;
     store.start();
     if store.ranges().is_empty() && store.pending_ranges().is_empty() {
@@ -261,7 +261,7 @@ pub struct Link {
 }
 
 impl RaftTransport for Link {
-    fn send(&self, to: StoreId, batch: Vec<Envelope>) {
+    fn send(&self, to: StoreId, batch: RaftBatch) {
         let (network, own) = (Arc::clone(&self.network), self.own);
         let delay = Duration::from_micros(100 + network.env.entropy() % 2_000);
         let lost = network.env.entropy() % 50 == 0;
@@ -283,14 +283,14 @@ impl RaftTransport for Link {
         let (network, own) = (Arc::clone(&self.network), self.own);
         Box::pin(async move {
             network.snapshots.fetch_add(1, Ordering::Relaxed);
-            let SnapshotStream { range, message, parts, mut checkpoint } = snapshot;
+            let SnapshotStream { range, from, stamp, message, parts, mut checkpoint } = snapshot;
             let mut chunks = Vec::new();
             while let Some(chunk) = checkpoint.next_chunk(64).map_err(|error| SendError(error.to_string()))? {
                 chunks.push(chunk);
                 network.env.sleep(Duration::from_micros(200)).await;
             }
             let store = network.reach(own, to).ok_or_else(|| SendError("unreachable".to_string()))?;
-            store.receive_snapshot(range, message, parts, chunks)
+            store.receive_snapshot(ReceivedSnapshot { range, from, stamp, message, parts, chunks })
         })
     }
 }
