@@ -22,15 +22,16 @@ const LAYERS: [&[&str]; 9] = [
 ];
 
 /// Foreign crates that shape a layer, and who may use them.
-const OWNERS: [(&str, &[&str]); 12] = [
-    ("prost", &["proto"]),
+const OWNERS: [(&str, &[&str]); 13] = [
+    ("prost", &["proto", "rpc"]),
     ("hybrid-clocks", &["clock"]),
     ("rocksdb", &["storage"]),
     ("crossbeam", &["concurrency", "storage", "replication"]),
     ("pgwire", &["pgserver"]),
-    ("rustls", &["pgserver", "shell"]),
+    ("rustls", &["pgserver", "rpc", "shell"]),
     ("dashu-int", &["types"]),
     ("tonic", &["rpc"]),
+    ("hyper", &["rpc"]),
     ("axum", &["admin"]),
     ("clap", &["meridian"]),
     ("rustyline", &["shell"]),

@@ -1,0 +1,318 @@
+//! Who a node is, and whom it talks to.
+//!
+//! Every connection begins with a handshake. What is judged there is judged by the functions of this module, which know nothing of
+//! connections: the caller says who it is, the node that is asked looks at what it knows, and answers a welcome or a
+//! refusal with its reason.
+//!
+//! | the caller | is refused because |
+//! | --- | --- |
+//! | speaks only older (newer) versions | nobody would understand it |
+//! | is of another cluster | its data means something else |
+//! | wanted to reach another node | an address was given to somebody else |
+//! | was decommissioned | its replicas are gone, and what it remembers is not true any more |
+//! | comes with fewer starts than were seen of it | its folder is a copy or an old backup: it has forgotten what it has promised |
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use keys::{NodeId, StoreId};
+use kvapi::Standing;
+use proto::v1;
+
+/// The protocol versions that this program speaks, oldest first.
+pub const PROTOCOL_VERSIONS: RangeInclusive<u32> = 1..=1;
+
+/// A cluster: 128 random bits, drawn when it was made.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterId(pub u128);
+
+impl ClusterId {
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    /// `None` unless there are 16 bytes, not all zero.
+    pub fn from_bytes(bytes: &[u8]) -> Option<ClusterId> {
+        let id = u128::from_be_bytes(bytes.try_into().ok()?);
+        (id != 0).then_some(ClusterId(id))
+    }
+}
+
+impl fmt::Display for ClusterId {
+    /// In the form of a UUID.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, hex) = (self.0, |shift: u32, digits: u32| (self.0 >> shift) & ((1 << (4 * digits)) - 1));
+        let groups = (id >> 96, hex(80, 4), hex(64, 4), hex(48, 4), hex(0, 12));
+        write!(f, "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", groups.0, groups.1, groups.2, groups.3, groups.4)
+    }
+}
+
+impl fmt::Debug for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A member of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub cluster: ClusterId,
+    pub node: NodeId,
+    pub store: StoreId,
+    /// Counts the starts of the node on its data folder, this one included.
+    pub incarnation: u64,
+}
+
+/// Why somebody is not served, in terms for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalReason {
+    OtherCluster,
+    TooOld,
+    TooNew,
+    OtherNode,
+    Decommissioned,
+    StaleFolder,
+    NotInitialised,
+    Initialised,
+    AddressTaken,
+    Unavailable,
+    Invalid,
+}
+
+impl RefusalReason {
+    const ALL: [(RefusalReason, v1::refusal::Reason); 11] = {
+        use v1::refusal::Reason;
+        [
+            (RefusalReason::OtherCluster, Reason::OtherCluster),
+            (RefusalReason::TooOld, Reason::TooOld),
+            (RefusalReason::TooNew, Reason::TooNew),
+            (RefusalReason::OtherNode, Reason::OtherNode),
+            (RefusalReason::Decommissioned, Reason::Decommissioned),
+            (RefusalReason::StaleFolder, Reason::StaleFolder),
+            (RefusalReason::NotInitialised, Reason::NotInitialised),
+            (RefusalReason::Initialised, Reason::Initialised),
+            (RefusalReason::AddressTaken, Reason::AddressTaken),
+            (RefusalReason::Unavailable, Reason::Unavailable),
+            (RefusalReason::Invalid, Reason::Invalid),
+        ]
+    };
+
+    /// Whether asking again later may help without anybody doing anything.
+    pub fn may_pass(self) -> bool {
+        matches!(self, RefusalReason::Unavailable | RefusalReason::NotInitialised)
+    }
+}
+
+/// Somebody is not served. The detail is a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Refusal {
+    pub reason: RefusalReason,
+    pub detail: String,
+}
+
+impl Refusal {
+    pub fn new(reason: RefusalReason, detail: impl Into<String>) -> Refusal {
+        Refusal { reason, detail: detail.into() }
+    }
+
+    pub fn unavailable(detail: impl Into<String>) -> Refusal {
+        Refusal::new(RefusalReason::Unavailable, detail)
+    }
+
+    pub(crate) fn to_proto(&self) -> v1::Refusal {
+        let known = RefusalReason::ALL.iter().find(|(reason, _)| *reason == self.reason);
+        let reason = known.map_or(v1::refusal::Reason::Unspecified, |(_, code)| *code);
+        v1::Refusal { reason: reason.into(), detail: self.detail.clone() }
+    }
+
+    /// A reason of a newer program counts as one that does not pass.
+    pub(crate) fn from_proto(refusal: v1::Refusal) -> Refusal {
+        let code = refusal.reason();
+        let known = RefusalReason::ALL.iter().find(|(_, known)| *known == code);
+        let reason = known.map_or(RefusalReason::Invalid, |(reason, _)| *reason);
+        Refusal { reason, detail: refusal.detail }
+    }
+}
+
+/// What the node that is asked knows.
+pub(crate) struct Judge<'a> {
+    pub own: Option<&'a Identity>,
+    /// The own address, for people.
+    pub address: &'a str,
+    pub versions: RangeInclusive<u32>,
+    /// The standing of a node, and the most starts that were seen of it.
+    pub known: &'a dyn Fn(NodeId) -> Option<(Standing, u64)>,
+}
+
+impl Judge<'_> {
+    /// Judges a caller. The version to speak, if it is welcome.
+    pub fn judge(&self, hello: &v1::HelloRequest) -> Result<u32, Refusal> {
+        let version = self.common_version(hello)?;
+        self.check_expectation(hello)?;
+        if hello.role() == v1::Role::Node {
+            self.check_member(hello)?;
+        }
+        Ok(version)
+    }
+
+    fn common_version(&self, hello: &v1::HelloRequest) -> Result<u32, Refusal> {
+        let (oldest, newest) = (*self.versions.start(), *self.versions.end());
+        let text = |what: &str| {
+            format!(
+                "the program {} speaks protocol versions {} to {}, which is too {what} for the node at {}: that speaks {oldest} to {newest}",
+                name_of(&hello.program_version),
+                hello.protocol_min,
+                hello.protocol_max,
+                self.address
+            )
+        };
+        if hello.protocol_max < oldest {
+            return Err(Refusal::new(RefusalReason::TooOld, text("old")));
+        }
+        if hello.protocol_min > newest {
+            return Err(Refusal::new(RefusalReason::TooNew, text("new")));
+        }
+        Ok(newest.min(hello.protocol_max))
+    }
+
+    fn check_expectation(&self, hello: &v1::HelloRequest) -> Result<(), Refusal> {
+        let expected = hello.expected_node_id;
+        match self.own {
+            Some(own) if expected != 0 && own.node.0 != expected => Err(Refusal::new(
+                RefusalReason::OtherNode,
+                format!("the node at {} is node {}, not node {expected}", self.address, own.node),
+            )),
+            None if expected != 0 => Err(Refusal::new(
+                RefusalReason::NotInitialised,
+                format!("the node at {} belongs to no cluster yet", self.address),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_member(&self, hello: &v1::HelloRequest) -> Result<(), Refusal> {
+        let Some(own) = self.own else {
+            let detail = format!("the node at {} belongs to no cluster yet", self.address);
+            return Err(Refusal::new(RefusalReason::NotInitialised, detail));
+        };
+        let invalid = || Refusal::new(RefusalReason::Invalid, "the caller's identity makes no sense");
+        let cluster = ClusterId::from_bytes(&hello.cluster_id).ok_or_else(invalid)?;
+        if hello.node_id == 0 || hello.store_id == 0 {
+            return Err(invalid());
+        }
+        if cluster != own.cluster {
+            let detail = format!(
+                "the node at {} belongs to cluster {}, the caller (node {}) to cluster {cluster}",
+                self.address, own.cluster, hello.node_id
+            );
+            return Err(Refusal::new(RefusalReason::OtherCluster, detail));
+        }
+        let node = NodeId(hello.node_id);
+        if node == own.node && hello.incarnation != own.incarnation {
+            let detail = format!(
+                "node {node} runs at {} already: the caller uses a copy of its data folder",
+                self.address
+            );
+            return Err(Refusal::new(RefusalReason::StaleFolder, detail));
+        }
+        match (self.known)(node) {
+            Some((Standing::Decommissioned, _)) => Err(Refusal::new(
+                RefusalReason::Decommissioned,
+                format!("node {node} was decommissioned and cannot come back"),
+            )),
+            Some((_, seen)) if seen > hello.incarnation => Err(Refusal::new(
+                RefusalReason::StaleFolder,
+                format!(
+                    "node {node} has been started {seen} times as far as the cluster knows, and its data folder knows of {} starts: \
+                     the folder is a copy, or was restored from an old backup. Decommission node {node} and join with an empty folder",
+                    hello.incarnation
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn name_of(program_version: &str) -> &str {
+    if program_version.is_empty() { "of the caller" } else { program_version }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> Identity {
+        Identity { cluster: ClusterId(7), node: NodeId(1), store: StoreId(1), incarnation: 3 }
+    }
+
+    fn hello() -> v1::HelloRequest {
+        v1::HelloRequest {
+            role: v1::Role::Node.into(),
+            protocol_min: 1,
+            protocol_max: 2,
+            cluster_id: ClusterId(7).to_bytes().to_vec().into(),
+            node_id: 2,
+            store_id: 2,
+            incarnation: 5,
+            expected_node_id: 1,
+            rpc_address: "b:1".to_string(),
+            program_version: "0.1.0".to_string(),
+        }
+    }
+
+    fn judge(own: Option<&Identity>, hello: &v1::HelloRequest) -> Result<u32, RefusalReason> {
+        let known = |node: NodeId| match node.0 {
+            2 => Some((Standing::Active, 5)),
+            3 => Some((Standing::Decommissioned, 1)),
+            _ => None,
+        };
+        let judge = Judge { own, address: "a:1", versions: 2..=4, known: &known };
+        judge.judge(hello).map_err(|refusal| refusal.reason)
+    }
+
+    #[test]
+    fn callers_are_judged_by_version_cluster_and_past() {
+        let own = own();
+        let check = |change: fn(&mut v1::HelloRequest)| {
+            let mut hello = hello();
+            change(&mut hello);
+            judge(Some(&own), &hello)
+        };
+        assert_eq!(check(|_| {}), Ok(2));
+        assert_eq!(check(|hello| hello.protocol_max = 9), Ok(4));
+        assert_eq!(check(|hello| hello.protocol_max = 1), Err(RefusalReason::TooOld));
+        assert_eq!(
+            check(|hello| (hello.protocol_min, hello.protocol_max) = (5, 6)),
+            Err(RefusalReason::TooNew)
+        );
+        let other = |hello: &mut v1::HelloRequest| hello.cluster_id = ClusterId(8).to_bytes().to_vec().into();
+        assert_eq!(check(other), Err(RefusalReason::OtherCluster));
+        assert_eq!(check(|hello| hello.expected_node_id = 9), Err(RefusalReason::OtherNode));
+        assert_eq!(check(|hello| hello.node_id = 3), Err(RefusalReason::Decommissioned));
+        assert_eq!(check(|hello| hello.incarnation = 4), Err(RefusalReason::StaleFolder));
+        assert_eq!(check(|hello| hello.node_id = 1), Err(RefusalReason::StaleFolder));
+        assert_eq!(check(|hello| hello.cluster_id.clear()), Err(RefusalReason::Invalid));
+        // A newcomer has no cluster to be of.
+        assert_eq!(check(|hello| (hello.role, hello.expected_node_id) = (v1::Role::Joiner.into(), 0)), Ok(2));
+    }
+
+    #[test]
+    fn a_node_without_a_cluster_serves_newcomers_and_people_only() {
+        assert_eq!(judge(None, &hello()), Err(RefusalReason::NotInitialised));
+        let operator = v1::HelloRequest { role: v1::Role::Operator.into(), expected_node_id: 0, ..hello() };
+        assert_eq!(judge(None, &operator), Ok(2));
+    }
+
+    #[test]
+    fn refusals_travel_and_ids_are_printed_as_people_know_them() {
+        for (reason, _) in RefusalReason::ALL {
+            let refusal = Refusal::new(reason, "why");
+            assert_eq!(Refusal::from_proto(refusal.to_proto()), refusal);
+        }
+        let id = ClusterId(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+        assert_eq!(id.to_string(), "01234567-89ab-cdef-0123-456789abcdef");
+        assert_eq!(ClusterId::from_bytes(&id.to_bytes()), Some(id));
+        assert_eq!(ClusterId::from_bytes(&[0; 16]), None);
+    }
+}

@@ -1,0 +1,430 @@
+//! What a node knows of all nodes, and how two nodes come to know the same. No I/O: see `gossip` for who is asked when.
+//!
+//! Each node has a record about itself, with a version that only it raises: how often it was started, and how often it has spoken
+//! since. Whoever has a higher version of a record has the newer one. Two nodes compare digests (versions only) and give
+//! each other what the other lacks; news reach everybody in a number of rounds that grows with the logarithm of the
+//! number of nodes. As every node speaks regularly, an unchanged version means silence: nobody has heard of it.
+//!
+//! Beside the records travel two facts that are decided in the keyspace: whether a node is meant to hold data (by
+//! edition), and where the first range is (by generation).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use keys::{NodeId, StoreId};
+use kvapi::{Capacity, Locality, NodeInfo, RangeDescriptor, Standing};
+use proto::v1;
+
+use crate::limits::{NODES_MAX, TEXT_BYTES_MAX};
+
+/// One node.
+#[derive(Clone, Debug, Default)]
+struct Entry {
+    /// Empty (version 0.0) if only its standing is known.
+    record: v1::NodeRecord,
+    locality: Locality,
+    /// When a newer version was last seen, by the monotonic clock.
+    heard_at: Duration,
+    standing: Standing,
+    standing_edition: u64,
+}
+
+impl Entry {
+    fn version(&self) -> (u64, u64) {
+        version_of(&self.record)
+    }
+}
+
+fn version_of(record: &v1::NodeRecord) -> (u64, u64) {
+    (record.incarnation, record.sequence)
+}
+
+/// What news have changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// Nodes that are new, were started anew, or have another address.
+    pub moved: Vec<NodeId>,
+    /// Somebody else speaks as the own node: its number of starts.
+    pub impostor: Option<u64>,
+    /// The own standing is a new one.
+    pub own_standing: Option<Standing>,
+}
+
+/// All that is known.
+///
+/// - The own record is written here alone; news about it are not taken.
+/// - A record's version, a standing's edition and the first range's generation never go down.
+/// - At most `NODES_MAX` nodes.
+#[derive(Debug, Default)]
+pub(crate) struct Roster {
+    own: Option<NodeId>,
+    entries: BTreeMap<NodeId, Entry>,
+    stores: BTreeMap<StoreId, NodeId>,
+    first_range: Option<RangeDescriptor>,
+    /// Counts changes of anything but versions.
+    revision: u64,
+}
+
+impl Roster {
+    /// Becomes a member: from now on there is an own record.
+    pub fn become_member(&mut self, record: v1::NodeRecord, locality: Locality, now: Duration) {
+        let node = NodeId(record.node_id);
+        self.own = Some(node);
+        self.stores.insert(StoreId(record.store_id), node);
+        let entry = self.entries.entry(node).or_default();
+        (entry.record, entry.locality, entry.heard_at) = (record, locality, now);
+        self.revision += 1;
+    }
+
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    pub fn first_range(&self) -> Option<&RangeDescriptor> {
+        self.first_range.as_ref()
+    }
+
+    /// Takes the descriptor unless a newer one is known.
+    pub fn learn_first_range(&mut self, descriptor: &RangeDescriptor) {
+        let known = self.first_range.as_ref().map(|known| known.generation);
+        if known.is_none_or(|known| known < descriptor.generation) {
+            self.first_range = Some(descriptor.clone());
+            self.revision += 1;
+        }
+    }
+
+    /// Says that the own node lives.
+    pub fn speak(&mut self, now: Duration) {
+        if let Some(entry) = self.own.and_then(|own| self.entries.get_mut(&own)) {
+            entry.record.sequence += 1;
+            entry.heard_at = now;
+        }
+    }
+
+    /// Changes what the own node says of itself; `change` tells whether it did.
+    pub fn change_own(&mut self, change: impl FnOnce(&mut v1::NodeRecord) -> bool) {
+        let Some(entry) = self.own.and_then(|own| self.entries.get_mut(&own)) else { return };
+        if change(&mut entry.record) {
+            entry.record.sequence += 1;
+            self.revision += 1;
+        }
+    }
+
+    pub fn node_of(&self, store: StoreId) -> Option<NodeId> {
+        self.stores.get(&store).copied()
+    }
+
+    pub fn address(&self, node: NodeId) -> Option<&str> {
+        self.entries.get(&node).map(|entry| entry.record.rpc_address.as_str())
+    }
+
+    /// The standing of a node and the most starts that were seen of it.
+    pub fn past(&self, node: NodeId) -> Option<(Standing, u64)> {
+        self.entries.get(&node).map(|entry| (entry.standing, entry.record.incarnation))
+    }
+
+    /// Nodes to talk to: all but the own one and those that are gone for good.
+    pub fn peers(&self) -> Vec<NodeId> {
+        let talks = |(node, entry): &(&NodeId, &Entry)| {
+            Some(**node) != self.own
+                && entry.standing != Standing::Decommissioned
+                && !entry.record.rpc_address.is_empty()
+        };
+        self.entries.iter().filter(talks).map(|(node, _)| *node).collect()
+    }
+
+    /// The member, not decommissioned, that says it listens at this address.
+    pub fn member_at(&self, rpc_address: &str) -> Option<NodeId> {
+        let found = self.entries.iter().find(|(_, entry)| {
+            entry.record.rpc_address == rpc_address && entry.standing != Standing::Decommissioned
+        });
+        found.map(|(node, _)| *node)
+    }
+
+    /// A node was heard directly.
+    pub fn heard(&mut self, node: NodeId, now: Duration) {
+        if let Some(entry) = self.entries.get_mut(&node) {
+            entry.heard_at = entry.heard_at.max(now);
+        }
+    }
+
+    /// Sets a node's standing, if the edition is newer than what is known.
+    pub fn set_standing(&mut self, node: NodeId, edition: u64, standing: Standing) -> bool {
+        if !self.entries.contains_key(&node) && self.entries.len() >= NODES_MAX {
+            return false;
+        }
+        let entry = self.entries.entry(node).or_default();
+        if entry.standing_edition >= edition {
+            return false;
+        }
+        entry.record.node_id = node.0;
+        (entry.standing, entry.standing_edition) = (standing, edition);
+        self.revision += 1;
+        true
+    }
+
+    pub fn standing_edition(&self, node: NodeId) -> u64 {
+        self.entries.get(&node).map_or(0, |entry| entry.standing_edition)
+    }
+
+    pub fn records(&self) -> impl Iterator<Item = (&v1::NodeRecord, Standing)> {
+        self.entries.values().map(|entry| (&entry.record, entry.standing))
+    }
+
+    pub fn nodes(&self, now: Duration) -> Vec<NodeInfo> {
+        let spoke = self.entries.iter().filter(|(_, entry)| entry.record.store_id != 0);
+        spoke.map(|(node, entry)| self.info(*node, entry, now)).collect()
+    }
+
+    pub fn node(&self, node: NodeId, now: Duration) -> Option<NodeInfo> {
+        let entry = self.entries.get(&node).filter(|entry| entry.record.store_id != 0)?;
+        Some(self.info(node, entry, now))
+    }
+
+    fn info(&self, node: NodeId, entry: &Entry, now: Duration) -> NodeInfo {
+        let record = &entry.record;
+        let silence =
+            if self.own == Some(node) { Duration::ZERO } else { now.saturating_sub(entry.heard_at) };
+        NodeInfo {
+            node,
+            store: StoreId(record.store_id),
+            incarnation: record.incarnation,
+            rpc_address: record.rpc_address.clone(),
+            sql_address: record.sql_address.clone(),
+            http_address: record.http_address.clone(),
+            locality: entry.locality.clone(),
+            version: record.program_version.clone(),
+            capacity: record.capacity.as_ref().map(capacity_from_proto).unwrap_or_default(),
+            draining: record.draining,
+            standing: entry.standing,
+            silence,
+        }
+    }
+
+    /// What is known, by version.
+    pub fn digest(&self) -> v1::Digest {
+        let entries = self.entries.iter().map(|(node, entry)| v1::digest::Entry {
+            node_id: node.0,
+            incarnation: entry.record.incarnation,
+            sequence: entry.record.sequence,
+            standing_edition: entry.standing_edition,
+        });
+        let first_range_generation = self.first_range.as_ref().map_or(0, |known| known.generation + 1);
+        v1::Digest { entries: entries.collect(), first_range_generation }
+    }
+
+    /// What somebody with this digest lacks.
+    pub fn news_for(&self, digest: &v1::Digest) -> v1::News {
+        let theirs: BTreeMap<u32, &v1::digest::Entry> =
+            digest.entries.iter().map(|entry| (entry.node_id, entry)).collect();
+        let mut news = v1::News::default();
+        for (node, entry) in &self.entries {
+            let known = theirs.get(&node.0);
+            if known.is_none_or(|known| (known.incarnation, known.sequence) < entry.version())
+                && entry.record.store_id != 0
+            {
+                news.nodes.push(entry.record.clone());
+            }
+            if known.map_or(0, |known| known.standing_edition) < entry.standing_edition {
+                news.standings.push(v1::StandingRecord {
+                    node_id: node.0,
+                    edition: entry.standing_edition,
+                    standing: entry.standing as u32,
+                });
+            }
+        }
+        if let Some(descriptor) = &self.first_range
+            && descriptor.generation + 1 > digest.first_range_generation
+        {
+            news.first_range = descriptor.encode().into();
+        }
+        news
+    }
+
+    /// Takes what is newer than what is known. What makes no sense is left out.
+    pub fn absorb(&mut self, news: v1::News, now: Duration) -> Changes {
+        let mut changes = Changes::default();
+        for record in news.nodes {
+            self.absorb_record(record, now, &mut changes);
+        }
+        for standing in news.standings {
+            let code = u8::try_from(standing.standing).ok().and_then(Standing::from_code);
+            if let Some(code) = code.filter(|_| standing.node_id != 0) {
+                let node = NodeId(standing.node_id);
+                if self.set_standing(node, standing.edition, code) && self.own == Some(node) {
+                    changes.own_standing = Some(code);
+                }
+            }
+        }
+        if !news.first_range.is_empty()
+            && let Ok(descriptor) = RangeDescriptor::decode(&news.first_range)
+        {
+            self.learn_first_range(&descriptor);
+        }
+        changes
+    }
+
+    fn absorb_record(&mut self, record: v1::NodeRecord, now: Duration, changes: &mut Changes) {
+        let texts = [&record.rpc_address, &record.sql_address, &record.http_address, &record.program_version];
+        let sound = record.node_id != 0
+            && record.store_id != 0
+            && texts.iter().all(|text| text.len() <= TEXT_BYTES_MAX);
+        let Some(locality) = sound.then(|| Locality::parse(&record.locality).ok()).flatten() else { return };
+        let node = NodeId(record.node_id);
+        if self.own == Some(node) {
+            let own = self.entries.get(&node).map_or((0, 0), Entry::version);
+            // A lower count is what earlier processes have said.
+            if record.incarnation > own.0 {
+                changes.impostor = Some(record.incarnation);
+            }
+            return;
+        }
+        if !self.entries.contains_key(&node) && self.entries.len() >= NODES_MAX {
+            return;
+        }
+        let entry = self.entries.entry(node).or_default();
+        if entry.version() >= version_of(&record) {
+            return;
+        }
+        if entry.record.incarnation != record.incarnation || entry.record.rpc_address != record.rpc_address {
+            changes.moved.push(node);
+        }
+        let before = v1::NodeRecord { sequence: record.sequence, ..entry.record.clone() };
+        if before != record {
+            self.revision += 1;
+        }
+        self.stores.insert(StoreId(record.store_id), node);
+        (entry.record, entry.locality, entry.heard_at) = (record, locality, now);
+    }
+}
+
+pub(crate) fn capacity_from_proto(capacity: &v1::Capacity) -> Capacity {
+    let v1::Capacity { ranges, leases, used_bytes, available_bytes } = *capacity;
+    Capacity { ranges, leases, used_bytes, available_bytes }
+}
+
+pub(crate) fn capacity_to_proto(capacity: Capacity) -> v1::Capacity {
+    let Capacity { ranges, leases, used_bytes, available_bytes } = capacity;
+    v1::Capacity { ranges, leases, used_bytes, available_bytes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keys::{RangeId, ReplicaId, Span};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn record(node: u32, incarnation: u64, sequence: u64) -> v1::NodeRecord {
+        v1::NodeRecord {
+            node_id: node,
+            store_id: node,
+            incarnation,
+            sequence,
+            rpc_address: format!("host{node}:1"),
+            locality: "zone=a".to_string(),
+            ..v1::NodeRecord::default()
+        }
+    }
+
+    fn roster(node: u32) -> Roster {
+        let mut roster = Roster::default();
+        roster.become_member(record(node, 1, 0), Locality::parse("zone=a").expect("sound"), Duration::ZERO);
+        roster
+    }
+
+    /// One exchange: `left` calls.
+    fn exchange(left: &mut Roster, right: &mut Roster, now: Duration) {
+        let (news, digest) = (right.news_for(&left.digest()), right.digest());
+        left.absorb(news, now);
+        right.absorb(left.news_for(&digest), now);
+    }
+
+    fn descriptor(generation: u64) -> RangeDescriptor {
+        RangeDescriptor {
+            id: RangeId(1),
+            span: Span::new("", "b"),
+            generation,
+            replicas: Vec::new(),
+            next_replica: ReplicaId(2),
+        }
+    }
+
+    #[test]
+    fn news_reach_everybody_over_others_and_silence_is_measured() {
+        let (mut a, mut b, mut c) = (roster(1), roster(2), roster(3));
+        exchange(&mut a, &mut b, SECOND);
+        exchange(&mut b, &mut c, SECOND);
+        assert_eq!(c.peers(), [NodeId(1), NodeId(2)]);
+        assert_eq!(a.peers(), [NodeId(2)]);
+        exchange(&mut c, &mut a, 2 * SECOND);
+        assert_eq!(a.node_of(StoreId(3)), Some(NodeId(3)));
+        let silence = |roster: &Roster, now| roster.node(NodeId(2), now).map(|info| info.silence);
+        assert_eq!(silence(&a, 5 * SECOND), Some(4 * SECOND));
+        b.speak(5 * SECOND);
+        exchange(&mut b, &mut c, 5 * SECOND);
+        let revision = a.revision();
+        exchange(&mut a, &mut c, 6 * SECOND);
+        assert_eq!(silence(&a, 6 * SECOND), Some(Duration::ZERO));
+        assert_eq!(a.revision(), revision, "that somebody lives is no change");
+        assert!(a.news_for(&c.digest()).nodes.is_empty(), "both know the same");
+    }
+
+    #[test]
+    fn a_node_is_found_again_after_a_restart_elsewhere() {
+        let mut a = roster(1);
+        let news = |record: v1::NodeRecord| v1::News { nodes: vec![record], ..v1::News::default() };
+        assert_eq!(a.absorb(news(record(2, 3, 9)), SECOND).moved, [NodeId(2)]);
+        assert_eq!(a.absorb(news(record(2, 3, 10)), SECOND), Changes::default());
+        let elsewhere = v1::NodeRecord { rpc_address: "other:1".to_string(), ..record(2, 4, 0) };
+        assert_eq!(a.absorb(news(elsewhere), SECOND).moved, [NodeId(2)]);
+        assert_eq!(a.absorb(news(record(2, 3, 11)), SECOND), Changes::default(), "old news");
+        assert_eq!(a.address(NodeId(2)), Some("other:1"));
+        assert_eq!(a.member_at("other:1"), Some(NodeId(2)));
+    }
+
+    #[test]
+    fn whoever_speaks_as_this_node_is_noticed() {
+        let mut a = roster(1);
+        let news = |incarnation| v1::News { nodes: vec![record(1, incarnation, 99)], ..v1::News::default() };
+        assert_eq!(a.absorb(news(1), SECOND).impostor, None, "an echo");
+        assert_eq!(a.absorb(news(2), SECOND).impostor, Some(2));
+        assert_eq!(a.past(NodeId(1)), Some((Standing::Active, 1)));
+    }
+
+    #[test]
+    fn decisions_spread_by_edition_and_the_first_range_by_generation() {
+        let (mut a, mut b) = (roster(1), roster(2));
+        exchange(&mut a, &mut b, SECOND);
+        a.learn_first_range(&descriptor(0));
+        assert!(a.set_standing(NodeId(2), 1, Standing::Decommissioning));
+        assert!(!a.set_standing(NodeId(2), 1, Standing::Active));
+        let changes = b.absorb(a.news_for(&b.digest()), SECOND);
+        assert_eq!(changes.own_standing, Some(Standing::Decommissioning));
+        assert_eq!(b.first_range(), Some(&descriptor(0)));
+        b.learn_first_range(&descriptor(4));
+        b.learn_first_range(&descriptor(3));
+        exchange(&mut a, &mut b, SECOND);
+        assert_eq!(a.first_range(), Some(&descriptor(4)));
+        assert!(a.set_standing(NodeId(2), 2, Standing::Decommissioned));
+        assert!(a.peers().is_empty());
+    }
+
+    #[test]
+    fn news_that_make_no_sense_change_nothing() {
+        let mut a = roster(1);
+        let long = "x".repeat(TEXT_BYTES_MAX + 1);
+        let wrong = [
+            v1::NodeRecord { node_id: 0, ..record(2, 1, 1) },
+            v1::NodeRecord { store_id: 0, ..record(2, 1, 1) },
+            v1::NodeRecord { locality: "nowhere".to_string(), ..record(2, 1, 1) },
+            v1::NodeRecord { rpc_address: long, ..record(2, 1, 1) },
+        ];
+        let standing = v1::StandingRecord { node_id: 2, edition: 1, standing: 77 };
+        let news =
+            v1::News { nodes: wrong.to_vec(), standings: vec![standing], first_range: vec![1, 2, 3].into() };
+        let revision = a.revision();
+        assert_eq!(a.absorb(news, SECOND), Changes::default());
+        assert_eq!((a.revision(), a.nodes(SECOND).len(), a.first_range()), (revision, 1, None));
+    }
+}
