@@ -10,11 +10,6 @@ use types::PgResult;
 
 impl Binder<'_> {
     pub(super) fn bind_delete(&mut self, delete: &ast::Delete) -> PgResult<ModifyOutput> {
-        let visible = self.ctes.len();
-        let tables = match &delete.with {
-            Some(with) => self.bind_with(with)?,
-            None => Vec::new(),
-        };
         let table = self.find_target(&delete.table.name, "DELETE")?;
         let privileges = Privileges {
             delete: true,
@@ -45,8 +40,6 @@ impl Binder<'_> {
         let mut items = vec![item];
         items.extend(target.others);
         let plan = Relational::Delete(Box::new(node));
-        let output = self.bind_returning(plan, items, &delete.returning, Command::Delete)?;
-        self.ctes.truncate(visible);
-        Ok(output.within(tables))
+        self.bind_returning(plan, items, &delete.returning, Command::Delete)
     }
 }

@@ -26,11 +26,6 @@ enum Given {
 
 impl Binder<'_> {
     pub(super) fn bind_insert(&mut self, insert: &ast::Insert) -> PgResult<ModifyOutput> {
-        let visible = self.ctes.len();
-        let tables = match &insert.with {
-            Some(with) => self.bind_with(with)?,
-            None => Vec::new(),
-        };
         let table = self.find_target(&insert.table, "INSERT")?;
         let mut privileges = Privileges { insert: true, ..Privileges::default() };
         privileges.select = !insert.returning.is_empty();
@@ -67,9 +62,7 @@ impl Binder<'_> {
         };
         let plan = Relational::Insert(Box::new(node));
         let item = self.target_item(&new_row, &alias);
-        let output = self.bind_returning(plan, vec![item], &insert.returning, Command::Insert)?;
-        self.ctes.truncate(visible);
-        Ok(output.within(tables))
+        self.bind_returning(plan, vec![item], &insert.returning, Command::Insert)
     }
 
     /// Numbers for a row of the table that does not come from a scan.

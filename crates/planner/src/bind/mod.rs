@@ -96,6 +96,8 @@ pub(crate) struct Binder<'a> {
     as_of: Option<expr::Expr>,
     /// Something is written, or a row locked.
     writes: bool,
+    /// Nothing has been entered yet: a WITH met now is the statement's own.
+    outermost: bool,
 }
 
 impl<'a> Binder<'a> {
@@ -117,6 +119,7 @@ impl<'a> Binder<'a> {
             view_depth: 0,
             as_of: None,
             writes: false,
+            outermost: true,
         }
     }
 

@@ -5,7 +5,7 @@ use super::level::{Clause, Level};
 use super::scope::Item;
 use super::select::OutputTarget;
 use crate::ast::SelectItem;
-use crate::logical::{Relational, With, WithTable};
+use crate::logical::Relational;
 use crate::plan::Command;
 use types::PgResult;
 
@@ -16,16 +16,6 @@ pub(crate) struct ModifyOutput {
     /// Empty without RETURNING.
     pub targets: Vec<OutputTarget>,
     pub command: Command,
-}
-
-impl ModifyOutput {
-    /// The modification within its WITH.
-    pub(super) fn within(mut self, tables: Vec<WithTable>) -> Self {
-        if !tables.is_empty() {
-            self.plan = Relational::With(Box::new(With { tables, body: self.plan }));
-        }
-        self
-    }
 }
 
 impl Binder<'_> {

@@ -14,8 +14,8 @@ use super::level::{BoundWindow, BoundWindowCall, Clause, Level, Pending};
 use super::order::SortItem;
 use crate::ast::{Distinct, Query, QueryBody, Select};
 use crate::logical::{
-    self, ColumnNumber, ColumnSet, InitPlan, Limit, ProjectSet, Relational, Sort, SortKey, Window,
-    collect_columns, columns_of, conjuncts, same_expression,
+    self, ColumnNumber, ColumnSet, Limit, ProjectSet, Relational, Sort, SortKey, Window, collect_columns,
+    columns_of, conjuncts, same_expression,
 };
 use expr::{CastContext, Expr};
 use types::{ColumnType, DataType, PgError, PgResult, SqlState};
@@ -83,21 +83,11 @@ impl Binder<'_> {
     /// Binds a query with its WITH.
     pub(super) fn bind_query(&mut self, query: &Query, context: Context) -> PgResult<QueryOutput> {
         stacker::maybe_grow(256 << 10, 2 << 20, || {
-            let visible = self.ctes.len();
-            let init = self.init.len();
-            let tables = match &query.with {
-                Some(with) => self.bind_with(with)?,
-                None => Vec::new(),
-            };
-            let output = self.bind_body(query, context);
-            self.ctes.truncate(visible);
-            let mut output = output?;
-            let defined: Vec<u32> = tables.iter().map(|table| table.cte).collect();
-            output.plan = self.place_init(output.plan, init, &|cte| defined.contains(&cte));
-            if !tables.is_empty() {
-                output.plan = Relational::With(Box::new(logical::With { tables, body: output.plan }));
-            }
-            Ok(output)
+            let (plan, targets) = self.bind_within(query.with.as_ref(), |binder| {
+                let output = binder.bind_body(query, context)?;
+                Ok((output.plan, output.targets))
+            })?;
+            Ok(QueryOutput { plan, targets })
         })
     }
 
@@ -112,32 +102,6 @@ impl Binder<'_> {
             QueryBody::Values(rows) => self.bind_values_query(query, rows, context),
             QueryBody::SetOperation(operation) => self.bind_set_operation(query, operation, context),
         }
-    }
-
-    /// Places those waiting uncorrelated subqueries (from `mark` on) that read a common table for which `within` holds.
-    pub(super) fn place_init(
-        &mut self,
-        body: Relational,
-        mark: usize,
-        within: &dyn Fn(u32) -> bool,
-    ) -> Relational {
-        let mut subqueries = Vec::new();
-        let mut index = mark;
-        while index < self.init.len() {
-            let reads = self.init[index].input.any(&|node| match node {
-                Relational::CteScan(scan) => within(scan.cte),
-                _ => false,
-            });
-            if reads {
-                subqueries.push(self.init.remove(index));
-            } else {
-                index += 1;
-            }
-        }
-        if subqueries.is_empty() {
-            return body;
-        }
-        Relational::InitPlan(Box::new(InitPlan { subqueries, body }))
     }
 
     // --- SELECT.

@@ -4,7 +4,7 @@ use super::Binder;
 use super::parameters::Parameters;
 use super::returning::ModifyOutput;
 use super::select::{Context, OutputTarget};
-use crate::ast::{Statement, StatementKind};
+use crate::ast::{Statement, StatementKind, With};
 use crate::logical::{Columns, InitPlan, Relational};
 use crate::plan::{Command, RelationUse};
 use crate::{Catalog, PlanOptions};
@@ -47,12 +47,30 @@ impl Binder<'_> {
                 let output = self.bind_query(query, Context::default())?;
                 Ok(ModifyOutput { plan: output.plan, targets: output.targets, command: Command::Select })
             }
-            StatementKind::Insert(insert) => self.bind_insert(insert),
-            StatementKind::Update(update) => self.bind_update(update),
-            StatementKind::Delete(delete) => self.bind_delete(delete),
+            StatementKind::Insert(insert) => {
+                self.bind_modification(insert.with.as_ref(), |binder| binder.bind_insert(insert))
+            }
+            StatementKind::Update(update) => {
+                self.bind_modification(update.with.as_ref(), |binder| binder.bind_update(update))
+            }
+            StatementKind::Delete(delete) => {
+                self.bind_modification(delete.with.as_ref(), |binder| binder.bind_delete(delete))
+            }
             StatementKind::Merge(merge) => Err(PgError::unsupported("MERGE").at(merge.position)),
             _ => Err(PgError::internal("only queries and modifications are planned")),
         }
+    }
+
+    fn bind_modification(
+        &mut self,
+        with: Option<&With>,
+        modification: impl FnOnce(&mut Self) -> PgResult<ModifyOutput>,
+    ) -> PgResult<ModifyOutput> {
+        let (plan, (targets, command)) = self.bind_within(with, |binder| {
+            let output = modification(binder)?;
+            Ok((output.plan, (output.targets, output.command)))
+        })?;
+        Ok(ModifyOutput { plan, targets, command })
     }
 
     /// Places what is still waiting, and checks the parameters.

@@ -26,11 +26,6 @@ pub(super) struct BoundTarget {
 
 impl Binder<'_> {
     pub(super) fn bind_update(&mut self, update: &ast::Update) -> PgResult<ModifyOutput> {
-        let visible = self.ctes.len();
-        let tables = match &update.with {
-            Some(with) => self.bind_with(with)?,
-            None => Vec::new(),
-        };
         let table = self.find_target(&update.table.name, "UPDATE")?;
         let privileges = Privileges {
             update: true,
@@ -60,9 +55,7 @@ impl Binder<'_> {
         let mut items = vec![self.target_item(&new_row, &target.alias)];
         items.extend(target.others);
         let plan = Relational::Update(Box::new(node));
-        let output = self.bind_returning(plan, items, &update.returning, Command::Update)?;
-        self.ctes.truncate(visible);
-        Ok(output.within(tables))
+        self.bind_returning(plan, items, &update.returning, Command::Update)
     }
 
     #[allow(clippy::type_complexity)]

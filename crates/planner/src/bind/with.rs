@@ -4,7 +4,9 @@ use super::Binder;
 use super::scope::{Item, item_column};
 use super::select::{Context, OutputTarget, QueryOutput};
 use crate::ast::{CommonTable, Identifier, Query, QueryBody, SetOperator, StatementKind, With};
-use crate::logical::{ColumnNumber, CteScan, RecursiveUnion, Relational, WithTable};
+use crate::logical::{
+    self, ColumnNumber, CteScan, InitPlan, InitSubquery, RecursiveUnion, Relational, WithTable,
+};
 use types::{ColumnType, DataType, PgError, PgResult, SqlState};
 
 /// A common table in sight.
@@ -20,8 +22,52 @@ pub(crate) struct VisibleCte {
 }
 
 impl Binder<'_> {
-    /// Binds the tables of WITH and brings them into sight. The caller takes them out again.
-    pub(super) fn bind_with(&mut self, with: &With) -> PgResult<Vec<WithTable>> {
+    /// Binds a statement's body within its WITH, if it has one: its common tables are in sight of the body alone, and what
+    /// waits to be evaluated once and reads them is placed below the WITH.
+    pub(super) fn bind_within<T>(
+        &mut self,
+        with: Option<&With>,
+        body: impl FnOnce(&mut Self) -> PgResult<(Relational, T)>,
+    ) -> PgResult<(Relational, T)> {
+        let outermost = std::mem::replace(&mut self.outermost, false);
+        let Some(with) = with else { return body(self) };
+        let visible = self.ctes.len();
+        let init = self.init.len();
+        let tables = self.bind_with(with, outermost)?;
+        let bound = body(self);
+        self.ctes.truncate(visible);
+        let (plan, rest) = bound?;
+        let body = self.place_init(plan, init, &|cte| tables.iter().any(|table| table.cte == cte));
+        Ok((Relational::With(Box::new(logical::With { tables, body })), rest))
+    }
+
+    /// Places those waiting uncorrelated subqueries (from `mark` on) that read a common table for which `within` holds, and
+    /// those that use the result of one of these.
+    fn place_init(&mut self, body: Relational, mark: usize, within: &dyn Fn(u32) -> bool) -> Relational {
+        let mut subqueries: Vec<InitSubquery> = Vec::new();
+        let mut index = mark;
+        while index < self.init.len() {
+            let input = &self.init[index].input;
+            let reads = input.any(&|node| match node {
+                Relational::CteScan(scan) => within(scan.cte),
+                _ => false,
+            });
+            // What a subquery uses was bound, and so stands, before it.
+            if reads || subqueries.iter().any(|placed| input.uses_slot(placed.slot)) {
+                subqueries.push(self.init.remove(index));
+            } else {
+                index += 1;
+            }
+        }
+        if subqueries.is_empty() {
+            return body;
+        }
+        Relational::InitPlan(Box::new(InitPlan { subqueries, body }))
+    }
+
+    /// Binds the tables of WITH and brings them into sight. The caller takes them out again. `outermost`: of the statement's
+    /// own WITH, whose tables may modify.
+    fn bind_with(&mut self, with: &With, outermost: bool) -> PgResult<Vec<WithTable>> {
         let mut tables = Vec::with_capacity(with.tables.len());
         for (index, table) in with.tables.iter().enumerate() {
             if with.tables[..index].iter().any(|other| other.name.name == table.name.name) {
@@ -35,7 +81,7 @@ impl Binder<'_> {
                 );
             }
             let init = self.init.len();
-            let mut bound = self.bind_common_table(table, with.recursive)?;
+            let mut bound = self.bind_common_table(table, with.recursive, outermost)?;
             // What reads a common table must be evaluated where that table is in sight.
             bound.input = self.place_init(bound.input.take(), init, &|_| true);
             tables.push(bound);
@@ -43,7 +89,12 @@ impl Binder<'_> {
         Ok(tables)
     }
 
-    fn bind_common_table(&mut self, table: &CommonTable, recursive: bool) -> PgResult<WithTable> {
+    fn bind_common_table(
+        &mut self,
+        table: &CommonTable,
+        recursive: bool,
+        outermost: bool,
+    ) -> PgResult<WithTable> {
         let cte = self.cte_count;
         self.cte_count += 1;
         match &table.statement.kind {
@@ -66,7 +117,7 @@ impl Binder<'_> {
                 })
             }
             kind => {
-                if !self.levels.is_empty() || self.view_depth > 0 {
+                if !outermost {
                     let message =
                         "WITH clause containing a data-modifying statement must be at the top level";
                     return Err(

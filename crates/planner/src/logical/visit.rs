@@ -17,6 +17,15 @@ pub fn columns_of(expression: &Expr) -> ColumnSet {
     columns
 }
 
+fn expression_uses_slot(expression: &Expr, slot: u32) -> bool {
+    if let Expr::Slot { index, .. } = expression {
+        return *index == slot;
+    }
+    let mut used = false;
+    expression.for_each_child(&mut |child| used |= expression_uses_slot(child, slot));
+    used
+}
+
 /// Replaces columns by expressions, all at once.
 pub fn replace_columns(expression: &mut Expr, replacement: &dyn Fn(ColumnNumber) -> Option<Expr>) {
     if let Expr::Column { index, .. } = expression {
@@ -377,6 +386,15 @@ impl Relational {
         let mut found = false;
         self.for_each_input(&mut |input| found = found || input.any(test));
         found
+    }
+
+    /// Does any expression in the tree use this slot?
+    pub fn uses_slot(&self, slot: u32) -> bool {
+        self.any(&|node| {
+            let mut used = false;
+            node.for_each_expr(&mut |expression| used |= expression_uses_slot(expression, slot));
+            used
+        })
     }
 
     /// Replaces columns in every expression of the tree.

@@ -27,6 +27,10 @@ impl Session {
             _ if !matches!(create.query.node.kind, StatementKind::Select(_)) => {
                 return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, "views must be queries").into());
             }
+            _ if modifies(&create.query.node.kind) => {
+                let message = "views must not contain data-modifying statements in WITH";
+                return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, message).into());
+            }
             _ => {}
         }
         let schema = self.creation_schema(&create.name)?;
@@ -131,4 +135,11 @@ fn check_replacement(old: &ViewDescriptor, columns: &[ViewColumn]) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Does the query's own WITH modify data? (No other WITH may.)
+fn modifies(kind: &StatementKind) -> bool {
+    let StatementKind::Select(query) = kind else { return false };
+    let mut tables = query.with.iter().flat_map(|with| &with.tables);
+    tables.any(|table| !matches!(table.statement.kind, StatementKind::Select(_)))
 }
