@@ -1,6 +1,7 @@
 //! Expressions: one method for each kind of node, the bigger families in files of their own.
 
 use super::Binder;
+use super::scope::fields_of;
 use crate::ast::{Case, Expression, ExpressionKind, SessionValue, Subscript, Truth, TypeName};
 use expr::resolve::{self, FunctionArguments};
 use expr::{CastContext, Expr};
@@ -137,9 +138,9 @@ impl Binder<'_> {
     fn bind_is_null(&mut self, operand: &Expression, negated: bool) -> PgResult<Expr> {
         let input = self.bind_typed(operand)?;
         // A row is null if all of its fields are, not null if none is.
-        if let Expr::Row { fields, .. } = input {
-            let tests: Vec<Expr> =
-                fields.into_iter().map(|field| Expr::IsNull { input: Box::new(field), negated }).collect();
+        if let Some(fields) = fields_of(&input) {
+            let test = |field: &Expr| Expr::IsNull { input: Box::new(field.clone()), negated };
+            let tests: Vec<Expr> = fields.iter().map(test).collect();
             return Ok(match tests.len() {
                 0 => Expr::constant(Datum::Bool(true), DataType::Bool),
                 1 => tests.into_iter().next().expect("one"),

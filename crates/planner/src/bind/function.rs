@@ -65,9 +65,7 @@ impl Binder<'_> {
                     let message = "row expansion via \"*\" is not supported here";
                     return Err(PgError::new(SqlState::SYNTAX_ERROR, message).at(argument.value.position));
                 }
-                let columns = self.expand_wildcard(qualifier, argument.value.position)?;
-                let fields = columns.into_iter().map(|column| column.expr).collect();
-                arguments.values.push(Expr::Row { fields, data_type: DataType::Record });
+                arguments.values.push(self.bind_whole_row(qualifier)?);
             } else {
                 arguments.values.push(self.bind(&argument.value)?);
             }

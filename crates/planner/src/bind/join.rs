@@ -6,8 +6,9 @@ use super::relation::apply_alias;
 use super::scope::{Item, ItemColumn, item_column};
 use crate::ast::{Join, JoinCondition, JoinKind as Kind};
 use crate::logical::{JoinKind, Relational, conjuncts};
+use crate::rewrite::never_null;
 use expr::Expr;
-use types::{PgError, PgResult, SqlState};
+use types::{DataType, Datum, PgError, PgResult, SqlState};
 
 /// Columns merged by USING: name and both sides.
 struct Merged {
@@ -26,6 +27,14 @@ impl Binder<'_> {
         let (left, left_items) = self.bind_table(&join.left)?;
         let (right, right_items) = self.bind_right(join, kind, &left_items)?;
         self.check_namespace_conflict(&left_items, &right_items)?;
+        let (left, left_items) = match kind {
+            JoinKind::Right | JoinKind::Full => self.note_presence(left, left_items),
+            _ => (left, left_items),
+        };
+        let (right, right_items) = match kind {
+            JoinKind::Left | JoinKind::Full => self.note_presence(right, right_items),
+            _ => (right, right_items),
+        };
         let names = match &join.condition {
             JoinCondition::Using(names, _) => {
                 names.iter().map(|name| (name.name.clone(), name.position)).collect()
@@ -55,11 +64,31 @@ impl Binder<'_> {
                 .filter(|item| item.columns_visible)
                 .flat_map(|item| item.columns.clone())
                 .collect();
-            let mut item = Item::new(None, columns);
+            let mut item = Item { of_join: true, ..Item::new(None, columns) };
             apply_alias(&mut item, Some(alias), "")?;
             items = vec![item];
         }
         Ok((plan, items))
+    }
+
+    /// Finds or adds for the items of a nullable side what tells whether the join found a row there.
+    fn note_presence(&mut self, mut plan: Relational, mut items: Vec<Item>) -> (Relational, Vec<Item>) {
+        let mut of_side = None;
+        let unknown = |item: &&mut Item| item.relation_visible && !item.of_join && item.presence.is_none();
+        for item in items.iter_mut().filter(unknown) {
+            let own = item.columns.iter().find_map(|column| match column.expr {
+                Expr::Column { index, .. } if never_null(&plan, index, &self.columns) => Some(index),
+                _ => None,
+            });
+            item.presence = own.or(of_side).or_else(|| {
+                let marker = self.columns.computed("present", DataType::Bool);
+                let present = Expr::constant(Datum::Bool(true), DataType::Bool);
+                plan = plan.take().extend(vec![(marker, present)]);
+                of_side = Some(marker);
+                of_side
+            });
+        }
+        (plan, items)
     }
 
     /// The right side sees the left one if it is lateral.
@@ -181,7 +210,7 @@ impl Binder<'_> {
         items.extend(right_items);
         items.push(item);
         if let JoinCondition::Using(_, Some(alias)) = &join.condition {
-            let mut item = Item::new(Some(alias.name.clone()), merged_columns);
+            let mut item = Item { of_join: true, ..Item::new(Some(alias.name.clone()), merged_columns) };
             item.columns_visible = false;
             items.push(item);
         }

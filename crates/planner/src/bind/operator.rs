@@ -10,6 +10,35 @@ use expr::resolve::{self, Resolved};
 use expr::{CastContext, Expr, FunctionKind, FunctionRef};
 use types::{ColumnType, DataType, Datum, PgError, PgResult, SqlState};
 
+/// Functions to which the blanks at the end of a char(n) are characters like others.
+const SEES_PADDING: &[&str] = &[
+    "bpchariclike",
+    "bpcharicnlike",
+    "bpcharicregexeq",
+    "bpcharicregexne",
+    "bpcharlike",
+    "bpcharnlike",
+    "bpcharregexeq",
+    "bpcharregexne",
+    "concat",
+    "concat_ws",
+    "format",
+    "json_agg",
+    "json_build_array",
+    "json_build_object",
+    "json_object_agg",
+    "jsonb_agg",
+    "jsonb_build_array",
+    "jsonb_build_object",
+    "jsonb_object_agg",
+    "octet_length",
+    "to_json",
+    "to_jsonb",
+];
+
+/// What PostgreSQL adds to the length of a string type to make its modifier.
+const TYPMOD_HEADER: i32 = 4;
+
 impl Binder<'_> {
     /// Converts to a type; `None` when the context does not allow it.
     pub(super) fn coerce(
@@ -51,8 +80,10 @@ impl Binder<'_> {
         positions: &[u32],
         position: u32,
     ) -> PgResult<Expr> {
+        let sees_padding = SEES_PADDING.contains(&resolved.function.name);
         let mut converted = Vec::with_capacity(arguments.len() + resolved.defaults.len());
         for (index, argument) in arguments.into_iter().enumerate() {
+            let argument = if sees_padding { self.with_padding(argument)? } else { argument };
             let to = resolved.argument_types[index];
             let at = positions.get(index).copied().unwrap_or(position);
             let from = argument.data_type();
@@ -73,6 +104,20 @@ impl Binder<'_> {
             return Err(PgError::unsupported(format!("the function {}", function.name)).at(position));
         }
         Ok(Expr::Call { function, arguments: converted, data_type: resolved.result, position })
+    }
+
+    /// A char(n) with the blanks that fill it up: its values are kept without.
+    pub(super) fn with_padding(&mut self, value: Expr) -> PgResult<Expr> {
+        let ColumnType { data_type, typmod } = self.column_type_of(&value);
+        if data_type != DataType::Bpchar || typmod == ColumnType::NO_MODIFIER {
+            return Ok(value);
+        }
+        let types = [DataType::Text, DataType::Int4];
+        let resolved =
+            resolve::resolve_function(Some("pg_catalog"), "rpad", &types, resolve::FunctionArguments::Plain)?;
+        let length = Expr::constant(Datum::Int4(typmod - TYPMOD_HEADER), DataType::Int4);
+        let arguments = vec![value, length];
+        Ok(Expr::Call { function: resolved.function, arguments, data_type, position: 0 })
     }
 
     /// `left operator right`, or `operator right`.

@@ -12,7 +12,11 @@ impl Binder<'_> {
     /// The fields of ROW(...), `t.*` expanded, untyped ones taken as text.
     pub(super) fn bind_row_fields(&mut self, fields: &[Expression]) -> PgResult<Vec<Expr>> {
         let bound = self.bind_fields(fields)?;
-        bound.into_iter().map(|(field, position)| self.settle_unknown(field, position)).collect()
+        let settled = |(field, position)| {
+            let field = self.settle_unknown(field, position)?;
+            self.with_padding(field)
+        };
+        bound.into_iter().map(settled).collect()
     }
 
     /// The same, untyped ones as they are.

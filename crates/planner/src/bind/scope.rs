@@ -38,6 +38,10 @@ pub(crate) struct Item {
     pub lateral_only: bool,
     /// Seen by LATERAL in principle, but not allowed here (the right side of RIGHT and FULL JOIN).
     pub lateral_ok: bool,
+    /// On the nullable side of an outer join: a column that is NULL exactly where the join found no row.
+    pub presence: Option<ColumnNumber>,
+    /// The alias of a join, whose whole row is put together of columns and so is never NULL itself.
+    pub of_join: bool,
 }
 
 impl Item {
@@ -51,6 +55,8 @@ impl Item {
             columns_visible: true,
             lateral_only: false,
             lateral_ok: true,
+            presence: None,
+            of_join: false,
         }
     }
 }
@@ -222,7 +228,7 @@ impl Binder<'_> {
             }
             // A relation's name alone is its whole row.
             if let Some(found) = self.find_item(names)? {
-                return Ok(self.whole_row(found.level, found.item));
+                return self.whole_row(found, position);
             }
             return Err(self.missing_column(&name.name, position));
         }
@@ -272,12 +278,33 @@ impl Binder<'_> {
         }
     }
 
-    /// `t` as a row value.
-    pub(super) fn whole_row(&mut self, level: usize, item: usize) -> Expr {
-        let columns = self.levels[level].namespace[item].columns.clone();
+    /// `t` or `t.*` as a row value.
+    pub(super) fn bind_whole_row(&mut self, names: &[Identifier]) -> PgResult<Expr> {
+        match self.find_item(names)? {
+            Some(found) => self.whole_row(found, names[0].position),
+            None => Err(self.missing_item(names)),
+        }
+    }
+
+    /// The row of an item: NULL as a whole where an outer join found none.
+    fn whole_row(&mut self, found: Found, position: u32) -> PgResult<Expr> {
+        let item = &self.levels[found.level].namespace[found.item];
+        let presence = item.presence;
         let fields: Vec<Expr> =
-            columns.into_iter().filter(|column| !column.hidden).map(|column| column.expr).collect();
-        Expr::Row { fields, data_type: DataType::Record }
+            item.columns.iter().filter(|column| !column.hidden).map(|column| column.expr.clone()).collect();
+        for field in &fields {
+            self.note_reference(found.level, field, position);
+        }
+        let fields = fields.into_iter().map(|field| self.with_padding(field)).collect::<PgResult<_>>()?;
+        let row = Expr::Row { fields, data_type: DataType::Record };
+        let Some(presence) = presence else { return Ok(row) };
+        let input = Box::new(self.columns.expr(presence));
+        Ok(Expr::Case {
+            operand: None,
+            arms: vec![expr::CaseArm { condition: Expr::IsNull { input, negated: true }, result: row }],
+            otherwise: None,
+            data_type: DataType::Record,
+        })
     }
 
     fn missing_column(&self, name: &str, position: u32) -> PgError {
@@ -320,6 +347,18 @@ impl Binder<'_> {
 }
 
 use super::level::Clause;
+
+/// The fields of a row constructor or of a whole row. (Those of a row that an outer join did not find are NULL.)
+pub(super) fn fields_of(row: &Expr) -> Option<&[Expr]> {
+    match row {
+        Expr::Row { fields, .. } => Some(fields),
+        Expr::Case { operand: None, arms, otherwise: None, data_type: DataType::Record } => match &arms[..] {
+            [arm] if matches!(arm.condition, Expr::IsNull { negated: true, .. }) => fields_of(&arm.result),
+            _ => None,
+        },
+        _ => None,
+    }
+}
 
 /// ctid, xmin ...: only tableoid has a meaning here.
 fn system_column(item: &Item, name: &str) -> Option<PgResult<Expr>> {

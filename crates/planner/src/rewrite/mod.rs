@@ -13,6 +13,8 @@ mod nullability;
 pub mod push_down;
 pub mod semi_joins;
 
+pub(crate) use nullability::never_null;
+
 use crate::logical::{Columns, Relational};
 use crate::options::PlanOptions;
 
