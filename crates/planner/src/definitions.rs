@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use expr::{Expr, Volatility};
-use types::descriptor::{ColumnId, TableDescriptor};
+use types::descriptor::{ColumnDescriptor, ColumnId, TableDescriptor};
 use types::{ColumnType, DataType, PgError, PgResult, SqlState};
 
 use crate::ast::{self, CopySource, QueryBody};
@@ -115,6 +115,39 @@ pub fn check_table_condition(
         .iter()
         .map(|position| table.columns[position as usize].id)
         .collect())
+}
+
+/// Prints an expression of a table's descriptor (SQL text) as PostgreSQL does, which keeps what it understood rather than what
+/// was written. `column`: whose default or generation expression it is; without, it is a condition. `prepare` may change
+/// the bound expression before it is printed.
+pub fn stored_expression_text(
+    table: &TableDescriptor,
+    text: &str,
+    column: Option<&ColumnDescriptor>,
+    pretty: bool,
+    catalog: &dyn Catalog,
+    prepare: &dyn Fn(&mut Expr),
+) -> PgResult<String> {
+    let written = crate::parser::parse_expression(text)?;
+    if let ast::ExpressionKind::SessionValue(value) = written.kind {
+        return Ok(value.to_string());
+    }
+    let options = &PlanOptions::default();
+    let over_row = |target, purpose| bind::bind_over_row(table, text, target, purpose, catalog, options);
+    let mut bound = match column {
+        None => over_row(None, CHECK)?,
+        Some(column) if column.generated.is_some() => over_row(Some(column.column_type), GENERATED)?,
+        Some(column) => {
+            let (name, to) = (&column.name, column.column_type);
+            bind::bind_default_expression(&written, name, to, catalog, options)?.into_expression()
+        }
+    };
+    prepare(&mut bound);
+    let name = |index: u32| {
+        let name = table.columns.get(index as usize).map_or("?", |column| column.name.as_str());
+        crate::parser::keywords::quote_identifier(name).to_string()
+    };
+    Ok(crate::explain::definition_text(&bound, pretty, &name))
 }
 
 /// Binds a condition (SQL text) over a batch whose columns are the given ones, in that order.

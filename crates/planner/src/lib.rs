@@ -40,7 +40,7 @@ pub mod rewrite;
 pub use catalog::{Catalog, Relation, Statistics, Table};
 pub use definitions::{
     bind_constant, bind_constant_rows, bind_over_columns, check_column_expressions, check_table_condition,
-    plan_copy_from, resolve_type,
+    plan_copy_from, resolve_type, stored_expression_text,
 };
 pub use explain::{ExplainOptions, explain};
 pub use options::{Methods, PlanOptions};

@@ -297,6 +297,28 @@ pub enum SessionValue {
     CurrentSchema,
 }
 
+impl std::fmt::Display for SessionValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (word, precision) = match self {
+            SessionValue::CurrentDate => ("CURRENT_DATE", None),
+            SessionValue::CurrentTime(precision) => ("CURRENT_TIME", *precision),
+            SessionValue::CurrentTimestamp(precision) => ("CURRENT_TIMESTAMP", *precision),
+            SessionValue::LocalTime(precision) => ("LOCALTIME", *precision),
+            SessionValue::LocalTimestamp(precision) => ("LOCALTIMESTAMP", *precision),
+            SessionValue::CurrentRole => ("CURRENT_ROLE", None),
+            SessionValue::CurrentUser => ("CURRENT_USER", None),
+            SessionValue::SessionUser => ("SESSION_USER", None),
+            SessionValue::User => ("USER", None),
+            SessionValue::CurrentCatalog => ("CURRENT_CATALOG", None),
+            SessionValue::CurrentSchema => ("CURRENT_SCHEMA", None),
+        };
+        match precision {
+            None => f.write_str(word),
+            Some(precision) => write!(f, "{word}({precision})"),
+        }
+    }
+}
+
 /// A type as written. Built-in spellings are already pg_type's (`integer` is `int4`) with `system` set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TypeName {

@@ -20,6 +20,24 @@ pub(crate) struct BoundDefault {
     pub value: Expr,
 }
 
+impl BoundDefault {
+    /// The default as one expression, to be shown.
+    pub(crate) fn into_expression(self) -> Expr {
+        let mut calls: Vec<Expr> = Vec::with_capacity(self.deferred.len());
+        let known = |calls: &[Expr], column: ColumnNumber| calls.get(column as usize).cloned();
+        for call in self.deferred {
+            let DeferredCall { function, mut arguments, data_type, position } = call;
+            for argument in &mut arguments {
+                crate::logical::replace_columns(argument, &|column| known(&calls, column));
+            }
+            calls.push(Expr::Call { function, arguments, data_type, position });
+        }
+        let mut value = self.value;
+        crate::logical::replace_columns(&mut value, &|column| known(&calls, column));
+        value
+    }
+}
+
 /// A table's expressions, bound.
 ///
 /// - `defaults` has an entry for each column; a column without a default has NULL.

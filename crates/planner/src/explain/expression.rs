@@ -2,17 +2,32 @@
 //! the text alone would not tell.
 
 use expr::expr::Subscript;
-use expr::{Aggregate, Expr, FunctionRef};
+use expr::{Aggregate, CastContext, Expr, FunctionRef};
 use types::{ColumnType, DataType, Datum, FormatContext};
 
-/// Prints an expression; `name` tells what a column is called.
+/// Prints an expression of a plan; `name` tells what a column is called.
 pub fn expression_text(expression: &Expr, name: &dyn Fn(u32) -> String) -> String {
-    Printer { name }.text(expression)
+    Printer { name, style: Style::Plan }.text(expression)
+}
+
+/// Prints an expression that is part of a definition, as pg_get_expr does; `pretty` leaves out the parentheses that
+/// precedence makes unnecessary.
+pub fn definition_text(expression: &Expr, pretty: bool, name: &dyn Fn(u32) -> String) -> String {
+    let style = if pretty { Style::Pretty } else { Style::Definition };
+    let printer = Printer { name, style };
+    match expression {
+        // An untyped literal has become a constant of its column's type, whose length nobody wrote.
+        Expr::Cast { input, to, context, .. } if *context != CastContext::Explicit => match &**input {
+            Expr::Constant { value, data_type: DataType::Unknown } => constant_text(value, to.data_type),
+            _ => printer.text(printer.without_implicit_casts(expression)),
+        },
+        _ => printer.text(expression),
+    }
 }
 
 /// Prints an aggregate call.
 pub fn aggregate_text(aggregate: &Aggregate, name: &dyn Fn(u32) -> String) -> String {
-    let printer = Printer { name };
+    let printer = Printer { name, style: Style::Plan };
     let mut arguments = match (aggregate.function.name, aggregate.arguments.is_empty()) {
         ("count", true) => "*".to_string(),
         _ => printer.list(&aggregate.arguments),
@@ -61,12 +76,39 @@ pub(crate) fn constant_text(value: &Datum, data_type: DataType) -> String {
         DataType::Int4 if number => text,
         DataType::Numeric if number && text.contains('.') => text,
         DataType::Unknown => quoted,
-        _ => format!("{quoted}::{data_type}"),
+        _ => format!("{quoted}::{}", type_text(data_type.into())),
     }
+}
+
+/// Where a text is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Style {
+    /// EXPLAIN.
+    Plan,
+    /// pg_get_expr, pg_get_constraintdef ...
+    Definition,
+    /// The same with their flag for people.
+    Pretty,
+}
+
+/// What an expression is an operand of.
+#[derive(Clone, Copy)]
+enum Parent {
+    /// `first`: its left operand.
+    Operator {
+        name: &'static str,
+        first: bool,
+    },
+    Cast,
+    Test,
+    And,
+    Or,
+    Not,
 }
 
 struct Printer<'p> {
     name: &'p dyn Fn(u32) -> String,
+    style: Style,
 }
 
 impl Printer<'_> {
@@ -74,8 +116,30 @@ impl Printer<'_> {
         list.iter().map(|item| self.text(item)).collect::<Vec<_>>().join(", ")
     }
 
-    fn joined(&self, list: &[Expr], glue: &str) -> String {
-        format!("({})", list.iter().map(|item| self.text(item)).collect::<Vec<_>>().join(glue))
+    /// What an operator or test makes: in parentheses, unless its parent sees to them.
+    fn enclosed(&self, text: String) -> String {
+        if self.style == Style::Pretty { text } else { format!("({text})") }
+    }
+
+    fn operand(&self, child: &Expr, parent: Parent) -> String {
+        let text = self.text(child);
+        if self.style == Style::Pretty && !is_simple(child, parent) { format!("({text})") } else { text }
+    }
+
+    /// Conversions that nobody wrote are not shown where an expression's value is not an argument.
+    fn without_implicit_casts<'e>(&self, mut expression: &'e Expr) -> &'e Expr {
+        while self.style != Style::Plan
+            && let Expr::Cast { input, context, .. } = expression
+            && *context != CastContext::Explicit
+        {
+            expression = input;
+        }
+        expression
+    }
+
+    fn joined(&self, list: &[Expr], glue: &str, parent: Parent) -> String {
+        let operand = |item| self.operand(self.without_implicit_casts(item), parent);
+        self.enclosed(list.iter().map(operand).collect::<Vec<_>>().join(glue))
     }
 
     fn text(&self, expression: &Expr) -> String {
@@ -85,19 +149,15 @@ impl Printer<'_> {
             Expr::Parameter { index, .. } => format!("${}", index + 1),
             Expr::Slot { index, .. } => format!("$slot{index}"),
             Expr::Call { function, arguments, .. } => self.call(*function, arguments),
-            Expr::Cast { input, to, .. } => {
-                let inner = self.text(input);
-                let inner =
-                    if inner.starts_with('(') || is_word(&inner) { format!("({inner})") } else { inner };
-                let inner =
-                    if inner.starts_with("((") { inner[1..inner.len() - 1].to_string() } else { inner };
-                format!("{inner}::{}", type_text(*to))
+            Expr::Cast { input, to, .. } => self.cast(input, *to),
+            Expr::And(list) => self.joined(list, " AND ", Parent::And),
+            Expr::Or(list) => self.joined(list, " OR ", Parent::Or),
+            Expr::Not(input) => {
+                let input = self.without_implicit_casts(input);
+                self.enclosed(format!("NOT {}", self.operand(input, Parent::Not)))
             }
-            Expr::And(list) => self.joined(list, " AND "),
-            Expr::Or(list) => self.joined(list, " OR "),
-            Expr::Not(input) => format!("(NOT {})", self.text(input)),
             Expr::IsNull { input, negated } => {
-                format!("({} IS {}NULL)", self.text(input), if *negated { "NOT " } else { "" })
+                self.test(input, if *negated { "IS NOT NULL" } else { "IS NULL" })
             }
             Expr::IsBool { input, value, negated } => {
                 let value = match value {
@@ -105,11 +165,12 @@ impl Printer<'_> {
                     Some(false) => "FALSE",
                     None => "UNKNOWN",
                 };
-                format!("({} IS {}{value})", self.text(input), if *negated { "NOT " } else { "" })
+                self.test(input, &format!("IS {}{value}", if *negated { "NOT " } else { "" }))
             }
             Expr::IsDistinctFrom { left, right, negated, .. } => {
                 let not = if *negated { "NOT " } else { "" };
-                format!("({} IS {not}DISTINCT FROM {})", self.text(left), self.text(right))
+                let right = self.operand(right, Parent::Test);
+                self.test(left, &format!("IS {not}DISTINCT FROM {right}"))
             }
             Expr::Case { operand, arms, otherwise, .. } => {
                 self.case(operand.as_deref(), arms, otherwise.as_deref())
@@ -119,57 +180,157 @@ impl Printer<'_> {
             Expr::NullIf { left, right, .. } => format!("NULLIF({}, {})", self.text(left), self.text(right)),
             Expr::Greatest { arguments, .. } => format!("GREATEST({})", self.list(arguments)),
             Expr::Least { arguments, .. } => format!("LEAST({})", self.list(arguments)),
-            Expr::InList { input, list, negated, .. } => {
-                let not = if *negated { "NOT " } else { "" };
-                format!("({} {not}IN ({}))", self.text(input), self.list(list))
-            }
+            Expr::InList { input, list, negated, .. } => self.in_list(input, list, *negated),
             Expr::Quantified { input, array, operator, all } => {
                 let quantifier = if *all { "ALL" } else { "ANY" };
                 let name = operator_name(*operator).unwrap_or(operator.name);
-                format!("({} {name} {quantifier} ({}))", self.text(input), self.text(array))
+                self.test(input, &format!("{name} {quantifier} ({})", self.text(array)))
             }
             Expr::Array { elements, .. } => format!("ARRAY[{}]", self.list(elements)),
-            Expr::Subscript { array, subscripts, .. } => {
-                let bound =
-                    |bound: &Option<Expr>| bound.as_ref().map_or(String::new(), |bound| self.text(bound));
-                let subscript = |subscript: &Subscript| match subscript {
-                    Subscript::Index(index) => format!("[{}]", self.text(index)),
-                    Subscript::Slice { lower, upper } => format!("[{}:{}]", bound(lower), bound(upper)),
-                };
-                let subscripts: String = subscripts.iter().map(subscript).collect();
-                format!("({}){subscripts}", self.text(array))
-            }
+            Expr::Subscript { array, subscripts, .. } => self.subscript(array, subscripts),
             Expr::Row { fields, .. } => format!("ROW({})", self.list(fields)),
             Expr::Field { input, field, .. } => format!("({}).f{}", self.text(input), field + 1),
         }
     }
 
+    fn test(&self, input: &Expr, test: &str) -> String {
+        self.enclosed(format!("{} {test}", self.operand(input, Parent::Test)))
+    }
+
+    fn cast(&self, input: &Expr, to: ColumnType) -> String {
+        let inner = match input {
+            // A literal that is read anew each time: 'now'::timestamp.
+            Expr::Constant { data_type: DataType::Unknown, .. } => self.text(input),
+            _ if self.style == Style::Pretty => self.operand(input, Parent::Cast),
+            _ => format!("({})", self.text(input)),
+        };
+        format!("{inner}::{}", type_text(to))
+    }
+
+    fn in_list(&self, input: &Expr, list: &[Expr], negated: bool) -> String {
+        if self.style == Style::Plan {
+            let not = if negated { "NOT " } else { "" };
+            return self.test(input, &format!("{not}IN ({})", self.list(list)));
+        }
+        let operator = if negated { "<>" } else { "=" };
+        if let [only] = list {
+            let parent = |first| Parent::Operator { name: operator, first };
+            let (left, right) = (self.operand(input, parent(true)), self.operand(only, parent(false)));
+            return self.enclosed(format!("{left} {operator} {right}"));
+        }
+        let quantifier = if negated { "ALL" } else { "ANY" };
+        let array = format!("ARRAY[{}]", self.list(list));
+        // PostgreSQL compares varchar as text; the array of varchar it converts as a whole.
+        if input.data_type() == DataType::Varchar {
+            let left = match self.style {
+                Style::Pretty => self.operand(input, Parent::Cast),
+                _ => self.enclosed(self.text(input)),
+            };
+            let array = self.enclosed(array);
+            return self.enclosed(format!("{left}::text {operator} {quantifier} ({array}::text[])"));
+        }
+        self.test(input, &format!("{operator} {quantifier} ({array})"))
+    }
+
+    fn subscript(&self, array: &Expr, subscripts: &[Subscript]) -> String {
+        let bound = |bound: &Option<Expr>| bound.as_ref().map_or(String::new(), |bound| self.text(bound));
+        let subscript = |subscript: &Subscript| match subscript {
+            Subscript::Index(index) => format!("[{}]", self.text(index)),
+            Subscript::Slice { lower, upper } => format!("[{}:{}]", bound(lower), bound(upper)),
+        };
+        let subscripts: String = subscripts.iter().map(subscript).collect();
+        match array {
+            Expr::Column { .. } if self.style != Style::Plan => format!("{}{subscripts}", self.text(array)),
+            _ => format!("({}){subscripts}", self.text(array)),
+        }
+    }
+
     fn call(&self, function: FunctionRef, arguments: &[Expr]) -> String {
         match (operator_name(function), arguments) {
-            (Some(name), [left, right]) => format!("({} {name} {})", self.text(left), self.text(right)),
-            (Some(name), [right]) => format!("({name} {})", self.text(right)),
+            (Some(name), [left, right]) => {
+                let left = self.operand(left, Parent::Operator { name, first: true });
+                let right = self.operand(right, Parent::Operator { name, first: false });
+                self.enclosed(format!("{left} {name} {right}"))
+            }
+            (Some(name), [right]) => {
+                let right = self.operand(right, Parent::Operator { name, first: false });
+                self.enclosed(format!("{name} {right}"))
+            }
+            (None, [zone, value]) if function.name == "timezone" && self.style != Style::Plan => {
+                format!("({} AT TIME ZONE {})", self.text(value), self.text(zone))
+            }
+            (None, [Expr::Constant { value: Datum::Text(field), .. }, value])
+                if function.name == "extract" && self.style != Style::Plan =>
+            {
+                format!("EXTRACT({field} FROM {})", self.text(value))
+            }
             _ => format!("{}({})", function.name, self.list(arguments)),
         }
     }
 
     fn case(&self, operand: Option<&Expr>, arms: &[expr::CaseArm], otherwise: Option<&Expr>) -> String {
-        let mut text = String::from("CASE");
+        let (start, word, end) =
+            if self.style == Style::Plan { ("", " ", " ") } else { ("\n", "\n    ", "\n") };
+        let mut text = format!("{start}CASE");
         if let Some(operand) = operand {
             text += &format!(" {}", self.text(operand));
         }
         for arm in arms {
-            text += &format!(" WHEN {} THEN {}", self.text(&arm.condition), self.text(&arm.result));
+            let condition = match &arm.condition {
+                // The operand stands after CASE.
+                Expr::Call { arguments, .. } if operand.is_some() && self.style != Style::Plan => {
+                    arguments.last().unwrap_or(&arm.condition)
+                }
+                condition => condition,
+            };
+            text += &format!("{word}WHEN {} THEN {}", self.text(condition), self.text(&arm.result));
         }
-        if let Some(otherwise) = otherwise {
-            text += &format!(" ELSE {}", self.text(otherwise));
+        match (otherwise, arms.first()) {
+            (Some(otherwise), _) => text += &format!("{word}ELSE {}", self.text(otherwise)),
+            (None, Some(arm)) if self.style != Style::Plan => {
+                let data_type = arm.result.data_type();
+                text += &format!("{word}ELSE NULL::{}", type_text(data_type.into()));
+            }
+            _ => {}
         }
-        text + " END"
+        text + end + "END"
     }
 }
 
-fn is_word(text: &str) -> bool {
-    text.starts_with(|character: char| character.is_ascii_alphabetic() || character == '_')
-        && !text.contains('(')
+/// Whether an operand needs no parentheses under its parent (ruleutils.c, isSimpleNode).
+fn is_simple(child: &Expr, parent: Parent) -> bool {
+    match child {
+        Expr::Call { function, arguments, .. } => match operator_name(*function) {
+            None => true,
+            Some(name) => match parent {
+                Parent::Operator { name: outer, first } if arguments.len() == 2 => {
+                    binds_tighter(name, outer, first)
+                }
+                Parent::Operator { .. } | Parent::Cast | Parent::Test => false,
+                Parent::And | Parent::Or | Parent::Not => true,
+            },
+        },
+        Expr::IsNull { .. } | Expr::IsBool { .. } | Expr::IsDistinctFrom { .. } => {
+            matches!(parent, Parent::And | Parent::Or | Parent::Not)
+        }
+        Expr::And(_) | Expr::Not(_) => matches!(parent, Parent::And | Parent::Or),
+        Expr::Or(_) => matches!(parent, Parent::Or),
+        Expr::InList { .. } | Expr::Quantified { .. } => false,
+        _ => true,
+    }
+}
+
+/// Of two arithmetic operators, whether the inner one needs no parentheses.
+fn binds_tighter(inner: &str, outer: &str, first: bool) -> bool {
+    let rank = |name| match name {
+        "+" | "-" => Some(0),
+        "*" | "/" | "%" => Some(1),
+        _ => None,
+    };
+    match (rank(inner), rank(outer)) {
+        (Some(inner), Some(outer)) => inner > outer || (inner == outer && first),
+        _ => false,
+    }
 }
 
 /// The operator that a function stands behind, if it is one that is written as an operator.
@@ -188,7 +349,8 @@ pub(crate) fn type_text(column_type: ColumnType) -> String {
     let name = column_type.data_type.sql_name();
     let typmod = column_type.typmod;
     if typmod == ColumnType::NO_MODIFIER {
-        return name;
+        // `character` alone would mean character(1).
+        return if column_type.data_type == DataType::Bpchar { "bpchar".into() } else { name };
     }
     match column_type.data_type {
         DataType::Varchar | DataType::Bpchar => format!("{name}({})", typmod - 4),

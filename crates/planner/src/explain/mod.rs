@@ -13,7 +13,7 @@ mod expression;
 mod logical;
 mod node;
 
-pub use expression::{aggregate_text, expression_text};
+pub use expression::{aggregate_text, definition_text, expression_text};
 pub use logical::logical_text;
 
 use crate::plan::Plan;

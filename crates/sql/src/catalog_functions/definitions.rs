@@ -1,18 +1,23 @@
 //! The statements behind objects, as text: pg_get_indexdef, pg_get_constraintdef, pg_get_viewdef ...
 //!
-//! Expressions are shown as they were written. Where PostgreSQL, which prints them from its parse tree, puts parentheses around
-//! an operator's call, so do we, unless the pretty form is asked for.
+//! Expressions are kept as they were written and shown as they are understood, as PostgreSQL prints them from its parse tree.
+//! Queries of views are shown as they were written.
 
-use planner::ast::ExpressionKind;
+use std::sync::Arc;
+
+use expr::Expr;
+use planner::Catalog;
+use planner::catalog::UserType;
 use planner::parser::keywords::quote_identifier;
 use types::descriptor::{
-    ColumnId, ForeignKey, ForeignKeyAction, IndexColumn, IndexDescriptor, TableDescriptor,
+    ColumnDescriptor, ColumnId, ForeignKey, ForeignKeyAction, IndexColumn, IndexDescriptor, Oid,
+    TableDescriptor,
 };
-use types::{Datum, PgError, PgResult, SqlState};
+use types::{Datum, FormatContext, PgError, PgResult, SqlState};
 
 use super::Answer::{self, Null, Strict};
 use super::identifiers::{qualified, qualified_relation, relation_text};
-use super::names::relation_named;
+use super::names::{name_output, relation_named};
 use super::{flag_argument, integer_argument, mismatch, oid_argument, optional, text_argument};
 use crate::virtual_tables::pg_catalog::class::{BTREE, rule_id};
 use crate::virtual_tables::picture::Picture;
@@ -36,36 +41,62 @@ pub const FUNCTIONS: &[(&str, Answer)] = &[
     ("pg_indexam_has_property", Strict(pg_indexam_has_property)),
 ];
 
-/// An expression in the parentheses that PostgreSQL puts around the call of an operator.
-pub fn parenthesized(text: &str) -> String {
-    let plain = match planner::parser::parse_expression(text) {
-        Ok(expression) => matches!(
-            expression.kind,
-            ExpressionKind::Literal(_)
-                | ExpressionKind::Column(_)
-                | ExpressionKind::Function(_)
-                | ExpressionKind::Case(_)
-                | ExpressionKind::Cast(..)
-                | ExpressionKind::Coalesce(_)
-                | ExpressionKind::Greatest(_)
-                | ExpressionKind::Least(_)
-                | ExpressionKind::NullIf(..)
-                | ExpressionKind::SessionValue(_)
-        ),
-        Err(_) => true,
-    };
-    if plain || is_in_parentheses(text) { text.to_string() } else { format!("({text})") }
+/// An expression of a table's definition as PostgreSQL prints it. `column`: whose default or generation expression it is;
+/// without, it is a condition. One that means nothing any more is shown as it was written.
+pub fn stored_expression(
+    picture: &Picture<'_>,
+    table: &TableDescriptor,
+    text: &str,
+    column: Option<&ColumnDescriptor>,
+    pretty: bool,
+) -> String {
+    let prepare = |expression: &mut Expr| show_names(picture, expression);
+    planner::stored_expression_text(table, text, column, pretty, &NoRelations, &prepare)
+        .unwrap_or_else(|_| text.to_string())
 }
 
-/// Whether one pair of parentheses encloses the whole text.
-fn is_in_parentheses(text: &str) -> bool {
-    let Some(inner) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) else { return false };
-    planner::parser::parse_expression(inner).is_ok()
+/// Names of relations, types ... in constants are shown as seen along the search path.
+fn show_names(picture: &Picture<'_>, expression: &mut Expr) {
+    if let Expr::Cast { input, to, .. } = expression
+        && let Expr::Constant { value: value @ Datum::Text(_), .. } = &mut **input
+        && let Datum::Text(text) = value
+        && expr::needs_catalog(to.data_type)
+        && let Ok(Datum::Oid(id)) =
+            expr::parse_text(to.data_type, -1, text, &FormatContext::default(), picture)
+        && let Some(name) = name_output(picture, to.data_type, id)
+    {
+        *value = Datum::text(name);
+    }
+    expression.for_each_child_mut(&mut |child| show_names(picture, child));
 }
 
-/// An expression for people (pretty) or not.
-fn expression_text(text: &str, pretty: bool) -> String {
-    if pretty { text.to_string() } else { parenthesized(text) }
+/// Expressions of definitions name no relations.
+struct NoRelations;
+
+impl Catalog for NoRelations {
+    fn schema_exists(&self, _: &str) -> bool {
+        true
+    }
+
+    fn relation(&self, _: &str, _: &str) -> PgResult<Option<planner::Relation>> {
+        Ok(None)
+    }
+
+    fn relation_by_id(&self, _: Oid) -> PgResult<Option<planner::Relation>> {
+        Ok(None)
+    }
+
+    fn user_type(&self, _: &str, _: &str) -> PgResult<Option<UserType>> {
+        Ok(None)
+    }
+
+    fn user_type_by_oid(&self, _: u32) -> PgResult<Option<UserType>> {
+        Ok(None)
+    }
+
+    fn statistics(&self, _: Oid) -> Option<Arc<planner::Statistics>> {
+        None
+    }
 }
 
 fn column_list(table: &TableDescriptor, columns: impl IntoIterator<Item = ColumnId>) -> String {
@@ -104,7 +135,7 @@ pub fn index_definition(picture: &Picture<'_>, row: &Index<'_>, pretty: bool) ->
     }
     if let Some(predicate) = &index.predicate {
         text.push_str(" WHERE ");
-        text.push_str(&expression_text(predicate, pretty));
+        text.push_str(&stored_expression(picture, table, predicate, None, pretty));
     }
     text
 }
@@ -199,7 +230,9 @@ pub fn constraint_definition(picture: &Picture<'_>, constraint: &Constraint<'_>,
             let columns = column_list(table, constraint.columns());
             format!("{kind} ({columns}){}", included(table, row.index))
         }
-        Constraint::Check { check, .. } => format!("CHECK ({})", expression_text(&check.expression, pretty)),
+        Constraint::Check { check, .. } => {
+            format!("CHECK ({})", stored_expression(picture, table, &check.expression, None, pretty))
+        }
         Constraint::ForeignKey { key, .. } => foreign_key_definition(picture, table, key),
     };
     if constraint.deferrable() {
@@ -281,8 +314,17 @@ fn pg_get_ruledef(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum>
     })))
 }
 
-fn pg_get_expr(_: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
-    Ok(Datum::text(expression_text(text_argument(arguments, 0)?, flag_argument(arguments, 2))))
+/// pg_get_expr(expression, relation [, pretty]). The expression is kept as text: it is a column's if a column has it.
+fn pg_get_expr(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
+    let text = text_argument(arguments, 0)?;
+    let Some(Relation::Table(table)) = picture.relation(oid_argument(arguments, 1)?) else {
+        return Ok(Datum::Null);
+    };
+    let own = |column: &&ColumnDescriptor| {
+        column.generated.as_deref() == Some(text) || column.default.as_deref() == Some(text)
+    };
+    let column = table.columns.iter().find(own);
+    Ok(Datum::text(stored_expression(picture, table, text, column, flag_argument(arguments, 2))))
 }
 
 fn pg_get_serial_sequence(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {

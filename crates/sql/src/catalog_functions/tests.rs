@@ -55,7 +55,7 @@ fn index_definitions() {
         (
             f,
             &[oid(16395)],
-            "CREATE INDEX pi ON public.child USING btree (a) INCLUDE (\"B b\") WHERE (a > 3 AND a IS NOT NULL)",
+            "CREATE INDEX pi ON public.child USING btree (a) INCLUDE (\"B b\") WHERE ((a > 3) AND (a IS NOT NULL))",
         ),
         (
             f,
@@ -77,8 +77,8 @@ fn constraint_definitions() {
     check(&[
         (f, &[oid(16386)], "PRIMARY KEY (id)"),
         (f, &[oid(16388)], "UNIQUE (name)"),
-        (f, &[oid(16389)], "CHECK ((n > 0))"),
-        (f, &[oid(16389), Datum::Bool(true)], "CHECK (n > 0)"),
+        (f, &[oid(16389)], "CHECK ((n > (0)::numeric))"),
+        (f, &[oid(16389), Datum::Bool(true)], "CHECK (n > 0::numeric)"),
         (f, &[oid(16393)], foreign_key),
         (f, &[oid(77)], "NULL"),
     ]);
@@ -93,11 +93,17 @@ fn views_expressions_and_sequences() {
         ("pg_get_viewdef", &[oid(VIEW.0)], " SELECT a FROM child WHERE a > 3;"),
         ("pg_get_viewdef", &[text("s.\"My view\""), Datum::Bool(true)], " SELECT a FROM child WHERE a > 3;"),
         ("pg_get_viewdef", &[oid(PARENT.0)], "NULL"),
-        ("pg_get_expr", &[text("a + 1"), oid(PARENT.0)], "(a + 1)"),
-        ("pg_get_expr", &[text("a + 1"), oid(PARENT.0), Datum::Bool(true)], "a + 1"),
-        ("pg_get_expr", &[text("now()"), oid(PARENT.0)], "now()"),
-        ("pg_get_expr", &[text("(a OR b)"), oid(PARENT.0)], "(a OR b)"),
-        ("pg_get_expr", &[text("(a) OR (b)"), oid(PARENT.0)], "((a) OR (b))"),
+        ("pg_get_expr", &[text("a>1"), oid(CHILD.0)], "(a > 1)"),
+        ("pg_get_expr", &[text("a>1"), oid(CHILD.0), Datum::Bool(true)], "a > 1"),
+        ("pg_get_expr", &[text("now()"), oid(CHILD.0)], "now()"),
+        ("pg_get_expr", &[text("'x'"), oid(PARENT.0)], "'x'::character varying"),
+        (
+            "pg_get_expr",
+            &[text("(a) >1 or (\"B b\" is null)"), oid(CHILD.0)],
+            "((a > 1) OR (\"B b\" IS NULL))",
+        ),
+        ("pg_get_expr", &[text("nonsense"), oid(CHILD.0)], "nonsense"),
+        ("pg_get_expr", &[text("true"), oid(77)], "NULL"),
         ("pg_get_serial_sequence", &[text("parent"), text("id")], "public.parent_id_seq"),
         ("pg_get_serial_sequence", &[text("parent"), text("g")], "public.parent_g_seq"),
         ("pg_get_serial_sequence", &[text("Public.\"parent\""), text("name")], "NULL"),

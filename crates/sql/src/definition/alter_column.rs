@@ -6,7 +6,7 @@ use types::descriptor::{ColumnDescriptor, TableDescriptor};
 use types::{PgError, Severity, SqlState};
 
 use super::alter_table::{column_of, is_key_column};
-use super::create_table::{column_mut, quote};
+use super::create_table::{column_mut, is_null, quote};
 use crate::session::Session;
 use crate::table_locks::LockMode;
 
@@ -37,7 +37,7 @@ impl Session {
             )
             .into());
         }
-        column.default = text.map(str::to_string);
+        column.default = text.filter(|text| !is_null(text)).map(str::to_string);
         self.validate_column_expressions(&table)?;
         self.put_table(table).await.map(drop)
     }

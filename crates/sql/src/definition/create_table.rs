@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use executor::ExecResult;
 use planner::ast::{
-    ColumnConstraintKind, ColumnDefinition, CreateTable, Identifier, LikeClause, Persistence, SequenceOption,
-    TableConstraint, TableConstraintKind, TableElement, TypeName,
+    ColumnConstraintKind, ColumnDefinition, CreateTable, ExpressionKind, Identifier, LikeClause, Literal,
+    Persistence, SequenceOption, TableConstraint, TableConstraintKind, TableElement, TypeName,
 };
 use types::descriptor::{
     ColumnDescriptor, ColumnId, DescriptorVersion, ElementState, Identity, IndexColumn, IndexDescriptor, Oid,
@@ -277,6 +277,7 @@ impl Session {
                 ),
             ));
         }
+        column.default = column.default.take().filter(|text| !is_null(text));
         Ok(())
     }
 
@@ -458,3 +459,9 @@ pub fn column_mut(table: &mut TableDescriptor, id: ColumnId) -> &mut ColumnDescr
 }
 
 pub use planner::parser::keywords::quote_identifier as quote;
+
+/// Is the expression NULL itself? A default of NULL is no default.
+pub fn is_null(text: &str) -> bool {
+    planner::parser::parse_expression(text)
+        .is_ok_and(|expression| matches!(expression.kind, ExpressionKind::Literal(Literal::Null)))
+}

@@ -82,7 +82,7 @@ fn sessions(services: &Services) -> Vec<Sessions> {
 }
 
 fn settings(services: &Services) -> Vec<Settings> {
-    let all = services.settings.all().into_iter();
+    let all = services.settings.lock().all().into_iter();
     all.map(|(name, value, definition)| Settings {
         name: text(name),
         value: text(value),

@@ -331,9 +331,9 @@ fn information_schema_describes_columns() {
     assert_eq!(
         select(&world, "information_schema.columns", &columns, &Datum::text("parent")),
         [
-            "id|1|nextval('public.parent_id_seq'::regclass)|NO|integer|-|32|0|-|int4|NO",
+            "id|1|nextval('parent_id_seq'::regclass)|NO|integer|-|32|0|-|int4|NO",
             "name|2|-|NO|text|-|-|-|-|text|NO",
-            "v|3|'x'|YES|character varying|10|-|-|-|varchar|NO",
+            "v|3|'x'::character varying|YES|character varying|10|-|-|-|varchar|NO",
             "n|4|-|YES|numeric|-|10|2|-|numeric|NO",
             "g|5|-|NO|integer|-|32|0|-|int4|YES",
         ]
@@ -360,7 +360,7 @@ fn information_schema_describes_columns() {
     let checks = ["constraint_name", "check_clause"];
     assert_eq!(
         select(&world, "information_schema.check_constraints", &checks, &Datum::text("parent_n_check")),
-        ["((n > 0))"]
+        ["((n > (0)::numeric))"]
     );
     // The sequence of an identity column is part of the column.
     assert_eq!(rows(&world, "information_schema.sequences").len(), 1);

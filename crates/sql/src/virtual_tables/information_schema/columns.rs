@@ -4,7 +4,7 @@ use types::descriptor::Identity;
 use types::{ColumnType, DataType, Datum};
 
 use super::tables::{is_writable, shown_relations};
-use crate::catalog_functions::definitions::parenthesized;
+use crate::catalog_functions::definitions::stored_expression;
 use crate::virtual_tables::Definition;
 use crate::virtual_tables::pg_catalog::builtin_types::builtin_type;
 use crate::virtual_tables::picture::Picture;
@@ -188,7 +188,12 @@ fn column(picture: &Picture<'_>, relation: &Relation<'_>, attribute: &Attribute<
     let facts = TypeFacts::of(attribute.column_type);
     let catalog = || text(picture.database_name());
     let collation = collation_name(data_type);
-    let default = attribute.default().map(parenthesized);
+    let default = match (relation, attribute.default()) {
+        (Relation::Table(table), Some(text)) => {
+            Some(stored_expression(picture, table, text, attribute.column, false))
+        }
+        _ => None,
+    };
     let (default, generated) = if attribute.is_generated() { (None, default) } else { (default, None) };
     let row = Columns {
         table_catalog: catalog(),

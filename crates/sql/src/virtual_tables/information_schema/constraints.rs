@@ -3,7 +3,7 @@
 use types::Datum;
 use types::descriptor::{ColumnId, TableDescriptor};
 
-use crate::catalog_functions::definitions::{action_text, parenthesized};
+use crate::catalog_functions::definitions::{action_text, stored_expression};
 use crate::virtual_tables::Definition;
 use crate::virtual_tables::picture::Picture;
 use crate::virtual_tables::relations::{Constraint, Relation};
@@ -247,7 +247,10 @@ fn check_constraints(picture: &Picture<'_>) -> Vec<CheckConstraints> {
             constraint_catalog: text(picture.database_name()),
             constraint_schema: schema_text(picture, table),
             constraint_name: text(&check.name),
-            check_clause: text(format!("({})", parenthesized(&check.expression))),
+            check_clause: text(format!(
+                "({})",
+                stored_expression(picture, table, &check.expression, None, false)
+            )),
         })
     };
     let not_null = |not_null: NotNull<'_>| CheckConstraints {

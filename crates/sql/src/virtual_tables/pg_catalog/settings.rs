@@ -34,7 +34,7 @@ pub static TABLES: &[Definition] = &[
 ];
 
 fn settings(services: &Services) -> Vec<PgSettings> {
-    let all = services.settings.all();
+    let all = services.settings.lock().all();
     all.into_iter().map(|(name, value, definition)| setting(&name, &value, definition)).collect()
 }
 
