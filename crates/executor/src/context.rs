@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use env::Env;
-use expr::{CatalogLookup, EvalContext, FunctionRef, SessionInfo};
+use expr::{CatalogLookup, EvalContext, FunctionRef, SessionInfo, TextContext};
 use futures::future::BoxFuture;
 use kvclient::{Db, Txn};
 use planner::Table;
@@ -116,6 +116,11 @@ impl ExecContext {
             session: &self.session,
             catalog: &*self.catalog,
         }
+    }
+
+    /// What accumulators write values as text by.
+    pub fn text(&self) -> TextContext {
+        TextContext { session: self.session.clone(), catalog: self.catalog.clone() }
     }
 
     /// The wall clock in SQL's terms, as far as this statement can tell: its start plus the time since.

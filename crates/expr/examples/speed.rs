@@ -2,7 +2,7 @@
 
 use expr::aggregate::accumulator;
 use expr::resolve::{FunctionArguments, operator_call, resolve_function};
-use expr::{Aggregate, CatalogLookup, EvalContext, Expr, Program, SessionInfo, eval_scalar};
+use expr::{Aggregate, CatalogLookup, EvalContext, Expr, Program, SessionInfo, TextContext, eval_scalar};
 use std::hint::black_box;
 use std::sync::atomic::AtomicU64;
 use types::{Batch, DataType, Datum, FormatContext, PgError, PgResult, Vector};
@@ -124,13 +124,13 @@ fn main() {
                 order_by: Vec::new(),
                 data_type: resolved.result,
             };
-            let mut state = accumulator(&call).expect("it is built");
+            let mut state = accumulator(&call, &TextContext::default()).expect("it is built");
             state.resize(10);
             let groups: Vec<u32> = (0..rows as u32).map(|row| row % 10).collect();
             measure(&format!("{name}({data_type}) in 10 groups"), rows, || {
                 state.update(&groups, &[&batch.columns[argument]], None).expect("no overflow");
             });
-            let mut state = accumulator(&call).expect("it is built");
+            let mut state = accumulator(&call, &TextContext::default()).expect("it is built");
             state.resize(1);
             let groups = vec![0; rows];
             measure(&format!("{name}({data_type}) in one group"), rows, || {

@@ -1,8 +1,10 @@
 //! What evaluation may know of the world around it.
 
-use types::{Datum, PgResult};
+use std::sync::Arc;
+use types::{Datum, PgError, PgResult};
 
 /// Session facts that functions show or depend on. Plain data, fixed while one statement runs.
+#[derive(Default)]
 pub struct SessionInfo {
     pub database: String,
     pub user: String,
@@ -21,6 +23,28 @@ pub struct SessionInfo {
 pub trait CatalogLookup: Sync {
     /// Evaluates the catalogue function `name` for one row of arguments. 0A000 when unknown.
     fn call(&self, name: &str, arguments: &[Datum]) -> PgResult<Datum>;
+}
+
+/// What values are written as text by where no [`EvalContext`] is at hand: accumulators outlive the call that made them.
+#[derive(Clone)]
+pub struct TextContext {
+    pub session: Arc<SessionInfo>,
+    pub catalog: Arc<dyn CatalogLookup + Send + Sync>,
+}
+
+impl Default for TextContext {
+    /// PostgreSQL's default formats, in UTC, without a catalog.
+    fn default() -> Self {
+        TextContext { session: Arc::default(), catalog: Arc::new(NoCatalog) }
+    }
+}
+
+struct NoCatalog;
+
+impl CatalogLookup for NoCatalog {
+    fn call(&self, name: &str, _: &[Datum]) -> PgResult<Datum> {
+        Err(PgError::unsupported(format!("the function {name} without a catalog")))
+    }
 }
 
 /// Everything an evaluator may use besides its arguments.

@@ -4,7 +4,7 @@ mod support;
 
 use expr::aggregate::{GroupedAccumulator, accumulator};
 use expr::resolve::{FunctionArguments, resolve_function};
-use expr::{Aggregate, CastContext, Expr, catalogue, eval_scalar};
+use expr::{Aggregate, CastContext, Expr, TextContext, catalogue, eval_scalar};
 use support::{World, unescape, variant};
 use types::{ColumnType, DataType, Datum, PgResult, Vector};
 
@@ -82,7 +82,7 @@ fn shown(result: PgResult<Vector>, data_type: DataType, world: &World) -> String
 }
 
 fn begin(case: &Case) -> Box<dyn GroupedAccumulator> {
-    let mut state = accumulator(&case.call).expect("the aggregate is built");
+    let mut state = accumulator(&case.call, &TextContext::default()).expect("the aggregate is built");
     state.resize(1);
     state
 }
@@ -154,7 +154,7 @@ fn groups_are_kept_apart() {
     };
     let _ = &world;
     let values = Vector::from_datums(DataType::Int4, &[1, 2, 3, 4, 5].map(Datum::Int4));
-    let mut sum = accumulator(&call("sum", DataType::Int4)).expect("built");
+    let mut sum = accumulator(&call("sum", DataType::Int4), &TextContext::default()).expect("built");
     sum.resize(2);
     sum.update(&[0, 1, 0, 1, 0], &[&values], None).expect("no overflow");
     sum.resize(3);

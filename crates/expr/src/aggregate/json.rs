@@ -3,14 +3,14 @@
 use super::GroupedAccumulator;
 use super::codec::{Reader, put_bytes};
 use super::grouped::{Accumulate, Grouped};
-use crate::context::{CatalogLookup, EvalContext, SessionInfo};
+use crate::context::{EvalContext, TextContext};
 use crate::expr::Aggregate;
 use crate::functions::json::build::{json_text, key};
 use std::sync::atomic::AtomicU64;
-use types::{DataType, Datum, FormatContext, PgError, PgResult, SqlState, Vector, json};
+use types::{DataType, Datum, PgError, PgResult, SqlState, Vector, json};
 
 /// The accumulator of a json aggregate; `None` for any other.
-pub(super) fn accumulator(call: &Aggregate, format: &FormatContext) -> Option<Box<dyn GroupedAccumulator>> {
+pub(super) fn accumulator(call: &Aggregate, text: &TextContext) -> Option<Box<dyn GroupedAccumulator>> {
     let (object, binary) = match call.function.0.name {
         "json_agg" => (false, false),
         "jsonb_agg" => (false, true),
@@ -19,42 +19,17 @@ pub(super) fn accumulator(call: &Aggregate, format: &FormatContext) -> Option<Bo
         _ => return None,
     };
     let types = call.arguments.iter().map(|argument| argument.data_type()).collect();
-    let world = World { session: session(format), random: AtomicU64::new(0) };
-    Some(Grouped::boxed(JsonAgg { object, binary, types, world }, call.data_type))
-}
-
-/// What writing values as text needs of the world around it: the formats and nothing else.
-struct World {
-    session: SessionInfo,
-    random: AtomicU64,
-}
-
-struct NoCatalog;
-
-impl CatalogLookup for NoCatalog {
-    fn call(&self, _name: &str, _arguments: &[Datum]) -> PgResult<Datum> {
-        Err(PgError::unsupported("a json aggregate over values whose text the catalog knows"))
-    }
-}
-
-fn session(format: &FormatContext) -> SessionInfo {
-    SessionInfo {
-        database: String::new(),
-        user: String::new(),
-        session_user: String::new(),
-        search_path: Vec::new(),
-        application_name: String::new(),
-        backend_pid: 0,
-        server_version: String::new(),
-        format: format.clone(),
-    }
+    let text = text.clone();
+    Some(Grouped::boxed(JsonAgg { object, binary, types, text, random: AtomicU64::new(0) }, call.data_type))
 }
 
 struct JsonAgg {
     object: bool,
     binary: bool,
     types: Vec<DataType>,
-    world: World,
+    text: TextContext,
+    /// Asked by nobody: writing a value as text draws no randomness.
+    random: AtomicU64,
 }
 
 /// One element or member, as text.
@@ -72,9 +47,9 @@ impl JsonAgg {
             transaction_timestamp: 0,
             statement_timestamp: 0,
             clock_timestamp: 0,
-            random: &self.world.random,
-            session: &self.world.session,
-            catalog: &NoCatalog,
+            random: &self.random,
+            session: &self.text.session,
+            catalog: &*self.text.catalog,
         })
     }
 }

@@ -23,9 +23,10 @@ mod moments;
 mod ordered_set;
 mod sum;
 
+use crate::context::TextContext;
 use crate::expr::Aggregate;
 use grouped::Grouped;
-use types::{DataType, Datum, FormatContext, PgError, PgResult, Vector};
+use types::{DataType, Datum, PgError, PgResult, Vector};
 
 /// The states of one aggregate call for all groups.
 ///
@@ -58,13 +59,8 @@ pub trait GroupedAccumulator: Send {
 type Boxed = Box<dyn GroupedAccumulator>;
 
 /// A new accumulator for `call`. 0A000 when the aggregate is not built. Direct arguments of ordered-set aggregates arrive
-/// with the rows.
-pub fn accumulator(call: &Aggregate) -> PgResult<Boxed> {
-    accumulator_with(call, &FormatContext::default())
-}
-
-/// [`accumulator`] under a session's formats, which json_agg and its kin write values by.
-pub fn accumulator_with(call: &Aggregate, format: &FormatContext) -> PgResult<Boxed> {
+/// with the rows. `text`: what json_agg and its kin write values by.
+pub fn accumulator(call: &Aggregate, text: &TextContext) -> PgResult<Boxed> {
     let argument = call.arguments.first().map(|argument| argument.data_type());
     let name = call.function.0.name;
     let result = call.data_type;
@@ -86,11 +82,11 @@ pub fn accumulator_with(call: &Aggregate, format: &FormatContext) -> PgResult<Bo
         _ if name.starts_with("regr_") || name.starts_with("covar_") || name == "corr" => {
             moments::of_pairs(name, result)
         }
-        _ if !call.order_by.is_empty() && json::accumulator(call, format).is_none() => {
+        _ if !call.order_by.is_empty() && json::accumulator(call, text).is_none() => {
             ordered_set::accumulator(call)
         }
         _ => None,
     };
-    let built = built.or_else(|| json::accumulator(call, format));
+    let built = built.or_else(|| json::accumulator(call, text));
     built.ok_or_else(|| PgError::unsupported(format!("aggregate {name}")))
 }

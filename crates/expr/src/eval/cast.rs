@@ -9,10 +9,12 @@
 use super::frame::{Frame, Value};
 use super::node::scalar_evaluator;
 use crate::catalogue::CastMethod;
+use crate::context::CatalogLookup;
 use crate::expr::CastContext;
 use crate::function::{Evaluator, FunctionRef};
 use crate::resolve::find_cast;
 use std::borrow::Cow;
+use types::format::FormatContext;
 use types::{ColumnType, DataType, Datum, PgError, PgResult, SqlState, Values, Vector, format};
 
 /// A prepared conversion.
@@ -290,19 +292,44 @@ fn push_parsed(
     Ok(())
 }
 
-/// A type's input function, the catalog asked where need be.
+/// Is the type's text, or that of its elements, read with the catalog's help?
+pub fn needs_catalog(data_type: DataType) -> bool {
+    catalog_input(data_type.element().unwrap_or(data_type)).is_some()
+}
+
+/// A type's input function in an expression.
 pub(super) fn parse(
     to: DataType,
     typmod: i32,
     text: &str,
     context: &crate::EvalContext<'_>,
 ) -> PgResult<Datum> {
-    match catalog_input(to) {
-        Some(function) => {
-            let arguments = [Datum::text(text), Datum::Oid(to.oid())];
-            let count = if matches!(to, DataType::Enum(_)) { 2 } else { 1 };
-            context.catalog.call(function, &arguments[..count])
-        }
-        None => format::parse_text(to, typmod, text, &context.session.format),
+    parse_text(to, typmod, text, &context.session.format, context.catalog)
+}
+
+/// A type's input function, the catalog asked where need be: [`types::format::parse_text`] for every type.
+pub fn parse_text(
+    to: DataType,
+    typmod: i32,
+    text: &str,
+    format: &FormatContext,
+    catalog: &dyn CatalogLookup,
+) -> PgResult<Datum> {
+    if let Some(function) = catalog_input(to) {
+        let arguments = [Datum::text(text), Datum::Oid(to.oid())];
+        let count = if matches!(to, DataType::Enum(_)) { 2 } else { 1 };
+        return catalog.call(function, &arguments[..count]);
     }
+    let Some(element) = to.element().filter(|element| needs_catalog(*element)) else {
+        return format::parse_text(to, typmod, text, format);
+    };
+    let texts = format::parse_text(DataType::array_of(DataType::Text), typmod, text, format)?;
+    let Datum::Array(mut array) = texts else { return Err(PgError::internal("text[] is not an array")) };
+    for value in &mut array.elements {
+        if let Datum::Text(text) = value {
+            *value = parse_text(element, typmod, text, format, catalog)?;
+        }
+    }
+    array.element_oid = element.oid();
+    Ok(Datum::Array(array))
 }

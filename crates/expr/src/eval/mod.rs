@@ -21,6 +21,7 @@ mod node;
 mod scalar;
 
 pub(crate) use cast::catalog_output;
+pub use cast::{needs_catalog, parse_text};
 pub use fold::{fold, is_volatile};
 pub use scalar::eval_scalar;
 

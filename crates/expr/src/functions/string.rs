@@ -25,11 +25,17 @@ fn char_count(text: &str) -> usize {
 }
 
 fn upper_char(c: char) -> char {
-    one_to_one(c, c.to_uppercase())
+    match c {
+        // Small letters with iota subscript, whose capitals in one character are title case.
+        '\u{1f80}'..='\u{1faf}' => char::from_u32(c as u32 | 8).unwrap_or(c),
+        '\u{1fb3}' | '\u{1fc3}' | '\u{1ff3}' => char::from_u32(c as u32 + 9).unwrap_or(c),
+        _ => one_to_one(c, c.to_uppercase()),
+    }
 }
 
 fn lower_char(c: char) -> char {
-    one_to_one(c, c.to_lowercase())
+    // In full its small letter is two characters: i and a dot.
+    if c == '\u{130}' { 'i' } else { one_to_one(c, c.to_lowercase()) }
 }
 
 /// The mapped character when the mapping is to exactly one.

@@ -112,8 +112,8 @@ fn finish(
     let FunctionCandidate { function, arguments, collect_from } = chosen;
     let (mut argument_types, result) = polymorphic::instantiate(inputs, &arguments, function.0.result)?;
     for argument in &mut argument_types {
-        // An untyped literal passed as "any" is text.
-        if *argument == DataType::Unknown {
+        // An untyped literal passed as "any" is text to whoever looks at its value.
+        if *argument == DataType::Unknown && function.0.name != "pg_typeof" {
             *argument = DataType::Text;
         }
     }

@@ -5,6 +5,7 @@
 //! is carried from row to row; otherwise a frame is added up anew.
 
 use crate::aggregate::{GroupedAccumulator, accumulator};
+use crate::context::TextContext;
 use crate::expr::{Aggregate, WindowCall};
 use crate::function::FunctionKind;
 use types::{DataType, Datum, PgError, PgResult, SqlState, Values, Vector};
@@ -17,6 +18,8 @@ pub struct WindowPartition<'a> {
     pub rows: usize,
     pub peers: &'a [(u32, u32)],
     pub frames: &'a [(u32, u32)],
+    /// What json_agg writes values by.
+    pub text: &'a TextContext,
 }
 
 /// The value of `call` for every row of the partition; `arguments` (and `filter`, the rows that pass FILTER, ascending) are over
@@ -201,7 +204,7 @@ fn over_frames(
     };
     let groups = vec![0; partition.rows];
     let begin = || {
-        let mut state = accumulator(&aggregate)?;
+        let mut state = accumulator(&aggregate, partition.text)?;
         state.resize(1);
         Ok::<_, PgError>(state)
     };

@@ -29,7 +29,7 @@ impl Postgres {
         let data = folder.path().join("data");
         let mut initdb = identity.command(&programs.join("initdb"));
         initdb.current_dir(folder.path()).arg("-D").arg(&data);
-        initdb.args(["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
+        initdb.args(["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]);
         let output = initdb.output().map_err(|error| format!("initdb cannot be started: {error}"))?;
         if !output.status.success() {
             return Err(format!("initdb failed:\n{}", String::from_utf8_lossy(&output.stderr)));

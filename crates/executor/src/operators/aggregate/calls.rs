@@ -2,13 +2,13 @@
 
 use expr::aggregate::{GroupedAccumulator, accumulator};
 use expr::catalogue::aggregates::{AggregateKind, aggregate_row};
-use expr::{Aggregate, Program};
+use expr::{Aggregate, Program, TextContext};
 use planner::plan::SortKey;
 use types::{Batch, DataType, Nulls, PgResult, Values, Vector};
 
 use super::super::row_set::RowSet;
 use super::super::sorter::{empty_batch, sorted_rows};
-use crate::memory::MemoryAccount;
+use crate::context::ExecContext;
 use crate::program::programs;
 
 /// What one call needs of an evaluated row: its arguments, its sort expressions, its filter; from column `first` on.
@@ -40,7 +40,7 @@ impl PreparedCall {
             list.push(Program::new(filter)?);
         }
         // Fail now rather than at the first row when the aggregate is not built.
-        accumulator(call)?;
+        accumulator(call, &TextContext::default())?;
         let has_filter = call.filter.is_some();
         Ok(PreparedCall { call: call.clone(), programs: list, first, arguments, order, has_filter })
     }
@@ -68,14 +68,14 @@ pub(super) struct CallState {
 }
 
 impl CallState {
-    pub fn new(call: &PreparedCall, account: &MemoryAccount) -> PgResult<CallState> {
+    pub fn new(call: &PreparedCall, context: &ExecContext) -> PgResult<CallState> {
         let types = || call.programs.iter().map(Program::data_type);
         let with_group = |count: usize| std::iter::once(DataType::Int4).chain(types().take(count)).collect();
         let arguments: Vec<DataType> = with_group(call.arguments);
         let all: Vec<DataType> = with_group(call.arguments + call.order.len());
         Ok(CallState {
-            accumulator: accumulator(&call.call)?,
-            seen: call.call.distinct.then(|| RowSet::new(account, arguments)),
+            accumulator: accumulator(&call.call, &context.text())?,
+            seen: call.call.distinct.then(|| RowSet::new(&context.memory, arguments)),
             collected: (!call.order.is_empty()).then(|| empty_batch(&all)),
         })
     }

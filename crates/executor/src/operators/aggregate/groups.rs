@@ -4,6 +4,7 @@ use types::{Batch, DataType, Datum, Nulls, PgResult, Values, Vector};
 
 use super::super::row_set::{RowSet, hash_rows};
 use super::calls::{CallState, PreparedCall};
+use crate::context::ExecContext;
 use crate::memory::{MemoryAccount, Reservation};
 use crate::spill::{Partitions, SpillReader};
 
@@ -29,7 +30,7 @@ const UNMEASURED_ROWS_MAX: usize = 1 << 16;
 
 impl Groups {
     pub fn new(
-        account: &MemoryAccount,
+        context: &ExecContext,
         calls: &[PreparedCall],
         key_types: &[DataType],
         set: &[u32],
@@ -37,10 +38,11 @@ impl Groups {
     ) -> PgResult<Groups> {
         let keys: Vec<usize> = set.iter().map(|key| *key as usize).collect();
         let types = keys.iter().map(|key| key_types[*key]).collect();
+        let account = &context.memory;
         Ok(Groups {
             rows: RowSet::new(account, types),
             keys,
-            states: calls.iter().map(|call| CallState::new(call, account)).collect::<PgResult<_>>()?,
+            states: calls.iter().map(|call| CallState::new(call, context)).collect::<PgResult<_>>()?,
             numbers: Vec::new(),
             account: account.clone(),
             reservation: account.reservation(),

@@ -136,8 +136,8 @@ impl Operator for AggregateOperator {
 impl AggregateOperator {
     fn new_groups(&self, run: &Run) -> PgResult<Vec<Groups>> {
         let node = &self.node;
-        let memory = &run.context.memory;
-        node.sets.iter().map(|keys| Groups::new(memory, &node.calls, node.key_types(), keys, 0)).collect()
+        let context = &run.context;
+        node.sets.iter().map(|keys| Groups::new(context, &node.calls, node.key_types(), keys, 0)).collect()
     }
 
     fn absorb(&mut self, batch: &Batch, run: &Run) -> PgResult<()> {
@@ -207,8 +207,7 @@ impl AggregateOperator {
 
     fn aggregate_file(&mut self, set: usize, level: u32, mut file: SpillReader, run: &Run) -> ExecResult<()> {
         let node = self.node.clone();
-        let memory = &run.context.memory;
-        let mut groups = Groups::new(memory, &node.calls, node.key_types(), &node.sets[set], level)?;
+        let mut groups = Groups::new(&run.context, &node.calls, node.key_types(), &node.sets[set], level)?;
         while let Some(batch) = file.read()? {
             run.check_cancelled()?;
             let columns: Vec<&Vector> = batch.columns.iter().collect();

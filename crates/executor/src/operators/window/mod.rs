@@ -148,7 +148,8 @@ impl WindowOperator {
         let edges = self.edges.as_ref().expect("set before the first row");
         let eval = run.eval();
         let frames = node.frame.frames(edges, &eval, &partition, &peers)?;
-        let window = WindowPartition { rows: partition.rows, peers: &peers, frames: &frames };
+        let text = &run.context.text();
+        let window = WindowPartition { rows: partition.rows, peers: &peers, frames: &frames, text };
         let mut results = Vec::with_capacity(node.calls.len());
         for call in &node.calls {
             let arguments = call.arguments.iter().map(|argument| argument.evaluate(&eval, &partition));
