@@ -49,6 +49,12 @@ impl MemoryAccount {
         MemoryAccount(Arc::new(Pool::new(name, limit, Some(self.clone()))))
     }
 
+    /// A pool within this one that spills to a place of its own.
+    pub fn child_with_spill(&self, name: &'static str, limit: u64, spill: Arc<dyn SpillStore>) -> Self {
+        let pool = Pool::new(name, limit, Some(self.clone()));
+        MemoryAccount(Arc::new(Pool { spill: Some(spill), ..pool }))
+    }
+
     /// A pool within this one whose operators hold at most `work_bytes` each before they spill (work_mem).
     pub fn with_work_memory(&self, name: &'static str, limit: u64, work_bytes: u64) -> Self {
         let pool = Pool::new(name, limit, Some(self.clone()));

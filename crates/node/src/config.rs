@@ -7,6 +7,7 @@ use std::time::Duration;
 use env::Env;
 use replication::{NoTransport, RaftTransport};
 use sql::SqlOptions;
+use sql::spill::{MemorySpill, SpillStore};
 use storage::Engine;
 
 /// Settings of a node.
@@ -40,8 +41,12 @@ impl Default for NodeConfig {
 }
 
 impl NodeConfig {
-    pub(crate) fn sql_options(&self) -> SqlOptions {
-        SqlOptions { memory_bytes_max: self.sql_memory_bytes, ..SqlOptions::default() }
+    pub(crate) fn sql_options(&self, world: &World) -> SqlOptions {
+        SqlOptions {
+            memory_bytes_max: self.sql_memory_bytes,
+            spill: Some(world.spill.clone()),
+            ..SqlOptions::default()
+        }
     }
 }
 
@@ -51,11 +56,13 @@ pub struct World {
     pub env: Arc<dyn Env>,
     pub engine: Arc<dyn Engine>,
     pub transport: Arc<dyn RaftTransport>,
+    /// Where statements put what does not fit into their memory.
+    pub spill: Arc<dyn SpillStore>,
 }
 
 impl World {
-    /// A world without other nodes.
+    /// A world without other nodes, whose statements spill to memory.
     pub fn alone(env: Arc<dyn Env>, engine: Arc<dyn Engine>) -> World {
-        World { env, engine, transport: Arc::new(NoTransport) }
+        World { env, engine, transport: Arc::new(NoTransport), spill: Arc::new(MemorySpill::default()) }
     }
 }

@@ -12,12 +12,18 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use pgserver::{Server, ServerOptions};
 use sql::SqlBackend;
+#[cfg(feature = "rocks")]
+use sql::spill::FileSpill;
 use tokio::net::TcpListener;
 
 #[cfg(feature = "rocks")]
 use crate::config::{NodeConfig, World};
 use crate::metrics;
 use crate::start::Node;
+
+/// The folder within the data folder that temporary files go to.
+#[cfg(feature = "rocks")]
+const TEMPORARY: &str = "temporary";
 
 /// How a node serves.
 #[derive(Clone, Debug)]
@@ -57,7 +63,12 @@ impl NodeServer {
         let folder = config.data_dir.clone();
         let opened = env.lane("open").run(move || storage::RocksEngine::open(&folder, &rocks)).await;
         let engine = opened.with_context(|| format!("data folder {}", config.data_dir.display()))?;
-        let node = Node::start(&config, World::alone(env.clone(), Arc::new(engine))).await?;
+        // Only now: the open engine holds the folder.
+        let temporary = config.data_dir.join(TEMPORARY);
+        let spill = env.lane("open").run(move || FileSpill::open(temporary)).await;
+        let spill = spill.map_err(|error| anyhow::anyhow!("temporary files: {}", error.message()))?;
+        let world = World { spill: Arc::new(spill), ..World::alone(env.clone(), Arc::new(engine)) };
+        let node = Node::start(&config, world).await?;
         Ok(NodeServer::over(env, Arc::new(node), options))
     }
 

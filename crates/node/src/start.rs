@@ -71,7 +71,7 @@ impl Node {
             store.first_range(),
             DbConfig::new(NODE),
         );
-        let sql = SqlServer::start(world.env.clone(), db.clone(), config.sql_options())
+        let sql = SqlServer::start(world.env.clone(), db.clone(), config.sql_options(&world))
             .await
             .map_err(|error| anyhow::anyhow!("the catalog cannot be read: {}", error.message()))?;
         Ok(Node { world, clock, replication: groups, store, db, sql })

@@ -6,11 +6,13 @@
 //!
 //! Calls block. Writes go to the page cache and reads come from it as a rule; nothing is ever synced.
 
+mod bounded;
 mod buffer;
 mod codec;
 mod partition;
 mod run;
 
+pub use bounded::BoundedSpill;
 pub use buffer::{BufferCursor, RowBuffer};
 pub use partition::Partitions;
 pub use run::{SpillReader, SpillWriter};
@@ -22,7 +24,7 @@ use std::path::PathBuf;
 use types::{PgError, PgResult, SqlState};
 
 /// Makes temporary files.
-pub trait SpillStore: Send + Sync {
+pub trait SpillStore: Send + Sync + std::fmt::Debug {
     /// A new, empty file. 53100 when the disk is full, 58030 for other I/O errors.
     fn create(&self) -> PgResult<Box<dyn SpillFile>>;
 }
@@ -37,14 +39,22 @@ pub trait SpillFile: Send {
 }
 
 /// Files without names in a folder.
+#[derive(Debug)]
 pub struct FileSpill {
     folder: PathBuf,
 }
 
 impl FileSpill {
-    /// The folder must exist.
-    pub fn new(folder: impl Into<PathBuf>) -> FileSpill {
-        FileSpill { folder: folder.into() }
+    /// Takes a folder for itself: makes it, or empties it of what an earlier process left (files without names leave
+    /// nothing where the file system has them). Errors: 53100, 58030.
+    pub fn open(folder: impl Into<PathBuf>) -> PgResult<FileSpill> {
+        let folder = folder.into();
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io_error(error)),
+            _ => {}
+        }
+        std::fs::create_dir_all(&folder).map_err(io_error)?;
+        Ok(FileSpill { folder })
     }
 }
 
@@ -76,7 +86,7 @@ fn io_error(error: std::io::Error) -> PgError {
 }
 
 /// "Files" in memory, not counted: for simulation and tests.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct MemorySpill {}
 
 impl SpillStore for MemorySpill {
