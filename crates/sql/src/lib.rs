@@ -26,5 +26,6 @@ pub mod statistics;
 pub mod table_locks;
 mod virtual_tables;
 
+pub use executor::spill;
 pub use planning::StatementCatalog;
 pub use server::{SqlBackend, SqlOptions, SqlServer};

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use executor::TableLookup;
 use parking_lot::Mutex;
 use planner::ast::ObjectKind;
 use planner::catalog::{Catalog, Relation, Statistics, Table, UserType, View};
+use types::PgResult;
 use types::descriptor::{DescriptorVersion, Oid, ViewDescriptor};
-use types::{PgError, PgResult};
 
 use crate::catalog::{CatalogSnapshot, NameTarget, Object};
 use crate::virtual_tables;
@@ -123,11 +122,5 @@ impl Catalog for StatementCatalog {
 
     fn statistics(&self, table: Oid) -> Option<Arc<Statistics>> {
         self.server.statistics.get(table)
-    }
-}
-
-impl TableLookup for StatementCatalog {
-    fn table(&self, id: Oid) -> PgResult<Arc<Table>> {
-        StatementCatalog::table(self, id).ok_or_else(|| PgError::internal(format!("table {} is gone", id.0)))
     }
 }

@@ -5,21 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use env::Env;
-use executor::MemoryAccount;
+use executor::spill::SpillStore;
+use executor::{ExecError, ExecResult, MemoryAccount};
 use futures::future::BoxFuture;
-use kvclient::{Db, TxnOptions};
+use kvclient::{Db, Txn};
 use parking_lot::Mutex;
 use pgserver::{Backend, CancelKey, Credentials, ScramVerifier, StartupParameters};
 use types::descriptor::Oid;
 use types::{PgError, PgResult, SqlState};
 
 use crate::cancel::CancelHandle;
-use crate::catalog::{SharedCatalog, store};
+use crate::catalog::{CatalogSnapshot, SharedCatalog, store};
 use crate::definition::IdBlock;
 use crate::garbage::Garbage;
 use crate::planning::RelationCache;
 use crate::sequences::Sequences;
 use crate::session::Session;
+use crate::small_transaction::in_own_transaction;
 use crate::statistics::StatisticsCache;
 use crate::table_locks::TableLocks;
 
@@ -30,6 +32,8 @@ pub struct SqlOptions {
     pub memory_bytes_max: u64,
     /// Memory that one statement may hold.
     pub statement_memory_bytes_max: u64,
+    /// Where statements put what does not fit into their memory; `None`: nowhere (53200).
+    pub spill: Option<Arc<dyn SpillStore>>,
     /// Longest statement text, in bytes (54000 beyond).
     pub statement_bytes_max: usize,
 }
@@ -39,6 +43,7 @@ impl Default for SqlOptions {
         SqlOptions {
             memory_bytes_max: 2 << 30,
             statement_memory_bytes_max: 512 << 20,
+            spill: None,
             statement_bytes_max: 16 << 20,
         }
     }
@@ -92,7 +97,10 @@ impl SqlServer {
     /// Loads the catalog, creating it in a new cluster.
     pub async fn start(env: Arc<dyn Env>, db: Db, options: SqlOptions) -> PgResult<Arc<SqlServer>> {
         let snapshot = load_or_bootstrap(&db).await?;
-        let memory = MemoryAccount::root("node", options.memory_bytes_max);
+        let memory = match &options.spill {
+            Some(spill) => MemoryAccount::with_spill("node", options.memory_bytes_max, spill.clone()),
+            None => MemoryAccount::root("node", options.memory_bytes_max),
+        };
         Ok(Arc::new(SqlServer {
             sequences: Sequences::new(db.clone()),
             garbage: Garbage::start(&env, db.clone()),
@@ -135,31 +143,20 @@ impl SqlServer {
     }
 }
 
-async fn load_or_bootstrap(db: &Db) -> PgResult<crate::catalog::CatalogSnapshot> {
-    let mut txn = db.begin(TxnOptions::default());
-    loop {
-        let result = async {
-            let mut catalog = store::load(&txn).await?;
-            if catalog.objects().next().is_none() {
-                for object in store::initial_objects() {
-                    store::write(&txn, object.id(), None, Some(&object)).await?;
-                    catalog.insert(object);
-                }
-                txn.commit().await?;
-            } else {
-                txn.rollback().await;
-            }
-            Ok::<_, executor::ExecError>(catalog)
-        }
-        .await;
-        match result {
-            Ok(catalog) => return Ok(catalog),
-            Err(executor::ExecError::Kv(error)) if txn.can_restart(&error).is_some() => {
-                txn = db.begin(TxnOptions::default());
-            }
-            Err(error) => return Err(error.into_pg_error()),
+async fn load_or_bootstrap(db: &Db) -> PgResult<CatalogSnapshot> {
+    let loaded = in_own_transaction!(db, |txn| load_or_create(&txn).await);
+    loaded.map_err(ExecError::into_pg_error)
+}
+
+async fn load_or_create(txn: &Txn) -> ExecResult<CatalogSnapshot> {
+    let mut catalog = store::load(txn).await?;
+    if catalog.objects().next().is_none() {
+        for object in store::initial_objects() {
+            store::write(txn, object.id(), None, Some(&object)).await?;
+            catalog.insert(object);
         }
     }
+    Ok(catalog)
 }
 
 /// [`SqlServer`] as `pgserver` drives it.

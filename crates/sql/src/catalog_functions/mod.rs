@@ -22,6 +22,7 @@ pub mod visibility;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use expr::CatalogLookup;
 use types::descriptor::Oid;
 use types::{Datum, PgError, PgResult};
 
@@ -66,6 +67,12 @@ pub fn call(services: &Services, name: &str, arguments: &[Datum]) -> PgResult<Da
         Some(Answer::Session(_)) if arguments.iter().any(Datum::is_null) => Ok(Datum::Null),
         Some(Answer::Session(function)) => function(services, arguments),
         _ => call_on_picture(&Picture::of(services), name, arguments),
+    }
+}
+
+impl CatalogLookup for Picture<'_> {
+    fn call(&self, name: &str, arguments: &[Datum]) -> PgResult<Datum> {
+        call_on_picture(self, name, arguments)
     }
 }
 

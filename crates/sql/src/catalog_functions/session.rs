@@ -50,7 +50,7 @@ fn current_query(services: &Services, _: &[Datum]) -> PgResult<Datum> {
 
 /// current_setting(name [, missing_ok]).
 fn current_setting(services: &Services, arguments: &[Datum]) -> PgResult<Datum> {
-    match services.settings.get(text_argument(arguments, 0)?) {
+    match services.setting(text_argument(arguments, 0)?) {
         Ok(value) => Ok(Datum::text(&*value)),
         Err(_) if super::flag_argument(arguments, 1) => Ok(Datum::Null),
         Err(error) => Err(error),

@@ -7,6 +7,7 @@ use types::{PgError, PgResult, SqlState};
 
 use crate::catalog::{CatalogSnapshot, NameTarget, Object, Space, store};
 use crate::session::Session;
+use crate::small_transaction::in_own_transaction;
 use crate::virtual_tables;
 
 /// Longest identifier, in bytes (NAMEDATALEN - 1).
@@ -128,9 +129,8 @@ impl Session {
 
 async fn take_id(db: &kvclient::Db, block: &mut IdBlock, allocator: &str, first: u32) -> ExecResult<u32> {
     if block.next == block.end {
-        let txn = db.begin(kvclient::TxnOptions::default());
-        let start = store::allocate(&txn, allocator, first, IDS_PER_BLOCK).await?;
-        txn.commit().await?;
+        let start =
+            in_own_transaction!(db, |txn| store::allocate(&txn, allocator, first, IDS_PER_BLOCK).await)?;
         *block = IdBlock { next: start, end: start + IDS_PER_BLOCK };
     }
     block.next += 1;

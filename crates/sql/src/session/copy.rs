@@ -84,7 +84,9 @@ impl Session {
         let types: Vec<ColumnType> = fields.iter().map(|field| field.column_type).collect();
         let names: Vec<String> = fields.iter().map(|field| field.name.to_string()).collect();
         sink.copy_in(Format::Text, fields.len()).await?;
-        let mut reader = RowReader::new(options.clone(), table_name, names, types, self.info().clone());
+        let services = self.services(&catalog);
+        let mut reader =
+            RowReader::new(options.clone(), table_name, names, types, self.info().clone(), services);
         let mut count = 0;
         loop {
             let ended = match sink.copy_in_next().await? {
@@ -131,7 +133,10 @@ impl Session {
         let prepared = self.copy_query(copy, run)?;
         let (planned, mut execution) = self.begin_query(&prepared, &Arc::from([])).await?;
         let plan = &planned.plan;
-        let writer = RowText::new(options.clone(), &plan.output, self.info().clone());
+        let types: Vec<ColumnType> = plan.output.iter().map(|column| column.column_type).collect();
+        let catalog = self.statement_catalog();
+        let names = self.names(&catalog, &types);
+        let writer = RowText::new(options.clone(), &plan.output, self.info().clone(), names);
         sink.copy_out(Format::Text, plan.output.len());
         if options.header {
             let names = plan.output.iter().map(|column| &*column.name);

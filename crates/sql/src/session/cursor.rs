@@ -8,8 +8,9 @@ use planner::ast::{DeclareCursor, Execute, Fetch, FetchDirection, Identifier, Pr
 use types::{Batch, DataType, Datum, PgError, PgResult, SqlState, Vector};
 
 use super::Session;
+use super::history::History;
 use super::output::{RowFormat, write_rows};
-use super::portal::{Portal, Progress};
+use super::portal::{HeldRows, Portal, Progress};
 use super::prepared::Prepared;
 use super::statement::{Run, Tag};
 
@@ -98,10 +99,7 @@ impl Session {
 
     pub(super) async fn run_declare(&mut self, declare: &DeclareCursor, run: &Run<'_>) -> ExecResult<Tag> {
         let name = &*declare.name.name;
-        if declare.hold {
-            return Err(PgError::unsupported("DECLARE CURSOR WITH HOLD").into());
-        }
-        if !self.in_block() {
+        if !declare.hold && !self.in_block() {
             return Err(PgError::new(
                 SqlState::NO_ACTIVE_SQL_TRANSACTION,
                 "DECLARE CURSOR can only be used in transaction blocks",
@@ -118,6 +116,12 @@ impl Session {
         let statement = Arc::new(declare.query.clone());
         let prepared = Arc::new(Prepared::new(run.prepared.text.clone(), Some(statement), Vec::new()));
         let rows = self.start_rows(&prepared, &run.parameters).await?;
+        if declare.hold && !rows.planned.plan.read_only {
+            let message = "DECLARE CURSOR WITH HOLD ... FOR UPDATE is not supported";
+            return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+                .detail("Holdable cursors must be READ ONLY.")
+                .into());
+        }
         let columns = rows.planned.columns.clone();
         let portal = Portal {
             prepared,
@@ -130,12 +134,27 @@ impl Session {
             columns,
             progress: Progress::Rows(Box::new(rows)),
             cursor: true,
-            scroll: declare.scroll == Some(true),
-            history: Vec::new(),
+            scroll: declare.scroll,
+            hold: declare.hold,
+            history: History::new(&self.memory),
             position: 0,
+            fresh: true,
         };
         self.portals.insert(name, portal);
         Ok(Tag::Plain("DECLARE CURSOR"))
+    }
+
+    /// Before a commit: cursors WITH HOLD read their queries to the end.
+    pub(super) async fn hold_cursors(&mut self) -> ExecResult<()> {
+        for name in self.portals.to_be_held() {
+            let Some(portal) = self.portals.get_mut(&name) else { continue };
+            portal.read_until(usize::MAX).await?;
+            if let Progress::Rows(rows) = &mut portal.progress {
+                let held = HeldRows { planned: rows.planned.clone(), names: rows.names.take() };
+                portal.progress = Progress::Held(Box::new(held));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn run_close(&mut self, name: Option<&Identifier>) -> PgResult<Tag> {
@@ -155,10 +174,9 @@ impl Session {
     ) -> ExecResult<Tag> {
         let name = &*fetch.cursor.name;
         let context = self.info().clone();
-        let memory = self.memory.clone();
         let portal =
             self.portals.get_mut(name).filter(|portal| portal.cursor).ok_or_else(|| no_cursor(name))?;
-        let rows = portal.fetch(fetch.direction, &memory).await?;
+        let rows = portal.fetch(fetch.direction).await?;
         let count = rows.len() as u64;
         if fetch.move_only {
             return Ok(Tag::Rows("MOVE", count));
@@ -169,8 +187,12 @@ impl Session {
             ColumnFormats::All(pgserver::Format::Binary) => portal.formats.clone(),
             _ => run.formats.clone(),
         };
-        let Progress::Rows(running) = &portal.progress else { return Err(no_cursor(name).into()) };
-        let types = &running.planned.types;
+        let (planned, names) = match &portal.progress {
+            Progress::Rows(running) => (&running.planned, running.names.as_ref()),
+            Progress::Held(held) => (&held.planned, held.names.as_ref()),
+            Progress::Ready | Progress::Done => return Err(no_cursor(name).into()),
+        };
+        let types = &planned.types;
         if run.describe {
             sink.row_description(&columns, &formats);
         }
@@ -182,7 +204,6 @@ impl Session {
             batch.iter_mut().zip(row).for_each(|(vector, datum)| vector.push(datum));
         }
         let batch = Batch::new(batch, rows.len());
-        let names = running.names.as_ref();
         let format = RowFormat { types, formats: &formats, context: &context.format, names };
         write_rows(sink, &batch, 0..batch.rows, &format)?;
         Ok(Tag::Rows("FETCH", count))
@@ -193,61 +214,51 @@ fn no_cursor(name: &str) -> PgError {
     PgError::new(SqlState::INVALID_CURSOR_NAME, format!("cursor \"{name}\" does not exist"))
 }
 
-/// Rough size of a remembered row.
-fn row_bytes(row: &[Datum]) -> u64 {
-    let payload: usize = row
-        .iter()
-        .map(|datum| match datum {
-            Datum::Text(text) => text.len(),
-            Datum::Bytes(bytes) => bytes.len(),
-            _ => 0,
-        })
-        .sum();
-    (payload + size_of_val(row)) as u64
-}
-
 impl Portal {
-    /// Moves the cursor and answers the rows that it passes, in the order passed. `history` holds every row read so far, `position`
-    /// counts the rows before and including the current one (one more than there are: after the last).
-    async fn fetch(
-        &mut self,
-        direction: FetchDirection,
-        memory: &executor::MemoryAccount,
-    ) -> ExecResult<Vec<Vec<Datum>>> {
-        match direction {
+    /// Moves the cursor and answers the rows that it passes, in the order passed. `position` counts the rows before and
+    /// including the current one (one more than there are: after the last).
+    async fn fetch(&mut self, direction: FetchDirection) -> ExecResult<Vec<Vec<Datum>>> {
+        let rows = match direction {
             FetchDirection::Forward(0) | FetchDirection::Backward(0) | FetchDirection::Relative(0) => {
-                let current = self.position.checked_sub(1).and_then(|at| self.history.get(at));
-                Ok(current.cloned().into_iter().collect())
+                if self.scroll == Some(false) {
+                    self.require_scroll()?;
+                }
+                self.current()
             }
-            FetchDirection::Forward(count) if count > 0 => self.forward(count as usize, memory).await,
-            FetchDirection::Forward(count) => self.backward(count.unsigned_abs() as usize),
-            FetchDirection::Backward(count) if count > 0 => self.backward(count as usize),
-            FetchDirection::Backward(count) => self.forward(count.unsigned_abs() as usize, memory).await,
+            FetchDirection::Forward(count) if count > 0 => self.forward(count as usize).await?,
+            FetchDirection::Forward(count) => self.backward(count.unsigned_abs() as usize)?,
+            FetchDirection::Backward(count) if count > 0 => self.backward(count as usize)?,
+            FetchDirection::Backward(count) => self.forward(count.unsigned_abs() as usize).await?,
             FetchDirection::Absolute(target) => {
                 let target = if target < 0 {
-                    self.read_until(usize::MAX, memory).await?;
+                    self.read_until(usize::MAX).await?;
                     (self.history.len() as i64 + 1 + target).max(0) as usize
                 } else {
                     target as usize
                 };
-                self.go_to(target, memory).await
+                self.go_to(target).await?
             }
             FetchDirection::Relative(distance) => {
                 let target = (self.position as i64).saturating_add(distance).max(0) as usize;
-                self.go_to(target, memory).await
+                self.go_to(target).await?
             }
+        };
+        if self.scroll != Some(true) {
+            self.history.forget_before(self.position.saturating_sub(1));
         }
+        Ok(rows)
     }
 
-    async fn forward(
-        &mut self,
-        count: usize,
-        memory: &executor::MemoryAccount,
-    ) -> ExecResult<Vec<Vec<Datum>>> {
+    fn current(&self) -> Vec<Vec<Datum>> {
+        let row = self.position.checked_sub(1).and_then(|at| self.history.row(at));
+        row.cloned().into_iter().collect()
+    }
+
+    async fn forward(&mut self, count: usize) -> ExecResult<Vec<Vec<Datum>>> {
         let wanted = self.position.saturating_add(count);
-        self.read_until(wanted, memory).await?;
+        self.read_until(wanted).await?;
         let end = wanted.min(self.history.len());
-        let rows = self.history.get(self.position..end).unwrap_or_default().to_vec();
+        let rows = self.history.rows(self.position..end).collect();
         self.position = if wanted > self.history.len() { self.history.len() + 1 } else { end };
         Ok(rows)
     }
@@ -256,47 +267,37 @@ impl Portal {
         self.require_scroll()?;
         let from = self.position.saturating_sub(1);
         let to = from.saturating_sub(count);
-        let rows = self.history[to..from].iter().rev().cloned().collect();
+        let rows = self.history.rows(to..from).rev().collect();
         self.position = if count > from { 0 } else { to + 1 };
         Ok(rows)
     }
 
-    async fn go_to(
-        &mut self,
-        target: usize,
-        memory: &executor::MemoryAccount,
-    ) -> ExecResult<Vec<Vec<Datum>>> {
+    async fn go_to(&mut self, target: usize) -> ExecResult<Vec<Vec<Datum>>> {
         if target < self.position {
             self.require_scroll()?;
         }
-        self.read_until(target, memory).await?;
+        self.read_until(target).await?;
         self.position = target.min(self.history.len() + 1);
-        let row = target.checked_sub(1).and_then(|at| self.history.get(at));
-        Ok(row.cloned().into_iter().collect())
+        Ok(self.current())
     }
 
     fn require_scroll(&self) -> PgResult<()> {
-        if self.scroll {
+        if self.scroll == Some(true) {
             return Ok(());
         }
         Err(PgError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "cursor can only scan forward")
             .hint("Declare it with SCROLL option to enable backward scan."))
     }
 
-    /// Reads on until `count` rows are remembered or the query ends.
-    async fn read_until(&mut self, count: usize, memory: &executor::MemoryAccount) -> ExecResult<()> {
+    /// Reads on until `count` rows have been read or the query ends.
+    async fn read_until(&mut self, count: usize) -> ExecResult<()> {
         let Progress::Rows(rows) = &mut self.progress else { return Ok(()) };
-        let mut reservation = memory.reservation();
-        let mut bytes = 0;
         while self.history.len() < count {
             rows.fill().await?;
             if rows.ended {
                 break;
             }
-            let row = rows.batch.row(rows.next_row);
-            bytes += row_bytes(&row);
-            reservation.resize(bytes)?;
-            self.history.push(row);
+            self.history.push(rows.batch.row(rows.next_row))?;
             rows.next_row += 1;
         }
         Ok(())

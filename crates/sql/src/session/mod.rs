@@ -15,6 +15,7 @@
 mod copy;
 mod cursor;
 mod explain;
+mod history;
 mod output;
 mod portal;
 pub mod prepared;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use executor::spill::BoundedSpill;
 use executor::{MemoryAccount, wall_to_timestamp};
 use expr::SessionInfo;
 use parking_lot::Mutex;
@@ -46,7 +48,7 @@ use crate::settings::{SERVER_VERSION, Settings, checks::split_search_path};
 use crate::table_locks::LockOwner;
 use portal::Portals;
 use prepared::Prepared;
-use services::SequenceMemory;
+use services::{Assignment, SequenceMemory};
 use transaction::Active;
 
 /// What is derived from the settings, made anew when they change.
@@ -74,7 +76,13 @@ pub struct Session {
     cancel: CancelHandle,
     random: Arc<AtomicU64>,
     sequence_memory: Arc<Mutex<SequenceMemory>>,
+    /// What the running statement's set_config calls ask for.
+    assigned: Arc<Mutex<Vec<Assignment>>>,
     memory: MemoryAccount,
+    /// Where the session's statements spill, bounded by temp_file_limit.
+    spill: Option<Arc<BoundedSpill>>,
+    /// work_mem: bytes that one operator holds before it spills.
+    work_bytes: u64,
     /// To be sent with the next message that may carry them.
     notices: Vec<PgError>,
     /// Reported settings as the client last heard of them.
@@ -109,7 +117,7 @@ impl Session {
         })?;
         let mut settings = Settings::new();
         for (name, value) in &startup.settings {
-            set_startup_parameter(&mut settings, name, value)?;
+            settings.set_default(name, value)?;
         }
         let cancel = CancelHandle::default();
         let started_at = wall_to_timestamp(server.env.wall());
@@ -133,7 +141,12 @@ impl Session {
         });
         server.enter(entry.clone());
         let seed = server.env.entropy();
-        let memory = server.memory.child("session", server.options.memory_bytes_max);
+        let spill = server.memory.spill_store().map(|store| Arc::new(BoundedSpill::new(store.clone())));
+        let bytes_max = server.options.memory_bytes_max;
+        let memory = match &spill {
+            Some(spill) => server.memory.child_with_spill("session", bytes_max, spill.clone()),
+            None => server.memory.child("session", bytes_max),
+        };
         let derived = derive(&settings, &startup.user, &startup.database, &entry)?;
         let mut session = Session {
             lock_owner,
@@ -151,7 +164,10 @@ impl Session {
             cancel,
             random: Arc::new(AtomicU64::new(seed)),
             sequence_memory: Arc::default(),
+            assigned: Arc::default(),
             memory,
+            spill,
+            work_bytes: 0,
             notices: Vec::new(),
             reported: settings.reported(),
             reported_generation: settings.generation(),
@@ -198,6 +214,11 @@ impl Session {
         self.settings_generation = self.settings.generation();
         self.statement_timeout = self.settings.duration("statement_timeout");
         self.lock_timeout = self.settings.duration("lock_timeout");
+        self.work_bytes = self.settings.bytes("work_mem");
+        if let Some(spill) = &self.spill {
+            let unbounded = self.settings.get("temp_file_limit").is_ok_and(|value| &*value == "-1");
+            spill.set_limit((!unbounded).then(|| self.settings.bytes("temp_file_limit")));
+        }
         let isolation = self.settings.get("default_transaction_isolation").unwrap_or_default();
         self.default_isolation = transaction::isolation_named(&isolation);
         self.default_read_only = self.settings.bool("default_transaction_read_only");
@@ -224,15 +245,6 @@ impl Drop for Session {
 }
 
 /// A parameter of the startup message: what RESET goes back to.
-fn set_startup_parameter(settings: &mut Settings, name: &str, value: &str) -> PgResult<()> {
-    if name.eq_ignore_ascii_case("search_path") {
-        let names = split_search_path(value);
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        return settings.set_default_list(name, &names);
-    }
-    settings.set_default(name, value)
-}
-
 fn derive(settings: &Settings, user: &str, database: &str, entry: &SessionEntry) -> PgResult<Derived> {
     let search_path: Vec<String> = split_search_path(&settings.get("search_path")?)
         .into_iter()

@@ -1,7 +1,7 @@
 //! Batches to DataRow messages.
 
 use pgserver::{ColumnFormats, Format, ResultSink};
-use types::format::{FormatContext, write_binary, write_text};
+use types::format::{FormatContext, write_binary, write_datum_text, write_text};
 use types::{Batch, ColumnType, DataType, Datum, PgResult, Vector};
 
 use super::Session;
@@ -27,18 +27,43 @@ impl Session {
     }
 }
 
-/// Types whose values are oids and whose text is a name.
+/// Types whose values are oids and whose text is a name; and arrays of them.
 fn is_name(data_type: DataType) -> bool {
     use DataType::*;
-    matches!(data_type, Regclass | Regtype | Regproc | Regprocedure | Regoper | Regnamespace | Regrole)
+    match data_type.element() {
+        Some(element) => is_name(element),
+        None => matches!(
+            data_type,
+            Regclass | Regtype | Regproc | Regprocedure | Regoper | Regnamespace | Regrole
+        ),
+    }
 }
 
 impl Names {
-    fn text(&self, column_type: ColumnType, vector: &Vector, row: usize) -> Option<String> {
+    /// The text of a value whose type is among these; `None` for other types.
+    pub fn text(&self, column_type: ColumnType, vector: &Vector, row: usize) -> Option<String> {
         if !is_name(column_type.data_type) {
             return None;
         }
-        let Datum::Oid(id) = vector.datum(row) else { return None };
+        match (vector.datum(row), column_type.data_type.element()) {
+            (Datum::Oid(id), None) => self.name(column_type.data_type, id),
+            (Datum::Array(mut array), Some(element)) => {
+                for value in &mut array.elements {
+                    if let Datum::Oid(id) = value {
+                        *value = Datum::text(self.name(element, *id)?);
+                    }
+                }
+                array.element_oid = DataType::Text.oid();
+                let texts = DataType::array_of(DataType::Text);
+                let mut out = Vec::new();
+                write_datum_text(&Datum::Array(array), texts, -1, &FormatContext::default(), &mut out);
+                String::from_utf8(out).ok()
+            }
+            _ => None,
+        }
+    }
+
+    fn name(&self, data_type: DataType, id: u32) -> Option<String> {
         let picture = Picture {
             snapshot: &self.catalog.snapshot,
             statistics: &self.catalog.server.statistics,
@@ -46,7 +71,7 @@ impl Names {
             user: &self.user,
             search_path: &self.search_path,
         };
-        name_output(&picture, column_type.data_type, id)
+        name_output(&picture, data_type, id)
     }
 }
 

@@ -7,6 +7,7 @@ use executor::Execution;
 use pgserver::{ColumnDescription, ColumnFormats};
 use types::{Batch, Datum};
 
+use super::history::History;
 use super::output::Names;
 use super::prepared::{Planned, Prepared};
 
@@ -16,6 +17,8 @@ pub enum Progress {
     Ready,
     /// Running, suspended at a row limit.
     Rows(Box<RunningRows>),
+    /// A cursor WITH HOLD whose transaction has ended, or is about to: all its rows are in the history.
+    Held(Box<HeldRows>),
     /// Rows made up beforehand (SHOW, EXPLAIN, FETCH of a scrollable cursor ...), still to be sent.
     Done,
 }
@@ -33,6 +36,12 @@ pub struct RunningRows {
     pub sent: u64,
 }
 
+/// What is left of a query whose rows have all been read.
+pub struct HeldRows {
+    pub planned: Arc<Planned>,
+    pub names: Option<Names>,
+}
+
 pub struct Portal {
     pub prepared: Arc<Prepared>,
     pub parameters: Arc<[Datum]>,
@@ -41,10 +50,15 @@ pub struct Portal {
     pub progress: Progress,
     /// Made by DECLARE: FETCH reads it.
     pub cursor: bool,
-    pub scroll: bool,
-    /// Rows that a scrollable cursor has read so far, and its position among them (0: before the first).
-    pub history: Vec<Vec<Datum>>,
+    /// SCROLL, NO SCROLL, or neither.
+    pub scroll: Option<bool>,
+    /// WITH HOLD.
+    pub hold: bool,
+    /// Rows that a cursor has read so far, and its position among them (0: before the first).
+    pub history: History,
     pub position: usize,
+    /// Made by the running transaction.
+    pub fresh: bool,
 }
 
 /// A session's portals, by name; the empty name is the unnamed portal.
@@ -83,16 +97,24 @@ impl Portals {
         self.portals.retain(|_, portal| !Arc::ptr_eq(&portal.prepared, prepared));
     }
 
-    pub fn cursors(&self) -> impl Iterator<Item = (&str, &Portal)> {
-        self.portals.iter().filter(|(_, portal)| portal.cursor).map(|(name, portal)| (name.as_str(), portal))
-    }
-
     pub fn remove_cursors(&mut self) {
         self.portals.retain(|_, portal| !portal.cursor);
     }
 
-    /// No portal outlives its transaction.
-    pub fn end_transaction(&mut self) {
-        self.portals.clear();
+    /// The names of cursors WITH HOLD that the running transaction has made.
+    pub fn to_be_held(&self) -> Vec<String> {
+        let held = self.portals.iter().filter(|(_, portal)| portal.hold && portal.fresh);
+        held.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Forgets the cursors that the running transaction has made: it begins anew.
+    pub fn restart_transaction(&mut self) {
+        self.portals.retain(|_, portal| !(portal.cursor && portal.fresh));
+    }
+
+    /// No portal outlives its transaction, but for cursors WITH HOLD when it commits.
+    pub fn end_transaction(&mut self, committed: bool) {
+        self.portals.retain(|_, portal| portal.hold && (committed || !portal.fresh));
+        self.portals.values_mut().for_each(|portal| portal.fresh = false);
     }
 }

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use expr::CatalogLookup;
 use futures::future::BoxFuture;
 use pgserver::{
     Bind, ColumnFormats, Format, PortalDescription, ResultSink, StatementDescription, TransactionStatus,
@@ -13,6 +14,7 @@ use types::format::{parse_binary, parse_text};
 use types::{DataType, Datum, PgError, PgResult, SqlState};
 
 use super::Session;
+use super::history::History;
 use super::portal::{Portal, Progress};
 use super::prepared::Prepared;
 use super::statement::Run;
@@ -332,6 +334,12 @@ impl Session {
                 ),
             ));
         }
+        let catalog = types.iter().any(|data_type| expr::needs_catalog(*data_type)).then(|| {
+            self.ensure_transaction();
+            let catalog = self.statement_catalog();
+            self.services(&catalog)
+        });
+        let catalog = catalog.as_ref().map(|services| &**services as &dyn CatalogLookup);
         let context = &self.info().format;
         let parameters = message
             .parameters
@@ -339,7 +347,7 @@ impl Session {
             .zip(types.iter())
             .enumerate()
             .map(|(index, ((format, bytes), data_type))| {
-                decode_parameter(format, bytes, *data_type, context)
+                decode_parameter(format, bytes, *data_type, context, catalog)
                     .map_err(|error| error.context(format!("unnamed portal parameter ${}", index + 1)))
             })
             .collect::<PgResult<Arc<[Datum]>>>()?;
@@ -353,9 +361,11 @@ impl Session {
             columns,
             progress: Progress::Ready,
             cursor: false,
-            scroll: false,
-            history: Vec::new(),
+            scroll: None,
+            hold: false,
+            history: History::new(&self.memory),
             position: 0,
+            fresh: true,
         };
         self.portals.insert(message.portal, portal);
         Ok(())
@@ -423,6 +433,7 @@ fn decode_parameter(
     bytes: Option<&[u8]>,
     data_type: DataType,
     context: &types::format::FormatContext,
+    catalog: Option<&dyn CatalogLookup>,
 ) -> PgResult<Datum> {
     let Some(bytes) = bytes else { return Ok(Datum::Null) };
     match format {
@@ -434,7 +445,10 @@ fn decode_parameter(
                     "invalid byte sequence for encoding \"UTF8\"",
                 )
             })?;
-            parse_text(data_type, -1, text, context)
+            match catalog {
+                Some(catalog) => expr::parse_text(data_type, -1, text, context, catalog),
+                None => parse_text(data_type, -1, text, context),
+            }
         }
     }
 }

@@ -186,7 +186,11 @@ impl Session {
             virtual_tables: services.clone(),
             deferred_functions: services.clone(),
             deferred_checks: services,
-            memory: self.memory.child("statement", self.server.options.statement_memory_bytes_max),
+            memory: self.memory.with_work_memory(
+                "statement",
+                self.server.options.statement_memory_bytes_max,
+                self.work_bytes,
+            ),
             cancel: self.cancel.flag().clone(),
         }
     }
@@ -200,7 +204,14 @@ impl Session {
     ) -> PgResult<()> {
         let (env, cancel, limit) = (self.server.env.clone(), self.cancel.clone(), self.statement_timeout);
         let work = self.run_suspendable_inner(name, row_limit, sink);
-        cancellable(&env, &cancel, limit, work).await.map_err(executor::ExecError::into_pg_error)
+        let result = cancellable(&env, &cancel, limit, work).await;
+        match result {
+            Ok(()) => self.apply_assignments(),
+            Err(error) => {
+                self.assigned.lock().clear();
+                Err(error.into_pg_error())
+            }
+        }
     }
 
     async fn run_suspendable_inner(

@@ -8,15 +8,17 @@ use executor::{DeferredChecks, DeferredFunctions, ExecResult, TableLookup, Virtu
 use expr::{CatalogLookup, FunctionRef};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use planner::Table;
 use planner::catalog::VirtualTable;
+use planner::{PlanOptions, Table};
 use types::descriptor::{Oid, SequenceDescriptor, TableDescriptor};
 use types::{Batch, Datum, PgError, PgResult, SqlState};
 
 use super::Session;
-use super::transaction::{DeferredState, PendingCheck};
+use super::transaction::{DeferredState, Modes, PendingCheck};
 use crate::planning::StatementCatalog;
 use crate::sequences::SequenceState;
+use crate::settings::Settings;
+use crate::settings::checks::split_values;
 use crate::{catalog_functions, virtual_tables};
 
 /// What currval and lastval answer.
@@ -32,10 +34,21 @@ pub struct Services {
     pub user: String,
     pub process_id: u32,
     pub search_path: Vec<String>,
-    pub settings: crate::settings::Settings,
+    /// The session's, as the statement has changed them so far.
+    pub settings: Mutex<Settings>,
+    assigned: Arc<Mutex<Vec<Assignment>>>,
+    plan_options: Arc<PlanOptions>,
     sequence_memory: Arc<Mutex<SequenceMemory>>,
     deferred: Arc<Mutex<DeferredState>>,
-    read_only: bool,
+    modes: Modes,
+}
+
+/// What set_config asks for: done by the session when the statement has gone through.
+pub struct Assignment {
+    pub name: String,
+    /// `None`: back to the default.
+    pub values: Option<Vec<String>>,
+    pub local: bool,
 }
 
 impl Session {
@@ -46,11 +59,32 @@ impl Session {
             user: self.user.clone(),
             process_id: self.process_id(),
             search_path: self.info().search_path.clone(),
-            settings: self.settings.clone(),
+            settings: Mutex::new(self.settings.clone()),
+            assigned: self.assigned.clone(),
+            plan_options: self.plan_options().clone(),
             sequence_memory: self.sequence_memory.clone(),
             deferred: active.deferred.clone(),
-            read_only: active.read_only,
+            modes: active.modes(),
         })
+    }
+
+    /// Does what the statement's set_config calls asked for.
+    pub(super) fn apply_assignments(&mut self) -> PgResult<()> {
+        let assigned = std::mem::take(&mut *self.assigned.lock());
+        if assigned.is_empty() {
+            return Ok(());
+        }
+        for assignment in &assigned {
+            self.assign(assignment)?;
+        }
+        self.refresh_settings();
+        Ok(())
+    }
+}
+
+impl Assignment {
+    pub fn values(&self) -> Option<Vec<&str>> {
+        Some(self.values.as_ref()?.iter().map(String::as_str).collect())
     }
 }
 
@@ -62,7 +96,11 @@ impl CatalogLookup for Services {
 
 impl TableLookup for Services {
     fn table(&self, id: Oid) -> PgResult<Arc<Table>> {
-        TableLookup::table(&self.catalog, id)
+        self.catalog.table(id).ok_or_else(|| PgError::internal(format!("table {} is gone", id.0)))
+    }
+
+    fn bind(&self, table: &Table) -> PgResult<()> {
+        table.bind_expressions(&self.catalog, &self.plan_options).map(drop)
     }
 }
 
@@ -103,6 +141,7 @@ impl DeferredFunctions for Services {
                 ("setval", [sequence, Datum::Int8(value), Datum::Bool(called)]) => {
                     self.set_value(sequence, *value, *called).await
                 }
+                ("set_config", [name, value, local]) => Ok(self.set_config(name, value, local)?),
                 ("pg_sleep", [Datum::Float8(seconds)]) => {
                     let seconds = seconds.clamp(0.0, 1e9);
                     self.catalog.server.env.sleep(Duration::from_secs_f64(seconds)).await;
@@ -137,8 +176,36 @@ impl Services {
         })
     }
 
+    /// A setting as SHOW tells it. Errors: 42704.
+    pub fn setting(&self, name: &str) -> PgResult<Arc<str>> {
+        match self.modes.setting(name) {
+            Some(value) => Ok(value),
+            None => self.settings.lock().get(name),
+        }
+    }
+
+    fn set_config(&self, name: &Datum, value: &Datum, local: &Datum) -> PgResult<Datum> {
+        let Datum::Text(name) = name else {
+            return Err(PgError::new(SqlState::NULL_VALUE_NOT_ALLOWED, "SET requires parameter name"));
+        };
+        let values = match value {
+            Datum::Text(text) => Some(split_values(name, text)),
+            _ => None,
+        };
+        let assignment =
+            Assignment { name: name.to_string(), values, local: matches!(local, Datum::Bool(true)) };
+        let mut settings = self.settings.lock();
+        match assignment.values() {
+            Some(values) => settings.set(name, &values, assignment.local, true)?,
+            None => settings.reset(name, assignment.local, true)?,
+        }
+        let shown = settings.get(name)?;
+        self.assigned.lock().push(assignment);
+        Ok(Datum::text(&*shown))
+    }
+
     fn require_write(&self, command: &str) -> PgResult<()> {
-        if self.read_only { Err(super::read_only_error(command)) } else { Ok(()) }
+        if self.modes.read_only { Err(super::read_only_error(command)) } else { Ok(()) }
     }
 
     async fn next_value(&self, argument: &Datum) -> ExecResult<Datum> {

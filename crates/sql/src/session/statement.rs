@@ -94,7 +94,9 @@ impl Session {
     /// One attempt: the statement under its time limit, and its commit if it stands alone.
     async fn attempt(&mut self, run: &Run<'_>, sink: &mut ResultSink) -> ExecResult<Tag> {
         let (env, cancel, limit) = (self.server.env.clone(), self.cancel.clone(), self.statement_timeout);
+        self.assigned.lock().clear();
         let tag = cancellable(&env, &cancel, limit, self.dispatch(run, sink)).await?;
+        self.apply_assignments()?;
         if run.alone && !self.in_block() {
             // Not under the limit: a commit that is given up halfway has an unknown outcome.
             self.commit().await?;
@@ -114,6 +116,7 @@ impl Session {
                 if active.catalog.has_changes() {
                     active.catalog.forget();
                 }
+                self.portals.restart_transaction();
                 txn.restart(error).await
             }
             Some(RestartScope::Transaction) | None => return false,

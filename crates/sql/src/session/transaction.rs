@@ -85,6 +85,33 @@ pub struct Active {
     pub deferrable: bool,
 }
 
+impl Active {
+    pub fn modes(&self) -> Modes {
+        Modes { isolation: self.isolation, read_only: self.read_only, deferrable: self.deferrable }
+    }
+}
+
+/// The modes of a transaction, which are settings too.
+#[derive(Clone, Copy)]
+pub struct Modes {
+    pub isolation: IsolationLevel,
+    pub read_only: bool,
+    pub deferrable: bool,
+}
+
+impl Modes {
+    /// The setting of a mode as SHOW tells it; `None` for every other setting.
+    pub fn setting(&self, name: &str) -> Option<Arc<str>> {
+        let on = |value: bool| if value { "on" } else { "off" };
+        Some(Arc::from(match name.to_ascii_lowercase().as_str() {
+            "transaction_isolation" => isolation_name(self.isolation),
+            "transaction_read_only" => on(self.read_only),
+            "transaction_deferrable" => on(self.deferrable),
+            _ => return None,
+        }))
+    }
+}
+
 pub fn kv_isolation(level: IsolationLevel) -> Isolation {
     match level {
         IsolationLevel::ReadUncommitted | IsolationLevel::ReadCommitted => Isolation::ReadCommitted,
@@ -243,6 +270,7 @@ impl Session {
             return Ok(());
         }
         self.check_deferred(None).await?;
+        self.hold_cursors().await?;
         let Some(active) = &mut self.active else { return Ok(()) };
         let txn = active.txn.clone();
         if let Err(error) = txn.commit().await {
@@ -253,7 +281,7 @@ impl Session {
         self.release(&active);
         self.settings.end_transaction(true);
         self.refresh_settings();
-        self.portals.end_transaction();
+        self.portals.end_transaction(true);
         self.after_commit(std::mem::take(&mut active.after_commit));
         Ok(())
     }
@@ -289,7 +317,7 @@ impl Session {
         self.release(&active);
         self.settings.end_transaction(false);
         self.refresh_settings();
-        self.portals.end_transaction();
+        self.portals.end_transaction(false);
     }
 
     fn release(&self, active: &Active) {

@@ -13,6 +13,7 @@ use types::{DataType, PgError, PgResult, Severity, SqlState};
 
 use super::Session;
 use super::prepared::describe_column;
+use super::services::Assignment;
 use super::statement::{Run, Tag};
 use super::transaction::{isolation_name, isolation_named};
 use crate::settings::{Settings, definition};
@@ -94,23 +95,14 @@ fn shown_name(name: &str) -> &str {
 impl Session {
     /// A setting as SHOW tells it: those of the transaction come from there.
     pub(crate) fn setting(&self, name: &str) -> PgResult<Arc<str>> {
-        let lower = name.to_ascii_lowercase();
-        let active = self.active.as_ref();
-        let on = |value: bool| Arc::from(if value { "on" } else { "off" });
-        Ok(match lower.as_str() {
-            "transaction_isolation" => match active {
-                Some(active) => isolation_name(active.isolation).into(),
-                None => self.settings.get("default_transaction_isolation")?,
-            },
-            "transaction_read_only" => match active {
-                Some(active) => on(active.read_only),
-                None => self.settings.get("default_transaction_read_only")?,
-            },
-            "transaction_deferrable" => match active {
-                Some(active) => on(active.deferrable),
-                None => self.settings.get("default_transaction_deferrable")?,
-            },
-            _ => self.settings.get(name)?,
+        if let Some(value) = self.active.as_ref().and_then(|active| active.modes().setting(name)) {
+            return Ok(value);
+        }
+        self.settings.get(match name.to_ascii_lowercase().as_str() {
+            "transaction_isolation" => "default_transaction_isolation",
+            "transaction_read_only" => "default_transaction_read_only",
+            "transaction_deferrable" => "default_transaction_deferrable",
+            _ => name,
         })
     }
 
@@ -149,7 +141,13 @@ impl Session {
         let in_transaction = self.active.is_some();
         let mut tag = "SET";
         match &set.action {
-            SetAction::Set { name, values } => self.set_setting(name, values, local)?,
+            SetAction::Set { name, values } => {
+                let texts = values.iter().map(|value| match value {
+                    SetValue::Text(text) | SetValue::Number(text) => &**text,
+                });
+                let values: Vec<&str> = texts.collect();
+                self.set_setting(name, &values, local)?;
+            }
             SetAction::Default { name } => {
                 self.settings.reset(name, local, in_transaction)?;
                 tag = "RESET";
@@ -190,15 +188,17 @@ impl Session {
         Ok(Tag::Plain(tag))
     }
 
-    fn set_setting(&mut self, name: &str, values: &[SetValue], local: bool) -> PgResult<()> {
+    /// set_config, after its statement.
+    pub(super) fn assign(&mut self, assignment: &Assignment) -> PgResult<()> {
+        match assignment.values() {
+            Some(values) => self.set_setting(&assignment.name, &values, assignment.local),
+            None => self.settings.reset(&assignment.name, assignment.local, self.active.is_some()),
+        }
+    }
+
+    fn set_setting(&mut self, name: &str, values: &[&str], local: bool) -> PgResult<()> {
         let in_transaction = self.active.is_some();
-        let values: Vec<&str> = values
-            .iter()
-            .map(|value| match value {
-                SetValue::Text(text) | SetValue::Number(text) => &**text,
-            })
-            .collect();
-        let mode = match (name, values.as_slice()) {
+        let mode = match (name, values) {
             ("transaction_isolation", [level]) => {
                 definition(name)?;
                 Some(TransactionMode::Isolation(isolation_named(&level.to_ascii_lowercase())))
@@ -213,7 +213,7 @@ impl Session {
         };
         match mode {
             Some(mode) if self.in_block() => self.set_modes(&[mode]),
-            _ => self.settings.set(name, &values, local, in_transaction),
+            _ => self.settings.set(name, values, local, in_transaction),
         }
     }
 

@@ -146,6 +146,14 @@ fn search_path(values: &[&str]) -> String {
     values.iter().map(quote).collect::<Vec<_>>().join(", ")
 }
 
+/// The values that one text gives to a setting (a startup parameter, set_config): several for a list.
+pub fn split_values(name: &str, text: &str) -> Vec<String> {
+    match name.eq_ignore_ascii_case("search_path") {
+        true => split_search_path(text),
+        false => vec![text.to_string()],
+    }
+}
+
 /// The names of a search path value, unquoted.
 pub fn split_search_path(value: &str) -> Vec<String> {
     let mut names = Vec::new();

@@ -250,6 +250,12 @@ pub static DEFINITIONS: &[Definition] = &[
     user("synchronize_seqscans", Bool, "off", "Enable synchronized sequential scans.").check(OFF),
     user("synchronous_commit", Text, "on", "Sets the current transaction's synchronization level.")
         .check(Check::Only(&["on", "remote_apply", "remote_write", "local"])),
+    user(
+        "temp_file_limit",
+        Kilobytes(-1),
+        "-1",
+        "Limits the total size of all temporary files used by each process.",
+    ),
     user("TimeZone", Text, "UTC", "Sets the time zone for displaying and interpreting time stamps.")
         .reported()
         .check(Check::TimeZone),
@@ -266,7 +272,7 @@ pub static DEFINITIONS: &[Definition] = &[
         "Sets the current transaction's isolation level.",
     ),
     user("transaction_read_only", Bool, "off", "Sets the current transaction's read-only status."),
-    user("work_mem", Kilobytes(64), "4MB", "Sets the maximum memory to be used for query workspaces."),
+    user("work_mem", Kilobytes(64), "32MB", "Sets the maximum memory to be used for query workspaces."),
     user(
         "xmloption",
         Text,

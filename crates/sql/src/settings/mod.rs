@@ -99,15 +99,9 @@ impl Settings {
 
     /// Sets what RESET goes back to (a startup parameter).
     pub fn set_default(&mut self, name: &str, value: &str) -> PgResult<()> {
-        let (name, value) = self.checked(name, &[value])?;
-        Arc::make_mut(&mut self.defaults).insert(name, value);
-        self.generation += 1;
-        Ok(())
-    }
-
-    /// The same for a setting that is a list.
-    pub fn set_default_list(&mut self, name: &str, values: &[&str]) -> PgResult<()> {
-        let (name, value) = self.checked(name, values)?;
+        let values = checks::split_values(name, value);
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let (name, value) = self.checked(name, &values)?;
         Arc::make_mut(&mut self.defaults).insert(name, value);
         self.generation += 1;
         Ok(())

@@ -6,8 +6,7 @@
 
 use std::sync::Arc;
 
-use expr::SessionInfo;
-use types::format::parse_text;
+use expr::{CatalogLookup, SessionInfo, parse_text};
 use types::{BATCH_ROWS_MAX, Batch, ColumnType, PgError, PgResult, SqlState, Vector};
 
 use super::options::CopyOptions;
@@ -35,6 +34,8 @@ pub struct RowReader {
     force_not_null: Vec<bool>,
     force_null: Vec<bool>,
     info: Arc<SessionInfo>,
+    /// For types whose text is a name.
+    catalog: Arc<dyn CatalogLookup + Send + Sync>,
     pending: Vec<u8>,
     /// How much of `pending` has been looked at, and whether that ended inside quotes (CSV).
     scanned: usize,
@@ -56,6 +57,7 @@ impl RowReader {
         names: Vec<String>,
         types: Vec<ColumnType>,
         info: Arc<SessionInfo>,
+        catalog: Arc<dyn CatalogLookup + Send + Sync>,
     ) -> Self {
         let mark = |list: &[String]| names.iter().map(|name| list.contains(name)).collect();
         let (force_not_null, force_null) = (mark(&options.force_not_null), mark(&options.force_null));
@@ -68,6 +70,7 @@ impl RowReader {
             force_not_null,
             force_null,
             info,
+            catalog,
             pending: Vec::new(),
             scanned: 0,
             in_quotes: false,
@@ -357,7 +360,10 @@ impl RowReader {
         let column_type = self.types[position];
         let parsed = match std::str::from_utf8(&self.field.text) {
             Ok(text) if text.contains('\0') => Err(bad_encoding("0x00")),
-            Ok(text) => parse_text(column_type.data_type, column_type.typmod, text, &self.info.format),
+            Ok(text) => {
+                let ColumnType { data_type, typmod } = column_type;
+                parse_text(data_type, typmod, text, &self.info.format, &*self.catalog)
+            }
             Err(error) => {
                 let byte = self.field.text[error.valid_up_to()];
                 Err(bad_encoding(&format!("0x{byte:02x}")))
@@ -439,25 +445,19 @@ mod tests {
         }
     }
 
-    fn info() -> Arc<SessionInfo> {
-        Arc::new(SessionInfo {
-            database: String::new(),
-            user: String::new(),
-            session_user: String::new(),
-            search_path: Vec::new(),
-            application_name: String::new(),
-            backend_pid: 1,
-            server_version: String::new(),
-            format: Default::default(),
-        })
-    }
-
     /// Reads the input whole, and again cut at every place: both must agree.
     fn read(options: &CopyOptions, input: &str) -> PgResult<Vec<Vec<Datum>>> {
         let once = |pieces: &[&[u8]]| {
             let types = vec![ColumnType::from(DataType::Text), ColumnType::from(DataType::Text)];
             let names = vec!["a".to_string(), "b".to_string()];
-            let mut reader = RowReader::new(options.clone(), "t".into(), names, types, info());
+            let mut reader = RowReader::new(
+                options.clone(),
+                "t".into(),
+                names,
+                types,
+                Arc::default(),
+                Arc::new(OneRelation),
+            );
             for piece in pieces {
                 reader.feed(piece)?;
             }
@@ -475,6 +475,34 @@ mod tests {
 
     fn text(value: &str) -> Datum {
         Datum::text(value)
+    }
+
+    /// A catalog with the relation `t`, whose oid is 7.
+    struct OneRelation;
+
+    impl CatalogLookup for OneRelation {
+        fn call(&self, name: &str, arguments: &[Datum]) -> PgResult<Datum> {
+            match (name, arguments) {
+                ("regclassin", [Datum::Text(text)]) if &**text == "t" => Ok(Datum::Oid(7)),
+                _ => Err(PgError::new(SqlState::UNDEFINED_TABLE, "there is no such relation")),
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_looked_up_in_the_catalog() {
+        let types = vec![DataType::Regclass.into(), DataType::array_of(DataType::Regclass).into()];
+        let names = vec!["a".to_string(), "b".to_string()];
+        let mut reader =
+            RowReader::new(options(false), "t".into(), names, types, Arc::default(), Arc::new(OneRelation));
+        reader.feed(b"t\t{t,NULL,t}\n").expect("reads");
+        let row = reader.take_batch(true).expect("a batch").row(0);
+        assert_eq!(row[0], Datum::Oid(7));
+        let Datum::Array(array) = &row[1] else { panic!("not an array: {:?}", row[1]) };
+        assert_eq!(array.elements, [Datum::Oid(7), Datum::Null, Datum::Oid(7)]);
+        assert_eq!(array.element_oid, DataType::Regclass.oid());
+        let error = reader.feed(b"u\t{}\n").expect_err("there is no u");
+        assert_eq!(error.code(), SqlState::UNDEFINED_TABLE);
     }
 
     #[test]

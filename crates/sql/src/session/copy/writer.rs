@@ -8,6 +8,7 @@ use types::format::write_text;
 use types::{Batch, ColumnType};
 
 use super::options::{CopyOptions, Forced};
+use crate::session::output::Names;
 
 /// Writes rows of given types.
 pub struct RowText {
@@ -16,10 +17,17 @@ pub struct RowText {
     /// Which columns FORCE_QUOTE names.
     forced: Vec<bool>,
     info: Arc<SessionInfo>,
+    names: Option<Names>,
 }
 
 impl RowText {
-    pub fn new(options: CopyOptions, columns: &[OutputColumn], info: Arc<SessionInfo>) -> Self {
+    /// `names`: for columns whose text is a name, if there are any.
+    pub fn new(
+        options: CopyOptions,
+        columns: &[OutputColumn],
+        info: Arc<SessionInfo>,
+        names: Option<Names>,
+    ) -> Self {
         let types = columns.iter().map(|column| column.column_type).collect();
         let is_forced = |column: &OutputColumn| match &options.force_quote {
             None => false,
@@ -27,7 +35,7 @@ impl RowText {
             Some(Forced::Columns(names)) => names.iter().any(|name| **name == *column.name),
         };
         let forced = columns.iter().map(is_forced).collect();
-        RowText { options, types, forced, info }
+        RowText { options, types, forced, info, names }
     }
 
     /// The header line.
@@ -52,8 +60,11 @@ impl RowText {
                 continue;
             }
             value.clear();
-            let typmod = self.types.get(position).map_or(-1, |column_type| column_type.typmod);
-            write_text(vector, typmod, row, &self.info.format, &mut value);
+            let column_type = self.types[position];
+            match self.names.as_ref().and_then(|names| names.text(column_type, vector, row)) {
+                Some(name) => value.extend_from_slice(name.as_bytes()),
+                None => write_text(vector, column_type.typmod, row, &self.info.format, &mut value),
+            }
             self.field(&value, self.forced[position], out);
         }
         out.push(b'\n');
