@@ -215,6 +215,11 @@ impl Clock {
         self.source.wall()
     }
 
+    /// Time since an arbitrary origin, of the source; never goes back.
+    pub fn monotonic(&self) -> Duration {
+        self.source.monotonic()
+    }
+
     /// How far the clock runs ahead of the wall clock: more than a moment after the wall clock has gone back.
     pub fn ahead_of_wall(&self) -> Duration {
         let wall = self.source.wall();

@@ -10,6 +10,27 @@ pub enum ReplicaKind {
     Voter = 1,
     /// Receives the log, does not vote.
     Learner = 2,
+    /// Votes among the incoming voters of a joint configuration alone.
+    VoterIncoming = 3,
+    /// Votes among the outgoing voters of a joint configuration alone.
+    VoterOutgoing = 4,
+}
+
+impl ReplicaKind {
+    pub fn from_code(code: u8) -> Option<ReplicaKind> {
+        use ReplicaKind::*;
+        [Voter, Learner, VoterIncoming, VoterOutgoing].into_iter().find(|kind| *kind as u8 == code)
+    }
+
+    /// Votes before the change of replicas that is under way, if one is.
+    pub fn is_outgoing_voter(self) -> bool {
+        matches!(self, ReplicaKind::Voter | ReplicaKind::VoterOutgoing)
+    }
+
+    /// Votes after the change of replicas that is under way, if one is.
+    pub fn is_incoming_voter(self) -> bool {
+        matches!(self, ReplicaKind::Voter | ReplicaKind::VoterIncoming)
+    }
 }
 
 /// One copy of a range.
@@ -47,6 +68,16 @@ impl RangeDescriptor {
 
     pub fn replica_on(&self, store: StoreId) -> Option<&ReplicaDescriptor> {
         self.replicas.iter().find(|replica| replica.store == store)
+    }
+
+    pub fn replica(&self, id: ReplicaId) -> Option<&ReplicaDescriptor> {
+        self.replicas.iter().find(|replica| replica.replica == id)
+    }
+
+    /// Whether a change of several voters is half done: every decision needs a quorum of both the old and the new voters.
+    pub fn is_joint(&self) -> bool {
+        let changing = |kind| matches!(kind, ReplicaKind::VoterIncoming | ReplicaKind::VoterOutgoing);
+        self.replicas.iter().any(|replica| changing(replica.kind))
     }
 }
 

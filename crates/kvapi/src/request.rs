@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clock::Timestamp;
-use keys::{Key, RangeId, Span};
+use keys::{Key, NodeId, RangeId, Span, StoreId};
 use smallvec::SmallVec;
 
 use crate::block::KeyBlock;
@@ -62,6 +62,8 @@ pub enum Request {
     Split(SplitRequest),
     Gc(GcRequest),
     RangeStatus(RangeStatusRequest),
+    ChangeReplicas(ChangeReplicasRequest),
+    TransferLease(TransferLeaseRequest),
 }
 
 /// Reads one key. Answered by `Response::Get`.
@@ -268,6 +270,26 @@ pub struct RangeStatusRequest {
     pub key: Key,
 }
 
+/// Moves replicas of the range that holds `key`: learners are added and caught up, then voters are exchanged in one step. The
+/// leaseholder's own replica cannot be removed: transfer the lease first. Answered by `Response::Descriptor`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChangeReplicasRequest {
+    pub key: Key,
+    /// Stores that get a replica.
+    pub add: Vec<(NodeId, StoreId)>,
+    /// Stores that lose theirs.
+    pub remove: Vec<StoreId>,
+    /// What the decision was made on: any other generation refuses. Zero: any.
+    pub generation: u64,
+}
+
+/// Hands the lease of the range that holds `key` to the replica on another store. Answered when the own lease has ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TransferLeaseRequest {
+    pub key: Key,
+    pub to: StoreId,
+}
+
 macro_rules! request_from {
     ($($variant:ident: $request:ty),*) => {$(
         impl From<$request> for Request {
@@ -282,5 +304,6 @@ request_from! {
     Get: GetRequest, MultiGet: MultiGetRequest, Scan: ScanRequest, Write: WriteRequest, Commit: CommitRequest,
     Refresh: RefreshRequest, HeartbeatTxn: HeartbeatTxnRequest, PushTxn: PushTxnRequest, QueryTxn: QueryTxnRequest,
     QueryIntent: QueryIntentRequest, RecoverTxn: RecoverTxnRequest, ForgetTxn: ForgetTxnRequest, ResolveIntents: ResolveIntentsRequest,
-    Revert: RevertRequest, Split: SplitRequest, Gc: GcRequest, RangeStatus: RangeStatusRequest
+    Revert: RevertRequest, Split: SplitRequest, Gc: GcRequest, RangeStatus: RangeStatusRequest,
+    ChangeReplicas: ChangeReplicasRequest, TransferLease: TransferLeaseRequest
 }

@@ -37,7 +37,9 @@ pub enum Response {
     Split(Box<SplitResponse>),
     /// `RangeStatus`
     RangeStatus(Box<RangeStatusResponse>),
-    /// `Write`, `Refresh`, `ForgetTxn`, `ResolveIntents`, `Revert`, `Gc`: done.
+    /// `ChangeReplicas`: the range afterwards.
+    Descriptor(Box<RangeDescriptor>),
+    /// `Write`, `Refresh`, `ForgetTxn`, `ResolveIntents`, `Revert`, `Gc`, `TransferLease`: done.
     Done,
 }
 

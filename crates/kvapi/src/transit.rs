@@ -10,18 +10,18 @@
 use std::time::Duration;
 
 use clock::Timestamp;
-use keys::{Key, NodeId, RangeId, Span};
+use keys::{Key, NodeId, RangeId, Span, StoreId};
 use smallvec::SmallVec;
 
 use crate::wire::{Malformed, Reader, Writer};
 use crate::{
-    BatchRequest, BatchResponse, CommitRequest, CommitResponse, ForgetTxnRequest, GarbageKey, GcRequest,
-    GetRequest, Header, HeartbeatTxnRequest, IntentRef, IntentUpdate, KeyBlock, KvBlock, KvError, Lease,
-    LockClaim, LockStrength, MultiGetRequest, Priority, PushKind, PushTxnRequest, QueryIntentRequest,
-    QueryTxnRequest, RangeDescriptor, RangeStatusRequest, RangeStatusResponse, RecoverTxnRequest,
-    RefreshRequest, ReplicaDescriptor, Request, ResolveIntentsRequest, Response, RestartReason,
-    RevertRequest, ScanRequest, ScanResponse, SplitRequest, SplitResponse, Txn, TxnId, TxnMeta, TxnStanding,
-    TxnStatus, WaitPolicy, WriteBlock, WriteRequest,
+    BatchRequest, BatchResponse, ChangeReplicasRequest, CommitRequest, CommitResponse, ForgetTxnRequest,
+    GarbageKey, GcRequest, GetRequest, Header, HeartbeatTxnRequest, IntentRef, IntentUpdate, KeyBlock,
+    KvBlock, KvError, Lease, LockClaim, LockStrength, MultiGetRequest, Priority, PushKind, PushTxnRequest,
+    QueryIntentRequest, QueryTxnRequest, RangeDescriptor, RangeStatusRequest, RangeStatusResponse,
+    RecoverTxnRequest, RefreshRequest, ReplicaDescriptor, Request, ResolveIntentsRequest, Response,
+    RestartReason, RevertRequest, ScanRequest, ScanResponse, SplitRequest, SplitResponse,
+    TransferLeaseRequest, Txn, TxnId, TxnMeta, TxnStanding, TxnStatus, WaitPolicy, WriteBlock, WriteRequest,
 };
 
 /// The version of these forms.
@@ -101,6 +101,8 @@ transit_struct! {
     GarbageKey { key, timestamp }
     GcRequest { threshold, keys }
     RangeStatusRequest { key }
+    ChangeReplicasRequest { key, add, remove, generation }
+    TransferLeaseRequest { key, to }
     BatchResponse { responses, read_timestamp, write_timestamp, node, now }
     ScanResponse { rows, resume }
     CommitResponse { status, timestamp }
@@ -115,13 +117,13 @@ transit_enum! {
     1 Get(request), 2 MultiGet(request), 3 Scan(request), 4 Write(request), 5 Commit(request), 6 Refresh(request),
     7 HeartbeatTxn(request), 8 PushTxn(request), 9 QueryTxn(request), 10 QueryIntent(request),
     11 RecoverTxn(request), 12 ForgetTxn(request), 13 ResolveIntents(request), 14 Revert(request),
-    15 Split(request), 16 Gc(request), 17 RangeStatus(request)
+    15 Split(request), 16 Gc(request), 17 RangeStatus(request), 18 ChangeReplicas(request), 19 TransferLease(request)
 }
 
 transit_enum! {
     Response, "response":
     1 Get(value), 2 Rows(rows), 3 Commit(commit), 4 Txn(standing), 5 QueryIntent(found), 6 Split(halves),
-    7 RangeStatus(status), 8 Done
+    7 RangeStatus(status), 8 Done, 9 Descriptor(descriptor)
 }
 
 transit_enum! {
@@ -162,6 +164,7 @@ transit_as_written! {
     u32: |value, to| to.u32(*value), |from| from.u32();
     u64: |value, to| to.u64(*value), |from| from.u64();
     NodeId: |value, to| to.u32(value.0), |from| from.u32().map(NodeId);
+    StoreId: |value, to| to.u32(value.0), |from| from.u32().map(StoreId);
     RangeId: |value, to| to.u64(value.0), |from| from.u64().map(RangeId);
     Priority: |value, to| to.u8(value.0), |from| from.u8().map(Priority);
     Timestamp: |value, to| to.timestamp(*value), |from| from.timestamp();
@@ -341,7 +344,9 @@ impl BatchRequest {
             | Request::Revert(_)
             | Request::Split(_)
             | Request::Gc(_)
-            | Request::RangeStatus(_) => true,
+            | Request::RangeStatus(_)
+            | Request::ChangeReplicas(_)
+            | Request::TransferLease(_) => true,
         })
     }
 }

@@ -134,11 +134,7 @@ impl<'a> Reader<'a> {
             node: NodeId(self.u32()?),
             store: StoreId(self.u32()?),
             replica: ReplicaId(self.u32()?),
-            kind: match self.u8()? {
-                1 => ReplicaKind::Voter,
-                2 => ReplicaKind::Learner,
-                _ => return Err(Malformed("replica kind")),
-            },
+            kind: ReplicaKind::from_code(self.u8()?).ok_or(Malformed("replica kind"))?,
         })
     }
 

@@ -77,7 +77,7 @@ impl Db {
         first: Arc<dyn FirstRange>,
         config: DbConfig,
     ) -> Db {
-        let router = Router::new(env.clone(), dialer, first);
+        let router = Router::new(env.clone(), dialer, first, config.node);
         // Two draws, so that coordinators with equal first draws still differ.
         let mut prng = Prng::new(env.entropy() ^ u64::from(config.node.0).rotate_left(32));
         let prng = Mutex::new(Prng::new(prng.next_u64() ^ env.entropy()));

@@ -29,6 +29,8 @@ use crate::FirstRange;
 const PATIENCE: Duration = Duration::from_secs(10);
 const BACKOFF_INITIAL: Duration = Duration::from_millis(1);
 const BACKOFF_MAX: Duration = Duration::from_millis(250);
+/// Hints about the leaseholder that are followed without a pause.
+const HINTS_AT_ONCE_MAX: u32 = 2;
 /// Descriptors read at once on a miss.
 const LOOKUP_AHEAD: u64 = 8;
 /// Ranges remembered; beyond, the cache starts over.
@@ -47,6 +49,8 @@ pub(crate) struct Router {
     env: Arc<dyn Env>,
     dialer: Arc<dyn NodeDialer>,
     first: Arc<dyn FirstRange>,
+    /// The node that this router is on.
+    own: NodeId,
     /// By end key. Lock order: leaf.
     cache: RwLock<BTreeMap<Key, Arc<Route>>>,
     /// Lock order: leaf.
@@ -58,18 +62,25 @@ struct Retry {
     backoff: Backoff,
     give_up_at: Option<Duration>,
     reroutes: u32,
+    /// Replicas tried since the range was last looked up.
+    tried: usize,
 }
 
 impl Retry {
     fn new() -> Retry {
-        Retry { backoff: Backoff::new(BACKOFF_INITIAL, BACKOFF_MAX), give_up_at: None, reroutes: 0 }
+        Retry { backoff: Backoff::new(BACKOFF_INITIAL, BACKOFF_MAX), give_up_at: None, reroutes: 0, tried: 0 }
     }
 }
 
 impl Router {
-    pub fn new(env: Arc<dyn Env>, dialer: Arc<dyn NodeDialer>, first: Arc<dyn FirstRange>) -> Router {
+    pub fn new(
+        env: Arc<dyn Env>,
+        dialer: Arc<dyn NodeDialer>,
+        first: Arc<dyn FirstRange>,
+        own: NodeId,
+    ) -> Router {
         let prng = Mutex::new(Prng::new(env.entropy()));
-        Router { env, dialer, first, cache: RwLock::new(BTreeMap::new()), prng }
+        Router { env, dialer, first, own, cache: RwLock::new(BTreeMap::new()), prng }
     }
 
     fn cached(&self, key: &[u8]) -> Option<Arc<Route>> {
@@ -85,15 +96,23 @@ impl Router {
     }
 
     /// Remembers a range, and forgets older ones in its place.
+    ///
+    /// Who its leaseholder was stays known, if that still has a replica; else the replica of this node is asked first.
     pub fn learn(&self, descriptor: RangeDescriptor) -> Result<Arc<Route>, KvError> {
-        let leaseholder = descriptor.replicas.first().map(|replica| replica.node);
+        let has = |node: NodeId| descriptor.replicas.iter().any(|replica| replica.node == node);
+        let known = {
+            let cache = self.cache.read();
+            let known = cache.get(&descriptor.span.end).filter(|route| route.descriptor.id == descriptor.id);
+            known.map(|route| route.leaseholder).filter(|node| has(*node))
+        };
+        let own = has(self.own).then_some(self.own);
+        let leaseholder = known.or(own).or_else(|| descriptor.replicas.first().map(|replica| replica.node));
         let leaseholder = leaseholder.ok_or_else(|| KvError::corruption("a range without replicas"))?;
         self.learn_at(descriptor, leaseholder)
     }
 
     fn learn_at(&self, descriptor: RangeDescriptor, leaseholder: NodeId) -> Result<Arc<Route>, KvError> {
-        let sender =
-            self.dialer.dial(leaseholder).map_err(|error| KvError::unavailable(error.to_string()))?;
+        let (leaseholder, sender) = self.dial(&descriptor, leaseholder)?;
         let route = Arc::new(Route { descriptor, leaseholder, sender });
         let span = &route.descriptor.span;
         let mut cache = self.cache.write();
@@ -116,6 +135,21 @@ impl Router {
         }
         cache.insert(span.end.clone(), route.clone());
         Ok(route)
+    }
+
+    /// A way to the node wanted, or else to the next one that has a replica and can be reached.
+    fn dial(
+        &self,
+        descriptor: &RangeDescriptor,
+        wanted: NodeId,
+    ) -> Result<(NodeId, Arc<dyn Sender>), KvError> {
+        let unreachable = match self.dialer.dial(wanted) {
+            Ok(sender) => return Ok((wanted, sender)),
+            Err(unreachable) => unreachable,
+        };
+        let others = descriptor.replicas.iter().map(|replica| replica.node).filter(|node| *node != wanted);
+        let reachable = others.filter_map(|node| Some((node, self.dialer.dial(node).ok()?))).next();
+        reachable.ok_or_else(|| KvError::unavailable(unreachable.to_string()))
     }
 
     fn forget(&self, route: &Route) {
@@ -221,13 +255,22 @@ impl Router {
             KvError::NotLeaseholder { lease: Some(lease), .. } if lease.holder.node != route.leaseholder => {
                 drop(self.learn_at(route.descriptor.clone(), lease.holder.node));
             }
-            KvError::NotLeaseholder { .. } => self.try_next_replica(route),
-            KvError::RangeNotFound { .. } => self.forget(route),
-            KvError::Unavailable { .. } => {}
+            // Down, or none the wiser: the next one may know. Once all were asked, the range may have moved.
+            KvError::NotLeaseholder { .. } | KvError::RangeNotFound { .. } | KvError::Unavailable { .. } => {
+                retry.tried += 1;
+                if retry.tried < route.descriptor.replicas.len() {
+                    self.try_next_replica(route);
+                } else {
+                    retry.tried = 0;
+                    self.forget(route);
+                }
+            }
             _ => return false,
         }
         retry.reroutes += 1;
-        if error.disposition() == Disposition::Reroute && retry.reroutes == 1 {
+        let is_told = matches!(error, KvError::NotLeaseholder { lease: Some(_), .. });
+        let at_once = if is_told { HINTS_AT_ONCE_MAX } else { 1 };
+        if error.disposition() == Disposition::Reroute && retry.reroutes <= at_once {
             return true;
         }
         let now = self.env.monotonic();

@@ -41,8 +41,8 @@ fn start() -> Db {
     let store = Store::open(env.clone(), clock.clone(), engine.clone(), config).expect("a store");
     let consensus = Direct::new(engine, store.machine());
     consensus.lead(&store.range_ids());
-    store.start(consensus, None);
-    Db::new(env, clock, store.dialer(), store.first_range(), DbConfig::new(NodeId(1)))
+    store.start(consensus, None, None);
+    Db::new(env, clock, store.dialer(None), store.first_range(), DbConfig::new(NodeId(1)))
 }
 
 async fn measure<F: AsyncFnMut(u64)>(name: &str, rounds: u64, mut operation: F) {

@@ -4,6 +4,7 @@
 //! tables share one range until they grow: small databases commit in one phase.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use clock::Timestamp;
 use keys::local::{self, RangeItem, range_item};
@@ -11,7 +12,7 @@ use keys::{Key, NodeId, RangeId, ReplicaId, Span, StoreId, addressing, split, sy
 use kvapi::{RangeDescriptor, ReplicaDescriptor, ReplicaKind, WriteBlock, WriteCheck, WriteEntry};
 use replication::{NewRange, configuration_of};
 use storage::mvcc::{self, MvccError, Statistics};
-use storage::{CursorOptions, Keyspace, MemoryEngine, StorageError, WriteBatch};
+use storage::{CursorOptions, Engine, Keyspace, MemoryEngine, StorageError, WriteBatch};
 
 use crate::ranges::Ranges;
 use crate::replica::Replica;
@@ -86,6 +87,13 @@ fn first_descriptors(node: NodeId, store: StoreId) -> Vec<RangeDescriptor> {
     descriptors.collect()
 }
 
+/// Whether the store has, or has had, ranges.
+pub(crate) fn has_ranges(engine: &dyn Engine) -> Result<bool, StorageError> {
+    let span = local::all_ranges_span();
+    let mut cursor = engine.cursor(Keyspace::RangeLocal, CursorOptions::span(&span))?;
+    cursor.seek_first()
+}
+
 /// Finds the ranges that have a replica on the store and are not known yet.
 pub(crate) fn load_ranges(ranges: &Arc<Ranges>) -> Result<(), StorageError> {
     let engine = &*ranges.engine;
@@ -111,7 +119,14 @@ pub(crate) fn load_ranges(ranges: &Arc<Ranges>) -> Result<(), StorageError> {
     Ok(())
 }
 
-fn load_range(ranges: &Arc<Ranges>, descriptor: RangeDescriptor) -> Result<(), StorageError> {
+/// What is stored of a range beside its keys.
+struct Loaded {
+    statistics: Statistics,
+    threshold: Timestamp,
+    intents: i64,
+}
+
+fn load(ranges: &Ranges, descriptor: &RangeDescriptor) -> Result<Loaded, StorageError> {
     let engine = &*ranges.engine;
     let item = |item| engine.get(Keyspace::RangeLocal, &range_item(descriptor.id, item));
     let statistics = match item(RangeItem::Statistics)? {
@@ -127,9 +142,40 @@ fn load_range(ranges: &Arc<Ranges>, descriptor: RangeDescriptor) -> Result<(), S
         None => Timestamp::ZERO,
     };
     let intents = mvcc::find_intents(engine, &descriptor.span, usize::MAX)?.len() as i64;
+    Ok(Loaded { statistics, threshold, intents })
+}
+
+fn load_range(ranges: &Arc<Ranges>, descriptor: RangeDescriptor) -> Result<(), StorageError> {
+    let Loaded { statistics, threshold, intents } = load(ranges, &descriptor)?;
     let replica = Replica::new(ranges.clone(), descriptor, statistics, intents);
     replica.state.lock().gc_threshold = threshold;
-    replica.gc_threshold_wall.store(threshold.wall, std::sync::atomic::Ordering::Release);
+    replica.gc_threshold_wall.store(threshold.wall, Ordering::Release);
     ranges.add(replica);
+    Ok(())
+}
+
+/// A snapshot has replaced everything that is stored of a range: so is what is known of it in memory.
+pub(crate) fn load_snapshot(ranges: &Arc<Ranges>, range: RangeId, span: &Span) -> Result<(), StorageError> {
+    let stored = ranges.engine.get(Keyspace::RangeLocal, &local::range_descriptor(&span.start))?;
+    let stored = stored.ok_or_else(|| StorageError::corruption("a snapshot without descriptor"))?;
+    let descriptor =
+        RangeDescriptor::decode(&stored).map_err(|error| StorageError::corruption(error.to_string()))?;
+    if descriptor.id != range {
+        return Err(StorageError::corruption("a snapshot with the descriptor of another range"));
+    }
+    let Ok(replica) = ranges.get(range) else { return load_range(ranges, descriptor) };
+    let Loaded { statistics, threshold, intents } = load(ranges, &descriptor)?;
+    {
+        let mut side = replica.apply.lock();
+        side.statistics = statistics;
+        side.pending.clear();
+    }
+    replica.size_bytes.store(statistics.total_bytes(), Ordering::Relaxed);
+    replica.garbage_bytes.store(statistics.garbage_bytes(), Ordering::Relaxed);
+    replica.intents.store(intents, Ordering::Release);
+    replica.gc_threshold_wall.store(threshold.wall, Ordering::Release);
+    let mut state = replica.state.lock();
+    state.gc_threshold = threshold;
+    state.descriptor = Arc::new(descriptor);
     Ok(())
 }

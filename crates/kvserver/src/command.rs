@@ -7,6 +7,7 @@
 //!   flags bit 0: statistics follow (fixed size), bit 1: a split follows, bit 2: a GC threshold follows
 //!   split     := left descriptor, right descriptor (each with a 32-bit length), statistics of the right half
 //!   threshold := timestamp
+//!   bit 3: a timestamp follows, the split's floor; bit 4: a descriptor follows, with other replicas
 //! batch   := storage::WriteBatch, to the end
 //! ```
 //!
@@ -23,12 +24,16 @@ const VERSION: u8 = 1;
 const HAS_STATISTICS: u8 = 1;
 const HAS_SPLIT: u8 = 2;
 const HAS_THRESHOLD: u8 = 4;
+const HAS_FLOOR: u8 = 8;
+const HAS_REPLICAS: u8 = 16;
 
 /// What a command changes beside keys and values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Effects {
     pub split: Option<Box<SplitEffect>>,
     pub gc_threshold: Option<Timestamp>,
+    /// The range with other replicas: only in the context of a membership change.
+    pub replicas: Option<Box<RangeDescriptor>>,
 }
 
 /// The range becomes `left`; `right` begins.
@@ -38,6 +43,8 @@ pub(crate) struct SplitEffect {
     pub right: RangeDescriptor,
     /// Of the right half, as of the split. An estimate.
     pub right_statistics: Statistics,
+    /// Up to here the leaseholder of the whole may have served reads of the right half. Zero: it is the only replica.
+    pub floor: Timestamp,
 }
 
 /// Everything of a command but its batch.
@@ -51,14 +58,19 @@ pub(crate) struct Head {
 
 /// Puts a command together.
 pub(crate) fn encode(head: &Head, batch: &WriteBatch) -> Bytes {
-    let Effects { split, gc_threshold } = &head.effects;
+    let Effects { split, gc_threshold, replicas } = &head.effects;
     let mut bytes = Vec::with_capacity(96 + batch.byte_size());
     let mut writer = Writer(&mut bytes);
     writer.u8(VERSION);
     writer.u64(head.term);
     let statistics = if head.delta == Statistics::default() { 0 } else { HAS_STATISTICS };
-    let split_flag = if split.is_some() { HAS_SPLIT } else { 0 };
-    writer.u8(statistics | split_flag | if gc_threshold.is_some() { HAS_THRESHOLD } else { 0 });
+    let floor = split.as_ref().map(|split| split.floor).filter(|floor| !floor.is_zero());
+    let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+    writer.u8(statistics
+        | flag(split.is_some(), HAS_SPLIT)
+        | flag(gc_threshold.is_some(), HAS_THRESHOLD)
+        | flag(floor.is_some(), HAS_FLOOR)
+        | flag(replicas.is_some(), HAS_REPLICAS));
     if statistics != 0 {
         writer.0.extend_from_slice(&head.delta.encode());
     }
@@ -69,6 +81,12 @@ pub(crate) fn encode(head: &Head, batch: &WriteBatch) -> Bytes {
     }
     if let Some(threshold) = gc_threshold {
         writer.timestamp(*threshold);
+    }
+    if let Some(floor) = floor {
+        writer.timestamp(floor);
+    }
+    if let Some(replicas) = replicas {
+        writer.bytes(&replicas.encode());
     }
     bytes.extend_from_slice(batch.as_bytes());
     Bytes::from(bytes)
@@ -82,22 +100,32 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Head, &[u8]), Malformed> {
     }
     let term = reader.u64()?;
     let flags = reader.u8()?;
-    if flags & !(HAS_STATISTICS | HAS_SPLIT | HAS_THRESHOLD) != 0 {
+    if flags & !(HAS_STATISTICS | HAS_SPLIT | HAS_THRESHOLD | HAS_FLOOR | HAS_REPLICAS) != 0 {
         return Err(Malformed("unknown effect of a command"));
     }
     let delta =
         if flags & HAS_STATISTICS != 0 { take_statistics(&mut reader)? } else { Statistics::default() };
-    let split = if flags & HAS_SPLIT != 0 {
+    let mut split = if flags & HAS_SPLIT != 0 {
         Some(Box::new(SplitEffect {
             left: RangeDescriptor::decode(reader.bytes()?)?,
             right: RangeDescriptor::decode(reader.bytes()?)?,
             right_statistics: take_statistics(&mut reader)?,
+            floor: Timestamp::ZERO,
         }))
     } else {
         None
     };
     let gc_threshold = if flags & HAS_THRESHOLD != 0 { Some(reader.timestamp()?) } else { None };
-    Ok((Head { term, delta, effects: Effects { split, gc_threshold } }, reader.0))
+    if flags & HAS_FLOOR != 0 {
+        let floor = reader.timestamp()?;
+        split.as_mut().ok_or(Malformed("a floor without a split"))?.floor = floor;
+    }
+    let replicas = if flags & HAS_REPLICAS != 0 {
+        Some(Box::new(RangeDescriptor::decode(reader.bytes()?)?))
+    } else {
+        None
+    };
+    Ok((Head { term, delta, effects: Effects { split, gc_threshold, replicas } }, reader.0))
 }
 
 fn take_statistics(reader: &mut Reader<'_>) -> Result<Statistics, Malformed> {
@@ -122,13 +150,18 @@ mod tests {
         };
         let split = SplitEffect {
             left: descriptor.clone(),
-            right: descriptor,
+            right: descriptor.clone(),
             right_statistics: Statistics { live_count: 5, ..Statistics::default() },
+            floor: Timestamp::new(7, 0),
         };
         let head = Head {
             term: 9,
             delta: Statistics { intent_count: -3, ..Statistics::default() },
-            effects: Effects { split: Some(Box::new(split)), gc_threshold: Some(Timestamp::new(3, 4)) },
+            effects: Effects {
+                split: Some(Box::new(split)),
+                gc_threshold: Some(Timestamp::new(3, 4)),
+                replicas: Some(Box::new(descriptor)),
+            },
         };
         let mut batch = WriteBatch::new();
         batch.put(Keyspace::Current, &Key::from("k"), b"v");

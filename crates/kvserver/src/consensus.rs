@@ -4,22 +4,131 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use keys::RangeId;
+use keys::{RangeId, ReplicaId, Span, StoreId};
 use parking_lot::Mutex;
-use replication::{Committed, Index, Leadership, Position, ProposalError, RangeChange, StateMachine, Term};
-use storage::{Durability, Engine, WriteBatch};
+use replication::{
+    Committed, ConfChange, Index, Leadership, Position, ProposalError, RangeChange, StateMachine, Term,
+    replica_id,
+};
+use storage::{Durability, Engine, Keyspace, WriteBatch};
 
 /// Orders and applies commands. `replication::Store` does it with a log; [`Direct`] without.
 pub trait Consensus: Send + Sync + 'static {
     /// Proposes a command. Completes with what the state machine answered once it is applied on this store. The future owns
     /// what it needs; dropping it does not take the command back.
     fn propose(&self, range: RangeId, command: Bytes) -> BoxFuture<'static, Result<Bytes, ProposalError>>;
+
+    /// Proposes a membership change, whose context is a command; as [`Consensus::propose`].
+    fn propose_change(
+        &self,
+        _range: RangeId,
+        _change: ConfChange,
+    ) -> BoxFuture<'static, Result<Bytes, ProposalError>> {
+        let refused = ProposalError::Refused("there are no other replicas here".to_string());
+        Box::pin(std::future::ready(Err(refused)))
+    }
+
+    /// As leader: how far the other replicas are.
+    fn followers(&self, _range: RangeId) -> Vec<Follower> {
+        Vec::new()
+    }
+
+    /// Hands leadership over, if that is possible.
+    fn transfer(&self, _range: RangeId, _to: ReplicaId) -> Result<(), String> {
+        Err("there are no other replicas here".to_string())
+    }
+
+    /// Whether the replica here knows a leader, itself included.
+    fn knows_leader(&self, _range: RangeId) -> bool {
+        true
+    }
+
+    /// See [`replication::Store::reconsider`].
+    fn reconsider(&self, _store: StoreId, _campaign: bool) {}
+
+    /// Says what there is to say to a store, and nothing else.
+    fn send_stamp(&self, _to: StoreId) {}
+
+    /// Ends this store's replica of a range with what is stored of it: it is no member any more.
+    fn destroy(&self, _range: RangeId, _parts: Vec<(Keyspace, Span)>) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// Forgets replicas for which no snapshot has come for long.
+    fn drop_waiting(&self) {}
 }
+
+/// How far another replica is, as its leader knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Follower {
+    pub replica: ReplicaId,
+    /// It gets the log as it grows, and lacks nothing but the last moments.
+    pub is_current: bool,
+    /// It was heard from lately.
+    pub is_active: bool,
+}
+
+/// Ticks after which a replica for which no snapshot has come is forgotten.
+const WAITING_TICKS_MAX: u64 = 600;
+/// A replica that lacks no more entries than this is current.
+const CURRENT_LAG_MAX: u64 = 64;
 
 impl Consensus for replication::Store {
     fn propose(&self, range: RangeId, command: Bytes) -> BoxFuture<'static, Result<Bytes, ProposalError>> {
         let proposal = replication::Store::propose(self, range, command);
         Box::pin(async move { proposal.await.map(|applied| applied.answer) })
+    }
+
+    fn propose_change(
+        &self,
+        range: RangeId,
+        change: ConfChange,
+    ) -> BoxFuture<'static, Result<Bytes, ProposalError>> {
+        let Some(handle) = self.range(range) else {
+            let gone = ProposalError::NoSuchRange { was_proposed: false };
+            return Box::pin(std::future::ready(Err(gone)));
+        };
+        let proposal = handle.propose_conf_change(&change);
+        Box::pin(async move { proposal.await.map(|applied| applied.answer) })
+    }
+
+    fn followers(&self, range: RangeId) -> Vec<Follower> {
+        let Some(handle) = self.range(range) else { return Vec::new() };
+        let last = handle.status().last.0;
+        let followers = handle.followers().into_iter().filter_map(|follower| {
+            let is_current = follower.replicates() && follower.matched.0 + CURRENT_LAG_MAX >= last;
+            Some(Follower { replica: replica_id(follower.id)?, is_current, is_active: follower.active })
+        });
+        followers.collect()
+    }
+
+    fn transfer(&self, range: RangeId, to: ReplicaId) -> Result<(), String> {
+        let handle = self.range(range).ok_or("the range is not here")?;
+        handle.transfer_leadership(to).map_err(|error| error.to_string())
+    }
+
+    fn knows_leader(&self, range: RangeId) -> bool {
+        let Some(handle) = self.range(range) else { return false };
+        match handle.status().leadership {
+            Leadership::Leading { .. } => true,
+            Leadership::Following { leader, .. } => leader.is_some(),
+        }
+    }
+
+    fn reconsider(&self, store: StoreId, campaign: bool) {
+        replication::Store::reconsider(self, store, campaign);
+    }
+
+    fn send_stamp(&self, to: StoreId) {
+        replication::Store::send_stamp(self, to);
+    }
+
+    fn destroy(&self, range: RangeId, parts: Vec<(Keyspace, Span)>) -> BoxFuture<'static, ()> {
+        Box::pin(replication::Store::destroy(self, range, parts))
+    }
+
+    fn drop_waiting(&self) {
+        replication::Store::drop_waiting(self, WAITING_TICKS_MAX);
     }
 }
 

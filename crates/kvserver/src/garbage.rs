@@ -35,7 +35,7 @@ impl Inner {
         let mut latch = {
             let mut guard = replica.state.lock();
             let state = &mut *guard;
-            state.check_lease()?;
+            state.check_lease(&self.ranges)?;
             keys.iter().try_for_each(|garbage| state.check_key(&garbage.key, &self.ranges))?;
             state.gc_threshold = state.gc_threshold.max(threshold);
             replica.gc_threshold_wall.store(state.gc_threshold.wall, Ordering::Release);
@@ -43,7 +43,7 @@ impl Inner {
             LatchGuard::take(&replica, state, latched, SmallVec::new(), Timestamp::MAX)
         };
         latch.granted().await;
-        let lease = replica.state.lock().check_lease()?;
+        let lease = replica.state.lock().check_lease(&self.ranges)?;
         let mut batch = WriteBatch::new();
         let mut delta = Statistics::default();
         let engine = &*self.ranges.engine;
@@ -63,7 +63,7 @@ impl Inner {
             &range_item(replica.id, RangeItem::GcThreshold),
             &threshold.to_bytes(),
         );
-        let effects = Effects { split: None, gc_threshold: Some(threshold) };
+        let effects = Effects { gc_threshold: Some(threshold), ..Effects::default() };
         let sequenced = Sequenced { latch, lease, timestamp: Timestamp::MAX };
         self.replicate(&replica, sequenced, delta, effects, &batch, None).await?;
         Ok(self.respond(Response::Done, Timestamp::ZERO, Timestamp::ZERO))

@@ -36,6 +36,9 @@
 //! | `wait` | waiting rooms, lock waits with timeout, deadlock victims |
 //! | `conflict` | intents in the way: push, recover, resolve |
 //! | `read`, `lock`, `write`, `commit`, `transaction`, `resolve`, `split`, `garbage` | one file per kind of command |
+//! | `liveness` | promises between stores, on which leases rely |
+//! | `changes` | replicas added and removed, leases handed over |
+//! | `allocator`, `replicate` | which range should have which replicas, and seeing to it |
 //! | `queues` | background work, each kind bounded: resolution, splits by size, garbage, addressing records |
 //!
 //! # Leases
@@ -46,6 +49,8 @@
 //! unknown to the new one: the timestamp cache starts with a floor at the lease's start, locks are gone (commits check
 //! what they were for), and a transaction that began before and has no record cannot make one any more. A command carries the term
 //! under which it was evaluated, and is not applied under another.
+//!
+//! With several replicas the lease is bounded by promises of the other stores: see `liveness`.
 //!
 //! # Splits
 //!
@@ -61,15 +66,21 @@
 //!   command is through, not before.
 //! - The count of intents of a range lets reads skip looking for them: it must be exact, see `machine`.
 //! - Observed timestamps: a value resolved above its intent's timestamp by a transaction that coordinated elsewhere may have been
-//!   acknowledged before a local reader began that counts it as later. With one node it cannot happen; before there are
-//!   several, versions need the local timestamp of their intent.
+//!   acknowledged before a local reader began that would count it as later. So a range remembers up to where intents were moved
+//!   (`RangeState::moved_to`), and up to there nothing that was observed counts; a new lease assumes the worst. Whatever is placed here
+//!   moves the own clock up first.
+//! - A lease runs out by promises of other stores (see `liveness`); it is looked at whenever something is sequenced. What was sequenced
+//!   may be evaluated later: at a timestamp below what the next leaseholder may write at.
 
+mod allocator;
 pub mod bootstrap;
+mod changes;
 mod command;
 mod commit;
 mod conflict;
 pub mod consensus;
 mod garbage;
+mod liveness;
 mod lock;
 mod machine;
 mod marks;
@@ -77,6 +88,7 @@ mod queues;
 mod ranges;
 mod read;
 mod replica;
+mod replicate;
 mod resolve;
 mod split;
 pub mod store;
@@ -84,5 +96,5 @@ mod transaction;
 mod wait;
 mod write;
 
-pub use consensus::{Consensus, Direct};
+pub use consensus::{Consensus, Direct, Follower};
 pub use store::{LockStanding, Store, StoreConfig, StoreMetrics};

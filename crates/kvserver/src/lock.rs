@@ -174,7 +174,7 @@ impl Inner {
     ) -> Result<Taken, KvError> {
         let mut guard = replica.state.lock();
         let state = &mut *guard;
-        state.check_lease()?;
+        state.check_lease(&self.ranges)?;
         for key in keys {
             state.check_key(key, &self.ranges)?;
             if !locking.skipped.is_empty() && locking.skipped.contains(key) {
@@ -236,7 +236,7 @@ impl Inner {
             let wait = {
                 let mut guard = replica.state.lock();
                 let state = &mut *guard;
-                state.check_lease()?;
+                state.check_lease(&self.ranges)?;
                 let id = Some(locking.txn.meta.id);
                 for key in keys() {
                     state.check_key(key, &self.ranges)?;
@@ -383,7 +383,7 @@ impl Inner {
             let mut latch = {
                 let mut guard = replica.state.lock();
                 let state = &mut *guard;
-                state.check_lease()?;
+                state.check_lease(&self.ranges)?;
                 state.check_span(&scan.span, &self.ranges)?;
                 let spans = smallvec::SmallVec::from_iter([scan.span.clone()]);
                 // Nothing is written: no read needs to wait for this.
@@ -436,7 +436,7 @@ impl Inner {
         scan: &ScanRequest,
     ) -> Result<ReadView, KvError> {
         let mut state = replica.state.lock();
-        state.check_lease()?;
+        state.check_lease(&self.ranges)?;
         state.check_span(&scan.span, &self.ranges)?;
         state.check_threshold(locking.timestamp)?;
         state.manager.reads.read_span(&scan.span, locking.timestamp, Some(locking.txn.meta.id));

@@ -18,14 +18,15 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use keys::local::{RangeItem, range_item};
 use keys::{RangeId, ReplicaId, Span, StoreId};
-use kvapi::RangeDescriptor;
+use kvapi::{RangeDescriptor, ReplicaKind};
 use replication::{
-    ApplyEffect, ApplyError, Committed, Leadership, NewRange, Position, RangeChange, StateMachine,
-    configuration_of,
+    ApplyEffect, ApplyError, Committed, Leadership, NewRange, Position, RangeChange, SendError, StateMachine,
+    Term, configuration_of, raft_id,
 };
 use storage::mvcc::{self, Statistics};
 use storage::{Keyspace, WriteBatch};
 
+use crate::bootstrap;
 use crate::command::{self, Effects, SplitEffect};
 use crate::ranges::{Event, Ranges};
 use crate::replica::Replica;
@@ -65,8 +66,13 @@ impl Machine {
         let here = right.replica_on(self.ranges.config.store);
         let here =
             here.ok_or_else(|| ApplyError(format!("range {} has no replica on this store", right.id)))?;
-        let voters = right.replicas.iter().filter(|replica| replica.kind == kvapi::ReplicaKind::Voter);
-        let configuration = configuration_of(voters.map(|replica| replica.replica));
+        let of_kind = |kind| {
+            let replicas = right.replicas.iter().filter(move |replica| replica.kind == kind);
+            replicas.map(|replica| replica.replica)
+        };
+        let mut configuration = configuration_of(of_kind(ReplicaKind::Voter));
+        configuration.learners = of_kind(ReplicaKind::Learner).map(raft_id).collect();
+        configuration.learners.sort_unstable();
         Ok(NewRange { range: right.id, replica: here.replica, configuration })
     }
 
@@ -81,6 +87,9 @@ impl Machine {
         }
         if let Some(split) = pending.effects.split {
             self.split(replica, *split);
+        }
+        if let Some(descriptor) = pending.effects.replicas {
+            self.replicas_changed(replica, *descriptor);
         }
         self.watch_size(replica);
     }
@@ -101,9 +110,59 @@ impl Machine {
         assert_eq!(found.len() as i64, counted, "the count of intents of range {} is wrong", replica.id);
     }
 
+    /// The range has other replicas now. What was promised to keep the leader is looked at anew.
+    fn replicas_changed(&self, replica: &Replica, descriptor: RangeDescriptor) {
+        if descriptor.replica_on(self.ranges.config.store).is_none() {
+            self.ranges.remove(replica.id);
+            return;
+        }
+        let leads = {
+            let mut state = replica.state.lock();
+            let is_alone = descriptor.replicas.len() == 1;
+            state.descriptor = Arc::new(descriptor.clone());
+            if let Some(lease) = &mut state.lease {
+                (lease.is_alone, lease.until) = (is_alone, 0);
+            }
+            state.lease.is_some()
+        };
+        if leads {
+            self.ranges.tell(Event::Described(vec![descriptor]));
+        }
+    }
+
+    /// A membership change, with a command in its context. Vetoed alike by all replicas if it was decided on otherwise.
+    fn apply_change(
+        &self,
+        replica: &Replica,
+        command: &Committed,
+        batch: &mut WriteBatch,
+    ) -> Result<ApplyEffect, ApplyError> {
+        let veto = || ApplyEffect { answer: Bytes::from_static(REJECTED), change: Some(RangeChange::Veto) };
+        let Ok((head, body)) = command::decode(&command.command) else { return Ok(veto()) };
+        let Some(descriptor) = &head.effects.replicas else { return Ok(veto()) };
+        let before = replica.state.lock().descriptor.clone();
+        if head.term != command.position.term.0 || descriptor.generation != before.generation + 1 {
+            return Ok(veto());
+        }
+        let malformed = |error: String| ApplyError(format!("range {}: {error}", replica.id));
+        batch.append_encoded(body).map_err(|error| malformed(error.to_string()))?;
+        let mut change = None;
+        if descriptor.replica_on(self.ranges.config.store).is_none() {
+            change = Some(RangeChange::Destroy(replica.id));
+            for (keyspace, span) in mvcc::replicated_parts(replica.id, &before.span) {
+                batch.delete_range(keyspace, &span);
+            }
+        }
+        replica.apply.lock().pending.push_back(Pending { delta: head.delta, effects: head.effects });
+        Ok(ApplyEffect { answer: Bytes::from_static(ACCEPTED), change })
+    }
+
     /// Both halves are in the engine; now requests are told.
     fn split(&self, left: &Arc<Replica>, split: SplitEffect) {
-        let SplitEffect { left: left_descriptor, right: right_descriptor, right_statistics } = split;
+        let SplitEffect { left: left_descriptor, right: right_descriptor, right_statistics, floor } = split;
+        if let Err(error) = self.ranges.clock.observe(floor) {
+            tracing::warn!(%error, "a split was made by a node whose clock is far ahead");
+        }
         if self.ranges.contains(right_descriptor.id) {
             return;
         }
@@ -122,6 +181,7 @@ impl Machine {
                 left.intents.store(count(&left_descriptor.span), Ordering::Release);
             }
             state.descriptor = Arc::new(left_descriptor.clone());
+            right.state.lock().lease_floor = floor;
             if let Some(lease) = state.lease {
                 // Nobody else knows the right half yet: its mutex is free.
                 let mut right_state = right.state.lock();
@@ -135,7 +195,9 @@ impl Machine {
         right.gc_threshold_wall.store(left.gc_threshold_wall.load(Ordering::Acquire), Ordering::Release);
         self.ranges.add(right.clone());
         self.ranges.room.wake(wakes);
-        self.ranges.tell(Event::Described(vec![right_descriptor, left_descriptor]));
+        if left.state.lock().lease.is_some() {
+            self.ranges.tell(Event::Described(vec![right_descriptor, left_descriptor]));
+        }
         self.watch_size(&right);
     }
 }
@@ -147,12 +209,10 @@ impl StateMachine for Machine {
         command: &Committed,
         batch: &mut WriteBatch,
     ) -> Result<ApplyEffect, ApplyError> {
-        if command.conf_change.is_some() {
-            // Replicas are added and removed by a later version of this program.
-            let change = Some(RangeChange::Veto);
-            return Ok(ApplyEffect { answer: Bytes::from_static(REJECTED), change });
-        }
         let replica = self.replica(range)?;
+        if command.conf_change.is_some() {
+            return self.apply_change(&replica, command, batch);
+        }
         let malformed = |error: String| ApplyError(format!("range {range}, {:?}: {error}", command.position));
         let (head, body) = command::decode(&command.command).map_err(|error| malformed(error.to_string()))?;
         let mut side = replica.apply.lock();
@@ -187,7 +247,9 @@ impl StateMachine for Machine {
             self.applied_one(&replica, pending.expect("every effect told was passed to apply before"));
         }
         #[cfg(debug_assertions)]
-        self.check_intents(&replica);
+        if self.ranges.contains(range) {
+            self.check_intents(&replica);
+        }
     }
 
     fn leadership_changed(&self, range: RangeId, leadership: Leadership) {
@@ -203,7 +265,61 @@ impl StateMachine for Machine {
 
     fn store_of(&self, range: RangeId, replica: ReplicaId) -> Option<StoreId> {
         let descriptor = self.ranges.get(range).ok()?.state.lock().descriptor.clone();
-        descriptor.replicas.iter().find(|other| other.replica == replica).map(|other| other.store)
+        descriptor.replica(replica).map(|other| other.store)
+    }
+
+    fn stamp(&self, to: StoreId) -> Bytes {
+        self.ranges.liveness.stamp(to, None)
+    }
+
+    fn full_stamp(&self, to: StoreId) -> Bytes {
+        self.ranges.liveness.stamp(to, Some(&self.ranges.room.edges()))
+    }
+
+    fn stamped(&self, from: StoreId, stamp: &[u8]) -> Result<(), SendError> {
+        if let Some(edges) = self.ranges.liveness.stamped(from, stamp)? {
+            self.ranges.room.hear(from, self.ranges.clock.monotonic(), edges);
+        }
+        Ok(())
+    }
+
+    fn supports(&self, store: StoreId) -> u64 {
+        self.ranges.liveness.supports(store)
+    }
+
+    fn is_forgetful(&self) -> bool {
+        self.ranges.liveness.is_forgetful()
+    }
+
+    fn followed(&self, range: RangeId, replica: ReplicaId, term: Term, epoch: u64) {
+        if let Ok(own) = self.ranges.get(range) {
+            own.note_followed(replica, term.0, epoch);
+        }
+    }
+
+    fn begin_snapshot(&self, range: RangeId, parts: &[(Keyspace, Span)]) -> Result<(), SendError> {
+        let span = parts.iter().find(|(keyspace, _)| *keyspace == Keyspace::Current);
+        let (_, span) = span.ok_or_else(|| SendError(format!("range {range}: a snapshot without data")))?;
+        let taken = |other| SendError(format!("range {range}: its place is still taken by range {other}"));
+        self.ranges.reserve(range, span).map_err(taken)
+    }
+
+    fn snapshot_ended(&self, range: RangeId, installed: Option<Position>) -> Result<(), ApplyError> {
+        let span = self.ranges.unreserve(range);
+        if installed.is_none() {
+            return Ok(());
+        }
+        let span = span.ok_or_else(|| ApplyError(format!("range {range}: an unexpected snapshot")))?;
+        let loaded = bootstrap::load_snapshot(&self.ranges, range, &span);
+        loaded.map_err(|error| ApplyError(format!("range {range}: {error}")))
+    }
+
+    fn ends(&self, range: RangeId) {
+        self.ranges.remove(range);
+    }
+
+    fn replaced(&self, range: RangeId, _here: ReplicaId) {
+        self.ranges.tell(Event::Replaced(range));
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! | work | comes from | bound |
 //! | --- | --- | --- |
-//! | addressing records | a split was applied; start | the event queue |
+//! | addressing records | a split, or a change of replicas; the beginning of a lease | the event queue |
+//! | ending removed replicas | messages for a later replica | the event queue |
 //! | splits by size | a command made a range too large | one mark per range |
 //! | finishing transactions | a record ended with intents left | tasks at once |
 //! | garbage, abandoned locks, old records | the clock | one sweep at a time |
@@ -61,7 +62,11 @@ impl Tasks {
         }
     }
 
-    fn is_stopped(&self) -> bool {
+    pub fn keep(&self, handles: impl IntoIterator<Item = TaskHandle>) {
+        self.handles.lock().extend(handles);
+    }
+
+    pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }
 }
@@ -74,12 +79,9 @@ impl Drop for Tasks {
 
 /// Starts background work.
 pub(crate) fn start(inner: &Arc<Inner>) {
-    let described: Vec<RangeDescriptor> =
-        inner.ranges.all().iter().map(|replica| (*replica.state.lock().descriptor).clone()).collect();
-    inner.ranges.tell(Event::Described(described));
     let events = inner.env.spawn("range-events", Box::pin(run_events(Arc::downgrade(inner))));
     let sweep = inner.env.spawn("range-sweep", Box::pin(run_sweeps(Arc::downgrade(inner))));
-    inner.tasks.handles.lock().extend([events, sweep]);
+    inner.tasks.keep([events, sweep]);
 }
 
 fn put_if_newer(txn: &Txn, key: Key, descriptor: RangeDescriptor) -> BoxFuture<'_, Result<(), KvError>> {
@@ -105,6 +107,7 @@ async fn run_events(store: Weak<Inner>) {
         let result = match &event {
             Event::Described(descriptors) => inner.publish(descriptors).await,
             Event::TooLarge(range) => inner.split_by_size(*range).await,
+            Event::Replaced(range) => inner.collect_replica(*range).await,
         };
         if let Err(error) = result {
             tracing::debug!(%error, ?event, "background work failed and is tried again");
@@ -139,6 +142,11 @@ impl Inner {
     /// Writes addressing records, unless newer ones are there.
     async fn publish(&self, descriptors: &[RangeDescriptor]) -> Result<(), KvError> {
         for descriptor in descriptors {
+            if descriptor.id == RangeId::FIRST
+                && let Some(membership) = self.membership()
+            {
+                membership.publish_first_range(descriptor);
+            }
             let Some(key) = addressing::descriptor_key(&descriptor.span.end) else { continue };
             let db = self.db()?;
             db.transact(TxnOptions::default(), |txn| put_if_newer(txn, key.clone(), descriptor.clone()))

@@ -1,15 +1,17 @@
 //! The ranges of a store, as the applier and the evaluators share them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clock::Clock;
-use keys::{RangeId, Span};
+use keys::{RangeId, Span, StoreId};
 use kvapi::{KvError, RangeDescriptor};
 use parking_lot::{Mutex, RwLock};
 use replication::Leadership;
 use storage::Engine;
 
+use crate::liveness::Liveness;
 use crate::replica::Replica;
 use crate::store::StoreConfig;
 use crate::wait::WaitRoom;
@@ -26,6 +28,8 @@ pub(crate) enum Event {
     Described(Vec<RangeDescriptor>),
     /// A range has grown above its maximum.
     TooLarge(RangeId),
+    /// Others speak to a later replica of the range on this store: this one must have been removed.
+    Replaced(RangeId),
 }
 
 /// What the state machine, the evaluators and the queues of a store share.
@@ -34,6 +38,11 @@ pub(crate) struct Ranges {
     pub clock: Arc<Clock>,
     pub engine: Arc<dyn Engine>,
     pub room: WaitRoom,
+    pub liveness: Liveness,
+    /// Only this node is known: observations of its clock tell everything.
+    pub is_alone: AtomicBool,
+    /// Where snapshots are on their way to. Lock order: leaf, and before a range's state.
+    arriving: Mutex<BTreeMap<RangeId, Span>>,
     map: RwLock<BTreeMap<RangeId, Arc<Replica>>>,
     /// Leadership told before the range was known. Lock order: leaf.
     early: Mutex<BTreeMap<RangeId, Leadership>>,
@@ -48,9 +57,18 @@ struct Events {
 }
 
 impl Ranges {
-    pub fn new(config: StoreConfig, clock: Arc<Clock>, engine: Arc<dyn Engine>) -> Arc<Ranges> {
+    /// `is_used`: the store has had ranges before.
+    pub fn new(
+        config: StoreConfig,
+        clock: Arc<Clock>,
+        engine: Arc<dyn Engine>,
+        is_used: bool,
+    ) -> Arc<Ranges> {
         Arc::new(Ranges {
             config,
+            liveness: Liveness::new(clock.clone(), is_used),
+            is_alone: AtomicBool::new(true),
+            arriving: Mutex::new(BTreeMap::new()),
             clock,
             engine,
             room: WaitRoom::new(),
@@ -104,8 +122,50 @@ impl Ranges {
     fn lead(replica: &Replica, leadership: Leadership) {
         match leadership {
             Leadership::Leading { term } => replica.begin_lease(term.0),
-            Leadership::Following { .. } => replica.end_lease(),
+            Leadership::Following { leader, .. } => replica.end_lease(leader),
         }
+    }
+
+    /// Takes a range away whose replica here has ended.
+    pub fn remove(&self, range: RangeId) {
+        self.early.lock().remove(&range);
+        let removed = self.map.write().remove(&range);
+        if let Some(replica) = removed {
+            replica.end_lease(None);
+        }
+    }
+
+    /// Reserves a span for the snapshot of a range. Says whose it is if it is not free.
+    pub fn reserve(&self, range: RangeId, span: &Span) -> Result<(), RangeId> {
+        let mut arriving = self.arriving.lock();
+        let other = arriving.iter().find(|(other, taken)| **other != range && taken.overlaps(span));
+        if let Some((other, _)) = other {
+            return Err(*other);
+        }
+        let overlaps = |replica: &&Arc<Replica>| {
+            replica.id != range && replica.state.lock().descriptor.span.overlaps(span)
+        };
+        if let Some(other) = self.all().iter().find(overlaps) {
+            return Err(other.id);
+        }
+        arriving.insert(range, span.clone());
+        Ok(())
+    }
+
+    /// The span that was reserved for a range, which no longer is.
+    pub fn unreserve(&self, range: RangeId) -> Option<Span> {
+        self.arriving.lock().remove(&range)
+    }
+
+    /// The stores that share ranges with this one.
+    pub fn neighbours(&self) -> BTreeSet<StoreId> {
+        let mut stores = BTreeSet::new();
+        for replica in self.all() {
+            let descriptor = replica.state.lock().descriptor.clone();
+            stores.extend(descriptor.replicas.iter().map(|replica| replica.store));
+        }
+        stores.remove(&self.config.store);
+        stores
     }
 
     /// Other ranges here that overlap a span: told to those who asked the wrong one.

@@ -38,7 +38,7 @@ impl Inner {
         let timestamp = read_timestamp(header, &self.ranges.clock);
         let view = {
             let mut state = replica.state.lock();
-            if let Err(error) = self.check_read(&state, &Access::Key(&get.key), timestamp) {
+            if let Err(error) = self.check_read(&mut state, &Access::Key(&get.key), timestamp) {
                 return Some(Err(error));
             }
             state.manager.reads.read_key(&get.key, timestamp, header.txn.as_ref().map(|txn| txn.meta.id));
@@ -189,11 +189,11 @@ impl Inner {
 
     fn check_read(
         &self,
-        state: &RangeState,
+        state: &mut RangeState,
         access: &Access<'_>,
         timestamp: Timestamp,
     ) -> Result<(), KvError> {
-        state.check_lease()?;
+        state.check_lease(&self.ranges)?;
         match access {
             Access::Key(key) => state.check_key(key, &self.ranges)?,
             Access::Keys(keys) if keys.is_empty() => {}
@@ -214,7 +214,11 @@ impl Inner {
         let Some(txn) = &header.txn else { return ReadView::at(timestamp) };
         let observed = txn.uncertainty_limit_at(self.ranges.config.node);
         let lease_start = state.lease.map_or(Timestamp::MAX, |lease| lease.start);
-        let limit = observed.max(lease_start.min(txn.uncertainty_limit));
+        // What was observed here says nothing of values whose timestamp was given by another node's clock: those placed in an
+        // earlier lease, and intents that were moved when their transaction ended.
+        let is_alone = self.ranges.is_alone.load(Ordering::Relaxed);
+        let foreign = if is_alone { lease_start } else { lease_start.max(state.moved_to) };
+        let limit = observed.max(foreign.min(txn.uncertainty_limit));
         let limit =
             if txn.uncertainty_limit <= txn.read_timestamp { timestamp } else { limit.max(timestamp) };
         ReadView { timestamp, uncertainty_limit: limit, ..ReadView::of(txn, limit) }

@@ -1,18 +1,19 @@
 //! One range on this store: what it is, who may serve it, who waits for whom.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use clock::Timestamp;
 use concurrency::{LatchId, Latched, Manager, TimestampCache, Wake};
-use keys::{RangeId, Span};
-use kvapi::{KeyBlock, KvError, Lease, RangeDescriptor, ReplicaKind, TxnId};
+use keys::{RangeId, ReplicaId, Span};
+use kvapi::{KeyBlock, KvError, Lease, RangeDescriptor, ReplicaDescriptor, ReplicaKind, TxnId};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use storage::mvcc::Statistics;
 
 use crate::marks::{Mark, TxnMarks};
-use crate::ranges::Ranges;
+use crate::ranges::{Event, Ranges};
 use crate::wait::{Receiver, Told};
 
 /// The right of this store to serve the range.
@@ -20,12 +21,16 @@ use crate::wait::{Receiver, Told};
 pub(crate) struct HeldLease {
     pub term: u64,
     pub start: Timestamp,
+    /// Nobody else has a say in the range: the lease does not run out.
+    pub is_alone: bool,
+    /// Up to this wall time a quorum keeps the leader, as far as was last looked.
+    pub until: u64,
 }
 
 /// What changes under the range's mutex.
 ///
 /// - `descriptor` is the applied one. It changes only while a latch over the whole range is held by the split.
-/// - Without `lease` nothing is served, and no lock is held.
+/// - Without `lease` nothing is served, and no lock is held. With it, something is served only while it has not run out.
 pub(crate) struct RangeState {
     pub descriptor: Arc<RangeDescriptor>,
     pub lease: Option<HeldLease>,
@@ -34,6 +39,14 @@ pub(crate) struct RangeState {
     pub gc_threshold: Timestamp,
     /// The state above was handed over by the left half of a split, whose lease began then; good for the first lease.
     pub inherited: Option<Timestamp>,
+    /// Whom the others take for the leader.
+    pub leader: Option<ReplicaId>,
+    /// In which terms and epochs other replicas have promised to keep this one as the leader.
+    pub followed: BTreeMap<ReplicaId, (u64, u64)>,
+    /// No lease begins below this: up to there the left half's leaseholder has served what is now the right half.
+    pub lease_floor: Timestamp,
+    /// The highest timestamp to which an intent was moved when it was resolved: see `read`.
+    pub moved_to: Timestamp,
 }
 
 /// What the applier keeps, apart from what requests see.
@@ -82,6 +95,10 @@ impl Replica {
                 marks: TxnMarks::new(Timestamp::ZERO),
                 gc_threshold: Timestamp::ZERO,
                 inherited: None,
+                leader: None,
+                followed: BTreeMap::new(),
+                lease_floor: Timestamp::ZERO,
+                moved_to: Timestamp::ZERO,
             }),
             size_bytes: AtomicU64::new(statistics.total_bytes()),
             garbage_bytes: AtomicU64::new(statistics.garbage_bytes()),
@@ -100,10 +117,11 @@ impl Replica {
 
     /// Leadership began: so does the lease.
     pub fn begin_lease(&self, term: u64) {
-        let start = self.ranges.clock.now();
+        let now = self.ranges.clock.now();
         let mut wakes = Vec::new();
         {
             let mut state = self.state.lock();
+            let start = now.max(state.lease_floor.next());
             let inherited = state.inherited.take();
             if inherited.is_none() {
                 // Latches stay: commands of an earlier lease may still be in flight under them.
@@ -111,21 +129,38 @@ impl Replica {
                 state.manager.reads = TimestampCache::new(self.ranges.config.timestamp_cache, start);
                 state.marks = TxnMarks::new(start);
             }
-            state.lease = Some(HeldLease { term, start: inherited.unwrap_or(start) });
+            // What was moved in earlier leases is not known: it cannot lie further ahead than clocks may differ.
+            state.moved_to = start.saturating_add(self.ranges.clock.offset_max());
+            state.leader = None;
+            state.followed.retain(|_, (promised, _)| *promised == term);
+            let start = inherited.unwrap_or(start);
+            let is_alone = state.descriptor.replicas.len() == 1;
+            state.lease = Some(HeldLease { term, start, is_alone, until: 0 });
+        }
+        self.ranges.room.wake(wakes);
+        self.ranges.tell(Event::Described(vec![(*self.state.lock().descriptor).clone()]));
+    }
+
+    /// Leadership is gone, or was never here, and with it everything that only a leaseholder knows. What was inherited stays
+    /// until somebody else leads.
+    pub fn end_lease(&self, leader: Option<ReplicaId>) {
+        let mut wakes = Vec::new();
+        {
+            let mut state = self.state.lock();
+            state.leader = leader;
+            if state.lease.take().is_some() || leader.is_some() {
+                state.inherited = None;
+            }
+            if state.inherited.is_none() {
+                state.manager.locks.clear(&mut wakes);
+            }
         }
         self.ranges.room.wake(wakes);
     }
 
-    /// Leadership is gone, and with it everything that only a leaseholder knows.
-    pub fn end_lease(&self) {
-        let mut wakes = Vec::new();
-        {
-            let mut state = self.state.lock();
-            state.lease = None;
-            state.inherited = None;
-            state.manager.locks.clear(&mut wakes);
-        }
-        self.ranges.room.wake(wakes);
+    /// Another replica promises to keep this one as the leader of a term.
+    pub fn note_followed(&self, replica: ReplicaId, term: u64, epoch: u64) {
+        self.state.lock().followed.insert(replica, (term, epoch));
     }
 
     /// Gives back a latch and, after an end, what the transaction held.
@@ -150,11 +185,55 @@ impl Replica {
 impl RangeState {
     /// May this store serve the range now?
     #[inline]
-    pub fn check_lease(&self) -> Result<HeldLease, KvError> {
+    pub fn check_lease(&mut self, ranges: &Ranges) -> Result<HeldLease, KvError> {
         match self.lease {
-            Some(lease) => Ok(lease),
-            None => Err(KvError::NotLeaseholder { range: self.descriptor.id, lease: None }),
+            Some(lease) if lease.is_alone => Ok(lease),
+            Some(lease) => self.check_support(lease, ranges),
+            None => Err(self.not_leaseholder(ranges)),
         }
+    }
+
+    /// Whether a quorum still keeps this leader: by promises known, or by newer ones.
+    fn check_support(&mut self, mut lease: HeldLease, ranges: &Ranges) -> Result<HeldLease, KvError> {
+        let offset_max = u64::try_from(ranges.clock.offset_max().as_nanos()).unwrap_or(u64::MAX);
+        let served_until = ranges.clock.now().wall.saturating_add(offset_max);
+        if served_until >= lease.until {
+            lease.until = self.promised_until(lease.term, ranges);
+            self.lease = Some(lease);
+        }
+        if served_until < lease.until { Ok(lease) } else { Err(self.not_leaseholder(ranges)) }
+    }
+
+    /// Up to which wall time a quorum has promised to keep this leader.
+    fn promised_until(&self, term: u64, ranges: &Ranges) -> u64 {
+        let own = ranges.config.store;
+        let promised = |replica: &ReplicaDescriptor| {
+            if replica.store == own {
+                return u64::MAX;
+            }
+            match self.followed.get(&replica.replica) {
+                Some((promised, epoch)) if *promised == term => {
+                    ranges.liveness.supported_until(replica.store, *epoch)
+                }
+                _ => 0,
+            }
+        };
+        let quorum = |votes: fn(ReplicaKind) -> bool| {
+            let voters = self.descriptor.replicas.iter().filter(|replica| votes(replica.kind));
+            let mut promises: SmallVec<[u64; 5]> = voters.map(promised).collect();
+            promises.sort_unstable_by(|a, b| b.cmp(a));
+            promises.get(promises.len() / 2).copied().unwrap_or(0)
+        };
+        quorum(ReplicaKind::is_incoming_voter).min(quorum(ReplicaKind::is_outgoing_voter))
+    }
+
+    /// Who else could be asked.
+    #[cold]
+    fn not_leaseholder(&self, ranges: &Ranges) -> KvError {
+        let leader = self.leader.and_then(|leader| self.descriptor.replica(leader)).copied();
+        let other = leader.filter(|leader| leader.store != ranges.config.store);
+        let lease = other.map(|holder| Box::new(Lease { holder, term: 0, start: Timestamp::ZERO }));
+        KvError::NotLeaseholder { range: self.descriptor.id, lease }
     }
 
     #[inline]
@@ -191,7 +270,6 @@ impl RangeState {
     pub fn lease_for_others(&self, ranges: &Ranges) -> Option<Lease> {
         let lease = self.lease?;
         let holder = self.descriptor.replica_on(ranges.config.store).copied()?;
-        debug_assert_eq!(holder.kind, ReplicaKind::Voter);
         Some(Lease { holder, term: lease.term, start: lease.start })
     }
 }

@@ -34,8 +34,8 @@ impl Inner {
         update: &IntentUpdate,
     ) -> Result<(), KvError> {
         {
-            let state = replica.state.lock();
-            state.check_lease()?;
+            let mut state = replica.state.lock();
+            state.check_lease(&self.ranges)?;
             state.check_span(&update.span, &self.ranges)?;
         }
         // With no intent there are only locks. An intent of this transaction cannot come later: it has ended.
@@ -60,6 +60,10 @@ impl Inner {
         let mut rest = Some(update.span.clone());
         while let Some(span) = rest.take() {
             let sequenced = self.latch_span(replica, &span, update.txn.write_timestamp).await?;
+            {
+                let mut state = replica.state.lock();
+                state.moved_to = state.moved_to.max(update.txn.write_timestamp);
+            }
             let mut batch = WriteBatch::new();
             let mut delta = Statistics::default();
             rest = self.resolve_some(&span, &resolution, &mut batch, &mut delta)?;

@@ -40,6 +40,10 @@ impl Inner {
         if let Some(response) = self.is_split_at(&replica, at)? {
             return Ok(response);
         }
+        if descriptor.is_joint() {
+            return Err(KvError::unavailable("the replicas of the range are being changed"));
+        }
+        let is_shared = descriptor.replicas.len() > 1;
         let (left, right) = halves(&descriptor, at, new_id);
         let right_statistics = self.estimate_right(&replica, &right)?;
         let mut batch = WriteBatch::new();
@@ -47,8 +51,10 @@ impl Inner {
             let key = local::range_descriptor(&half.span.start);
             batch.put(Keyspace::RangeLocal, &key, &half.encode());
         }
-        let split = SplitEffect { left: left.clone(), right: right.clone(), right_statistics };
-        let effects = Effects { split: Some(Box::new(split)), gc_threshold: None };
+        // Readers of the range wait by now, if others could lead the right half.
+        let floor = if is_shared { self.ranges.clock.now() } else { Timestamp::ZERO };
+        let split = SplitEffect { left: left.clone(), right: right.clone(), right_statistics, floor };
+        let effects = Effects { split: Some(Box::new(split)), ..Effects::default() };
         self.replicate(&replica, sequenced, Statistics::default(), effects, &batch, None).await?;
         Ok(self.split_response(left, right))
     }
@@ -60,8 +66,8 @@ impl Inner {
 
     /// Whether the key starts the range already: then there is nothing to do.
     fn is_split_at(&self, replica: &Replica, at: &Key) -> Result<Option<BatchResponse>, KvError> {
-        let state = replica.state.lock();
-        state.check_lease()?;
+        let mut state = replica.state.lock();
+        state.check_lease(&self.ranges)?;
         state.check_key(at, &self.ranges)?;
         if state.descriptor.span.start != *at {
             return Ok(None);
@@ -70,7 +76,9 @@ impl Inner {
         Ok(Some(self.split_response(descriptor.clone(), descriptor)))
     }
 
-    /// Latches all keys of the range and all its records. No read needs to wait: no value changes.
+    /// Latches all keys of the range and all its records. If nobody else has a replica no read needs to wait: no value
+    /// changes. Otherwise reads wait as well: another replica may apply the split first, lead the right half and
+    /// write there, while this one still takes itself for its leaseholder.
     async fn latch_everything(
         &self,
         replica: &Arc<Replica>,
@@ -78,15 +86,17 @@ impl Inner {
         let (mut latch, before) = {
             let mut guard = replica.state.lock();
             let state = &mut *guard;
-            state.check_lease()?;
+            state.check_lease(&self.ranges)?;
             let span = state.descriptor.span.clone();
             let spans: SmallVec<[Span; 1]> = SmallVec::from_iter([local::anchored_span(&span), span]);
-            let latch = LatchGuard::take(replica, state, KeyBlock::new(), spans, Timestamp::MAX);
+            let is_alone = state.descriptor.replicas.len() == 1;
+            let at = if is_alone { Timestamp::MAX } else { Timestamp::ZERO };
+            let latch = LatchGuard::take(replica, state, KeyBlock::new(), spans, at);
             (latch, state.descriptor.clone())
         };
         latch.granted().await;
-        let state = replica.state.lock();
-        let lease = state.check_lease()?;
+        let mut state = replica.state.lock();
+        let lease = state.check_lease(&self.ranges)?;
         if state.descriptor.generation != before.generation {
             return Err(KvError::unavailable("the range has just been split otherwise"));
         }

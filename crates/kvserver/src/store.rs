@@ -1,5 +1,6 @@
 //! The store: takes batches, finds their range, and runs them.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use concurrency::timestamp_cache::TimestampCacheConfig;
 use env::Env;
 use futures::future::BoxFuture;
 use keys::{Key, NodeId, RangeId, StoreId};
+use kvapi::membership::{FixedMembership, Membership};
 use kvapi::{
     BatchRequest, BatchResponse, Header, KvError, NodeDialer, RangeDescriptor, Request, Response, Sender,
     TxnId, Unreachable,
@@ -21,7 +23,7 @@ use crate::consensus::Consensus;
 use crate::machine::Machine;
 use crate::ranges::Ranges;
 use crate::replica::Replica;
-use crate::{bootstrap, queues};
+use crate::{bootstrap, queues, replicate};
 
 /// Settings of a store.
 #[derive(Clone, Debug)]
@@ -34,6 +36,14 @@ pub struct StoreConfig {
     pub gc_ttl: Duration,
     /// How often ranges are looked through for garbage, abandoned locks and the like.
     pub sweep_interval: Duration,
+    /// Replicas of a range, when there are as many nodes.
+    pub replicas: usize,
+    /// The same of addressing and system ranges.
+    pub system_replicas: usize,
+    /// A node that was silent for this long is taken for dead: its replicas are replaced.
+    pub dead_after: Duration,
+    /// How often ranges are looked at for being replicated as they should.
+    pub replicate_interval: Duration,
     /// Bounds of each range's timestamp cache.
     pub timestamp_cache: TimestampCacheConfig,
 }
@@ -47,6 +57,10 @@ impl StoreConfig {
             range_bytes_max: 128 << 20,
             gc_ttl: Duration::from_secs(4 * 3600),
             sweep_interval: Duration::from_secs(30),
+            replicas: 3,
+            system_replicas: 5,
+            dead_after: Duration::from_secs(300),
+            replicate_interval: Duration::from_secs(1),
             timestamp_cache: TimestampCacheConfig::default(),
         }
     }
@@ -70,6 +84,7 @@ pub(crate) struct Inner {
     consensus: OnceLock<Arc<dyn Consensus>>,
     /// The store's own client: pushes, resolution, addressing records.
     db: OnceLock<Db>,
+    membership: OnceLock<Arc<dyn Membership>>,
     pub tasks: queues::Tasks,
 }
 
@@ -81,13 +96,15 @@ impl Store {
         engine: Arc<dyn Engine>,
         config: StoreConfig,
     ) -> Result<Store, StorageError> {
-        let ranges = Ranges::new(config, clock, engine);
+        let is_used = bootstrap::has_ranges(&*engine)?;
+        let ranges = Ranges::new(config, clock, engine, is_used);
         bootstrap::load_ranges(&ranges)?;
         let inner = Inner {
             env,
             ranges,
             consensus: OnceLock::new(),
             db: OnceLock::new(),
+            membership: OnceLock::new(),
             tasks: queues::Tasks::new(),
         };
         Ok(Store { inner: Arc::new(inner) })
@@ -103,18 +120,44 @@ impl Store {
         bootstrap::load_ranges(&self.inner.ranges)
     }
 
-    /// Serves from now on, and starts background work. `dialer` finds other nodes; for this one it should answer
-    /// [`Store::dialer`]'s sender or `Arc::new(store.clone())`.
-    pub fn start(&self, consensus: Arc<dyn Consensus>, dialer: Option<Arc<dyn NodeDialer>>) {
+    /// Serves from now on, and starts background work. `dialer` finds other nodes, `membership` knows them; without, this
+    /// one stands alone.
+    pub fn start(
+        &self,
+        consensus: Arc<dyn Consensus>,
+        dialer: Option<Arc<dyn NodeDialer>>,
+        membership: Option<Arc<dyn Membership>>,
+    ) {
         let inner = &self.inner;
+        let config = &inner.ranges.config;
+        let membership = membership.unwrap_or_else(|| FixedMembership::alone(config.node, config.store));
         assert!(inner.consensus.set(consensus).is_ok(), "a store is started once");
-        let dialer = dialer.unwrap_or_else(|| Arc::new(LocalDialer(Arc::downgrade(inner))));
+        let dialer = Arc::new(WeakDialer { store: Arc::downgrade(inner), others: dialer });
         let mut config = DbConfig::new(inner.ranges.config.node);
         config.buffer_bytes_max = usize::MAX;
-        let first = Arc::new(LocalFirstRange(Arc::downgrade(inner)));
+        assert!(inner.membership.set(membership.clone()).is_ok(), "a store is started once");
+        let first = self.first_range();
         let db = Db::new(inner.env.clone(), inner.ranges.clock.clone(), dialer, first, config);
         assert!(inner.db.set(db).is_ok(), "a store is started once");
+        inner.ranges.is_alone.store(membership.nodes().len() <= 1, Ordering::Relaxed);
         queues::start(inner);
+        let tasks = replicate::start(inner, membership);
+        inner.tasks.keep(tasks);
+    }
+
+    /// Hands over all leases that others can take, within some time: before this node stops. Answers with how many are left.
+    pub async fn hand_over_leases(&self, limit: Duration) -> usize {
+        self.inner.hand_over_leases(limit).await
+    }
+
+    /// The ranges here as they are known here, and whether their leases are.
+    pub fn descriptors(&self) -> Vec<(RangeDescriptor, bool)> {
+        let all = self.inner.ranges.all();
+        let each = all.iter().map(|replica| {
+            let state = replica.state.lock();
+            ((*state.descriptor).clone(), state.lease.is_some())
+        });
+        each.collect()
     }
 
     /// Ends background work. Requests still answer as long as consensus does.
@@ -122,12 +165,12 @@ impl Store {
         self.inner.tasks.stop();
     }
 
-    /// A way to this store by its node id, for a node that stands alone. Keeps the store alive.
-    pub fn dialer(&self) -> Arc<dyn NodeDialer> {
-        Arc::new(OwnDialer(self.clone()))
+    /// A way to this store by its node id, and to the others through `others`. Keeps the store alive.
+    pub fn dialer(&self, others: Option<Arc<dyn NodeDialer>>) -> Arc<dyn NodeDialer> {
+        Arc::new(OwnDialer { store: self.clone(), others })
     }
 
-    /// Knows the first range as long as it has a replica here.
+    /// Knows the first range: from its replica here, or from what others say.
     pub fn first_range(&self) -> Arc<dyn FirstRange> {
         Arc::new(LocalFirstRange(Arc::downgrade(&self.inner)))
     }
@@ -172,8 +215,8 @@ impl Store {
         let mut metrics = StoreMetrics::default();
         for replica in self.inner.ranges.all() {
             metrics.ranges += 1;
-            metrics.size_bytes += replica.size_bytes.load(std::sync::atomic::Ordering::Relaxed);
-            metrics.intents += replica.intents.load(std::sync::atomic::Ordering::Relaxed).max(0) as u64;
+            metrics.size_bytes += replica.size_bytes.load(Ordering::Relaxed);
+            metrics.intents += replica.intents.load(Ordering::Relaxed).max(0) as u64;
             let state = replica.state.lock();
             metrics.leases += u64::from(state.lease.is_some());
             metrics.locks += state.manager.locks.held() as u64;
@@ -252,6 +295,8 @@ impl Inner {
             Request::Split(split) => Box::pin(self.split(replica, split)),
             Request::Gc(gc) => Box::pin(self.collect_garbage(replica, gc)),
             Request::RangeStatus(_) => Box::pin(std::future::ready(self.range_status(&replica))),
+            Request::ChangeReplicas(change) => Box::pin(self.change_replicas(replica, change)),
+            Request::TransferLease(transfer) => Box::pin(self.transfer_lease(replica, transfer)),
         }
     }
 
@@ -266,6 +311,10 @@ impl Inner {
             observed.map_err(|error| KvError::unavailable(error.to_string()))?;
         }
         self.ranges.get(batch.header.range)
+    }
+
+    pub fn membership(&self) -> Option<&Arc<dyn Membership>> {
+        self.membership.get()
     }
 
     pub fn db(&self) -> Result<&Db, KvError> {
@@ -287,14 +336,14 @@ impl Inner {
     }
 
     fn range_status(&self, replica: &Replica) -> Result<BatchResponse, KvError> {
-        let state = replica.state.lock();
-        state.check_lease()?;
+        let mut state = replica.state.lock();
+        state.check_lease(&self.ranges)?;
         let lease = state.lease_for_others(&self.ranges);
         let status = kvapi::RangeStatusResponse {
             descriptor: (*state.descriptor).clone(),
             lease: lease
                 .ok_or_else(|| KvError::corruption("the leaseholder is not in its range's descriptor"))?,
-            size_bytes: replica.size_bytes.load(std::sync::atomic::Ordering::Relaxed),
+            size_bytes: replica.size_bytes.load(Ordering::Relaxed),
             locks: state.manager.locks.held() as u64,
             lock_waiters: state.manager.locks.waiting() as u64,
         };
@@ -324,25 +373,38 @@ impl Sender for WeakSender {
 }
 
 /// Dials the own store directly: no indirection on the path of a read.
-struct OwnDialer(Store);
+struct OwnDialer {
+    store: Store,
+    others: Option<Arc<dyn NodeDialer>>,
+}
 
 impl NodeDialer for OwnDialer {
     fn dial(&self, node: NodeId) -> Result<Arc<dyn Sender>, Unreachable> {
-        if self.0.inner.ranges.config.node == node {
-            Ok(Arc::new(self.0.clone()))
-        } else {
-            Err(Unreachable { node, reason: "this node stands alone".to_string() })
+        if self.store.inner.ranges.config.node == node {
+            return Ok(Arc::new(self.store.clone()));
         }
+        dial_other(self.others.as_ref(), node)
     }
 }
 
-struct LocalDialer(Weak<Inner>);
+fn dial_other(others: Option<&Arc<dyn NodeDialer>>, node: NodeId) -> Result<Arc<dyn Sender>, Unreachable> {
+    match others {
+        Some(others) => others.dial(node),
+        None => Err(Unreachable { node, reason: "this node stands alone".to_string() }),
+    }
+}
 
-impl NodeDialer for LocalDialer {
+/// The same without keeping the store alive: for what the store itself asks.
+struct WeakDialer {
+    store: Weak<Inner>,
+    others: Option<Arc<dyn NodeDialer>>,
+}
+
+impl NodeDialer for WeakDialer {
     fn dial(&self, node: NodeId) -> Result<Arc<dyn Sender>, Unreachable> {
-        match self.0.upgrade() {
-            Some(inner) if inner.ranges.config.node == node => Ok(Arc::new(WeakSender(self.0.clone()))),
-            Some(_) => Err(Unreachable { node, reason: "this node stands alone".to_string() }),
+        match self.store.upgrade() {
+            Some(inner) if inner.ranges.config.node == node => Ok(Arc::new(WeakSender(self.store.clone()))),
+            Some(_) => dial_other(self.others.as_ref(), node),
             None => Err(Unreachable { node, reason: "the store is gone".to_string() }),
         }
     }
@@ -353,9 +415,12 @@ struct LocalFirstRange(Weak<Inner>);
 impl FirstRange for LocalFirstRange {
     fn descriptor(&self) -> Result<RangeDescriptor, KvError> {
         let inner = self.0.upgrade().ok_or_else(|| KvError::unavailable("the store is gone"))?;
-        let first = inner.ranges.get(RangeId::FIRST)?;
-        let descriptor = first.state.lock().descriptor.clone();
-        Ok((*descriptor).clone())
+        let here = inner.ranges.get(RangeId::FIRST).ok();
+        let here = here.map(|first| (*first.state.lock().descriptor).clone());
+        // A replica here may have been removed without knowing it: the newer descriptor counts.
+        let told = inner.membership().and_then(|membership| membership.first_range());
+        let newest = here.into_iter().chain(told).max_by_key(|descriptor| descriptor.generation);
+        newest.ok_or_else(|| KvError::unavailable("where the first range is, is not known yet"))
     }
 }
 

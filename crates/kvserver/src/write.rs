@@ -85,7 +85,7 @@ impl Inner {
             let first = {
                 let mut guard = replica.state.lock();
                 let state = &mut *guard;
-                state.check_lease()?;
+                state.check_lease(&self.ranges)?;
                 self.check_writes(state, writes)?;
                 match self.first_locked(state, header, writer, writes)? {
                     Some(pending) => Err(pending),
@@ -106,7 +106,7 @@ impl Inner {
             latch.granted().await;
             let mut guard = replica.state.lock();
             let state = &mut *guard;
-            let lease = state.check_lease()?;
+            let lease = state.check_lease(&self.ranges)?;
             self.check_writes(state, writes)?;
             let free = |key| state.manager.locks.may_write(key, writer.id());
             if !state.manager.locks.is_empty() && !writes.keys().all(free) {
@@ -171,6 +171,9 @@ impl Inner {
                         sequenced.timestamp = prepared.newest().next();
                         replica.state.lock().manager.latches.raise(sequenced.latch.id(), sequenced.timestamp);
                     }
+                    // A later transaction on this node must find the value in its past.
+                    let observed = self.ranges.clock.observe(sequenced.timestamp);
+                    observed.map_err(|error| KvError::unavailable(error.to_string()))?;
                     return Ok((sequenced, prepared));
                 }
                 Err(MvccError::Conflicts(conflicts)) => {
@@ -320,13 +323,13 @@ impl Inner {
         let mut latch = {
             let mut guard = replica.state.lock();
             let state = &mut *guard;
-            state.check_lease()?;
+            state.check_lease(&self.ranges)?;
             state.check_span(span, &self.ranges)?;
             LatchGuard::take(replica, state, KeyBlock::new(), SmallVec::from_iter([span.clone()]), at)
         };
         latch.granted().await;
-        let state = replica.state.lock();
-        let lease = state.check_lease()?;
+        let mut state = replica.state.lock();
+        let lease = state.check_lease(&self.ranges)?;
         state.check_span(span, &self.ranges)?;
         drop(state);
         Ok(Sequenced { latch, lease, timestamp: at })
@@ -342,14 +345,14 @@ impl Inner {
         let mut latch = {
             let mut guard = replica.state.lock();
             let state = &mut *guard;
-            state.check_lease()?;
+            state.check_lease(&self.ranges)?;
             state.check_key(anchor, &self.ranges)?;
             let keys = KeyBlock::from_iter([record]);
             LatchGuard::take(replica, state, keys, SmallVec::new(), Timestamp::MAX)
         };
         latch.granted().await;
-        let state = replica.state.lock();
-        let lease = state.check_lease()?;
+        let mut state = replica.state.lock();
+        let lease = state.check_lease(&self.ranges)?;
         state.check_key(anchor, &self.ranges)?;
         drop(state);
         Ok(Sequenced { latch, lease, timestamp: Timestamp::ZERO })
@@ -389,7 +392,7 @@ impl Drop for Flight<'_> {
     }
 }
 
-fn outcome(replica: &Replica, result: Result<bytes::Bytes, ProposalError>) -> Result<(), KvError> {
+pub(crate) fn outcome(replica: &Replica, result: Result<bytes::Bytes, ProposalError>) -> Result<(), KvError> {
     let range = replica.id;
     match result {
         Ok(answer) if answer[..] == *REJECTED => Err(KvError::NotLeaseholder { range, lease: None }),

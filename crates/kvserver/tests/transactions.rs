@@ -348,7 +348,7 @@ fn what_a_vanished_coordinator_has_left_is_cleared_away() {
             config.buffer_bytes_max = 1;
             let clock = node.clock.clone();
             let ghost =
-                Db::new(elsewhere.clone(), clock, node.store.dialer(), node.store.first_range(), config);
+                Db::new(elsewhere.clone(), clock, node.store.dialer(None), node.store.first_range(), config);
             let vanished = serializable(&ghost);
             get(&vanished, "b", Locking::UPDATE).await.unwrap();
             vanished.put(&key("a"), b"1").unwrap();

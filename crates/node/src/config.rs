@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use env::Env;
+use kvapi::membership::{FixedMembership, Membership};
+use kvapi::{NodeDialer, NodeId, StoreId};
 use replication::{NoTransport, RaftTransport};
 use sql::SqlOptions;
 use sql::spill::{MemorySpill, SpillStore};
@@ -25,6 +27,10 @@ pub struct NodeConfig {
     pub gc_ttl: Duration,
     /// Largest difference between the clocks of two nodes.
     pub clock_offset_max: Duration,
+    /// A node that was silent for this long is taken for dead: what it held is replicated elsewhere.
+    pub dead_after: Duration,
+    /// How often ranges are looked at for being replicated as they should.
+    pub replicate_interval: Duration,
 }
 
 impl Default for NodeConfig {
@@ -36,6 +42,8 @@ impl Default for NodeConfig {
             range_bytes_max: 128 << 20,
             gc_ttl: Duration::from_secs(4 * 3600),
             clock_offset_max: Duration::from_millis(500),
+            dead_after: Duration::from_secs(300),
+            replicate_interval: Duration::from_secs(1),
         }
     }
 }
@@ -50,19 +58,59 @@ impl NodeConfig {
     }
 }
 
+/// Who a node is, and whether it may found a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub node: NodeId,
+    pub store: StoreId,
+    /// An empty store becomes a new cluster. Without it, it waits for replicas from others.
+    pub founds_cluster: bool,
+}
+
+impl Identity {
+    /// The first node of a cluster.
+    pub const FOUNDER: Identity = Identity { node: NodeId(1), store: StoreId(1), founds_cluster: true };
+}
+
 /// What a node stands on: the only place where the real world and a simulated one differ.
 #[derive(Clone)]
 pub struct World {
     pub env: Arc<dyn Env>,
     pub engine: Arc<dyn Engine>,
+    pub identity: Identity,
+    /// Who else there is.
+    pub membership: Arc<dyn Membership>,
+    /// Carries what replicas say to each other. What arrives goes to the node's `replication` store.
     pub transport: Arc<dyn RaftTransport>,
     /// Where statements put what does not fit into their memory.
     pub spill: Arc<dyn SpillStore>,
+    /// Finds the other nodes; the own one is found without it. `None`: there are none.
+    pub dialer: Option<Arc<dyn NodeDialer>>,
+    /// Told, before the node has started, what takes in what others send. `None`: there are none.
+    pub inbound: Option<Arc<dyn Inbound>>,
+}
+
+/// Where what other nodes send comes in.
+pub trait Inbound: Send + Sync {
+    /// From now on messages between replicas go to `groups`, and batches to `store`. The node may need answers from others
+    /// to start, and they from it.
+    fn open(&self, groups: replication::Store, store: kvserver::Store);
 }
 
 impl World {
     /// A world without other nodes, whose statements spill to memory.
     pub fn alone(env: Arc<dyn Env>, engine: Arc<dyn Engine>) -> World {
-        World { env, engine, transport: Arc::new(NoTransport), spill: Arc::new(MemorySpill::default()) }
+        let identity = Identity::FOUNDER;
+        let membership = FixedMembership::alone(identity.node, identity.store);
+        World {
+            env,
+            engine,
+            identity,
+            membership,
+            transport: Arc::new(NoTransport),
+            dialer: None,
+            inbound: None,
+            spill: Arc::new(MemorySpill::default()),
+        }
     }
 }

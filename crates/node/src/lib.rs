@@ -17,6 +17,6 @@ mod metrics;
 mod server;
 mod start;
 
-pub use config::{NodeConfig, World};
+pub use config::{Identity, Inbound, NodeConfig, World};
 pub use server::{NodeServer, ServeOptions};
 pub use start::Node;

@@ -1,6 +1,7 @@
 //! Starting and stopping what a node consists of.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clock::Clock;
@@ -10,11 +11,11 @@ use replication::{StoreOptions, StoreWorld};
 use sql::SqlServer;
 
 use crate::clock_bound;
-use crate::config::{NodeConfig, World};
+use crate::config::{Identity, NodeConfig, World};
 
-/// The identity of the only node there is so far.
-const NODE: kvapi::NodeId = kvapi::NodeId(1);
-const STORE: keys::StoreId = keys::StoreId(1);
+/// How long a node waits for the others to tell it the catalog.
+const CATALOG_PATIENCE: Duration = Duration::from_secs(120);
+const CATALOG_PAUSE: Duration = Duration::from_millis(200);
 
 /// A running node, without listeners.
 pub struct Node {
@@ -27,15 +28,19 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node on what the world's engine holds; an empty one becomes a new cluster of one node.
+    /// Starts a node on what the world's engine holds; an empty one becomes a new cluster of one node if
+    /// the world says so.
     ///
     /// When it returns, every range is replayed and served, and SQL can be run.
     pub async fn start(config: &NodeConfig, world: World) -> anyhow::Result<Node> {
+        let Identity { node, store: own, founds_cluster } = world.identity;
         let clock = clock_bound::open(&world.env, &world.engine, config.clock_offset_max)?;
         let store_config = StoreConfig {
             range_bytes_max: config.range_bytes_max,
             gc_ttl: config.gc_ttl,
-            ..StoreConfig::new(NODE, STORE)
+            dead_after: config.dead_after,
+            replicate_interval: config.replicate_interval,
+            ..StoreConfig::new(node, own)
         };
         let store = kvserver::Store::open(
             world.env.clone(),
@@ -46,7 +51,7 @@ impl Node {
         .context("the ranges cannot be read")?;
         let groups = replication::Store::open(
             StoreWorld {
-                store: STORE,
+                store: own,
                 env: world.env.clone(),
                 engine: world.engine.clone(),
                 machine: store.machine(),
@@ -55,25 +60,22 @@ impl Node {
             StoreOptions::default(),
         )
         .context("the Raft logs cannot be opened")?;
-        if groups.ranges().is_empty() {
+        if founds_cluster && groups.ranges().is_empty() {
             let first = kvserver::bootstrap::first_ranges(&store_config, clock.now());
             groups.create(&first.ranges, first.contents).context("the first ranges cannot be made")?;
             store.reload().context("the first ranges cannot be read")?;
         }
-        store.start(Arc::new(groups.clone()), None);
+        let dialer = store.dialer(world.dialer.clone());
+        let membership = Some(world.membership.clone());
+        store.start(Arc::new(groups.clone()), world.dialer.clone(), membership);
+        if let Some(inbound) = &world.inbound {
+            inbound.open(groups.clone(), store.clone());
+        }
         groups.start();
         groups.settled().await;
         clock_bound::keep(&world.env, &world.engine, &clock);
-        let db = Db::new(
-            world.env.clone(),
-            clock.clone(),
-            store.dialer(),
-            store.first_range(),
-            DbConfig::new(NODE),
-        );
-        let sql = SqlServer::start(world.env.clone(), db.clone(), config.sql_options(&world))
-            .await
-            .map_err(|error| anyhow::anyhow!("the catalog cannot be read: {}", error.message()))?;
+        let db = Db::new(world.env.clone(), clock.clone(), dialer, store.first_range(), DbConfig::new(node));
+        let sql = start_sql(config, &world, &db).await?;
         Ok(Node { world, clock, replication: groups, store, db, sql })
     }
 
@@ -81,5 +83,21 @@ impl Node {
     pub async fn stop(&self) -> anyhow::Result<()> {
         self.store.stop();
         self.replication.stop().await.map_err(|stopped| anyhow::anyhow!("the store had failed: {stopped}"))
+    }
+}
+
+/// Reads the catalog. On a node that waits for others it may be a while until they can be reached.
+async fn start_sql(config: &NodeConfig, world: &World, db: &Db) -> anyhow::Result<Arc<SqlServer>> {
+    let deadline = world.env.monotonic() + CATALOG_PATIENCE;
+    loop {
+        let error = match SqlServer::start(world.env.clone(), db.clone(), config.sql_options(world)).await {
+            Ok(sql) => return Ok(sql),
+            Err(error) => error,
+        };
+        if world.dialer.is_none() || world.env.monotonic() >= deadline {
+            anyhow::bail!("the catalog cannot be read: {}", error.message());
+        }
+        tracing::debug!(error = error.message(), "the catalog cannot be read yet");
+        world.env.sleep(CATALOG_PAUSE).await;
     }
 }

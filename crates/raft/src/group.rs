@@ -12,7 +12,7 @@ use crate::tail::Tail;
 use crate::writes::Writes;
 use crate::{
     Body, ConfChange, Config, Configuration, Entry, EntryKind, HardState, Index, LogError, LogReader,
-    Message, OpenError, ReadReady, ReplicaId, Term,
+    Message, OpenError, ReadReady, ReplicaId, Term, WriteNumber,
 };
 
 /// What is stored of a replica beside its log.
@@ -85,6 +85,8 @@ pub enum RoleName {
 /// - A message that promises something is held back until what it promises is durable.
 /// - Leader only if its own vote is durable: a leader that forgot its term could lead it twice.
 /// - `conf_changes` are the indexes of exactly the membership changes in the log above `applied`.
+/// - A membership change is handed out for applying only when it is durable *that it is committed*: what is applied may be lost in
+///   a crash, and a replica that went back to older members would elect itself by a quorum that is none any more.
 #[derive(Debug)]
 pub struct Group {
     pub(crate) config: Config,
@@ -99,6 +101,10 @@ pub struct Group {
     pub(crate) role: Role,
     pub(crate) tail: Tail,
     pub(crate) writes: Writes,
+    /// Up to here a restart would know the log to be committed.
+    pub(crate) durable_commit: Index,
+    /// Commit indexes on their way to the disk.
+    pub(crate) commit_writes: VecDeque<(WriteNumber, Index)>,
     pub(crate) outbox: Vec<Message>,
     pub(crate) reads: Vec<ReadReady>,
     pub(crate) election_elapsed: u32,
@@ -148,6 +154,8 @@ impl Group {
             role: Role::Follower { leader: None },
             tail: Tail::new(bounds.last, last_term),
             writes: Writes::default(),
+            durable_commit: hard_state.commit.max(applied),
+            commit_writes: VecDeque::new(),
             outbox: Vec::new(),
             reads: Vec::new(),
             election_elapsed: 0,
@@ -409,6 +417,13 @@ pub struct FollowerStatus {
     pub inflight_count: usize,
     /// All of this for people.
     pub text: String,
+}
+
+impl FollowerStatus {
+    /// Whether it gets the log as it grows.
+    pub fn replicates(&self) -> bool {
+        self.state == ProgressState::Replicate
+    }
 }
 
 fn draw_timeout(prng: &mut Prng, election_ticks: u32) -> u32 {

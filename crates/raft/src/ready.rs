@@ -80,6 +80,7 @@ impl Group {
     pub fn ready(&mut self, log: &dyn LogReader) -> Result<Ready, LogError> {
         self.send_appends(log)?;
         self.send_heartbeats_if_due();
+        self.record_committed_change();
         Ok(Ready {
             write: self.next_write(),
             committed: self.next_committed(log)?,
@@ -92,6 +93,7 @@ impl Group {
     pub fn ready_without_write(&mut self, log: &dyn LogReader) -> Result<Ready, LogError> {
         self.send_appends(log)?;
         self.send_heartbeats_if_due();
+        self.record_committed_change();
         Ok(Ready {
             write: None,
             committed: self.next_committed(log)?,
@@ -107,7 +109,26 @@ impl Group {
             || self.tail.has_unhanded()
             || !self.outbox.is_empty()
             || !self.reads.is_empty()
-            || (self.applying == self.applied && self.applying < self.commit.min(self.tail.durable()))
+            || (self.applying == self.applied && self.applying < self.appliable())
+    }
+
+    /// Up to here entries may be applied.
+    fn appliable(&self) -> Index {
+        let end = self.commit.min(self.tail.durable());
+        match self.conf_changes.front() {
+            Some(&change) if change <= end && change > self.durable_commit => change.previous(),
+            _ => end,
+        }
+    }
+
+    /// A membership change that is committed must be known to be so after a crash, before it is applied.
+    fn record_committed_change(&mut self) {
+        let Some(&change) = self.conf_changes.front() else { return };
+        let is_recorded = change <= self.durable_commit
+            || self.commit_writes.back().is_some_and(|(_, commit)| *commit >= change);
+        if change <= self.commit.min(self.tail.durable()) && !is_recorded {
+            self.hard_state_changed = true;
+        }
     }
 
     fn next_write(&mut self) -> Option<Write> {
@@ -118,11 +139,14 @@ impl Group {
         let hard_state = (self.hard_state_changed || snapshot.is_some()).then(|| self.hard_state());
         self.hard_state_changed = false;
         let number = self.writes.issue(self.tail.last());
+        if let Some(hard_state) = hard_state {
+            self.commit_writes.push_back((number, hard_state.commit));
+        }
         Some(Write { number, snapshot, entries, hard_state })
     }
 
     fn next_committed(&mut self, log: &dyn LogReader) -> Result<Vec<Entry>, LogError> {
-        let end = self.commit.min(self.tail.durable());
+        let end = self.appliable();
         if self.applying > self.applied || end <= self.applying {
             return Ok(Vec::new());
         }
@@ -142,6 +166,10 @@ impl Group {
     pub fn persisted(&mut self, number: WriteNumber) {
         if let Some(durable) = self.writes.complete(number) {
             self.tail.set_durable(durable);
+        }
+        while let Some((_, commit)) = self.commit_writes.front().filter(|(write, _)| *write <= number) {
+            self.durable_commit = self.durable_commit.max(*commit);
+            self.commit_writes.pop_front();
         }
         self.release_tail();
         while let Some(message) = self.writes.next_released() {

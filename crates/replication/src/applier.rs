@@ -22,6 +22,8 @@ struct Done {
     effect: ApplyEffect,
     /// A membership change that took no effect, and why.
     refusal: Option<String>,
+    /// The machine is to see this one applied before it is passed the next.
+    changes_range: bool,
 }
 
 /// The commands of one range in the batch.
@@ -65,6 +67,9 @@ impl Shared {
     fn apply_replica(self: &Arc<Self>, replica: &Arc<Replica>, round: &mut Round) -> Result<(), String> {
         let entries = {
             let mut state = replica.state.lock();
+            if state.destroyed {
+                return Ok(());
+            }
             match std::mem::replace(&mut state.applying, Applying::Running) {
                 Applying::Queued(entries) => entries,
                 other => {
@@ -79,14 +84,21 @@ impl Shared {
         while let Some(entry) = entries.next() {
             let upto = Position { index: entry.index, term: entry.term };
             let applied = self.apply_entry(replica, entry, &mut round.batch)?;
-            let changes_ranges = applied.as_ref().is_some_and(|done| done.effect.change.is_some());
+            let changes_ranges = applied.as_ref().is_some_and(|done| done.changes_range);
+            // What comes after the end of the range here is nobody's business here.
+            let ends = applied.as_ref().is_some_and(|done| {
+                done.effect.change == Some(RangeChange::Destroy(replica.range)) && done.refusal.is_none()
+            });
             done.extend(applied);
-            let is_last = entries.peek().is_none();
+            let is_last = ends || entries.peek().is_none();
             if changes_ranges || is_last || round.batch.byte_size() > BATCH_BYTES_MAX {
                 self.close_chunk(replica, std::mem::take(&mut done), upto, is_last, round);
             }
             if changes_ranges || (!is_last && round.batch.byte_size() > BATCH_BYTES_MAX) {
                 self.finish(round)?;
+            }
+            if ends {
+                break;
             }
         }
         Ok(())
@@ -114,11 +126,12 @@ impl Shared {
         let committed = Committed { position, command, conf_change };
         let effect =
             self.machine.apply(replica.range, &committed, batch).map_err(|error| error.to_string())?;
+        let changes_range = effect.change.is_some() || committed.conf_change.is_some();
         let refusal = committed.conf_change.and_then(|change| {
             let veto = effect.change == Some(RangeChange::Veto);
             self.apply_conf_change(replica, position, &change, veto)
         });
-        Ok(Some(Done { position, effect, refusal }))
+        Ok(Some(Done { position, effect, refusal, changes_range }))
     }
 
     /// Lets a membership change take effect. Gives why not, if it does not.
@@ -211,6 +224,12 @@ impl Shared {
             state.log.applied = upto;
         }
         state.group.applied(upto.index);
+        // After a restart it may have learnt only now that nobody else has a say.
+        let group = &mut state.group;
+        if group.role() == raft::RoleName::Follower && group.configuration().is_sole_voter(group.id()) {
+            group.campaign();
+            self.mark(&replica);
+        }
         for ((position, refusal), effect) in done.into_iter().zip(effects) {
             state.waiters.applied(position, || match refusal {
                 Some(reason) => Err(ProposalError::Refused(reason)),

@@ -26,13 +26,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use keys::local::{RangeItem, range_item};
-use keys::{RangeId, ReplicaId, StoreId};
+use keys::{RangeId, ReplicaId, Span, StoreId};
 use raft::{Body, HardState, Index, Message, Position, Restraint};
 use storage::{Durability, Keyspace, WriteBatch};
 
 use crate::record::{self, AppliedState};
 use crate::recovery::FoundLog;
-use crate::replica::{Replica, ReplicaState};
+use crate::replica::{Applying, Replica, ReplicaState};
 use crate::seam::replica_id;
 use crate::store::Shared;
 use crate::{NewRange, OpenError};
@@ -197,6 +197,11 @@ impl Shared {
         if let Some(replica) = self.replica(range) {
             return Ok((replica.id == id).then_some(replica));
         }
+        let is_orphan = |found: &FoundLog| found.entries.is_some() || found.truncated.is_some();
+        if self.orphans.lock().get(&range).is_some_and(is_orphan) {
+            // It is to come to life by its parent's split, with what it has acknowledged.
+            return Ok(None);
+        }
         let tombstone = self.engine.get(Keyspace::RangeLocal, &range_item(range, RangeItem::Tombstone))?;
         if let Some(next) = tombstone.as_deref().and_then(|bytes| <[u8; 4]>::try_from(bytes).ok())
             && id.get() < u32::from_be_bytes(next)
@@ -242,6 +247,34 @@ impl Shared {
         state.destroyed = true;
         state.incoming.clear();
         state.group.hard_state()
+    }
+
+    /// See [`crate::Store::destroy`].
+    pub async fn destroy(self: Arc<Self>, range: RangeId, parts: Vec<(Keyspace, Span)>) {
+        let Some(replica) = self.replica(range) else { return };
+        loop {
+            {
+                let mut state = replica.state.lock();
+                // Whatever is queued is not applied any more; what is being applied must end first.
+                state.destroyed = true;
+                if !matches!(state.applying, Applying::Running) {
+                    break;
+                }
+            }
+            self.env.sleep(self.options.tick / 20).await;
+        }
+        self.machine.ends(range);
+        let mut batch = WriteBatch::new();
+        for (keyspace, span) in &parts {
+            batch.delete_range(*keyspace, span);
+        }
+        self.put_tombstone(range, &mut batch);
+        let shared = Arc::clone(&self);
+        let deleted = self.flusher.run(move || shared.engine.write(&batch, Durability::Buffered)).await;
+        match deleted {
+            Ok(()) => self.end_range(range),
+            Err(error) => self.fail(&format!("range {range}: deleting its replica: {error}")),
+        }
     }
 
     /// See [`crate::Store::drop_waiting`].

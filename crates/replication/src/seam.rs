@@ -93,7 +93,7 @@ pub struct ApplyError(pub String);
 ///   apply ... apply --> the batch is written, with the applied index --> applied --> proposers wake
 /// ```
 ///
-/// After a command with a [`RangeChange`] the batch is written and [`StateMachine::applied`] called before the next
+/// After a membership change, and after a command with a [`RangeChange`], the batch is written and [`StateMachine::applied`] called before the next
 /// command is passed.
 pub trait StateMachine: Send + Sync + 'static {
     /// Appends to `batch` what the command does. State-side keyspaces only. The batch may hold writes of other ranges already.
@@ -130,6 +130,11 @@ pub trait StateMachine: Send + Sync + 'static {
         Bytes::new()
     }
 
+    /// The same, with what need not go with every batch: for a stamp that is sent alone.
+    fn full_stamp(&self, to: StoreId) -> Bytes {
+        self.stamp(to)
+    }
+
     /// Takes in what another store has said, before what came with it; an error drops the batch.
     fn stamped(&self, _from: StoreId, _stamp: &[u8]) -> Result<(), SendError> {
         Ok(())
@@ -163,6 +168,10 @@ pub trait StateMachine: Send + Sync + 'static {
         }
         Ok(())
     }
+
+    /// This store's replica of a range ends, by [`crate::Store::destroy`]: nothing of it is applied any more, and what is stored
+    /// of it is about to be deleted.
+    fn ends(&self, _range: RangeId) {}
 
     /// A message for a later replica of a range on this store: the one here has been removed, and does not know it.
     fn replaced(&self, _range: RangeId, _here: ReplicaId) {}

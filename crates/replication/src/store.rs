@@ -12,7 +12,7 @@ use bytes::Bytes;
 use env::{Env, Lane};
 use futures::channel::oneshot;
 use keys::local::{self, RaftItem, RangeItem};
-use keys::{RangeId, ReplicaId, StoreId};
+use keys::{RangeId, ReplicaId, Span, StoreId};
 use parking_lot::RwLock;
 use raft::{ConfChange, FollowerStatus, Group, Index, Position, Stored, Term};
 use storage::{Durability, Engine, Keyspace, WriteBatch};
@@ -238,9 +238,22 @@ impl Store {
 
     /// Sends a stamp without messages: see [`StateMachine::stamp`].
     pub fn send_stamp(&self, to: StoreId) {
-        let batch =
-            RaftBatch { from: self.shared.own, stamp: self.shared.machine.stamp(to), envelopes: Vec::new() };
+        let batch = RaftBatch {
+            from: self.shared.own,
+            stamp: self.shared.machine.full_stamp(to),
+            envelopes: Vec::new(),
+        };
         self.shared.transport.send(to, batch);
+    }
+
+    /// Ends this store's replica of a range, which is no member any more, and deletes its state in `parts`. Completes when that is done.
+    pub fn destroy(
+        &self,
+        range: RangeId,
+        parts: Vec<(Keyspace, Span)>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        async move { shared.destroy(range, parts).await }
     }
 
     /// Support for a store is withdrawn, or begins in another epoch: groups that follow a leader there, and need it no longer,

@@ -14,11 +14,15 @@ pub enum Fault {
     Split,
     Disk,
     Full,
+    /// Of the network between nodes.
+    Cut,
+    /// A replica or a lease moves.
+    Move,
 }
 
 /// The faults of a run, each kind with the time of its next.
 ///
-/// - `next` is sorted by nothing; the earliest is searched, there are five at most.
+/// - `next` is sorted by nothing; the earliest is searched, there are seven at most.
 pub struct Schedule {
     next: Vec<(Duration, Fault, Duration)>,
     prng: Prng,
@@ -32,6 +36,8 @@ impl Schedule {
             (Fault::Split, faults.split_ms),
             (Fault::Disk, faults.disk_ms),
             (Fault::Full, faults.full_ms),
+            (Fault::Cut, faults.cut_ms),
+            (Fault::Move, faults.move_ms),
         ];
         let mut next = Vec::new();
         for (fault, mean) in kinds {

@@ -21,16 +21,20 @@
 //! - A panic anywhere, an error logged by the node, a statement that has no answer, and a node that does not start again fail the
 //!   run as well.
 //!
+//! - With several nodes, at the end every range must serve within a bound, and its replicas must hold the same.
+//!
 //! # Not simulated
 //!
-//! Messages between nodes (there is one node), files and RocksDB (the crash test of crate `meridian` has those), threads.
+//! Files and RocksDB (the crash test of crate `meridian` has those), the real network (`wires` stands in its place), threads.
 
+mod cluster;
 mod faults;
 mod machine;
 mod network;
 mod protocol;
 mod run;
 mod scenario;
+mod wires;
 mod witness;
 
 pub use run::{Failed, Summary, replay_line, run};

@@ -3,20 +3,21 @@
 use std::sync::Arc;
 
 use env::{Env, SimEnv, Simulation};
-use node::{Node, NodeConfig, World};
+use node::{Identity, Inbound, Node, NodeConfig, World};
 use parking_lot::Mutex;
 use pgserver::{Server, ServerOptions};
 use sql::SqlBackend;
 use stdx::Prng;
 use storage::{MemoryDisk, MemoryOptions};
 
+use crate::wires::{End, Wires};
+
 /// A node that serves.
 #[derive(Clone)]
 pub struct Serving {
     pub env: Arc<SimEnv>,
     pub server: Arc<Server>,
-    /// Kept so that it lives as long as it serves.
-    _node: Arc<Node>,
+    pub node: Arc<Node>,
 }
 
 /// What the present process has come to; looked at by clients and by the host of the simulation.
@@ -41,6 +42,9 @@ impl Place {
 pub struct Machine {
     pub env: Arc<SimEnv>,
     pub disk: MemoryDisk,
+    pub identity: Identity,
+    /// `None`: it stands alone.
+    wires: Option<Arc<Wires>>,
     config: NodeConfig,
     options: MemoryOptions,
     place: Place,
@@ -48,10 +52,18 @@ pub struct Machine {
 
 impl Machine {
     /// A machine with an empty disk, and no process.
-    pub fn new(simulation: &Simulation, config: NodeConfig, options: MemoryOptions) -> Machine {
+    pub fn new(
+        simulation: &Simulation,
+        identity: Identity,
+        wires: Option<Arc<Wires>>,
+        config: NodeConfig,
+        options: MemoryOptions,
+    ) -> Machine {
         Machine {
             env: simulation.machine(),
             disk: MemoryDisk::new(),
+            identity,
+            wires,
             config,
             options,
             place: Place::default(),
@@ -66,14 +78,15 @@ impl Machine {
     pub fn start(&self) {
         let (env, config, place) = (self.env.clone(), self.config.clone(), self.place.clone());
         let (disk, options) = (self.disk.clone(), self.options);
+        let (identity, wires) = (self.identity, self.wires.clone());
         let task = async move {
-            match begin(&env, &disk, options, &config).await {
+            match begin(&env, &disk, options, identity, wires, &config).await {
                 Ok(node) => {
                     let failure = node.replication.failure();
                     let backend = Arc::new(SqlBackend(node.sql.clone()));
                     let own: Arc<dyn Env> = env.clone();
                     let server = Server::new(own, backend.clone(), backend, ServerOptions::default());
-                    place.0.lock().serving = Some(Serving { env, server, _node: node });
+                    place.0.lock().serving = Some(Serving { env, server, node });
                     let stopped = failure.await;
                     place.0.lock().failure = Some(format!("the store has failed: {stopped}"));
                 }
@@ -85,6 +98,11 @@ impl Machine {
 
     pub fn is_serving(&self) -> bool {
         self.place.0.lock().serving.is_some()
+    }
+
+    /// The process is there, whether or not it serves yet.
+    pub fn is_up(&self) -> bool {
+        self.env.is_alive()
     }
 
     /// Why the process has ended by itself, or could not start.
@@ -99,7 +117,15 @@ impl Machine {
         self.disk.crash(draw_kept(prng, log), draw_kept(prng, state));
         self.env.crash();
         *self.place.0.lock() = Process::default();
+        if let Some(wires) = &self.wires {
+            wires.detach(self.identity.node);
+        }
+    }
+
+    /// A new process after a crash.
+    pub fn restart(&mut self) {
         self.env = self.env.restart();
+        self.start();
     }
 }
 
@@ -116,10 +142,28 @@ async fn begin(
     env: &Arc<SimEnv>,
     disk: &MemoryDisk,
     options: MemoryOptions,
+    identity: Identity,
+    wires: Option<Arc<Wires>>,
     config: &NodeConfig,
 ) -> Result<Arc<Node>, String> {
     let engine = disk.open(options).map_err(|error| format!("the disk cannot be opened: {error}"))?;
-    let world = World::alone(env.clone(), engine);
+    let alone = World { identity, ..World::alone(env.clone(), engine) };
+    let world = match wires.map(|wires| wires.end(identity.node, env.clone())) {
+        None => alone,
+        Some(end) => World {
+            membership: end.clone(),
+            transport: end.clone(),
+            dialer: Some(end.clone()),
+            inbound: Some(end),
+            ..alone
+        },
+    };
     let node = Node::start(config, world).await;
     node.map(Arc::new).map_err(|error| format!("the node does not start: {error:#}"))
+}
+
+impl Inbound for End {
+    fn open(&self, groups: replication::Store, store: kvserver::Store) {
+        self.attach(groups, store);
+    }
 }

@@ -7,30 +7,36 @@ use pgserver::Peer;
 use stdx::Prng;
 use workload::{Client, Connector, Failure};
 
-use crate::machine::Place;
+use crate::machine::{Place, Serving};
 use crate::protocol::ProtocolClient;
 
 /// Bytes on their way in each direction: little, so that results wait for their readers.
 const PIPE_BYTES: usize = 2048;
 
-/// Connects to the node in its place.
+/// Connects to one of the nodes that serve.
 pub struct Network {
-    place: Place,
+    places: Vec<Place>,
     /// Clients hang up after a drawn number of statements below this; `None`: never.
     statements_max: Option<u64>,
     prng: Mutex<Prng>,
 }
 
 impl Network {
-    pub fn new(place: Place, statements_max: Option<u64>, prng: Prng) -> Network {
-        Network { place, statements_max, prng: Mutex::new(prng) }
+    pub fn new(places: Vec<Place>, statements_max: Option<u64>, prng: Prng) -> Network {
+        Network { places, statements_max, prng: Mutex::new(prng) }
     }
 }
 
 impl Connector for Network {
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Client>, Failure>> {
         Box::pin(async move {
-            let serving = self.place.serving().ok_or_else(|| Failure::lost("nobody listens"))?;
+            let serving: Vec<Serving> = self.places.iter().filter_map(Place::serving).collect();
+            let drawn = match serving.len() {
+                0 => return Err(Failure::lost("nobody listens")),
+                1 => 0,
+                several => self.prng.lock().index(several),
+            };
+            let serving = &serving[drawn];
             let (near, far) = tokio::io::duplex(PIPE_BYTES);
             drop(serving.env.spawn("connection", serving.server.handle(far, Peer::Local)));
             let statements_left = self.statements_max.map(|max| self.prng.lock().below(max));

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use env::{Env, SimEnv, Simulation};
-use node::NodeConfig;
+use kvapi::{NodeId, StoreId};
+use node::{Identity, NodeConfig};
 use stdx::Prng;
 use storage::MemoryOptions;
 use workload::{Connector, Counts, Drive, DriveOptions, Failure, Journal, Workload, checked};
@@ -15,10 +16,14 @@ use crate::faults::{Fault, Schedule, draw_disk_delay, draw_jump};
 use crate::machine::Machine;
 use crate::network::Network;
 use crate::scenario::Scenario;
+use crate::wires::Wires;
 use crate::witness::{Heard, Witness};
 
 /// Virtual time in which anything must come to its end that is not under faults.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+/// In a cluster of several nodes: short, so that a run sees repairs.
+const DEAD_AFTER: Duration = Duration::from_secs(20);
+const REPLICATE_INTERVAL: Duration = Duration::from_millis(300);
 /// Virtual time of undisturbed work after the last fault.
 const RECOVERY: Duration = Duration::from_millis(200);
 /// How long a disk stays full.
@@ -89,20 +94,26 @@ pub fn run(scenario: &Scenario, seed: u64) -> Result<Summary, Failed> {
     })
 }
 
-/// - `tester` never crashes; `machine` does.
-struct Run<'a> {
-    scenario: &'a Scenario,
-    simulation: Simulation,
-    machine: Machine,
-    tester: Arc<SimEnv>,
+/// - `tester` never crashes; `machines` do.
+pub(crate) struct Run<'a> {
+    pub scenario: &'a Scenario,
+    pub simulation: Simulation,
+    pub machines: Vec<Machine>,
+    /// Between the machines, if there are several.
+    pub wires: Option<Arc<Wires>>,
+    /// When the machines that are down come up again.
+    pub comebacks: Vec<(Duration, usize)>,
+    /// When the network is whole again.
+    pub healing: Option<Duration>,
+    pub tester: Arc<SimEnv>,
     /// For the clients of the workloads, who may hang up.
     clients: Arc<Network>,
     /// For set-up, checks and splits, which do not.
     checker: Arc<Network>,
-    workloads: Vec<Arc<dyn Workload>>,
-    journal: Arc<Journal>,
-    prng: Prng,
-    crashes: u32,
+    pub workloads: Vec<Arc<dyn Workload>>,
+    pub journal: Arc<Journal>,
+    pub prng: Prng,
+    pub crashes: u32,
 }
 
 impl<'a> Run<'a> {
@@ -113,17 +124,48 @@ impl<'a> Run<'a> {
         let config = NodeConfig {
             range_bytes_max: scenario.range_kib << 10,
             gc_ttl: scenario.gc_ttl_ms.map_or(defaults.gc_ttl, Duration::from_millis),
+            dead_after: DEAD_AFTER,
+            replicate_interval: REPLICATE_INTERVAL,
             ..defaults
         };
         let options = MemoryOptions { flush_bytes: scenario.flush_kib << 10 };
-        let machine = Machine::new(&simulation, config, options);
+        let tester = simulation.machine();
+        let wires = (scenario.nodes > 1).then(|| Wires::new(tester.clone(), prng.fork()));
+        let make = |number| {
+            let identity =
+                Identity { node: NodeId(number), store: StoreId(number), founds_cluster: number == 1 };
+            Machine::new(&simulation, identity, wires.clone(), config.clone(), options)
+        };
+        let machines: Vec<Machine> = (1..=scenario.nodes).map(make).collect();
+        let places = || machines.iter().map(Machine::place).collect::<Vec<_>>();
         let statements = scenario.statements_per_connection;
-        let clients = Arc::new(Network::new(machine.place(), statements, prng.fork()));
-        let checker = Arc::new(Network::new(machine.place(), None, prng.fork()));
+        let clients = Arc::new(Network::new(places(), statements, prng.fork()));
+        let checker = Arc::new(Network::new(places(), None, prng.fork()));
         let workloads = scenario.workloads(&mut prng);
         let journal = Arc::new(Journal::new());
-        let tester = simulation.machine();
-        Run { scenario, simulation, machine, tester, clients, checker, workloads, journal, prng, crashes: 0 }
+        Run {
+            scenario,
+            simulation,
+            machines,
+            wires,
+            comebacks: Vec::new(),
+            healing: None,
+            tester,
+            clients,
+            checker,
+            workloads,
+            journal,
+            prng,
+            crashes: 0,
+        }
+    }
+
+    fn alone(&mut self) -> &mut Machine {
+        &mut self.machines[0]
+    }
+
+    pub fn failure(&self) -> Option<String> {
+        self.machines.iter().find_map(Machine::failure)
     }
 
     fn play(&mut self, witness: &Witness) -> Result<(), String> {
@@ -140,9 +182,11 @@ impl<'a> Run<'a> {
     }
 
     fn play_through(&mut self) -> Result<(), String> {
-        self.machine.start();
+        self.machines.iter().for_each(Machine::start);
         self.wait_until_serving()?;
+        self.wait_until_replicated()?;
         self.set_up()?;
+        self.begin_weather();
         let options =
             DriveOptions { clients: self.scenario.clients, pause: Duration::ZERO..Duration::from_millis(2) };
         let drive = Drive::start(
@@ -155,6 +199,7 @@ impl<'a> Run<'a> {
         );
         self.make_faults(&drive)?;
         self.recover()?;
+        self.expect_progress()?;
         let stopped = self.simulation.block_on(PATIENCE, drive.stop());
         stopped
             .ok_or_else(|| self.stalled("the clients do not finish"))?
@@ -163,10 +208,10 @@ impl<'a> Run<'a> {
         for workload in &self.workloads {
             workload.verify().map_err(|found| found.to_string())?;
         }
-        Ok(())
+        self.compare_replicas()
     }
 
-    fn stalled(&self, what: &str) -> String {
+    pub fn stalled(&self, what: &str) -> String {
         let tasks = self.simulation.live_tasks();
         format!("{what} within {PATIENCE:?} of virtual time; alive: {tasks:?}")
     }
@@ -198,11 +243,11 @@ impl<'a> Run<'a> {
         let mut schedule = Schedule::new(&self.scenario.faults, self.simulation.now(), self.prng.fork());
         loop {
             let next = schedule.take().filter(|(at, _)| *at < end);
-            self.simulation.run_until(next.map_or(end, |(at, _)| at));
+            self.run_until(next.map_or(end, |(at, _)| at));
             if let Some(found) = drive.violation() {
                 return Err(found.to_string());
             }
-            match (next, self.machine.failure()) {
+            match (next, self.failure()) {
                 (_, Some(failure)) => return Err(failure),
                 (None, None) => return Ok(()),
                 (Some((_, fault)), None) => self.make(fault)?,
@@ -213,6 +258,10 @@ impl<'a> Run<'a> {
     fn make(&mut self, fault: Fault) -> Result<(), String> {
         self.journal.note(format_args!("fault: {fault:?} at {:?}", self.simulation.now()));
         match fault {
+            Fault::Crash if self.wires.is_some() => self.crash_one(),
+            Fault::Clock if self.wires.is_some() => self.skew_one(),
+            Fault::Cut => self.cut(),
+            Fault::Move => self.move_something(),
             Fault::Crash => self.crash()?,
             Fault::Clock => self.change_clock(),
             Fault::Split => self.split(),
@@ -225,9 +274,10 @@ impl<'a> Run<'a> {
     fn change_clock(&mut self) {
         if self.prng.chance(0.3) {
             let ppm = self.prng.below(200_000) as i64 - 100_000;
-            self.machine.env.set_wall_drift(ppm);
+            self.alone().env.set_wall_drift(ppm);
         } else {
-            self.machine.env.jump_wall(draw_jump(&mut self.prng));
+            let jump = draw_jump(&mut self.prng);
+            self.alone().env.jump_wall(jump);
         }
     }
 
@@ -248,33 +298,35 @@ impl<'a> Run<'a> {
 
     /// A crash, perhaps further ones while the node starts again; then the invariants.
     fn crash(&mut self) -> Result<(), String> {
-        self.crashes += 1;
-        self.machine.crash(&mut self.prng);
-        self.machine.start();
+        self.crash_and_restart();
         while self.prng.chance(0.25) {
             let nanos = self.prng.below(Duration::from_millis(10).as_nanos() as u64);
             self.simulation.run_for(Duration::from_nanos(nanos));
-            self.crashes += 1;
-            self.machine.crash(&mut self.prng);
-            self.machine.start();
+            self.crash_and_restart();
         }
         self.wait_until_serving()?;
         self.check()
     }
 
-    /// Every write fails for a while. A store that has failed stops its node; another process finds everything.
-    fn fill_disk(&mut self) -> Result<(), String> {
-        self.machine.disk.set_full(true);
-        let millis = self.prng.range(1..FULL_MS_MAX);
-        self.simulation.run_for(Duration::from_millis(millis));
-        self.machine.disk.set_full(false);
-        if self.machine.failure().is_some() { self.crash() } else { Ok(()) }
+    fn crash_and_restart(&mut self) {
+        self.crashes += 1;
+        self.machines[0].crash(&mut self.prng);
+        self.machines[0].restart();
     }
 
-    fn wait_until_serving(&self) -> Result<(), String> {
+    /// Every write fails for a while. A store that has failed stops its node; another process finds everything.
+    fn fill_disk(&mut self) -> Result<(), String> {
+        self.alone().disk.set_full(true);
+        let millis = self.prng.range(1..FULL_MS_MAX);
+        self.simulation.run_for(Duration::from_millis(millis));
+        self.alone().disk.set_full(false);
+        if self.failure().is_some() { self.crash() } else { Ok(()) }
+    }
+
+    pub fn wait_until_serving(&self) -> Result<(), String> {
         let deadline = self.simulation.now() + PATIENCE;
-        while !self.machine.is_serving() {
-            if let Some(failure) = self.machine.failure() {
+        while !self.machines.iter().all(Machine::is_serving) {
+            if let Some(failure) = self.failure() {
                 return Err(failure);
             }
             if self.simulation.now() >= deadline {
@@ -287,9 +339,13 @@ impl<'a> Run<'a> {
 
     /// All faults end; whatever was going on must come to its end.
     fn recover(&mut self) -> Result<(), String> {
-        self.machine.env.set_wall_drift(0);
+        if self.wires.is_some() {
+            self.end_faults()?;
+        } else {
+            self.alone().env.set_wall_drift(0);
+        }
         self.simulation.set_lane_delay(Duration::from_micros(20)..Duration::from_micros(500));
         self.simulation.run_for(RECOVERY);
-        self.machine.failure().map_or(Ok(()), Err)
+        self.failure().map_or(Ok(()), Err)
     }
 }

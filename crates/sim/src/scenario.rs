@@ -47,7 +47,34 @@ pub struct Scenario {
     pub gc_ttl_ms: Option<u64>,
     /// Clients hang up after fewer statements than this, without waiting for the answer.
     pub statements_per_connection: Option<u64>,
+    /// How many nodes there are.
+    #[serde(default = "one")]
+    pub nodes: u32,
+    /// How far wall clocks are off at most, either way; milliseconds. Of several nodes only: a clock that is off by more than half
+    /// of the maximum offset may be too far from another.
+    #[serde(default)]
+    pub skew_ms: u64,
+    #[serde(default)]
+    pub network: Network,
     pub faults: Faults,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// How bad the network between nodes is, all the time that faults happen.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Network {
+    /// The probability that a batch of Raft messages is lost.
+    pub loss: f64,
+    /// That it arrives twice.
+    pub repetition: f64,
+    /// That a connection breaks under a call.
+    pub breaks: f64,
+    /// The longest delay; milliseconds.
+    pub delay_ms: u64,
 }
 
 /// Mean times between faults of each kind, in milliseconds of virtual time.
@@ -64,6 +91,10 @@ pub struct Faults {
     pub disk_ms: Option<u64>,
     /// The disk is full for a while: the node may give up, and is started again when there is room.
     pub full_ms: Option<u64>,
+    /// Nodes are cut off from one another, one way or both, for a while.
+    pub cut_ms: Option<u64>,
+    /// A replica or a lease is moved to another node.
+    pub move_ms: Option<u64>,
 }
 
 impl Scenario {

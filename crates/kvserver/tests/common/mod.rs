@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+pub mod histories;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use storage::{Engine, MemoryDisk, MemoryOptions};
 /// Virtual time within which any test must be done.
 const LIMIT: Duration = Duration::from_secs(600);
 
-struct Wall(Arc<SimEnv>);
+pub struct Wall(pub Arc<SimEnv>);
 
 impl WallSource for Wall {
     fn wall(&self) -> WallTime {
@@ -93,7 +95,7 @@ impl World {
         configure(&mut config, &mut db_config);
         let store = Store::open(env.clone(), clock.clone(), engine.clone(), config.clone()).expect("a store");
         let world = StoreWorld {
-                store: keys::StoreId(1),
+            store: keys::StoreId(1),
             env: env.clone(),
             engine,
             machine: store.machine(),
@@ -105,9 +107,9 @@ impl World {
             raft.create(&first.ranges, first.contents).expect("an empty store");
             store.reload().expect("just made");
         }
-        store.start(Arc::new(raft.clone()), None);
+        store.start(Arc::new(raft.clone()), None, None);
         raft.start();
-        let db = Db::new(env.clone(), clock.clone(), store.dialer(), store.first_range(), db_config);
+        let db = Db::new(env.clone(), clock.clone(), store.dialer(None), store.first_range(), db_config);
         Node { env, store, raft, db, clock }
     }
 }

@@ -1,0 +1,280 @@
+//! Replicas come and go, and leases change hands.
+//!
+//! ```text
+//!   add a learner ──▶ it gets a snapshot and the log ──▶ it is current ──▶ promote; exchange in one joint step
+//!    {1,2,3} + 4'              (replication)                                {1,2,3}&{1,2,4} ──▶ {1,2,4}
+//! ```
+//!
+//! Every step is a membership change of the Raft group whose context is a command with the new descriptor: both take effect at the
+//! same entry, on every replica alike. Steps are guarded by the descriptor's generation; only one is under way at a time, because each holds the
+//! latch of the descriptor. A leaseholder that dies between two steps leaves a range that is whole: the next one's
+//! queue finds a learner, or a joint configuration, and ends what was begun.
+//!
+//! A replica that was removed may not hear of it: the others do not talk to it any more. It asks the range who its members are,
+//! and ends itself ([`Inner::collect_replica`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::Timestamp;
+use keys::{Key, NodeId, RangeId, ReplicaId, StoreId, local};
+use kvapi::{
+    BatchRequest, BatchResponse, ChangeReplicasRequest, Header, KvError, RangeDescriptor, RangeStatusRequest,
+    ReplicaDescriptor, ReplicaKind, Response, TransferLeaseRequest,
+};
+use replication::{Change, ConfChange, Transition, raft_id};
+use storage::mvcc::{self, Statistics};
+use storage::{Keyspace, WriteBatch};
+
+use crate::command::{self, Effects, Head};
+use crate::replica::Replica;
+use crate::store::Inner;
+use crate::write::{Sequenced, outcome};
+
+/// How long a new replica may take to get its snapshot and the log.
+const CATCH_UP_MAX: Duration = Duration::from_secs(60);
+/// How often is looked whether something has come about.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// How long a lease may take to change hands.
+const TRANSFER_MAX: Duration = Duration::from_secs(3);
+
+impl Inner {
+    /// See [`ChangeReplicasRequest`].
+    pub async fn change_replicas(
+        self: &Arc<Self>,
+        replica: Arc<Replica>,
+        request: &ChangeReplicasRequest,
+    ) -> Result<BatchResponse, KvError> {
+        let descriptor = self.leased_descriptor(&replica, &request.key)?;
+        if request.generation != 0 && descriptor.generation != request.generation {
+            return Err(KvError::RangeMismatch { descriptors: vec![(*descriptor).clone()] });
+        }
+        if request.remove.contains(&self.ranges.config.store) {
+            return Err(KvError::invalid("a leaseholder does not remove its own replica"));
+        }
+        let mut descriptor = (*descriptor).clone();
+        if descriptor.is_joint() {
+            descriptor = self.leave_joint(&replica, &descriptor).await?;
+        }
+        for (node, store) in &request.add {
+            descriptor = self.add_learner(&replica, descriptor, *node, *store).await?;
+        }
+        let added: Vec<StoreId> = request.add.iter().map(|(_, store)| *store).collect();
+        if let Err(error) = self.caught_up(&replica, &added).await {
+            // They are of no use as they are; whoever decides next may try others.
+            drop(self.exchange(&replica, &descriptor, &[], &added).await);
+            return Err(error);
+        }
+        descriptor = self.exchange(&replica, &descriptor, &added, &request.remove).await?;
+        if descriptor.is_joint() {
+            descriptor = self.leave_joint(&replica, &descriptor).await?;
+        }
+        let response = Response::Descriptor(Box::new(descriptor));
+        Ok(self.respond(response, Timestamp::ZERO, Timestamp::ZERO))
+    }
+
+    fn leased_descriptor(&self, replica: &Replica, key: &Key) -> Result<Arc<RangeDescriptor>, KvError> {
+        let mut state = replica.state.lock();
+        state.check_lease(&self.ranges)?;
+        state.check_key(key, &self.ranges)?;
+        Ok(state.descriptor.clone())
+    }
+
+    async fn add_learner(
+        &self,
+        replica: &Arc<Replica>,
+        before: RangeDescriptor,
+        node: NodeId,
+        store: StoreId,
+    ) -> Result<RangeDescriptor, KvError> {
+        match before.replica_on(store).map(|replica| replica.kind) {
+            Some(ReplicaKind::Learner) => return Ok(before),
+            Some(_) => return Err(KvError::invalid("the store has a replica of the range")),
+            None => {}
+        }
+        let new = ReplicaDescriptor { node, store, replica: before.next_replica, kind: ReplicaKind::Learner };
+        let mut after = RangeDescriptor {
+            generation: before.generation + 1,
+            next_replica: ReplicaId(before.next_replica.get() + 1),
+            ..before
+        };
+        after.replicas.push(new);
+        let change = ConfChange::simple(Change::AddLearner(raft_id(new.replica)));
+        self.change(replica, change, &after).await?;
+        Ok(after)
+    }
+
+    /// Completes when the replicas on these stores have the log.
+    async fn caught_up(&self, replica: &Replica, stores: &[StoreId]) -> Result<(), KvError> {
+        let deadline = self.env.monotonic() + CATCH_UP_MAX;
+        loop {
+            let descriptor = {
+                let mut state = replica.state.lock();
+                state.check_lease(&self.ranges)?;
+                state.descriptor.clone()
+            };
+            let followers = self.consensus()?.followers(replica.id);
+            let is_current = |store: &StoreId| {
+                let Some(there) = descriptor.replica_on(*store) else { return false };
+                let promised = self.ranges.liveness.is_supported_by(*store);
+                let mut followers = followers.iter();
+                promised && followers.any(|follower| follower.replica == there.replica && follower.is_current)
+            };
+            if stores.iter().all(is_current) {
+                return Ok(());
+            }
+            if self.env.monotonic() >= deadline {
+                return Err(KvError::unavailable("a new replica does not catch up"));
+            }
+            self.env.sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// Makes voters of learners, and removes replicas, in one step: joint if it moves more than one voter.
+    async fn exchange(
+        &self,
+        replica: &Arc<Replica>,
+        before: &RangeDescriptor,
+        promote: &[StoreId],
+        remove: &[StoreId],
+    ) -> Result<RangeDescriptor, KvError> {
+        let votes = |replica: &&ReplicaDescriptor| replica.kind == ReplicaKind::Voter;
+        let going = before.replicas.iter().filter(|replica| remove.contains(&replica.store));
+        let voters_moved = promote.len() + going.clone().filter(votes).count();
+        let joint = voters_moved > 1;
+        let mut changes = Vec::new();
+        let mut after = RangeDescriptor { generation: before.generation + 1, ..before.clone() };
+        after.replicas.clear();
+        for replica in &before.replicas {
+            let id = raft_id(replica.replica);
+            let mut replica = *replica;
+            if remove.contains(&replica.store) {
+                changes.push(Change::Remove(id));
+                if !(joint && replica.kind == ReplicaKind::Voter) {
+                    continue;
+                }
+                replica.kind = ReplicaKind::VoterOutgoing;
+            } else if promote.contains(&replica.store) && replica.kind == ReplicaKind::Learner {
+                changes.push(Change::AddVoter(id));
+                replica.kind = if joint { ReplicaKind::VoterIncoming } else { ReplicaKind::Voter };
+            }
+            after.replicas.push(replica);
+        }
+        if changes.is_empty() {
+            return Ok(before.clone());
+        }
+        let transition = if joint { Transition::JointExplicit } else { Transition::Auto };
+        let change = ConfChange { changes, transition, ..ConfChange::default() };
+        self.change(replica, change, &after).await?;
+        Ok(after)
+    }
+
+    /// Ends a step that moves several voters.
+    pub(crate) async fn leave_joint(
+        &self,
+        replica: &Arc<Replica>,
+        before: &RangeDescriptor,
+    ) -> Result<RangeDescriptor, KvError> {
+        let own = before.replica_on(self.ranges.config.store);
+        if own.is_some_and(|own| own.kind == ReplicaKind::VoterOutgoing) {
+            return Err(KvError::invalid("the leaseholder is on its way out: the lease must move first"));
+        }
+        let mut after = RangeDescriptor { generation: before.generation + 1, ..before.clone() };
+        after.replicas.retain(|replica| replica.kind != ReplicaKind::VoterOutgoing);
+        for replica in &mut after.replicas {
+            if replica.kind == ReplicaKind::VoterIncoming {
+                replica.kind = ReplicaKind::Voter;
+            }
+        }
+        self.change(replica, ConfChange::leave(), &after).await?;
+        Ok(after)
+    }
+
+    /// One step: the membership change with the descriptor as its context.
+    async fn change(
+        &self,
+        replica: &Arc<Replica>,
+        mut change: ConfChange,
+        after: &RangeDescriptor,
+    ) -> Result<(), KvError> {
+        let start = &after.span.start;
+        let record = local::range_descriptor(start);
+        let Sequenced { latch, lease, .. } = self.latch_record(replica, start, &record).await?;
+        let before = replica.state.lock().descriptor.clone();
+        if before.generation + 1 != after.generation || before.span != after.span {
+            return Err(KvError::RangeMismatch { descriptors: vec![(*before).clone()] });
+        }
+        let mut batch = WriteBatch::new();
+        batch.put(Keyspace::RangeLocal, &record, &after.encode());
+        let effects = Effects { replicas: Some(Box::new(after.clone())), ..Effects::default() };
+        let head = Head { term: lease.term, delta: Statistics::default(), effects };
+        change.context = command::encode(&head, &batch);
+        let result = self.consensus()?.propose_change(replica.id, change).await;
+        drop(latch);
+        outcome(replica, result)
+    }
+
+    // ---- leases -------------------------------------------------------------------------------------
+
+    /// See [`TransferLeaseRequest`].
+    pub async fn transfer_lease(
+        self: &Arc<Self>,
+        replica: Arc<Replica>,
+        request: &TransferLeaseRequest,
+    ) -> Result<BatchResponse, KvError> {
+        let done = || self.respond(Response::Done, Timestamp::ZERO, Timestamp::ZERO);
+        let descriptor = self.leased_descriptor(&replica, &request.key)?;
+        if request.to == self.ranges.config.store {
+            return Ok(done());
+        }
+        let to = descriptor.replica_on(request.to).filter(|to| to.kind.is_incoming_voter());
+        let to = to.ok_or_else(|| KvError::invalid("only a voter can take the lease"))?;
+        let followers = self.consensus()?.followers(replica.id);
+        let is_current = |follower: &&crate::Follower| follower.replica == to.replica && follower.is_current;
+        if followers.iter().find(is_current).is_none() {
+            return Err(KvError::unavailable("the replica that is to take the lease lags behind"));
+        }
+        let term = replica.state.lock().lease.map(|lease| lease.term);
+        let transferred = self.consensus()?.transfer(replica.id, to.replica);
+        transferred.map_err(KvError::unavailable)?;
+        let deadline = self.env.monotonic() + TRANSFER_MAX;
+        while self.env.monotonic() < deadline {
+            let knows = self.consensus()?.knows_leader(replica.id);
+            let lease = replica.state.lock().lease;
+            if knows && lease.map(|lease| lease.term) != term {
+                return Ok(done());
+            }
+            self.env.sleep(LOOK_INTERVAL).await;
+        }
+        Err(KvError::unavailable("the lease did not move in time"))
+    }
+
+    // ---- removed replicas ---------------------------------------------------------------------------
+
+    /// Asks the range whether the replica here is still a member of it, and ends it if it is not.
+    pub(crate) async fn collect_replica(self: &Arc<Self>, range: RangeId) -> Result<(), KvError> {
+        let Ok(replica) = self.ranges.get(range) else { return Ok(()) };
+        let own = replica.state.lock().descriptor.clone();
+        let key = own.span.start.clone();
+        let mut batch = BatchRequest::new(Header::default(), RangeStatusRequest { key: key.clone() });
+        let mut response = self.db()?.send(&key, &mut batch).await?;
+        let Some(Response::RangeStatus(status)) = response.responses.pop() else {
+            return Err(KvError::corruption("a question about a range was answered otherwise"));
+        };
+        let now = status.descriptor;
+        let own_id = own.replica_on(self.ranges.config.store).map(|own| own.replica);
+        let is_member = own_id.is_none_or(|id| now.replica(id).is_some());
+        if now.id != range || now.generation <= own.generation || is_member {
+            return Ok(());
+        }
+        tracing::info!(%range, "the replica here was removed from its range, and ends");
+        // Nobody else may take the place before it is empty.
+        if self.ranges.reserve(range, &own.span).is_err() {
+            return Err(KvError::unavailable("another range arrives in the place of one that ends"));
+        }
+        let parts = mvcc::replicated_parts(range, &own.span);
+        self.consensus()?.destroy(range, parts).await;
+        self.ranges.unreserve(range);
+        Ok(())
+    }
+}

@@ -1,0 +1,271 @@
+//! Sees to it that ranges are as they should be: the tasks around `liveness` and `allocator`.
+//!
+//! | task | does |
+//! | --- | --- |
+//! | `store-liveness` | asks the neighbours for support, withdraws what has run out |
+//! | `store-support` | tells the groups whose promises have changed |
+//! | `replicate` | looks at every range whose lease is here, one after the other; looks after replicas that may have been removed |
+//!
+//! One change at a time per store; one move for balance per round, because the counts it is decided on are as old as the round. What failed is looked at
+//! again in the next round. A store without neighbours does next to nothing.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use keys::StoreId;
+use kvapi::membership::{Capacity, Membership};
+use kvapi::{ChangeReplicasRequest, KvError, RangeDescriptor, RangeId, TransferLeaseRequest};
+
+use crate::allocator::{self, Decision, Wanted};
+use crate::liveness::{Change, RENEWAL};
+use crate::replica::Replica;
+use crate::store::Inner;
+
+/// How often promises are looked at.
+const AUDIT: Duration = Duration::from_millis(100);
+/// Renewals between two looks at who the neighbours are.
+const NEIGHBOURS_EVERY: u32 = 4;
+/// Renewals in which all stores are told who waits, after the last one has stopped waiting.
+const WAITS_TOLD: u32 = 4;
+/// A node that was silent for this long gets nothing new.
+const SUSPECT_AFTER: Duration = Duration::from_secs(5);
+/// Rounds in which a replica has known no leader, after which it asks whether it is still a member.
+const LEADERLESS_ROUNDS: u32 = 3;
+/// Rounds after which the next replica that seems to be well asks nevertheless.
+const ASK_ANYWAY_ROUNDS: u32 = 30;
+
+/// Starts the tasks.
+pub(crate) fn start(inner: &Arc<Inner>, membership: Arc<dyn Membership>) -> Vec<env::TaskHandle> {
+    let weak = || Arc::downgrade(inner);
+    vec![
+        inner.env.spawn("store-liveness", Box::pin(run_liveness(weak(), membership.clone()))),
+        inner.env.spawn("store-support", Box::pin(run_support(weak()))),
+        inner.env.spawn("replicate", Box::pin(run_rounds(weak(), membership))),
+    ]
+}
+
+async fn run_liveness(store: Weak<Inner>, membership: Arc<dyn Membership>) {
+    let mut neighbours = Vec::new();
+    let (mut renewals, mut next_renewal) = (0_u32, Duration::ZERO);
+    // Renewals in which others are still told that nobody waits any more.
+    let mut waits_told = 0;
+    loop {
+        let Some(inner) = store.upgrade() else { return };
+        let pause = inner.env.sleep(AUDIT);
+        inner.ranges.liveness.audit();
+        let now = inner.env.monotonic();
+        if now >= next_renewal {
+            next_renewal = now + RENEWAL;
+            if renewals % NEIGHBOURS_EVERY == 0 {
+                inner.ranges.is_alone.store(membership.nodes().len() <= 1, Ordering::Relaxed);
+                neighbours = inner.ranges.neighbours().into_iter().collect::<Vec<StoreId>>();
+            }
+            renewals = renewals.wrapping_add(1);
+            inner.ranges.room.find_wide_deadlocks(now);
+            let waits = !inner.ranges.room.edges().is_empty();
+            waits_told = if waits { WAITS_TOLD } else { u32::saturating_sub(waits_told, 1) };
+            // Leases need the neighbours; a deadlock may pass through any store.
+            let others = waits_told > 0 && !inner.ranges.is_alone.load(Ordering::Relaxed);
+            let all = others.then(|| membership.nodes().into_iter().map(|node| node.store));
+            let all = all.map(|all| all.filter(|store| *store != inner.ranges.config.store).collect());
+            if let Ok(consensus) = inner.consensus() {
+                let told: &Vec<StoreId> = all.as_ref().unwrap_or(&neighbours);
+                told.iter().for_each(|store| consensus.send_stamp(*store));
+            }
+        }
+        drop(inner);
+        pause.await;
+    }
+}
+
+async fn run_support(store: Weak<Inner>) {
+    loop {
+        let Some(ranges) = store.upgrade().map(|inner| inner.ranges.clone()) else { return };
+        let changes = ranges.liveness.changes().await;
+        drop(ranges);
+        let Some(inner) = store.upgrade() else { return };
+        let Ok(consensus) = inner.consensus() else { return };
+        for change in changes {
+            match change {
+                Change::Withdrawn(store) => {
+                    consensus.reconsider(store, true);
+                    consensus.send_stamp(store);
+                }
+                Change::Supported(store) => consensus.reconsider(store, false),
+                Change::Answer(store) => consensus.send_stamp(store),
+            }
+        }
+    }
+}
+
+/// What a store's rounds remember.
+#[derive(Default)]
+struct Rounds {
+    count: u32,
+    /// How long replicas have known no leader.
+    leaderless: std::collections::BTreeMap<RangeId, u32>,
+    /// Where the turn to ask anyway has come to.
+    asked: RangeId,
+}
+
+async fn run_rounds(store: Weak<Inner>, membership: Arc<dyn Membership>) {
+    let mut rounds = Rounds::default();
+    loop {
+        let Some(inner) = store.upgrade() else { return };
+        let pause = inner.env.sleep(inner.ranges.config.replicate_interval);
+        drop(inner);
+        pause.await;
+        let Some(inner) = store.upgrade() else { return };
+        if inner.tasks.is_stopped() {
+            return;
+        }
+        inner.replicate_round(&*membership).await;
+        inner.collect_round(&mut rounds).await;
+    }
+}
+
+impl Inner {
+    /// Looks at every range whose lease is here.
+    async fn replicate_round(self: &Arc<Self>, membership: &dyn Membership) {
+        let replicas = self.ranges.all();
+        let leased: Vec<Arc<Replica>> =
+            replicas.iter().filter(|replica| replica.state.lock().lease.is_some()).cloned().collect();
+        let size = |replica: &Arc<Replica>| replica.size_bytes.load(Ordering::Relaxed);
+        membership.publish_capacity(Capacity {
+            ranges: replicas.len() as u64,
+            leases: leased.len() as u64,
+            used_bytes: replicas.iter().map(size).sum(),
+            available_bytes: 0,
+        });
+        let nodes = membership.nodes();
+        if nodes.len() <= 1 {
+            return;
+        }
+        let config = &self.ranges.config;
+        let mut balanced = false;
+        for replica in leased {
+            if self.tasks.is_stopped() {
+                return;
+            }
+            let Some(descriptor) = self.leased(&replica) else { continue };
+            let wanted = Wanted {
+                replicas: if is_system(&descriptor) { config.system_replicas } else { config.replicas },
+                dead_after: config.dead_after,
+                suspect_after: SUSPECT_AFTER,
+            };
+            let Some(decision) = allocator::decide(&descriptor, config.store, &nodes, &wanted) else {
+                continue;
+            };
+            let is_for_balance = match &decision {
+                Decision::Change { is_for_balance, .. } => *is_for_balance,
+                Decision::TransferLease(_) => {
+                    let own = nodes.iter().find(|node| node.store == config.store);
+                    own.is_some_and(|own| own.takes_replicas(SUSPECT_AFTER))
+                }
+                Decision::LeaveJoint => false,
+            };
+            if is_for_balance && std::mem::replace(&mut balanced, true) {
+                continue;
+            }
+            if let Err(error) = self.execute(&replica, &descriptor, decision.clone()).await {
+                tracing::debug!(%error, range = %replica.id, ?decision, "a range is not as it should be yet");
+            }
+        }
+    }
+
+    fn leased(&self, replica: &Replica) -> Option<RangeDescriptor> {
+        let mut state = replica.state.lock();
+        state.check_lease(&self.ranges).ok()?;
+        Some((*state.descriptor).clone())
+    }
+
+    async fn execute(
+        self: &Arc<Self>,
+        replica: &Arc<Replica>,
+        descriptor: &RangeDescriptor,
+        decision: Decision,
+    ) -> Result<(), KvError> {
+        let key = descriptor.span.start.clone();
+        match decision {
+            Decision::LeaveJoint => self.leave_joint(replica, descriptor).await.map(drop),
+            Decision::TransferLease(to) => {
+                self.transfer_lease(replica.clone(), &TransferLeaseRequest { key, to }).await.map(drop)
+            }
+            Decision::Change { add, remove, .. } => {
+                let generation = descriptor.generation;
+                let request = ChangeReplicasRequest { key, add, remove, generation };
+                self.change_replicas(replica.clone(), &request).await.map(drop)
+            }
+        }
+    }
+
+    /// Looks for replicas that may have been removed from their ranges without knowing it.
+    async fn collect_round(self: &Arc<Self>, rounds: &mut Rounds) {
+        let Ok(consensus) = self.consensus() else { return };
+        consensus.drop_waiting();
+        rounds.count = rounds.count.wrapping_add(1);
+        let unled = |replica: &Arc<Replica>| replica.state.lock().lease.is_none();
+        let unled: Vec<RangeId> = self.ranges.all().iter().filter(|r| unled(r)).map(|r| r.id).collect();
+        rounds.leaderless.retain(|range, _| unled.contains(range));
+        let mut suspect = None;
+        for range in &unled {
+            if consensus.knows_leader(*range) {
+                rounds.leaderless.remove(range);
+                continue;
+            }
+            let count = rounds.leaderless.entry(*range).or_default();
+            *count += 1;
+            if *count >= LEADERLESS_ROUNDS {
+                *count = 0;
+                suspect = suspect.or(Some(*range));
+            }
+        }
+        if suspect.is_none() && rounds.count % ASK_ANYWAY_ROUNDS == 0 {
+            let next = unled.iter().find(|range| **range > rounds.asked).or(unled.first());
+            suspect = next.copied();
+            rounds.asked = suspect.unwrap_or_default();
+        }
+        if let Some(range) = suspect
+            && let Err(error) = self.collect_replica(range).await
+        {
+            tracing::debug!(%error, %range, "whether a replica is still a member is not known");
+        }
+    }
+
+    /// Hands over all leases, as far as others can take them, within some time. Answers with how many are left.
+    pub(crate) async fn hand_over_leases(self: &Arc<Self>, limit: Duration) -> usize {
+        let deadline = self.env.monotonic() + limit;
+        loop {
+            let mut left = 0;
+            for replica in self.ranges.all() {
+                let Some(descriptor) = self.leased(&replica) else { continue };
+                if descriptor.replicas.len() == 1 {
+                    continue;
+                }
+                left += 1;
+                let Ok(consensus) = self.consensus() else { return left };
+                let followers = consensus.followers(replica.id);
+                let current = |id| followers.iter().any(|f| f.replica == id && f.is_current && f.is_active);
+                let own = self.ranges.config.store;
+                let mut others = descriptor.replicas.iter().filter(|other| other.store != own);
+                let to = others.find(|other| other.kind.is_incoming_voter() && current(other.replica));
+                let Some(to) = to.map(|to| to.store) else { continue };
+                let key = descriptor.span.start.clone();
+                match self.transfer_lease(replica.clone(), &TransferLeaseRequest { key, to }).await {
+                    Ok(_) => left -= 1,
+                    Err(error) => tracing::debug!(%error, range = %replica.id, "a lease stays for now"),
+                }
+            }
+            if left == 0 || self.env.monotonic() >= deadline {
+                return left;
+            }
+            self.env.sleep(AUDIT).await;
+        }
+    }
+}
+
+/// Ranges without which no other is found, or no node works.
+fn is_system(descriptor: &RangeDescriptor) -> bool {
+    descriptor.span.start.first().is_none_or(|first| *first < keys::prefix::TABLE)
+}

@@ -1,0 +1,458 @@
+//! Several stores with ranges between them, on simulated machines and a simulated network: what holds while nodes crash, are cut off
+//! and come back, and replicas and leases move. Whole nodes, with SQL, are simulated by crate `sim`.
+
+mod common;
+#[path = "../../sim/src/wires.rs"]
+mod wires;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::{Clock, ClockConfig};
+use common::histories::{History, KEYS, Outcome, Run, check, client, name, parse, seeds};
+use common::{Wall, get, key, options, serializable};
+use env::{Env, SimEnv, Simulation, TaskHandle};
+use keys::{NodeId, RangeId, StoreId};
+use kvapi::{
+    BatchRequest, ChangeReplicasRequest, Header, Isolation, KvError, RangeDescriptor, TransferLeaseRequest,
+};
+use kvclient::{Db, DbConfig, Locking};
+use kvserver::{Store, StoreConfig};
+use parking_lot::Mutex;
+use replication::{StoreOptions, StoreWorld};
+use stdx::{Prng, WallTime};
+use storage::{Engine, MemoryDisk, MemoryOptions};
+use wires::{End, Weather, Wires};
+
+const LIMIT: Duration = Duration::from_secs(300);
+
+#[derive(Clone)]
+struct Running {
+    env: Arc<SimEnv>,
+    store: Store,
+    raft: replication::Store,
+    db: Db,
+    engine: Arc<dyn Engine>,
+}
+
+struct Machine {
+    env: Arc<SimEnv>,
+    disk: MemoryDisk,
+    bound: Arc<Mutex<Option<Arc<Clock>>>>,
+    running: Option<Running>,
+}
+
+struct Cluster {
+    simulation: Simulation,
+    wires: Arc<Wires>,
+    machines: BTreeMap<u32, Machine>,
+    prng: Prng,
+    range_bytes_max: u64,
+}
+
+impl Cluster {
+    fn new(seed: u64, count: u32) -> Cluster {
+        let simulation = Simulation::new(seed);
+        let mut prng = simulation.prng();
+        let wires = Wires::new(simulation.machine(), prng.fork());
+        let mut cluster =
+            Cluster { simulation, wires, machines: BTreeMap::new(), prng, range_bytes_max: 128 << 20 };
+        for id in 1..=count {
+            cluster.add(id);
+        }
+        cluster
+    }
+
+    fn add(&mut self, id: u32) {
+        let machine = Machine {
+            env: self.simulation.machine(),
+            disk: MemoryDisk::new(),
+            bound: Arc::new(Mutex::new(None)),
+            running: None,
+        };
+        self.machines.insert(id, machine);
+        self.start(id);
+    }
+
+    fn start(&mut self, id: u32) {
+        let range_bytes_max = self.range_bytes_max;
+        let wires = self.wires.clone();
+        let machine = self.machines.get_mut(&id).expect("a machine");
+        let sim = machine.env.clone();
+        let env: Arc<dyn Env> = sim.clone();
+        let engine: Arc<dyn Engine> =
+            machine.disk.open(MemoryOptions { flush_bytes: 32 << 10 }).expect("the disk is free");
+        let bound = machine.bound.lock().as_ref().map(|clock| WallTime::from_unix_nanos(clock.last().wall));
+        let clock = Clock::bounded(Wall(sim.clone()), ClockConfig::default(), bound);
+        clock.bound_persisted(WallTime::from_unix_nanos(u64::MAX));
+        let clock = Arc::new(clock);
+        *machine.bound.lock() = Some(clock.clone());
+        let (node, own) = (NodeId(id), StoreId(id));
+        let config = StoreConfig {
+            range_bytes_max,
+            replicate_interval: Duration::from_millis(200),
+            dead_after: Duration::from_secs(20),
+            ..StoreConfig::new(node, own)
+        };
+        let end: Arc<End> = wires.end(node, sim.clone());
+        let store = Store::open(env.clone(), clock.clone(), engine.clone(), config.clone()).expect("a store");
+        let world = StoreWorld {
+            store: own,
+            env: env.clone(),
+            engine: engine.clone(),
+            machine: store.machine(),
+            transport: end.clone(),
+        };
+        let raft = replication::Store::open(world, StoreOptions::default()).expect("the logs are sound");
+        if id == 1 && raft.ranges().is_empty() {
+            let first = kvserver::bootstrap::first_ranges(&config, clock.now());
+            raft.create(&first.ranges, first.contents).expect("an empty store");
+            store.reload().expect("just made");
+        }
+        store.start(Arc::new(raft.clone()), Some(end.clone()), Some(end.clone()));
+        end.attach(raft.clone(), store.clone());
+        raft.start();
+        let dialer = store.dialer(Some(end));
+        let db = Db::new(env, clock, dialer, store.first_range(), DbConfig::new(node));
+        machine.running = Some(Running { env: sim, store, raft, db, engine });
+    }
+
+    fn crash(&mut self, id: u32) {
+        let machine = self.machines.get_mut(&id).expect("a machine");
+        if machine.running.take().is_none() {
+            return;
+        }
+        let (log, state) = machine.disk.pending_counts();
+        machine.disk.crash(self.prng.index(log + 1), self.prng.index(state + 1));
+        machine.env.crash();
+        self.wires.detach(NodeId(id));
+    }
+
+    fn restart(&mut self, id: u32) {
+        let machine = self.machines.get_mut(&id).expect("a machine");
+        if machine.running.is_none() {
+            machine.env = machine.env.restart();
+            self.start(id);
+        }
+    }
+
+    fn running(&self, id: u32) -> Running {
+        self.machines[&id].running.clone().expect("it is up")
+    }
+
+    fn block_on<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> T {
+        let finished = self.simulation.block_on(LIMIT, future);
+        finished.unwrap_or_else(|| panic!("stalled; alive: {:?}", self.simulation.live_tasks()))
+    }
+
+    fn run_for(&self, seconds: f64) {
+        self.simulation.run_for(Duration::from_secs_f64(seconds));
+    }
+
+    /// The ranges by what their leaseholders say, with who that is.
+    fn leased(&self) -> BTreeMap<RangeId, (u32, RangeDescriptor)> {
+        let mut leased = BTreeMap::new();
+        for (id, machine) in &self.machines {
+            let Some(running) = &machine.running else { continue };
+            for (descriptor, is_leased) in running.store.descriptors() {
+                if is_leased {
+                    leased.insert(descriptor.id, (*id, descriptor));
+                }
+            }
+        }
+        leased
+    }
+
+    fn wait_until(&self, what: &str, is_so: impl Fn(&Cluster) -> bool) {
+        let deadline = self.simulation.now() + LIMIT;
+        while !is_so(self) {
+            assert!(self.simulation.now() < deadline, "{what}: {:?}", self.leased());
+            self.simulation.run_for(Duration::from_millis(20));
+        }
+    }
+
+    fn wait_until_replicated(&self, count: usize) {
+        self.wait_until("ranges are replicated", |cluster| {
+            let leased = cluster.leased();
+            !leased.is_empty()
+                && leased.values().all(|(_, range)| range.replicas.len() >= count && !range.is_joint())
+        });
+    }
+
+    /// What every node thinks of its ranges: for a failed test.
+    fn describe(&self) -> String {
+        let mut text = format!("at {:?}", self.simulation.now());
+        for (id, machine) in &self.machines {
+            let Some(running) = &machine.running else { continue };
+            text += &format!("\nnode {id}: {:?}", running.raft.failed());
+            for (descriptor, is_leased) in running.store.descriptors() {
+                let status = running.raft.range(descriptor.id).map(|range| range.status());
+                text += &format!("\nnode {id}: leased={is_leased} {:?} {status:?}", descriptor.replicas);
+            }
+        }
+        text
+    }
+
+    /// Writes a row through a node.
+    fn put(&self, id: u32, name: &'static str, value: &'static str) -> Result<(), KvError> {
+        let db = self.running(id).db;
+        self.block_on(async move {
+            let txn = db.begin(options(Isolation::Serializable));
+            txn.put(&key(name), value.as_bytes())?;
+            txn.commit().await.map(drop)
+        })
+    }
+
+    fn get(&self, id: u32, name: &'static str) -> Option<String> {
+        let db = self.running(id).db;
+        let read = self.block_on(async move { get(&serializable(&db), name, Locking::NONE).await });
+        read.unwrap_or_else(|error| panic!("{name} through {id}: {error}; {}", self.describe()))
+    }
+
+    fn send(&self, id: u32, name: &'static str, batch: impl Into<kvapi::Request>) -> Result<(), KvError> {
+        let (db, mut batch) = (self.running(id).db, BatchRequest::new(Header::default(), batch));
+        self.block_on(async move { db.send(&key(name), &mut batch).await.map(drop) })
+    }
+
+    fn tables(&self) -> (u32, RangeDescriptor) {
+        let leased = self.leased();
+        let found = leased.values().find(|(_, range)| range.contains(&key("k")));
+        found.cloned().expect("somebody leads it")
+    }
+}
+
+#[test]
+fn three_nodes_replicate_everything_and_every_node_answers() {
+    let cluster = Cluster::new(1, 3);
+    cluster.wait_until_replicated(3);
+    for id in 1..=3 {
+        cluster.put(id, ["a", "b", "c"][id as usize - 1], "1").expect("nobody is in the way");
+    }
+    for id in 1..=3 {
+        for name in ["a", "b", "c"] {
+            assert_eq!(cluster.get(id, name).as_deref(), Some("1"), "{name} through {id}");
+        }
+    }
+}
+
+#[test]
+fn a_range_serves_again_within_three_seconds_after_its_leaseholder_died() {
+    for seed in 0..10 {
+        let mut cluster = Cluster::new(100 + seed, 3);
+        cluster.wait_until_replicated(3);
+        // Long enough for the groups to fall asleep.
+        cluster.put(2, "k", "before").expect("nobody is in the way");
+        cluster.run_for(if seed % 2 == 0 { 10.0 } else { 0.1 });
+        let (leader, _) = cluster.tables();
+        let other = if leader == 3 { 1 } else { 3 };
+        let died = cluster.simulation.now();
+        cluster.crash(leader);
+        cluster.put(other, "k", "after").expect("the others are a quorum");
+        let outage = cluster.simulation.now() - died;
+        assert!(outage < Duration::from_secs(3), "seed {seed}: {outage:?}");
+        assert_eq!(cluster.get(other, "k").as_deref(), Some("after"));
+        cluster.restart(leader);
+        cluster.run_for(5.0);
+        assert_eq!(cluster.get(leader, "k").as_deref(), Some("after"));
+    }
+}
+
+/// What happens to a cluster while transactions run on all of its nodes.
+struct Trouble {
+    cluster: Cluster,
+    history: History,
+    clients: Vec<TaskHandle>,
+    comebacks: Vec<(Duration, u32)>,
+    healing: Duration,
+    skew_nanos: i64,
+}
+
+impl Trouble {
+    fn new(seed: u64, nodes: u32, skew_nanos: i64) -> Trouble {
+        let mut cluster = Cluster::new(seed, nodes);
+        cluster.wait_until_replicated(3);
+        let history = History::default();
+        for id in 1..=nodes {
+            if skew_nanos > 0 {
+                let offset = cluster.prng.below(2 * skew_nanos as u64) as i64 - skew_nanos;
+                cluster.machines[&id].env.set_wall_offset(offset);
+            }
+        }
+        let weather = Weather { loss: 0.02, repetition: 0.02, breaks: 0.002, ..Weather::default() };
+        cluster.wires.set_weather(weather);
+        let mut trouble = Trouble {
+            cluster,
+            history,
+            clients: Vec::new(),
+            comebacks: Vec::new(),
+            healing: Duration::ZERO,
+            skew_nanos,
+        };
+        (1..=nodes).for_each(|id| trouble.begin_clients(id));
+        trouble
+    }
+
+    fn begin_clients(&mut self, id: u32) {
+        let running = self.cluster.running(id);
+        for _ in 0..2 {
+            let env: Arc<dyn Env> = running.env.clone();
+            let (db, prng, history) = (running.db.clone(), self.cluster.prng.fork(), self.history.clone());
+            let task = client(env, db, prng, history, usize::MAX);
+            self.clients.push(running.env.spawn("client", Box::pin(task)));
+        }
+    }
+
+    fn step(&mut self) {
+        for (id, machine) in &self.cluster.machines {
+            if let Some(running) = &machine.running {
+                assert_eq!(running.raft.failed(), None, "node {id}: {}", self.cluster.describe());
+            }
+        }
+        let millis = self.cluster.prng.range(5..300);
+        self.cluster.simulation.run_for(Duration::from_millis(millis));
+        let now = self.cluster.simulation.now();
+        let due: Vec<u32> = self.comebacks.iter().filter(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
+        self.comebacks.retain(|(at, _)| *at > now);
+        for id in due {
+            self.cluster.restart(id);
+            self.begin_clients(id);
+        }
+        if self.healing <= now {
+            self.cluster.wires.heal();
+        }
+        let count = self.cluster.machines.len() as u64;
+        let id = self.cluster.prng.range(1..count + 1) as u32;
+        match self.cluster.prng.below(10) {
+            0 if self.comebacks.len() as u64 * 2 < count - 1 => {
+                self.cluster.crash(id);
+                let down = Duration::from_millis(self.cluster.prng.range(1..4_000));
+                self.comebacks.push((now + down, id));
+            }
+            1 => self.cut(id),
+            2 if self.skew_nanos > 0 => {
+                let reach = self.skew_nanos;
+                let offset = self.cluster.prng.below(2 * reach as u64) as i64 - reach;
+                self.cluster.machines[&id].env.set_wall_offset(offset);
+            }
+            3 | 4 => self.split(id),
+            5..8 => self.move_something(id),
+            _ => {}
+        }
+    }
+
+    fn cut(&mut self, id: u32) {
+        let way = self.cluster.prng.below(4);
+        let others: Vec<u32> = self.cluster.machines.keys().copied().filter(|other| *other != id).collect();
+        for other in others {
+            if self.cluster.prng.chance(0.3) {
+                continue;
+            }
+            if way != 0 {
+                self.cluster.wires.cut(NodeId(id), NodeId(other));
+            }
+            if way != 1 {
+                self.cluster.wires.cut(NodeId(other), NodeId(id));
+            }
+        }
+        self.healing =
+            self.cluster.simulation.now() + Duration::from_millis(self.cluster.prng.range(1..5_000));
+    }
+
+    fn split(&mut self, id: u32) {
+        let Some(running) = self.cluster.machines[&id].running.clone() else { return };
+        let at = key(&name(self.cluster.prng.below(KEYS)));
+        let db = running.db;
+        let task = async move { drop(db.split_at(&at).await) };
+        drop(running.env.spawn("split", Box::pin(task)));
+    }
+
+    fn move_something(&mut self, id: u32) {
+        let Some(running) = self.cluster.machines[&id].running.clone() else { return };
+        let leased = self.cluster.leased();
+        if leased.is_empty() {
+            return;
+        }
+        let drawn = self.cluster.prng.index(leased.len());
+        let (_, range) = leased.values().nth(drawn).expect("it is one of them");
+        let from = range.replicas[self.cluster.prng.index(range.replicas.len())].store;
+        let outside: Vec<u32> = self.cluster.machines.keys().copied().collect();
+        let outside: Vec<u32> =
+            outside.into_iter().filter(|id| range.replica_on(StoreId(*id)).is_none()).collect();
+        let key = range.span.start.clone();
+        let request: kvapi::Request = if outside.is_empty() || self.cluster.prng.chance(0.5) {
+            TransferLeaseRequest { key: key.clone(), to: from }.into()
+        } else {
+            let to = outside[self.cluster.prng.index(outside.len())];
+            let add = vec![(NodeId(to), StoreId(to))];
+            ChangeReplicasRequest { key: key.clone(), add, remove: vec![from], generation: 0 }.into()
+        };
+        let db = running.db;
+        let task = async move {
+            let mut batch = BatchRequest::new(Header::default(), request);
+            drop(db.send(&key, &mut batch).await);
+        };
+        drop(running.env.spawn("move", Box::pin(task)));
+    }
+
+    /// The faults end: everything serves again within a bound. Gives the history with the lists at the end.
+    fn end(mut self) -> Run {
+        self.cluster.wires.heal();
+        self.cluster.wires.set_weather(Weather::default());
+        for (_, id) in std::mem::take(&mut self.comebacks) {
+            self.cluster.restart(id);
+        }
+        let committed = |history: &History| {
+            history.lock().iter().filter(|record| record.outcome == Outcome::Committed).count()
+        };
+        let before = committed(&self.history);
+        self.cluster.run_for(15.0);
+        if committed(&self.history) <= before + 20 {
+            for id in self.cluster.machines.keys().copied() {
+                let running = self.cluster.running(id);
+                println!("node {id}: {:?}", running.store.metrics());
+                for lock in running.store.locks() {
+                    println!("  {lock:?}");
+                }
+                let db = running.db.clone();
+                for number in 0..KEYS {
+                    let db = db.clone();
+                    let asked = self.cluster.block_on(async move {
+                        serializable(&db).get(&key(&name(number)), Locking::NONE).await.map(drop)
+                    });
+                    println!("  get {number}: {asked:?}");
+                }
+            }
+            panic!("no progress: {}", self.cluster.describe());
+        }
+        self.clients.iter().for_each(TaskHandle::abort);
+        self.cluster.run_for(1.0);
+        let db = self.cluster.running(1).db;
+        let lists = self.cluster.block_on(async move {
+            let mut lists = Vec::new();
+            for number in 0..KEYS {
+                let value = serializable(&db).get(&key(&name(number)), Locking::NONE).await;
+                lists.push(parse(value.expect("a read of now")));
+            }
+            lists
+        });
+        let history = self.history.lock().clone();
+        let trace = self.cluster.simulation.trace();
+        Run { history, lists, trace, is_strict: self.skew_nanos == 0 }
+    }
+}
+
+#[test]
+fn histories_are_serializable_while_nodes_fail_and_ranges_move() {
+    for seed in seeds() {
+        let (nodes, skew) = if seed % 2 == 0 { (3, 0) } else { (5, 200_000_000) };
+        let mut trouble = Trouble::new(seed, nodes, skew);
+        for _ in 0..60 {
+            trouble.step();
+        }
+        let run = trouble.end();
+        let committed = run.history.iter().filter(|record| record.outcome == Outcome::Committed).count();
+        println!("seed {seed}: {committed} of {} committed", run.history.len());
+        check(&run);
+    }
+}
