@@ -2,8 +2,6 @@
 //!
 //! `sql` calls these; they bind with the same rules as queries.
 
-use std::sync::Arc;
-
 use expr::{Expr, Volatility};
 use types::descriptor::{ColumnDescriptor, ColumnId, TableDescriptor};
 use types::{ColumnType, DataType, PgError, PgResult, SqlState};
@@ -111,10 +109,7 @@ pub fn check_table_condition(
     options: &PlanOptions,
 ) -> PgResult<Vec<ColumnId>> {
     let bound = bind::bind_over_row(table, text, None, CHECK, catalog, options)?;
-    Ok(crate::logical::columns_of(&bound)
-        .iter()
-        .map(|position| table.columns[position as usize].id)
-        .collect())
+    Ok(column_ids(&bound, table))
 }
 
 /// Prints an expression of a table's descriptor (SQL text) as PostgreSQL does, which keeps what it understood rather than what
@@ -150,19 +145,55 @@ pub fn stored_expression_text(
     Ok(crate::explain::definition_text(&bound, pretty, &name))
 }
 
+/// The columns that a generated column is computed from, ascending.
+pub fn columns_of_generated(
+    table: &TableDescriptor,
+    column: &ColumnDescriptor,
+    catalog: &dyn Catalog,
+    options: &PlanOptions,
+) -> PgResult<Vec<ColumnId>> {
+    let Some(text) = &column.generated else { return Ok(Vec::new()) };
+    let bound = bind::bind_over_row(table, text, Some(column.column_type), GENERATED, catalog, options)?;
+    Ok(column_ids(&bound, table))
+}
+
+fn column_ids(bound: &Expr, table: &TableDescriptor) -> Vec<ColumnId> {
+    crate::logical::columns_of(bound).iter().map(|position| table.columns[position as usize].id).collect()
+}
+
 /// Binds a condition (SQL text) over a batch whose columns are the given ones, in that order.
 pub fn bind_over_columns(
-    table: &Arc<TableDescriptor>,
+    table: &TableDescriptor,
     columns: &[ColumnId],
     text: &str,
     catalog: &dyn Catalog,
     options: &PlanOptions,
 ) -> PgResult<Expr> {
-    let mut bound = bind::bind_over_row(table, text, None, PREDICATE, catalog, options)?;
+    place_columns(bind::bind_over_row(table, text, None, PREDICATE, catalog, options)?, table, columns)
+}
+
+/// Binds what the values of `column` become when its type changes to `to`, over a batch whose columns are the given ones, in that
+/// order. `using`: the USING clause (SQL text); without, the value itself is converted. Errors: 42804.
+pub fn bind_transform(
+    table: &TableDescriptor,
+    columns: &[ColumnId],
+    column: ColumnId,
+    (using, to): (Option<&str>, ColumnType),
+    catalog: &dyn Catalog,
+    options: &PlanOptions,
+) -> PgResult<Expr> {
+    let column = table.column(column).ok_or_else(|| PgError::internal("the column is not in its table"))?;
+    let own = crate::parser::keywords::quote_identifier(&column.name);
+    let text = (using.unwrap_or(&own), using.is_some());
+    place_columns(bind::bind_transform(table, column, text, to, catalog, options)?, table, columns)
+}
+
+/// Turns positions in the table into positions in a batch that has only these columns.
+fn place_columns(mut bound: Expr, table: &TableDescriptor, columns: &[ColumnId]) -> PgResult<Expr> {
     for position in crate::logical::columns_of(&bound).iter() {
         let id = table.columns[position as usize].id;
         if !columns.contains(&id) {
-            return Err(PgError::internal("a condition uses a column that is not read"));
+            return Err(PgError::internal("an expression uses a column that is not read"));
         }
     }
     let place = |position: u32| {

@@ -58,7 +58,7 @@ pub use scalar::{ScopeColumn, scalar};
 pub use statement::{Bound, bind};
 pub use table_expressions::TableExpressions;
 pub(crate) use table_expressions::{
-    CHECK, GENERATED, PREDICATE, bind_default_expression, bind_over_row, bind_table,
+    CHECK, GENERATED, PREDICATE, bind_default_expression, bind_over_row, bind_table, bind_transform,
 };
 pub use type_name::resolve_type;
 

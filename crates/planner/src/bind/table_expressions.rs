@@ -111,6 +111,7 @@ pub(crate) const DEFAULT: &str = "DEFAULT expressions";
 pub(crate) const GENERATED: &str = "column generation expressions";
 pub(crate) const CHECK: &str = "check constraints";
 pub(crate) const PREDICATE: &str = "index predicates";
+const TRANSFORM: &str = "transform expressions";
 
 fn bind_default(
     column: &ColumnDescriptor,
@@ -194,20 +195,7 @@ pub(crate) fn bind_over_row(
     options: &PlanOptions,
 ) -> PgResult<Expr> {
     let expression = crate::parser::parse_expression(text)?;
-    let shown = |(position, column): (usize, &ColumnDescriptor)| ItemColumn {
-        name: column.name.as_str().into(),
-        expr: Expr::column(position as u32, column.column_type.data_type),
-        column_type: column.column_type,
-        hidden: column.hidden,
-    };
-    let visible =
-        table.columns.iter().enumerate().filter(|(_, column)| column.state != ElementState::DeleteOnly);
-    let mut item = Item::new(Some(table.name.as_str().into()), visible.map(shown).collect());
-    item.relation = Some(table.id);
-    let mut binder = Binder::new(catalog, options, Parameters::none());
-    let mut level = Level::new(Clause::Scalar(purpose));
-    level.namespace.push(item);
-    binder.levels.push(level);
+    let mut binder = over_row(table, purpose, catalog, options);
     let Some(to) = target else {
         let construct = if purpose == CHECK { "CHECK" } else { "WHERE" };
         return binder.bind_condition(&expression, construct);
@@ -222,4 +210,55 @@ pub(crate) fn bind_over_row(
         );
         PgError::new(SqlState::DATATYPE_MISMATCH, message).at(expression.position)
     })
+}
+
+/// Binds what a column's values become when its type changes, over the row as it is. `using`: the text is a USING clause.
+pub(crate) fn bind_transform(
+    table: &TableDescriptor,
+    column: &ColumnDescriptor,
+    (text, using): (&str, bool),
+    to: ColumnType,
+    catalog: &dyn Catalog,
+    options: &PlanOptions,
+) -> PgResult<Expr> {
+    let expression = crate::parser::parse_expression(text)?;
+    let mut binder = over_row(table, TRANSFORM, catalog, options);
+    let bound = binder.bind(&expression)?;
+    binder.coerce(bound, to, CastContext::Assignment, 0)?.ok_or_else(|| {
+        let (name, label) = (&column.name, binder.type_label(to.data_type));
+        let (subject, hint) = match using {
+            true => ("result of USING clause for ", "You might need to add an explicit cast.".to_string()),
+            false => {
+                let quoted = crate::parser::keywords::quote_identifier(name);
+                let full = crate::explain::type_text(to);
+                ("", format!("You might need to specify \"USING {quoted}::{full}\"."))
+            }
+        };
+        let message = format!("{subject}column \"{name}\" cannot be cast automatically to type {label}");
+        PgError::new(SqlState::DATATYPE_MISMATCH, message).hint(hint)
+    })
+}
+
+/// A binder that sees a table's row, each column as its position.
+fn over_row<'a>(
+    table: &TableDescriptor,
+    purpose: &'static str,
+    catalog: &'a dyn Catalog,
+    options: &'a PlanOptions,
+) -> Binder<'a> {
+    let shown = |(position, column): (usize, &ColumnDescriptor)| ItemColumn {
+        name: column.name.as_str().into(),
+        expr: Expr::column(position as u32, column.column_type.data_type),
+        column_type: column.column_type,
+        hidden: column.hidden,
+    };
+    let visible =
+        table.columns.iter().enumerate().filter(|(_, column)| column.state != ElementState::DeleteOnly);
+    let mut item = Item::new(Some(table.name.as_str().into()), visible.map(shown).collect());
+    item.relation = Some(table.id);
+    let mut binder = Binder::new(catalog, options, Parameters::none());
+    let mut level = Level::new(Clause::Scalar(purpose));
+    level.namespace.push(item);
+    binder.levels.push(level);
+    binder
 }

@@ -13,6 +13,7 @@ mod expression;
 mod logical;
 mod node;
 
+pub(crate) use expression::type_text;
 pub use expression::{aggregate_text, definition_text, expression_text};
 pub use logical::logical_text;
 

@@ -1,11 +1,14 @@
 //! ALTER TABLE ... ALTER COLUMN, and dropping columns.
 
+use std::sync::Arc;
+
 use executor::ExecResult;
 use planner::ast::{Expression, Identifier, Sourced, TypeName};
-use types::descriptor::{ColumnDescriptor, TableDescriptor};
+use types::descriptor::{ColumnDescriptor, ColumnId, TableDescriptor};
 use types::{PgError, Severity, SqlState};
 
-use super::alter_table::{column_of, is_key_column};
+use super::alter_table::column_of;
+use super::backfill::Transform;
 use super::create_table::{column_mut, is_null, quote};
 use crate::session::Session;
 use crate::table_locks::LockMode;
@@ -113,7 +116,7 @@ impl Session {
         self.internal_rows(&statement).await.map(drop)
     }
 
-    /// ALTER COLUMN TYPE: the column is added anew under the same name, filled by USING, and takes the old one's place.
+    /// ALTER COLUMN TYPE: unless the values stand as they are, all rows and entries are written anew.
     pub(super) async fn alter_column_type(
         &mut self,
         mut table: TableDescriptor,
@@ -123,45 +126,45 @@ impl Session {
     ) -> ExecResult<()> {
         let id = column_of(&table, name)?;
         let new_type = self.column_type(type_name)?;
-        let old = table.column(id).expect("just found").clone();
-        if old.generated.is_some() {
+        let old = Arc::new(table.clone());
+        let column = column_mut(&mut table, id);
+        if column.generated.is_some() {
             return Err(PgError::unsupported("changing the type of a generated column").into());
         }
-        let same_bytes = using.is_none() && widens(old.column_type, new_type);
+        let same_bytes = using.is_none() && widens(column.column_type, new_type);
+        column.column_type = new_type;
         if same_bytes {
-            column_mut(&mut table, id).column_type = new_type;
             self.validate_column_expressions(&table)?;
             return self.put_table(table).await.map(drop);
         }
-        if is_key_column(&table, id) || table.checks.iter().any(|check| check.columns.contains(&id)) {
-            return Err(PgError::unsupported("changing the type of a column with an index or a CHECK").into());
-        }
-        let temporary = format!("meridian new {}", name.name);
-        let new_id = super::create_table::append_column(
-            &mut table,
-            &Identifier::new(temporary.as_str(), name.position),
-            new_type,
-        )?;
-        let widened = self.put_table(table).await?;
-        let value = match using {
-            Some(expression) => format!("({})", expression.text),
-            None => quote(&name.name),
-        };
-        let statement = format!(
-            "UPDATE {} SET {} = ({value})::{}",
-            self.qualified_name(&widened),
-            quote(&temporary),
-            new_type,
-        );
-        self.active().txn.begin_statement(false);
-        self.internal_rows(&statement).await?;
-        // The new column keeps its own id (attnum): what refers to columns refers to names or ids that are checked above.
-        let mut table = TableDescriptor::clone(&self.descriptor(widened.id));
-        table.columns.retain(|column| column.id != id);
-        let column = column_mut(&mut table, new_id);
-        *column = ColumnDescriptor { id: new_id, column_type: new_type, ..old };
+        self.check_not_tied(&old, id)?;
         self.validate_column_expressions(&table)?;
-        self.put_table(table).await.map(drop)
+        let transform = Transform { column: id, using: using.map(|using| &*using.text) };
+        self.rewrite_column(&old, table, &transform).await
+    }
+
+    /// What else depends on the type of a column: foreign keys, generated columns.
+    fn check_not_tied(&mut self, table: &TableDescriptor, id: ColumnId) -> ExecResult<()> {
+        let snapshot = self.snapshot();
+        let referenced = table.referenced_by.iter().any(|(child, key)| {
+            let child = snapshot.table(*child);
+            let key = child.and_then(|child| child.foreign_keys.iter().find(|other| other.id == *key));
+            key.is_some_and(|key| key.referenced_columns.contains(&id))
+        });
+        if referenced || table.foreign_keys.iter().any(|key| key.columns.contains(&id)) {
+            return Err(PgError::unsupported("changing the type of a column of a foreign key").into());
+        }
+        let catalog = self.statement_catalog();
+        for column in &table.columns {
+            if planner::columns_of_generated(table, column, &catalog, self.plan_options())?.contains(&id) {
+                let name = table.column(id).map_or("", |column| &column.name);
+                let message = "cannot alter type of a column used by a generated column";
+                return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+                    .detail(format!("Column \"{name}\" is used by generated column \"{}\".", column.name))
+                    .into());
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn drop_column(

@@ -65,6 +65,8 @@ impl Session {
             return self.split_at(id, query).await;
         }
         self.lock_table(id, LockMode::AccessExclusive).await?;
+        // A later action reads the rows that an earlier one wrote: they must be the transaction's own.
+        self.active().alone &= alter.actions.len() == 1;
         for action in &alter.actions {
             self.active().txn.begin_statement(false);
             self.alter_action(id, action).await?;
@@ -350,13 +352,6 @@ fn no_constraint(name: &str, table: &str) -> PgError {
         SqlState::UNDEFINED_OBJECT,
         format!("constraint \"{name}\" of relation \"{table}\" does not exist"),
     )
-}
-
-/// Is the column part of any index?
-pub fn is_key_column(table: &TableDescriptor, id: types::descriptor::ColumnId) -> bool {
-    table
-        .all_indexes()
-        .any(|index| index.columns.iter().any(|column| column.column == id) || index.included.contains(&id))
 }
 
 /// 42703 for ALTER TABLE's column names.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use executor::ExecResult;
 use keys::{IndexId, TableId, table};
 use kvclient::{InsertCheck, KvBlock, ScanOptions};
-use types::descriptor::{ColumnId, IndexDescriptor, Oid, TableDescriptor};
+use types::descriptor::{CheckConstraint, ColumnId, IndexDescriptor, Oid, TableDescriptor};
 use types::row::{RowDecoder, RowEncoder};
 use types::{Batch, Datum, PgError, SqlState};
 
@@ -24,7 +24,7 @@ impl Session {
         let index = table.indexes.iter().find(|index| index.id == id);
         let index = index.ok_or_else(|| PgError::internal("the new index is not part of its table"))?.clone();
         let target = Target { table: table.clone(), index, bulk: false };
-        self.fill(table, &table.primary, &[target]).await
+        self.fill(table, &table.primary, &[target], None).await
     }
 
     /// Moves the rows under the new primary key and fills every other index anew: their entries hold the primary key.
@@ -45,13 +45,95 @@ impl Session {
         let others =
             renewed.indexes.iter().map(|index| Target { table: renewed.clone(), index: index.clone(), bulk });
         let targets: Vec<Target> = std::iter::once(primary).chain(others).collect();
-        self.fill(&old, &old.primary, &targets).await?;
+        self.fill(&old, &old.primary, &targets, None).await?;
         if bulk {
             return self.leave_garbage(table.storage_id, WHOLE_TABLE);
         }
         self.leave_garbage(table.storage_id, replaced)?;
         for index in &table.indexes {
             self.leave_garbage(table.storage_id, index.storage_index)?;
+        }
+        Ok(())
+    }
+
+    /// Writes all rows and entries of a table anew because the type of a column changes. `new` is the table as it will be.
+    pub(super) async fn rewrite_column(
+        &mut self,
+        old: &Arc<TableDescriptor>,
+        mut new: TableDescriptor,
+        transform: &Transform<'_>,
+    ) -> ExecResult<()> {
+        let bulk = self.active().alone;
+        if !bulk {
+            let next = &mut new.next_storage_index;
+            for index in std::iter::once(&mut new.primary).chain(&mut new.indexes) {
+                index.storage_index = *next;
+                *next += 1;
+            }
+        }
+        let stored = self.put_table(new).await?;
+        let renewed = if bulk { self.move_to_new_keyspace(&stored).await? } else { stored };
+        let target = |index: &IndexDescriptor| Target { table: renewed.clone(), index: index.clone(), bulk };
+        let targets: Vec<Target> = renewed.all_indexes().map(target).collect();
+        self.fill(old, &old.primary, &targets, Some(transform)).await?;
+        if bulk {
+            return self.leave_garbage(old.storage_id, WHOLE_TABLE);
+        }
+        for index in old.all_indexes() {
+            self.leave_garbage(old.storage_id, index.storage_index)?;
+        }
+        Ok(())
+    }
+
+    /// Binds a transformation, and the checks that its results must pass, over batches of the given columns.
+    fn bind_rewriting(
+        &mut self,
+        (from, to): (&TableDescriptor, &TableDescriptor),
+        columns: &[ColumnId],
+        transform: &Transform<'_>,
+    ) -> ExecResult<Rewriting> {
+        let catalog = self.statement_catalog();
+        let options = self.plan_options();
+        let new_type = to.column(transform.column).map(|column| column.column_type);
+        let new_type = new_type.ok_or_else(|| PgError::internal("a column to be rewritten is gone"))?;
+        let using = (transform.using, new_type);
+        let value = planner::bind_transform(from, columns, transform.column, using, &catalog, options)?;
+        let concerned =
+            |check: &&CheckConstraint| !check.not_valid && check.columns.contains(&transform.column);
+        let checks = to.checks.iter().filter(concerned).map(|check| {
+            let condition = planner::bind_over_columns(to, columns, &check.expression, &catalog, options)?;
+            Ok((check.name.clone(), condition))
+        });
+        let position = columns.iter().position(|id| *id == transform.column);
+        Ok(Rewriting {
+            position: position.ok_or_else(|| PgError::internal("a column to be rewritten is not read"))?,
+            value,
+            checks: checks.collect::<Result<_, PgError>>()?,
+        })
+    }
+
+    /// Computes a column of a batch anew. Errors: those of the expression, 23502, 23514.
+    fn rewrite_batch(
+        &mut self,
+        table: &TableDescriptor,
+        rewriting: &Rewriting,
+        batch: &mut Batch,
+    ) -> ExecResult<()> {
+        let catalog = self.statement_catalog();
+        let context = self.exec_context(&catalog, &Arc::from([]), false);
+        let context = context.eval(&[]);
+        batch.columns[rewriting.position] = expr::eval(&rewriting.value, &context, batch)?;
+        let schema = catalog.snapshot.schema_name(table.schema);
+        for (name, condition) in &rewriting.checks {
+            let holds = expr::eval(condition, &context, batch)?;
+            if (0..batch.rows).any(|row| holds.datum(row) == Datum::Bool(false)) {
+                let message = format!(
+                    "check constraint \"{name}\" of relation \"{}\" is violated by some row",
+                    table.name
+                );
+                let error = PgError::new(SqlState::CHECK_VIOLATION, message);
+                return Err(error.table(schema, &table.name).constraint(name).into());
+            }
         }
         Ok(())
     }
@@ -86,12 +168,13 @@ impl Session {
         self.put_table(renewed).await
     }
 
-    /// Reads every row through `source` and writes its entry into each target.
+    /// Reads every row through `source` and writes its entry into each target, transformed if so asked.
     async fn fill(
         &mut self,
         from: &TableDescriptor,
         source: &IndexDescriptor,
         targets: &[Target],
+        transform: Option<&Transform<'_>>,
     ) -> ExecResult<()> {
         let columns: Vec<ColumnId> = targets[0]
             .table
@@ -106,6 +189,10 @@ impl Session {
             .map(|target| RowEncoder::new(&target.table, &target.index, &columns))
             .collect::<Result<Vec<_>, _>>()?;
         let predicates = self.predicates(targets, &columns)?;
+        let rewriting = match transform {
+            Some(transform) => Some(self.bind_rewriting((from, &targets[0].table), &columns, transform)?),
+            None => None,
+        };
         let txn = self.active().txn.clone();
         let span = table::index_span(TableId(from.storage_id), IndexId(source.storage_index));
         txn.begin_statement(false);
@@ -115,7 +202,10 @@ impl Session {
             for row in page.iter() {
                 decoder.decode(row.key, row.value.unwrap_or_default(), &mut vectors)?;
             }
-            let batch = Batch::new(vectors, page.len());
+            let mut batch = Batch::new(vectors, page.len());
+            if let Some(rewriting) = &rewriting {
+                self.rewrite_batch(&targets[0].table, rewriting, &mut batch)?;
+            }
             for ((target, encoder), predicate) in targets.iter().zip(&encoders).zip(&predicates) {
                 self.write_entries(target, encoder, predicate.as_ref(), &batch).await?;
             }
@@ -142,7 +232,7 @@ impl Session {
             if selected.as_ref().is_some_and(|selected| !selected[row]) {
                 continue;
             }
-            self.check_not_null(target, batch, row)?;
+            check_not_null(target, batch, row)?;
             key.clear();
             value.clear();
             encoder.encode_batch_row(batch, row, &mut key, &mut value)?;
@@ -177,21 +267,6 @@ impl Session {
         Ok(())
     }
 
-    /// A primary key's columns must not be NULL in any row.
-    fn check_not_null(&mut self, target: &Target, batch: &Batch, row: usize) -> ExecResult<()> {
-        if target.index.id != target.table.primary.id {
-            return Ok(());
-        }
-        for column in &target.index.columns {
-            let position = target.table.column_position(column.column).expect("a key column is a column");
-            if batch.columns[position].datum(row) == Datum::Null {
-                let descriptor = &target.table.columns[position];
-                return Err(super::alter_column::contains_null(&target.table, &descriptor.name).into());
-            }
-        }
-        Ok(())
-    }
-
     /// The bound predicates of partial indexes, over `columns`.
     fn predicates(
         &mut self,
@@ -215,6 +290,37 @@ impl Session {
         let result = expr::eval(predicate, &context.eval(&[]), batch)?;
         Ok((0..batch.rows).map(|row| result.datum(row) == Datum::Bool(true)).collect())
     }
+}
+
+/// How the values of a column become others.
+pub(super) struct Transform<'a> {
+    pub column: ColumnId,
+    /// The USING clause.
+    pub using: Option<&'a str>,
+}
+
+/// A transformation, bound over the columns that are read.
+struct Rewriting {
+    /// Of the column among those that are read.
+    position: usize,
+    value: expr::Expr,
+    /// Name and condition.
+    checks: Vec<(String, expr::Expr)>,
+}
+
+/// Columns that must not be NULL must not be so in any row that is written.
+fn check_not_null(target: &Target, batch: &Batch, row: usize) -> ExecResult<()> {
+    if target.index.id != target.table.primary.id {
+        return Ok(());
+    }
+    let in_key = |id| target.index.columns.iter().any(|column| column.column == id);
+    // The batch has the table's columns, in order.
+    for (column, vector) in target.table.columns.iter().zip(&batch.columns) {
+        if (column.not_null || in_key(column.id)) && vector.is_null(row) {
+            return Err(super::alter_column::contains_null(&target.table, &column.name).into());
+        }
+    }
+    Ok(())
 }
 
 /// An index to be filled.
