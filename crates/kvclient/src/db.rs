@@ -9,8 +9,8 @@ use env::Env;
 use futures::future::{BoxFuture, join_all};
 use keys::Key;
 use kvapi::{
-    BatchRequest, HeartbeatTxnRequest, Isolation, KvError, NodeDialer, NodeId, RangeDescriptor, Response,
-    Span, SplitRequest, Timestamp, TxnId, TxnStatus,
+    BatchRequest, GetRequest, Header, HeartbeatTxnRequest, Isolation, KvError, NodeDialer, NodeId,
+    RangeDescriptor, Response, Span, SplitRequest, Timestamp, TxnId, TxnStatus,
 };
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -187,6 +187,17 @@ impl Db {
     /// Sends one request to the range of a key, with routing and retries: for the system itself.
     pub async fn send(&self, key: &[u8], batch: &mut BatchRequest) -> Result<kvapi::BatchResponse, KvError> {
         self.inner.router.send_to(key, batch).await
+    }
+
+    /// Reads a key as of a timestamp, which may lie ahead: then nothing is written to it up to there any more. Zero: its leaseholder's now.
+    pub async fn get_at(&self, key: &[u8], timestamp: Timestamp) -> Result<Option<Vec<u8>>, KvError> {
+        let header = Header { timestamp, ..Header::default() };
+        let get = GetRequest { key: Key::copy_from(key), ..GetRequest::default() };
+        let mut response = self.inner.router.send_to(key, &mut BatchRequest::new(header, get)).await?;
+        match response.responses.pop() {
+            Some(Response::Get(value)) => Ok(value),
+            other => Err(unexpected(other)),
+        }
     }
 
     /// Tells locks and intents in spans what has become of their transaction: for the system itself.

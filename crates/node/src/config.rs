@@ -53,6 +53,10 @@ impl NodeConfig {
         SqlOptions {
             memory_bytes_max: self.sql_memory_bytes,
             spill: Some(world.spill.clone()),
+            others: world.dialer.as_ref().map(|_| {
+                let membership = world.membership.clone();
+                Arc::new(move || membership.nodes().len() > 1) as Arc<dyn Fn() -> bool + Send + Sync>
+            }),
             ..SqlOptions::default()
         }
     }

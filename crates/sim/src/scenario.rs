@@ -23,11 +23,13 @@ use workload::write_skew::WriteSkew;
 use workload::{Isolation, Workload};
 
 /// All scenarios, with their names, in order.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 6] = [
     ("calm", include_str!("../scenarios/calm.toml")),
     ("crashes", include_str!("../scenarios/crashes.toml")),
     ("histories", include_str!("../scenarios/histories.toml")),
     ("everything", include_str!("../scenarios/everything.toml")),
+    ("three", include_str!("../scenarios/three.toml")),
+    ("five", include_str!("../scenarios/five.toml")),
 ];
 
 /// What is run. See the module.

@@ -15,6 +15,7 @@ use types::descriptor::Oid;
 use types::{PgError, PgResult, SqlState};
 
 use crate::cancel::CancelHandle;
+use crate::catalog::lease::{CatalogLease, Others};
 use crate::catalog::{CatalogSnapshot, SharedCatalog, store};
 use crate::definition::IdBlock;
 use crate::garbage::Garbage;
@@ -26,7 +27,7 @@ use crate::statistics::StatisticsCache;
 use crate::table_locks::TableLocks;
 
 /// Bounds of a node's SQL layer.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SqlOptions {
     /// Memory that all statements together may hold.
     pub memory_bytes_max: u64,
@@ -36,6 +37,14 @@ pub struct SqlOptions {
     pub spill: Option<Arc<dyn SpillStore>>,
     /// Longest statement text, in bytes (54000 beyond).
     pub statement_bytes_max: usize,
+    /// Tells whether other nodes are known, which may change the catalog; `None`: there never are.
+    pub others: Option<Others>,
+}
+
+impl std::fmt::Debug for SqlOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqlOptions").field("memory_bytes_max", &self.memory_bytes_max).finish_non_exhaustive()
+    }
 }
 
 impl Default for SqlOptions {
@@ -45,6 +54,7 @@ impl Default for SqlOptions {
             statement_memory_bytes_max: 512 << 20,
             spill: None,
             statement_bytes_max: 16 << 20,
+            others: None,
         }
     }
 }
@@ -81,6 +91,7 @@ pub struct SqlServer {
     /// Microseconds since 2000-01-01 UTC.
     pub started_at: i64,
     pub catalog: Arc<SharedCatalog>,
+    pub(crate) lease: Arc<CatalogLease>,
     pub relations: RelationCache,
     pub table_locks: TableLocks,
     pub sequences: Sequences,
@@ -101,7 +112,9 @@ impl SqlServer {
             Some(spill) => MemoryAccount::with_spill("node", options.memory_bytes_max, spill.clone()),
             None => MemoryAccount::root("node", options.memory_bytes_max),
         };
+        let catalog = Arc::new(SharedCatalog::new(snapshot));
         Ok(Arc::new(SqlServer {
+            lease: CatalogLease::start(&env, &db, &catalog, options.others.clone()),
             sequences: Sequences::new(db.clone()),
             garbage: Garbage::start(&env, db.clone()),
             statistics: StatisticsCache::default(),
@@ -109,7 +122,7 @@ impl SqlServer {
             env,
             db,
             options,
-            catalog: Arc::new(SharedCatalog::new(snapshot)),
+            catalog,
             relations: RelationCache::default(),
             table_locks: TableLocks::new(),
             memory,

@@ -8,10 +8,13 @@
 //!         └── after COMMIT: CatalogChange applied to the shared picture, version + 1
 //! ```
 //!
+//! With several nodes the picture of each is kept the newest by a lease: see [`lease`].
+//!
 //! DDL is atomic with the rest of its transaction because its writes are writes of that transaction. Others see a change
 //! only after its commit; table locks (see [`crate::table_locks`]) see to it that nobody works on a table while its
 //! definition changes.
 
+pub mod lease;
 mod object;
 pub mod session_catalog;
 mod snapshot;
@@ -46,6 +49,14 @@ impl SharedCatalog {
 
     pub fn current(&self) -> Arc<CatalogSnapshot> {
         self.current.read().clone()
+    }
+
+    /// Another node has changed the catalog: takes all of it anew.
+    pub fn replace(&self, mut next: CatalogSnapshot) {
+        let mut current = self.current.write();
+        next.version = current.version + 1;
+        self.version.store(next.version, Ordering::Release);
+        *current = Arc::new(next);
     }
 
     /// Makes a committed change visible. Called while the transaction still holds its table locks, so that changes of one

@@ -258,6 +258,7 @@ impl Session {
     }
 
     async fn parse_statement(&mut self, name: &str, text: &str, parameter_types: &[u32]) -> PgResult<()> {
+        self.server.lease.hold().await?;
         if !name.is_empty() && self.statements.contains_key(name) {
             return Err(PgError::new(
                 SqlState::DUPLICATE_PREPARED_STATEMENT,

@@ -140,7 +140,13 @@ impl Session {
             let wait = locks.acquire(owner, table, mode);
             wait_for_lock(self.server.env.clone(), self.lock_timeout, wait).await?;
         }
-        self.active.as_mut().expect("still running").note_held(table, mode);
+        let active = self.active.as_mut().expect("still running");
+        active.note_held(table, mode);
+        if self.server.lease.is_shared()
+            && let Some(definition) = self.server.catalog.current().table(table)
+        {
+            active.note_used(table, definition.version);
+        }
         Ok(())
     }
 

@@ -95,6 +95,7 @@ impl Session {
     async fn attempt(&mut self, run: &Run<'_>, sink: &mut ResultSink) -> ExecResult<Tag> {
         let (env, cancel, limit) = (self.server.env.clone(), self.cancel.clone(), self.statement_timeout);
         self.assigned.lock().clear();
+        self.server.lease.hold().await?;
         let tag = cancellable(&env, &cancel, limit, self.dispatch(run, sink)).await?;
         self.apply_assignments()?;
         if run.alone && !self.in_block() {

@@ -14,7 +14,7 @@ use kvclient::{Isolation, Savepoint, Txn};
 use parking_lot::Mutex;
 use pgserver::TransactionStatus;
 use planner::ast::{IsolationLevel, TransactionMode};
-use types::descriptor::{ForeignKey, Oid, TableDescriptor};
+use types::descriptor::{DescriptorVersion, ForeignKey, Oid, TableDescriptor};
 use types::{PgError, PgResult, SqlState};
 
 use super::Session;
@@ -66,6 +66,8 @@ pub struct Active {
     pub locks: LockOwner,
     /// Locks known to be held: spares a look into the shared table.
     held: Vec<(Oid, LockMode)>,
+    /// The definitions of tables used, if other nodes may change them: see `catalog::lease`.
+    used: Vec<(Oid, DescriptorVersion)>,
     savepoints: Vec<SavepointEntry>,
     pub deferred: Arc<Mutex<DeferredState>>,
     /// Microseconds since 2000-01-01 UTC.
@@ -143,6 +145,13 @@ impl Active {
         self.held.contains(&(table, mode))
     }
 
+    /// A table is used under a definition; the first one counts.
+    pub fn note_used(&mut self, table: Oid, version: DescriptorVersion) {
+        if !self.used.iter().any(|(known, _)| *known == table) {
+            self.used.push((table, version));
+        }
+    }
+
     pub fn note_held(&mut self, table: Oid, mode: LockMode) {
         if !self.holds(table, mode) {
             self.held.push((table, mode));
@@ -191,6 +200,7 @@ impl Session {
             catalog: TransactionCatalog::new(self.server.catalog.clone()),
             locks: self.lock_owner,
             held: Vec::new(),
+            used: Vec::new(),
             savepoints: Vec::new(),
             deferred: Arc::default(),
             started_at: self.now(),
@@ -273,16 +283,51 @@ impl Session {
         self.hold_cursors().await?;
         let Some(active) = &mut self.active else { return Ok(()) };
         let txn = active.txn.clone();
-        if let Err(error) = txn.commit().await {
-            return Err(self.commit_error(error));
+        let changes = active.catalog.has_changes();
+        if self.server.lease.is_shared() {
+            self.check_definitions_used()?;
         }
+        if changes && let Err(error) = self.server.lease.record_change(&txn).await {
+            self.server.lease.settle(None).await;
+            return Err(error);
+        }
+        let committed = match txn.commit().await {
+            Ok(committed) => committed,
+            Err(error) => {
+                if changes {
+                    self.server.lease.settle(None).await;
+                }
+                return Err(self.commit_error(error));
+            }
+        };
         let mut active = self.active.take().expect("there until now");
+        if changes {
+            self.server.lease.settle(Some(committed)).await;
+        }
         active.catalog.publish();
         self.release(&active);
         self.settings.end_transaction(true);
         self.refresh_settings();
         self.portals.end_transaction(true);
         self.after_commit(std::mem::take(&mut active.after_commit));
+        Ok(())
+    }
+
+    /// With several nodes: what the transaction has used must be as it was, up to where it commits.
+    fn check_definitions_used(&mut self) -> ExecResult<()> {
+        let active = self.active.as_mut().expect("committing");
+        // The deadline first: what is changed after it is read commits above it.
+        let deadline = self.server.lease.deadline();
+        let current = self.server.catalog.current();
+        let stands = |(table, version): &(Oid, DescriptorVersion)| {
+            current.table(*table).is_some_and(|table| table.version == *version)
+        };
+        if !active.used.iter().all(stands) {
+            return Err(self.server.lease.changed_meanwhile());
+        }
+        if let Some(deadline) = deadline.filter(|_| !active.catalog.has_changes()) {
+            active.txn.limit_commit_timestamp(deadline);
+        }
         Ok(())
     }
 
