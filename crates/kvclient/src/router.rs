@@ -10,11 +10,12 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use env::Env;
 use futures::future::{BoxFuture, join_all};
-use keys::{Key, NodeId, Span, addressing};
+use keys::{Key, NodeId, RangeId, Span, addressing};
 use kvapi::{
     BatchRequest, BatchResponse, Disposition, GetRequest, Header, KeyBlock, KvBlock, KvError, LockClaim,
     MultiGetRequest, NodeDialer, RangeDescriptor, RefreshRequest, Request, ResolveIntentsRequest, Response,
@@ -27,6 +28,12 @@ use crate::FirstRange;
 
 /// How long a batch is retried while its range cannot be reached.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same for a range that could not be reached lately: long enough to find out whether it can be now.
+const PROBE_PATIENCE: Duration = Duration::from_millis(500);
+/// How long a range that could not be reached is remembered as such.
+const BROKEN_FOR: Duration = Duration::from_secs(10);
+/// Ranges remembered as such, at most.
+const BROKEN_MAX: usize = 1_024;
 const BACKOFF_INITIAL: Duration = Duration::from_millis(1);
 const BACKOFF_MAX: Duration = Duration::from_millis(250);
 /// Hints about the leaseholder that are followed without a pause.
@@ -53,6 +60,10 @@ pub(crate) struct Router {
     own: NodeId,
     /// By end key. Lock order: leaf.
     cache: RwLock<BTreeMap<Key, Arc<Route>>>,
+    /// Circuit breakers: ranges that could not be reached, and until when that counts. Every batch is a probe. Lock order: leaf.
+    broken: Mutex<BTreeMap<RangeId, Duration>>,
+    /// Some range is.
+    is_any_broken: AtomicBool,
     /// Lock order: leaf.
     prng: Mutex<Prng>,
 }
@@ -80,7 +91,16 @@ impl Router {
         own: NodeId,
     ) -> Router {
         let prng = Mutex::new(Prng::new(env.entropy()));
-        Router { env, dialer, first, own, cache: RwLock::new(BTreeMap::new()), prng }
+        Router {
+            env,
+            dialer,
+            first,
+            own,
+            cache: RwLock::new(BTreeMap::new()),
+            broken: Mutex::default(),
+            is_any_broken: AtomicBool::new(false),
+            prng,
+        }
     }
 
     fn cached(&self, key: &[u8]) -> Option<Arc<Route>> {
@@ -226,21 +246,43 @@ impl Router {
             };
             let retry = retry.get_or_insert_with(Retry::new);
             if !self.prepare_retry(&route, &error, retry).await {
-                return Err(error);
+                return Err(given_up(&route, error));
             }
-            let before = route;
-            route = self.route(key).await?;
-            let same = route.descriptor.span == before.descriptor.span;
-            if matches!(error, KvError::RangeMismatch { .. }) && (same || retry.reroutes > 2) {
+            if let KvError::RangeMismatch { descriptors } = &error
+                && descriptors.first().is_some_and(|own| own.contains(key))
+            {
                 // The range is the right one for the key, and the batch wants more than it holds.
                 return Err(error);
             }
+            route = self.route(key).await?;
         }
     }
 
     async fn send_once(&self, route: &Route, batch: &mut BatchRequest) -> Result<BatchResponse, KvError> {
         batch.header.range = route.descriptor.id;
-        route.sender.send(batch).await
+        let answer = route.sender.send(batch).await;
+        if answer.is_ok() && self.is_any_broken.load(Ordering::Relaxed) {
+            self.broken.lock().remove(&route.descriptor.id);
+        }
+        answer
+    }
+
+    fn patience(&self, range: RangeId, now: Duration) -> Duration {
+        if !self.is_any_broken.load(Ordering::Relaxed) {
+            return PATIENCE;
+        }
+        let mut broken = self.broken.lock();
+        broken.retain(|_, until| *until > now);
+        self.is_any_broken.store(!broken.is_empty(), Ordering::Relaxed);
+        if broken.contains_key(&range) { PROBE_PATIENCE } else { PATIENCE }
+    }
+
+    fn note_broken(&self, range: RangeId, now: Duration) {
+        let mut broken = self.broken.lock();
+        if broken.len() < BROKEN_MAX {
+            broken.insert(range, now + BROKEN_FOR);
+            self.is_any_broken.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Takes in what an error tells, and waits where waiting helps. False: give the error to the caller.
@@ -274,9 +316,11 @@ impl Router {
             return true;
         }
         let now = self.env.monotonic();
-        let give_up_at = *retry.give_up_at.get_or_insert(now + PATIENCE);
+        let range = route.descriptor.id;
+        let give_up_at = *retry.give_up_at.get_or_insert_with(|| now + self.patience(range, now));
         let pause = retry.backoff.next_wait(&mut self.prng.lock());
         if now + pause > give_up_at {
+            self.note_broken(range, now);
             return false;
         }
         self.env.sleep(pause).await;
@@ -332,7 +376,7 @@ impl Router {
                 }
                 Err(error) => {
                     if !self.prepare_retry(&route, &error, &mut retry).await {
-                        return Err(error);
+                        return Err(given_up(&route, error));
                     }
                 }
             }
@@ -366,7 +410,7 @@ impl Router {
                 }
                 Err(error) => {
                     if !self.prepare_retry(&route, &error, &mut retry).await {
-                        return Err(error);
+                        return Err(given_up(&route, error));
                     }
                 }
             }
@@ -446,7 +490,7 @@ impl Router {
                     }
                     Err(error) => {
                         if !self.prepare_retry(&route, &error, &mut retry).await {
-                            return Err(error);
+                            return Err(given_up(&route, error));
                         }
                     }
                 }
@@ -483,6 +527,21 @@ impl Router {
     pub async fn revert(&self, header: &Header, spans: &[Span], sequence: u32) -> Result<(), KvError> {
         let request = |span| RevertRequest { spans: vec![span], sequence }.into();
         self.for_each_piece(header, spans, request).await
+    }
+}
+
+/// What the caller is told of a range that nobody serves.
+fn given_up(route: &Route, error: KvError) -> KvError {
+    match error {
+        KvError::NotLeaseholder { range, .. } | KvError::RangeNotFound { range } => {
+            let nodes: Vec<String> =
+                route.descriptor.replicas.iter().map(|replica| replica.node.to_string()).collect();
+            KvError::unavailable(format!(
+                "range {range} has no leaseholder: too few of its replicas, on nodes {}, can be reached",
+                nodes.join(", ")
+            ))
+        }
+        other => other,
     }
 }
 

@@ -42,7 +42,7 @@ impl Inner {
             let latched: KeyBlock = keys.iter().map(|garbage| &garbage.key[..]).collect();
             LatchGuard::take(&replica, state, latched, SmallVec::new(), Timestamp::MAX)
         };
-        latch.granted().await;
+        latch.granted().await?;
         let lease = replica.state.lock().check_lease(&self.ranges)?;
         let mut batch = WriteBatch::new();
         let mut delta = Statistics::default();

@@ -334,7 +334,11 @@ impl Inner {
             }
             // By now somebody else may be in the way.
             match replica.state.lock().manager.locks.wait_of(ticket) {
-                Some(wait) => holder = wait.holder,
+                Some(wait) => {
+                    holder = wait.holder;
+                    // Of two cycles that were completed at once, one victim ends only one.
+                    self.ranges.room.enter_graph(ticket, txn, &wait.blockers);
+                }
                 None => continue,
             }
             self.look_after(replica, &holder, txn, &key).await?;
@@ -389,7 +393,7 @@ impl Inner {
                 // Nothing is written: no read needs to wait for this.
                 LatchGuard::take(&replica, state, KeyBlock::new(), spans, Timestamp::MAX)
             };
-            latch.granted().await;
+            latch.granted().await?;
             let view = self.locking_scan_view(&replica, &locking, scan)?;
             match mvcc::scan(&*self.ranges.engine, &scan.span, &view, bounds(scan)) {
                 Ok(found) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clock::Clock;
+use env::Env;
 use keys::{RangeId, Span, StoreId};
 use kvapi::{KvError, RangeDescriptor};
 use parking_lot::{Mutex, RwLock};
@@ -35,6 +36,7 @@ pub(crate) enum Event {
 /// What the state machine, the evaluators and the queues of a store share.
 pub(crate) struct Ranges {
     pub config: StoreConfig,
+    pub env: Arc<dyn Env>,
     pub clock: Arc<Clock>,
     pub engine: Arc<dyn Engine>,
     pub room: WaitRoom,
@@ -60,12 +62,14 @@ impl Ranges {
     /// `is_used`: the store has had ranges before.
     pub fn new(
         config: StoreConfig,
+        env: Arc<dyn Env>,
         clock: Arc<Clock>,
         engine: Arc<dyn Engine>,
         is_used: bool,
     ) -> Arc<Ranges> {
         Arc::new(Ranges {
             config,
+            env,
             liveness: Liveness::new(clock.clone(), is_used),
             is_alone: AtomicBool::new(true),
             arriving: Mutex::new(BTreeMap::new()),

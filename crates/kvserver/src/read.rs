@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use clock::Timestamp;
+use env::timeout;
 use keys::Span;
 use kvapi::{
     BatchResponse, GetRequest, Header, KvError, LockClaim, LockStrength, MultiGetRequest, RefreshRequest,
@@ -14,7 +15,7 @@ use kvapi::{
 };
 use storage::mvcc::{self, Changed, Conflict, MvccError, ReadView};
 
-use crate::replica::{RangeState, Replica};
+use crate::replica::{LOOK_INTERVAL, RangeState, Replica};
 use crate::store::{Inner, read_timestamp, storage_error};
 
 /// Times a read's timestamp is moved up before it gives up.
@@ -328,7 +329,8 @@ impl ReadWait {
             }
         }
         let _leave = Leave { inner, replica, ticket: self.ticket };
-        let _ = self.receiver.await;
+        // Whoever waited looks at the lease again: what it waited for may never end if the range has lost its quorum.
+        let _ = timeout(&*inner.env, LOOK_INTERVAL, self.receiver).await;
     }
 }
 

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use clock::Timestamp;
 use concurrency::{LatchId, Latched, Manager, TimestampCache, Wake};
+use env::timeout;
 use keys::{RangeId, ReplicaId, Span};
 use kvapi::{KeyBlock, KvError, Lease, RangeDescriptor, ReplicaDescriptor, ReplicaKind, TxnId};
 use parking_lot::Mutex;
@@ -15,6 +17,9 @@ use storage::mvcc::Statistics;
 use crate::marks::{Mark, TxnMarks};
 use crate::ranges::{Event, Ranges};
 use crate::wait::{Receiver, Told};
+
+/// How often whoever waits for latches looks whether the lease is still held.
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The right of this store to serve the range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -317,13 +322,21 @@ impl LatchGuard {
         LatchGuard { replica: replica.clone(), id: Some(latched.id()), waiting }
     }
 
-    /// Completes when the latches are granted.
-    pub async fn granted(&mut self) {
-        if let Some((_, receiver)) = &mut self.waiting {
-            // A closed room means that the store is gone: whatever comes next fails by itself.
-            let told = receiver.await;
-            debug_assert!(!matches!(told, Ok(Told::Deadlock(_))), "latches do not deadlock");
-            self.waiting = None;
+    /// Completes when the latches are granted. What they wait for may never end if the range has lost its quorum: fails when
+    /// the lease is gone.
+    pub async fn granted(&mut self) -> Result<(), KvError> {
+        let Some((_, receiver)) = &mut self.waiting else { return Ok(()) };
+        let ranges = &self.replica.ranges;
+        loop {
+            match timeout(&*ranges.env, LOOK_INTERVAL, &mut *receiver).await {
+                Ok(told) => {
+                    // A closed room means that the store is gone: whatever comes next fails by itself.
+                    debug_assert!(!matches!(told, Ok(Told::Deadlock(_))), "latches do not deadlock");
+                    self.waiting = None;
+                    return Ok(());
+                }
+                Err(_) => drop(self.replica.state.lock().check_lease(ranges)?),
+            }
         }
     }
 

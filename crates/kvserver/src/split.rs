@@ -94,7 +94,7 @@ impl Inner {
             let latch = LatchGuard::take(replica, state, KeyBlock::new(), spans, at);
             (latch, state.descriptor.clone())
         };
-        latch.granted().await;
+        latch.granted().await?;
         let mut state = replica.state.lock();
         let lease = state.check_lease(&self.ranges)?;
         if state.descriptor.generation != before.generation {

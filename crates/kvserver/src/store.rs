@@ -97,7 +97,7 @@ impl Store {
         config: StoreConfig,
     ) -> Result<Store, StorageError> {
         let is_used = bootstrap::has_ranges(&*engine)?;
-        let ranges = Ranges::new(config, clock, engine, is_used);
+        let ranges = Ranges::new(config, env.clone(), clock, engine, is_used);
         bootstrap::load_ranges(&ranges)?;
         let inner = Inner {
             env,
@@ -208,6 +208,11 @@ impl Store {
             }
         }
         all
+    }
+
+    /// Who waits for whom here, as deadlocks are looked for: for people.
+    pub fn waits(&self) -> Vec<(TxnId, TxnId)> {
+        self.inner.ranges.room.edges().iter().map(|edge| (edge.waiter, edge.blocker)).collect()
     }
 
     /// Numbers for metrics, over all ranges here.

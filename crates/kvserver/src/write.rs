@@ -9,8 +9,10 @@
 //! ```
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clock::Timestamp;
+use env::timeout;
 use kvapi::{
     BatchResponse, Header, Isolation, KeyBlock, KvError, LockStrength, Priority, Response, RestartReason,
     RevertRequest, TxnId, TxnMeta, TxnStatus, WaitPolicy, WriteBlock, WriteRequest,
@@ -26,6 +28,9 @@ use crate::read::read_error;
 use crate::replica::{Ended, HeldLease, LatchGuard, RangeState, Replica};
 use crate::store::{Inner, storage_error};
 
+/// How long a command of a range with several replicas may be under way before whoever waits for it is told that its outcome is
+/// not known.
+const REPLICATION_MAX: Duration = Duration::from_secs(10);
 /// Intents that one command looks through or resolves.
 pub(crate) const INTENTS_AT_ONCE: usize = 4_096;
 
@@ -103,7 +108,7 @@ impl Inner {
                     continue;
                 }
             };
-            latch.granted().await;
+            latch.granted().await?;
             let mut guard = replica.state.lock();
             let state = &mut *guard;
             let lease = state.check_lease(&self.ranges)?;
@@ -200,12 +205,18 @@ impl Inner {
         batch: &WriteBatch,
         ended: Option<Ended>,
     ) -> Result<(), KvError> {
+        let is_alone = sequenced.lease.is_alone;
         let head = Head { term: sequenced.lease.term, delta, effects };
         let proposal = self.consensus()?.propose(replica.id, command::encode(&head, batch));
         let mut flight =
             Flight { proposal: Some(proposal), landing: Some((sequenced.latch, ended)), env: &self.env };
         let result = match &mut flight.proposal {
-            Some(proposal) => proposal.await,
+            Some(proposal) if is_alone => proposal.await,
+            Some(proposal) => match timeout(&*self.env, REPLICATION_MAX, proposal).await {
+                Ok(result) => result,
+                // The command may yet go through: what it holds is given back when that is known.
+                Err(_) => return Err(KvError::ambiguous(no_quorum(replica))),
+            },
             None => unreachable!("set just above"),
         };
         flight.proposal = None;
@@ -327,7 +338,7 @@ impl Inner {
             state.check_span(span, &self.ranges)?;
             LatchGuard::take(replica, state, KeyBlock::new(), SmallVec::from_iter([span.clone()]), at)
         };
-        latch.granted().await;
+        latch.granted().await?;
         let mut state = replica.state.lock();
         let lease = state.check_lease(&self.ranges)?;
         state.check_span(span, &self.ranges)?;
@@ -350,7 +361,7 @@ impl Inner {
             let keys = KeyBlock::from_iter([record]);
             LatchGuard::take(replica, state, keys, SmallVec::new(), Timestamp::MAX)
         };
-        latch.granted().await;
+        latch.granted().await?;
         let mut state = replica.state.lock();
         let lease = state.check_lease(&self.ranges)?;
         state.check_key(anchor, &self.ranges)?;
@@ -371,6 +382,11 @@ fn latch_keys(writes: &WriteBlock, extra: &[&[u8]]) -> KeyBlock {
     all.dedup();
     all.into_iter().for_each(|key| keys.push(key));
     keys
+}
+
+fn no_quorum(replica: &Replica) -> String {
+    let waited = REPLICATION_MAX.as_secs();
+    format!("range {}: no quorum of its replicas has taken a command within {waited} s", replica.id)
 }
 
 /// A command under way, and what it holds.

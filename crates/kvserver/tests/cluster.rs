@@ -414,6 +414,7 @@ impl Trouble {
                 for lock in running.store.locks() {
                     println!("  {lock:?}");
                 }
+                println!("  {:?}", running.store.waits());
                 let db = running.db.clone();
                 for number in 0..KEYS {
                     let db = db.clone();
