@@ -14,8 +14,10 @@ use common::histories::{History, KEYS, Outcome, Run, check, client, name, parse,
 use common::{Wall, get, key, options, serializable};
 use env::{Env, SimEnv, Simulation, TaskHandle};
 use keys::{NodeId, RangeId, StoreId};
+use kvapi::membership::Standing;
 use kvapi::{
-    BatchRequest, ChangeReplicasRequest, Header, Isolation, KvError, RangeDescriptor, TransferLeaseRequest,
+    BatchRequest, ChangeReplicasRequest, Header, Isolation, KvError, RangeDescriptor, ReplicaKind,
+    TransferLeaseRequest,
 };
 use kvclient::{Db, DbConfig, Locking};
 use kvserver::{Store, StoreConfig};
@@ -33,7 +35,6 @@ struct Running {
     store: Store,
     raft: replication::Store,
     db: Db,
-    engine: Arc<dyn Engine>,
 }
 
 struct Machine {
@@ -115,7 +116,7 @@ impl Cluster {
         raft.start();
         let dialer = store.dialer(Some(end));
         let db = Db::new(env, clock, dialer, store.first_range(), DbConfig::new(node));
-        machine.running = Some(Running { env: sim, store, raft, db, engine });
+        machine.running = Some(Running { env: sim, store, raft, db });
     }
 
     fn crash(&mut self, id: u32) {
@@ -173,10 +174,13 @@ impl Cluster {
     }
 
     fn wait_until_replicated(&self, count: usize) {
+        let is_whole = |range: &RangeDescriptor| {
+            let voters = range.replicas.iter().filter(|there| there.kind == ReplicaKind::Voter).count();
+            voters >= count && voters == range.replicas.len()
+        };
         self.wait_until("ranges are replicated", |cluster| {
             let leased = cluster.leased();
-            !leased.is_empty()
-                && leased.values().all(|(_, range)| range.replicas.len() >= count && !range.is_joint())
+            leased.len() >= 4 && leased.values().all(|(_, range)| is_whole(range))
         });
     }
 
@@ -208,11 +212,6 @@ impl Cluster {
         let db = self.running(id).db;
         let read = self.block_on(async move { get(&serializable(&db), name, Locking::NONE).await });
         read.unwrap_or_else(|error| panic!("{name} through {id}: {error}; {}", self.describe()))
-    }
-
-    fn send(&self, id: u32, name: &'static str, batch: impl Into<kvapi::Request>) -> Result<(), KvError> {
-        let (db, mut batch) = (self.running(id).db, BatchRequest::new(Header::default(), batch));
-        self.block_on(async move { db.send(&key(name), &mut batch).await.map(drop) })
     }
 
     fn tables(&self) -> (u32, RangeDescriptor) {
@@ -255,6 +254,135 @@ fn a_range_serves_again_within_three_seconds_after_its_leaseholder_died() {
         cluster.restart(leader);
         cluster.run_for(5.0);
         assert_eq!(cluster.get(leader, "k").as_deref(), Some("after"));
+    }
+}
+
+/// Every store that has a replica of some range, by what the stores themselves hold.
+fn holders(cluster: &Cluster) -> BTreeMap<RangeId, Vec<u32>> {
+    let mut holders: BTreeMap<RangeId, Vec<u32>> = BTreeMap::new();
+    for (id, machine) in &cluster.machines {
+        let Some(running) = &machine.running else { continue };
+        running.raft.ranges().into_iter().for_each(|range| holders.entry(range).or_default().push(*id));
+    }
+    holders
+}
+
+#[test]
+fn what_a_dead_node_held_is_replicated_elsewhere_and_the_node_finds_out() {
+    let mut cluster = Cluster::new(21, 4);
+    cluster.wait_until_replicated(3);
+    let (_, range) = cluster.tables();
+    let leader = cluster.tables().0;
+    let dead = range.replicas.iter().map(|there| there.store.0).find(|id| *id != leader).expect("three");
+    cluster.put(leader, "k", "1").expect("nobody is in the way");
+    cluster.crash(dead);
+    cluster.wait_until("the dead are replaced", |cluster| {
+        let on_dead = |range: &RangeDescriptor| range.replica_on(StoreId(dead)).is_some();
+        cluster.leased().values().all(|(_, range)| !on_dead(range) && range.replicas.len() == 3)
+    });
+    // It was removed while it was away; it asks, and ends what it has.
+    cluster.restart(dead);
+    cluster.wait_until("removed replicas end", |cluster| {
+        let leased = cluster.leased();
+        let is_member = |range: &RangeId| leased[range].1.replica_on(StoreId(dead)).is_some();
+        holders(cluster).iter().all(|(range, on)| !on.contains(&dead) || is_member(range))
+    });
+    assert_eq!(cluster.get(dead, "k").as_deref(), Some("1"));
+}
+
+#[test]
+fn a_node_that_is_decommissioned_is_emptied() {
+    let cluster = Cluster::new(22, 4);
+    cluster.wait_until_replicated(3);
+    cluster.put(1, "k", "1").expect("nobody is in the way");
+    let (leader, _) = cluster.tables();
+    cluster.wires.change_node(NodeId(leader), |node| node.standing = Standing::Decommissioning);
+    cluster.wait_until("the node is emptied", |cluster| {
+        holders(cluster).values().all(|on| !on.contains(&leader) && on.len() == 3)
+    });
+    for id in 1..=4 {
+        assert_eq!(cluster.get(id, "k").as_deref(), Some("1"), "through {id}");
+    }
+}
+
+#[test]
+fn a_node_that_drains_hands_its_leases_over_and_nobody_notices() {
+    let cluster = Cluster::new(23, 3);
+    cluster.wait_until_replicated(3);
+    cluster.put(1, "k", "1").expect("nobody is in the way");
+    let (leader, _) = cluster.tables();
+    let store = cluster.running(leader).store;
+    let began = cluster.simulation.now();
+    let left = cluster.block_on(async move { store.hand_over_leases(Duration::from_secs(10)).await });
+    assert_eq!(left, 0);
+    assert!(cluster.simulation.now() - began < Duration::from_secs(3));
+    assert!(cluster.leased().values().all(|(id, _)| *id != leader));
+    let began = cluster.simulation.now();
+    cluster.put(leader, "k", "2").expect("the lease is elsewhere");
+    assert!(cluster.simulation.now() - began < Duration::from_millis(200));
+}
+
+#[test]
+fn a_node_that_is_added_gets_its_share() {
+    let mut cluster = Cluster::new(24, 3);
+    cluster.wait_until_replicated(3);
+    for name in ["b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m"] {
+        let db = cluster.running(1).db;
+        cluster.block_on(async move { db.split_at(&key(name)).await.expect("it can be split") });
+    }
+    cluster.add(4);
+    cluster.wait_until("the new node has its share", |cluster| {
+        let counts = holders(cluster).into_values().flatten().filter(|id| *id == 4).count();
+        let leases = cluster.leased().values().filter(|(id, _)| *id == 4).count();
+        counts >= 9 && leases >= 2
+    });
+    cluster.wait_until_replicated(3);
+}
+
+#[test]
+fn a_range_without_quorum_fails_within_a_bound_then_fast_and_comes_back() {
+    let mut cluster = Cluster::new(25, 3);
+    cluster.wait_until_replicated(3);
+    cluster.put(1, "k", "1").expect("nobody is in the way");
+    cluster.crash(2);
+    cluster.crash(3);
+    let began = cluster.simulation.now();
+    let Err(error) = cluster.put(1, "k", "2") else { panic!("one of three: {}", cluster.describe()) };
+    let waited = cluster.simulation.now() - began;
+    assert!(waited < Duration::from_secs(45), "{waited:?}: {error}");
+    for limit in [Duration::from_secs(15), Duration::from_secs(2), Duration::from_secs(2)] {
+        let began = cluster.simulation.now();
+        let db = cluster.running(1).db;
+        let read = cluster.block_on(async move { get(&serializable(&db), "k", Locking::NONE).await });
+        let waited = cluster.simulation.now() - began;
+        assert!(matches!(read, Err(KvError::Unavailable { .. })), "{read:?}");
+        assert!(waited < limit, "{waited:?}");
+    }
+    cluster.restart(2);
+    cluster.run_for(5.0);
+    cluster.put(1, "k", "3").expect("two of three are a quorum");
+    assert_eq!(cluster.get(2, "k").as_deref(), Some("3"));
+}
+
+#[test]
+fn a_leader_that_is_cut_off_does_not_serve_what_is_outdated() {
+    for seed in 0..6 {
+        let cluster = Cluster::new(300 + seed, 3);
+        cluster.wait_until_replicated(3);
+        cluster.put(1, "k", "before").expect("nobody is in the way");
+        cluster.run_for(5.0);
+        let (leader, _) = cluster.tables();
+        let others: Vec<u32> = (1..=3).filter(|id| *id != leader).collect();
+        for other in &others {
+            cluster.wires.cut(NodeId(leader), NodeId(*other));
+            if seed % 2 == 0 {
+                cluster.wires.cut(NodeId(*other), NodeId(leader));
+            }
+        }
+        cluster.put(others[0], "k", "after").expect("the others are a quorum");
+        let db = cluster.running(leader).db;
+        let read = cluster.block_on(async move { get(&serializable(&db), "k", Locking::NONE).await });
+        assert!(!matches!(&read, Ok(Some(value)) if value == "before"), "seed {seed}: {read:?}");
     }
 }
 

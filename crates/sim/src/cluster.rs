@@ -6,8 +6,8 @@ use std::time::Duration;
 use env::Env;
 use keys::{RangeId, local};
 use kvapi::{
-    BatchRequest, ChangeReplicasRequest, Header, Key, NodeId, RangeDescriptor, Request, Span, StoreId,
-    TransferLeaseRequest,
+    BatchRequest, ChangeReplicasRequest, Header, Key, NodeId, RangeDescriptor, ReplicaDescriptor,
+    ReplicaKind, Request, Span, StoreId, TransferLeaseRequest,
 };
 use storage::{CursorOptions, Engine, Keyspace, mvcc};
 
@@ -44,7 +44,8 @@ impl Run<'_> {
         let wanted = self.machines.len().min(3);
         loop {
             let ranges = self.leased();
-            let is_whole = |range: &RangeDescriptor| range.replicas.len() >= wanted && !range.is_joint();
+            let is_voter = |there: &&ReplicaDescriptor| there.kind == ReplicaKind::Voter;
+            let is_whole = |range: &RangeDescriptor| range.replicas.iter().filter(is_voter).count() >= wanted;
             if !ranges.is_empty() && ranges.values().all(is_whole) {
                 return Ok(());
             }
