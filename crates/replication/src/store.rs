@@ -534,7 +534,13 @@ impl Shared {
     }
 
     /// A split has been applied: the new range begins, led from where its parent is.
+    ///
+    /// With several replicas its first state is made durable before anything is acknowledged in it. A parent that lost the split in
+    /// a crash may get a snapshot from behind it, and never apply it again: then nothing would bring the log to life.
     pub fn begin_range(self: &Arc<Self>, parent: &Replica, new: &NewRange) -> Result<(), String> {
+        if !new.configuration.is_alone(raft_id(new.replica)) {
+            self.engine.flush().map_err(|error| error.to_string())?;
+        }
         let making = self.making.lock();
         self.take_over_from_waiting(new).map_err(|error| error.to_string())?;
         let replica = self.open_replica(new.range, first_state(new)).map_err(|error| error.to_string())?;
