@@ -27,11 +27,13 @@
 //! | [`membership`] | which nodes there are |
 //! | [`sender`] | the traits that carry batches |
 //! | [`wire`] | the byte forms of what is persisted |
+//! | [`planted`] | safeguards that a simulation takes away, to see that it notices |
 //! | [`transit`] | the byte forms of what travels between nodes |
 
 pub mod block;
 pub mod error;
 pub mod membership;
+pub mod planted;
 pub mod range;
 pub mod request;
 pub mod response;

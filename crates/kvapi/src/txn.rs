@@ -8,12 +8,22 @@ use smallvec::SmallVec;
 
 use crate::IntentRef;
 
-/// The identity of a transaction: 128 random bits, drawn by its coordinator. Committing twice under one id
-/// commits once.
+/// The identity of a transaction: 96 random bits and the node of its coordinator, which draws it. Committing twice
+/// under one id commits once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct TxnId(pub u128);
 
 impl TxnId {
+    /// An id of a transaction that `node` coordinates; of `random` the low 96 bits count.
+    pub fn of(node: NodeId, random: u128) -> TxnId {
+        TxnId(random << 32 | u128::from(node.0))
+    }
+
+    /// The node that coordinates the transaction.
+    pub fn coordinator(self) -> NodeId {
+        NodeId(self.0 as u32)
+    }
+
     pub fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()
     }
