@@ -243,22 +243,47 @@ impl WriteBuffer {
     /// A key that is about to be written over on the servers was flushed before with `value` at `sequence`, and
     /// may have to come back: keep that version.
     pub fn keep_displaced(&mut self, key: &[u8], sequence: u32, value: Option<Bytes>) {
-        if let Some(entry) = self.entries.get_mut(key)
-            && entry.versions.first().is_none_or(|first| first.sequence > sequence)
-        {
-            entry.versions.insert(0, Version { sequence, value });
+        if let Some(entry) = self.entries.get_mut(key) {
+            let position = entry.versions.partition_point(|version| version.sequence < sequence);
+            debug_assert!(entry.versions.get(position).is_none_or(|next| next.sequence > sequence));
+            entry.versions.insert(position, Version { sequence, value });
         }
     }
 
-    /// Whether any key waiting to be sent lies in `spans`.
-    pub fn pending_keys_in(&self, spans: &FlushedSpans) -> Vec<Key> {
+    /// Keys waiting to be sent over own intents that may have to come back as of `protected`. Flushes up to `last_flush` have gone to
+    /// `spans`, and nothing later.
+    ///
+    /// What an entry knows to be flushed is displaced if it is not here as well. Of keys whose entries are gone since, or are
+    /// new, nothing is known: there may be an intent of a flush then. An entry with a version of before the last
+    /// flush has come back by a rollback, which has removed its intent.
+    pub fn displacing(&self, spans: &FlushedSpans, protected: u32, last_flush: u32) -> Vec<Displaced> {
         if spans.is_empty() {
             return Vec::new();
         }
-        let pending =
-            self.entries.iter().filter(|(_, entry)| entry.pending().is_some() && entry.flushed.is_none());
-        pending.filter(|(key, _)| spans.contains(key)).map(|(key, _)| key.clone()).collect()
+        let until = protected.min(last_flush);
+        let displaces = |(key, entry): (&Key, &Entry)| {
+            entry.pending()?;
+            let (sequence, is_exact) = match entry.flushed {
+                Some(flushed) if flushed > protected => return None,
+                Some(flushed) => (flushed, true),
+                None if entry.versions.first()?.sequence <= until => return None,
+                None => (until, false),
+            };
+            let is_here = entry.versions.iter().any(|version| version.sequence == sequence);
+            (!is_here && spans.contains(key)).then(|| Displaced { key: key.clone(), sequence, is_exact })
+        };
+        self.entries.iter().filter_map(displaces).collect()
     }
+}
+
+/// An own intent that is about to be written over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Displaced {
+    pub key: Key,
+    /// When it was flushed; an upper bound unless `is_exact`.
+    pub sequence: u32,
+    /// The intent is known to be there. Else there may be none.
+    pub is_exact: bool,
 }
 
 fn merge<'a>(

@@ -8,6 +8,7 @@ use clock::Clock;
 use env::Env;
 use futures::future::{BoxFuture, join_all};
 use keys::Key;
+use kvapi::planted::Planted;
 use kvapi::{
     BatchRequest, GetRequest, Header, HeartbeatTxnRequest, Isolation, KvError, NodeDialer, NodeId,
     RangeDescriptor, Response, Span, SplitRequest, Timestamp, TxnId, TxnStatus,
@@ -40,12 +41,14 @@ pub struct DbConfig {
     pub node: NodeId,
     /// Buffered bytes of one transaction beyond which writes are flushed early as intents.
     pub buffer_bytes_max: usize,
+    /// Safeguards that a simulation has taken away.
+    pub planted: Planted,
 }
 
 impl DbConfig {
     /// The defaults for a node.
     pub fn new(node: NodeId) -> DbConfig {
-        DbConfig { node, buffer_bytes_max: 4 << 20 }
+        DbConfig { node, buffer_bytes_max: 4 << 20, planted: Planted::NONE }
     }
 }
 
@@ -108,7 +111,9 @@ impl Db {
                 (now, self.inner.clock.uncertainty_limit(now))
             }
         };
-        let state = State::new(self.inner.draw_id(), start, limit, self.inner.config.node, &options);
+        let Inner { config, .. } = &*self.inner;
+        let mut state = State::new(self.inner.draw_id(), start, limit, config.node, &options);
+        state.planted = config.planted;
         Txn::new(self.inner.clone(), state)
     }
 
@@ -209,7 +214,7 @@ impl Db {
 impl Inner {
     pub fn draw_id(&self) -> TxnId {
         let mut prng = self.prng.lock();
-        TxnId(u128::from(prng.next_u64()) << 64 | u128::from(prng.next_u64()))
+        TxnId::of(self.config.node, u128::from(prng.next_u64()) << 64 | u128::from(prng.next_u64()))
     }
 
     /// A new snapshot, as of now.

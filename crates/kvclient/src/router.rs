@@ -339,40 +339,28 @@ impl Router {
         self.send_to(&key, &mut BatchRequest::new(header, get)).await
     }
 
-    /// Reads ascending keys, range by range. Answers with the rows and the read timestamp.
-    pub async fn multi_get(
+    /// Reads the first of ascending keys that lie in one range: as many as the answer says. One range at a time, because each may
+    /// move the read timestamp, and what was read of others before would have to move along.
+    pub async fn multi_get_page(
         &self,
         header: &Header,
         request: MultiGetRequest,
-    ) -> Result<(KvBlock, Timestamp), KvError> {
-        let keys = &request.keys;
-        let mut rows = KvBlock::new();
-        let mut read_timestamp = Timestamp::ZERO;
-        let mut start = 0;
+    ) -> Result<(KeysAnswer, Timestamp), KvError> {
         let mut retry = Retry::new();
-        while start < keys.len() {
-            let route = self.route(keys.key(start)).await?;
-            let mut end = start + 1;
-            while end < keys.len() && route.descriptor.contains(keys.key(end)) {
-                end += 1;
+        let mut part = request;
+        loop {
+            let route = self.route(part.keys.key(0)).await?;
+            let within = part.keys.iter().take_while(|key| route.descriptor.contains(key)).count().max(1);
+            if within < part.keys.len() {
+                part.keys = part.keys.iter().take(within).collect::<KeyBlock>();
             }
-            let piece = if start == 0 && end == keys.len() {
-                keys.clone()
-            } else {
-                (start..end).map(|index| keys.key(index)).collect::<KeyBlock>()
-            };
-            let part = MultiGetRequest { keys: piece, ..request.clone_without_keys() };
-            match self.send_once(&route, &mut BatchRequest::new(header.clone(), part)).await {
+            let count = part.keys.len();
+            let mut batch = BatchRequest::new(header.clone(), part);
+            match self.send_once(&route, &mut batch).await {
                 Ok(response) => {
-                    read_timestamp = read_timestamp.max(response.read_timestamp);
-                    let answer = expect_rows(response)?;
-                    if rows.is_empty() {
-                        rows = answer.rows
-                    } else {
-                        rows.append(&answer.rows)
-                    }
-                    start = end;
-                    retry = Retry::new();
+                    let read_timestamp = response.read_timestamp;
+                    let rows = expect_rows(response)?.rows;
+                    return Ok((KeysAnswer { rows, count }, read_timestamp));
                 }
                 Err(error) => {
                     if !self.prepare_retry(&route, &error, &mut retry).await {
@@ -380,8 +368,11 @@ impl Router {
                     }
                 }
             }
+            let Some(Request::MultiGet(again)) = batch.requests.pop() else {
+                unreachable!("the batch was built with one multi-get")
+            };
+            part = again;
         }
-        Ok((rows, read_timestamp))
     }
 
     /// Reads from the first range of the span (the last, in reverse), which may end before the span does.
@@ -555,6 +546,13 @@ fn piece_of(span: &Span, range: &Span, reverse: bool) -> Span {
     if piece.is_empty() { span.clone() } else { piece }
 }
 
+/// Rows of the first keys asked for.
+pub(crate) struct KeysAnswer {
+    pub rows: KvBlock,
+    /// How many keys were read.
+    pub count: usize,
+}
+
 /// Rows of a page and where they were read.
 pub(crate) struct ScanAnswer {
     pub rows: KvBlock,
@@ -584,14 +582,4 @@ fn expect_rows(mut response: BatchResponse) -> Result<ScanResponse, KvError> {
 
 pub(crate) fn unexpected(response: Option<Response>) -> KvError {
     KvError::corruption(format!("an answer of the wrong kind: {response:?}"))
-}
-
-trait WithoutKeys {
-    fn clone_without_keys(&self) -> MultiGetRequest;
-}
-
-impl WithoutKeys for MultiGetRequest {
-    fn clone_without_keys(&self) -> MultiGetRequest {
-        MultiGetRequest { keys: KeyBlock::new(), lock: self.lock, lock_absent: self.lock_absent }
-    }
 }

@@ -17,6 +17,7 @@
 
 use futures::future::{join, join_all};
 use keys::{Key, Span};
+use kvapi::planted::Bug;
 use kvapi::{
     BatchRequest, CommitRequest, CommitResponse, Header, IntentRef, IntentUpdate, KvError, LockClaim,
     Response, RestartReason, Timestamp, TxnMeta, TxnStatus, WriteBlock,
@@ -85,6 +86,10 @@ impl Txn {
             state.buffer.has_nothing_pending() && state.flushed.is_empty()
         };
         if read_only {
+            if let Err(error) = self.check_locks_of_reads().await {
+                self.shared.state.lock().phase = Phase::Open;
+                return Err(error);
+            }
             return Ok(self.end_without_writes().await);
         }
         let result = self.commit_writes().await;
@@ -102,6 +107,21 @@ impl Txn {
             self.shared.db.unregister(state.txn.id());
         }
         result
+    }
+
+    /// What was read under a lock stands for the time of the last read only if the lock has held until then. Of interest to
+    /// those alone whose read timestamp has moved since.
+    async fn check_locks_of_reads(&self) -> Result<(), KvError> {
+        let (header, claims) = {
+            let state = self.shared.state.lock();
+            if !state.tracks_reads() || state.locks.is_empty() || state.planted.has(Bug::NoLostUpdateCheck) {
+                return Ok(());
+            }
+            let moved = |claim: &LockClaim| claim.since < state.txn.read_timestamp;
+            let claims: Vec<LockClaim> = state.locks.claims(|_| false).into_iter().filter(moved).collect();
+            (state.write_header(), claims)
+        };
+        self.shared.db.router.claim(&header, &claims).await
     }
 
     async fn end_without_writes(&self) -> Timestamp {
@@ -131,6 +151,12 @@ impl Txn {
             };
             match &error {
                 _ if attempts >= ATTEMPTS_MAX => return Err(error),
+                KvError::RangeMismatch { .. } | KvError::Restart { .. }
+                    if self.shared.state.lock().aborted =>
+                {
+                    let timestamp = self.shared.state.lock().txn.meta.write_timestamp;
+                    return Err(KvError::Restart { reason: RestartReason::Aborted, timestamp, key: None });
+                }
                 KvError::RangeMismatch { .. } => {}
                 KvError::Restart {
                     reason: RestartReason::WriteTooOld | RestartReason::Uncertainty,
@@ -178,7 +204,7 @@ impl Txn {
             state.attempt_writes(&writes);
         }
         let reads = if state.tracks_reads() { state.reads.spans().to_vec() } else { Vec::new() };
-        let claims = if state.locks.is_empty() {
+        let claims = if state.locks.is_empty() || state.planted.has(Bug::NoLostUpdateCheck) {
             Vec::new()
         } else {
             let written = |key: &Key| {
@@ -308,11 +334,20 @@ impl Txn {
                 self.finish_parallel(timestamp, stages, anchor, intents);
                 Ok(timestamp)
             }
-            Err(error) => {
-                if may_stage && !error.is_ambiguous() {
-                    self.abort_staged().await;
+            Err(Unsettled { error, may_be_committed }) => {
+                if !may_stage || error.is_ambiguous() {
+                    return Err(error);
                 }
-                Err(error)
+                match self.abort_staged(may_be_committed).await {
+                    // Somebody has found all writes in place and made the commit explicit.
+                    Ok(CommitResponse { status: TxnStatus::Committed, timestamp }) => {
+                        self.finish_parallel(timestamp, false, anchor, intents);
+                        Ok(timestamp)
+                    }
+                    Ok(_) => Err(error),
+                    Err(unknown) if may_be_committed => Err(KvError::ambiguous(unknown.to_string())),
+                    Err(_) => Err(error),
+                }
             }
         }
     }
@@ -345,26 +380,41 @@ impl Txn {
         anchor: &Key,
         header: &Header,
         request: CommitRequest,
-    ) -> Result<Timestamp, KvError> {
+    ) -> Result<Timestamp, Unsettled> {
         let mut highest = Timestamp::ZERO;
-        let mut failure = None;
+        let mut failure: Option<KvError> = None;
         for result in written {
             match result {
                 Ok(timestamp) => highest = highest.max(timestamp),
-                Err(error) => failure = Some(error),
+                // One write that is known to be missing keeps the staging from being a commit, whatever is unknown of others.
+                Err(error) if failure.as_ref().is_none_or(KvError::is_ambiguous) => failure = Some(error),
+                Err(_) => {}
             }
         }
         let committed = match (committed, failure) {
             (Ok(committed), None) => committed,
-            (Ok(_), Some(error)) => return Err(certain(error)),
             // The staging may have happened, and with all writes in place it would be a commit.
-            (Err(error), None) => return Err(error),
-            // A write that is known to be missing keeps the staging from being a commit.
-            (Err(_), Some(error)) => return Err(certain(error)),
+            (Err(error), None) => return Err(error.into()),
+            // The write may be there, or may yet come: only the end of the record rules out that this is a commit.
+            (_, Some(KvError::Ambiguous { reason })) => {
+                return Err(Unsettled { error: KvError::Unavailable { reason }, may_be_committed: true });
+            }
+            (_, Some(error)) => return Err(error.into()),
         };
         if committed.status == TxnStatus::Committed || highest <= committed.timestamp {
             return Ok(committed.timestamp);
         }
+        Ok(self.commit_above(highest, anchor, header, request).await?)
+    }
+
+    /// A write was pushed above the staged timestamp: commits explicitly, there.
+    async fn commit_above(
+        &self,
+        highest: Timestamp,
+        anchor: &Key,
+        header: &Header,
+        request: CommitRequest,
+    ) -> Result<Timestamp, KvError> {
         self.shared.state.lock().txn.meta.write_timestamp = highest;
         if self.needs_refresh() {
             self.refresh_to(highest).await?;
@@ -419,15 +469,25 @@ impl Txn {
         ));
     }
 
-    /// A parallel commit failed for certain: take the record and the intents back before anything else is tried
-    /// under this identity.
-    async fn abort_staged(&self) {
+    /// A parallel commit failed: take the record and the intents back before anything else is tried under this identity. Answers
+    /// with what the record says in the end.
+    async fn abort_staged(&self, may_be_committed: bool) -> Result<CommitResponse, KvError> {
         let leftovers = {
             let mut state = self.shared.state.lock();
             state.aborted = true;
             Leftovers::take(&mut state)
         };
-        self.shared.db.clean_up(leftovers).await;
+        let ended = self.shared.db.end_record(&leftovers).await;
+        match &ended {
+            Ok(Some(ended)) => {
+                let leftovers = Leftovers { status: ended.status, ..leftovers };
+                self.shared.db.release_locks(leftovers).await;
+            }
+            // Whoever finds out what has become of it releases them.
+            Err(_) if may_be_committed => {}
+            Ok(None) | Err(_) => self.shared.db.release_locks(leftovers).await,
+        }
+        ended?.ok_or_else(|| KvError::corruption("a staged commit has no record to end"))
     }
 
     /// Gives everything up. Never fails: what cannot be cleaned up now is found by others later.
@@ -452,12 +512,16 @@ impl Txn {
     }
 }
 
-/// A failed write of a parallel commit makes the commit fail; that the write itself may yet appear matters
-/// only as long as the record stages, which the abort that follows rules out.
-fn certain(error: KvError) -> KvError {
-    match error {
-        KvError::Ambiguous { reason } => KvError::Unavailable { reason },
-        other => other,
+/// A parallel commit that did not go through.
+struct Unsettled {
+    error: KvError,
+    /// Unless its record is ended otherwise, it may be a commit all the same.
+    may_be_committed: bool,
+}
+
+impl From<KvError> for Unsettled {
+    fn from(error: KvError) -> Unsettled {
+        Unsettled { error, may_be_committed: false }
     }
 }
 
@@ -487,8 +551,17 @@ fn intent_spans(flushed: &FlushedSpans, local: &WriteBlock, remote: &[WriteBlock
 impl Inner {
     /// Aborts or finishes what a transaction has left. Failures are left to those who meet it.
     pub(crate) async fn clean_up(&self, leftovers: Leftovers) {
-        let Leftovers { meta, intents, locks, recorded, status } = leftovers;
-        if (recorded || !intents.is_empty())
+        // After a commit in one phase this removes a record that only heartbeats had made.
+        if let Err(error) = self.end_record(&leftovers).await {
+            tracing::debug!(%error, "a record was left behind");
+        }
+        self.release_locks(leftovers).await;
+    }
+
+    /// Aborts at the record, if there may be one. Answers with what it says in the end.
+    async fn end_record(&self, leftovers: &Leftovers) -> Result<Option<CommitResponse>, KvError> {
+        let Leftovers { meta, intents, recorded, .. } = leftovers;
+        if (*recorded || !intents.is_empty())
             && let Some(anchor) = meta.anchor.clone()
         {
             let mut header = Header::default();
@@ -510,11 +583,17 @@ impl Inner {
                 refresh_is_complete: false,
                 deadline: None,
             };
-            // After a commit in one phase this removes a record that only heartbeats had made.
-            if let Err(error) = self.router.send_to(&anchor, &mut BatchRequest::new(header, abort)).await {
-                tracing::debug!(%error, "a record was left behind");
-            }
+            let mut response = self.router.send_to(&anchor, &mut BatchRequest::new(header, abort)).await?;
+            return match response.responses.pop() {
+                Some(Response::Commit(response)) => Ok(Some(response)),
+                other => Err(unexpected(other)),
+            };
         }
+        Ok(None)
+    }
+
+    async fn release_locks(&self, leftovers: Leftovers) {
+        let Leftovers { meta, locks, status, .. } = leftovers;
         if !locks.is_empty() {
             let update = IntentUpdate { span: Span::default(), txn: meta, status };
             if let Err(error) = self.router.resolve(&locks, &update).await {

@@ -98,33 +98,61 @@ impl Txn {
         locking: Locking,
         sequence: u32,
     ) -> Result<KvBlock, KvError> {
-        let mut attempts = 0;
         if locking.is_locking() {
             self.show_life(keys.key(0)).await?;
         }
+        let (mut unknown, own) = {
+            let state = self.shared.state.lock();
+            check_readable(&state, locking)?;
+            ask_buffer(&state, keys, sequence)
+        };
+        let (mut rows, asked) = (KvBlock::new(), unknown.len());
+        while !unknown.is_empty() {
+            let is_first = unknown.len() == asked;
+            let (page, count) = self.multi_get_page(&unknown, locking, sequence, is_first).await?;
+            if rows.is_empty() {
+                rows = page
+            } else {
+                rows.append(&page)
+            }
+            unknown = if count < unknown.len() {
+                (count..unknown.len()).map(|index| unknown.key(index)).collect()
+            } else {
+                KeyBlock::new()
+            };
+        }
+        Ok(if own.is_empty() { rows } else { merge_ascending(&rows, &own) })
+    }
+
+    /// Reads those of ascending keys that lie in the first key's range. Answers with their rows and their number. The keys are
+    /// entered with the first page.
+    async fn multi_get_page(
+        &self,
+        keys: &KeyBlock,
+        locking: Locking,
+        sequence: u32,
+        is_first: bool,
+    ) -> Result<(KvBlock, usize), KvError> {
+        let mut attempts = 0;
         loop {
-            let (header, unknown, own) = {
+            let header = {
                 let mut state = self.shared.state.lock();
                 check_readable(&state, locking)?;
-                let (unknown, own) = ask_buffer(&state, keys, sequence);
-                if unknown.is_empty() {
-                    return Ok(own);
-                }
                 let mut header = state.read_header(locking, sequence);
-                for key in unknown.iter() {
+                for key in keys.iter().filter(|_| is_first && attempts == 0) {
                     header = self.enter_point(&mut state, key, locking, header);
                 }
-                (header, unknown, own)
+                header
             };
             let sent_at = header.txn.as_ref().map_or(Timestamp::ZERO, |txn| txn.read_timestamp);
             let request =
-                MultiGetRequest { keys: unknown, lock: locking.strength, lock_absent: locking.absent };
-            match self.shared.db.router.multi_get(&header, request).await {
-                Ok((rows, at)) => {
+                MultiGetRequest { keys: keys.clone(), lock: locking.strength, lock_absent: locking.absent };
+            match self.shared.db.router.multi_get_page(&header, request).await {
+                Ok((answer, at)) => {
                     let mut state = self.shared.state.lock();
                     let mut holds = true;
                     if locking.is_locking() {
-                        for row in rows.iter() {
+                        for row in answer.rows.iter() {
                             holds &= self.enter_locked(
                                 &mut state,
                                 row.key,
@@ -139,7 +167,7 @@ impl Txn {
                         continue;
                     }
                     state.was_read_at(at);
-                    return Ok(if own.is_empty() { rows } else { merge_ascending(&rows, &own) });
+                    return Ok((answer.rows, answer.count));
                 }
                 Err(error) => self.get_past(error, &mut attempts).await?,
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use keys::{Key, Span};
+use kvapi::planted::{Bug, Planted};
 use kvapi::{
     Header, Isolation, KvError, LockStrength, RestartReason, Timestamp, Txn, TxnId, TxnMeta, WaitPolicy,
     WriteBlock, WriteCheck,
@@ -47,6 +48,8 @@ pub(crate) struct State {
     pub restart_sequence: u32,
     /// Of the newest savepoint.
     pub savepoint_sequence: u32,
+    /// Of the last write that was flushed and not rolled back since, or above it.
+    pub last_flush_sequence: u32,
     /// Older savepoints cannot be rolled back to: a flush has written over an earlier flush.
     pub displaced_sequence: u32,
     pub buffer: WriteBuffer,
@@ -61,6 +64,8 @@ pub(crate) struct State {
     pub registered: bool,
     /// Somebody aborted it: a restart needs a new identity.
     pub aborted: bool,
+    /// Safeguards that a simulation has taken away.
+    pub planted: Planted,
 }
 
 impl State {
@@ -94,6 +99,7 @@ impl State {
             statement_sequence: 0,
             restart_sequence: 0,
             savepoint_sequence: 0,
+            last_flush_sequence: 0,
             displaced_sequence: 0,
             buffer: WriteBuffer::default(),
             flushed: FlushedSpans::default(),
@@ -103,6 +109,7 @@ impl State {
             recorded: false,
             registered: false,
             aborted: false,
+            planted: Planted::NONE,
         }
     }
 
@@ -220,9 +227,10 @@ impl State {
 
     /// What must hold of a row for it to be written now.
     pub fn write_check(&self, key: &[u8]) -> WriteCheck {
-        if self.flushed.contains(key) {
+        if self.planted.has(Bug::NoLostUpdateCheck) {
             return WriteCheck::None;
         }
+        // Own intents are no versions: what was flushed before does not fail the check.
         match self.locks.get(key) {
             Some(locked) if locked.strength >= LockStrength::NoKeyUpdate => {
                 WriteCheck::UnchangedSince(locked.since)

@@ -5,7 +5,8 @@ use keys::{Key, Span};
 use kvapi::{KeyBlock, KvBlock, KvError, RestartReason, WriteBlock};
 
 use super::Txn;
-use crate::buffer::Buffered;
+use crate::buffer::{Buffered, Displaced};
+use crate::router::unexpected;
 use crate::{Conflict, InsertCheck, Locking, Savepoint};
 
 /// Bytes of intents sent in one batch to one range.
@@ -129,6 +130,8 @@ impl Txn {
                     state.txn.meta.write_timestamp = state.txn.meta.write_timestamp.max(timestamp);
                     let protected = state.protected();
                     state.buffer.flushed(&block, protected);
+                    let last = block.iter().map(|write| write.sequence).max().unwrap_or_default();
+                    state.last_flush_sequence = state.last_flush_sequence.max(last);
                     return Ok(());
                 }
                 Err(error) => self.get_past(error, &mut attempts).await?,
@@ -161,29 +164,41 @@ impl Txn {
     /// Before a flush writes over what was flushed earlier: takes back values that a savepoint or the
     /// statement in progress may still need.
     async fn keep_displaced(&self) -> Result<(), KvError> {
-        let (keys, protected) = {
+        let displaced = {
             let state = self.shared.state.lock();
             if state.protected() == 0 {
                 return Ok(());
             }
-            (state.buffer.pending_keys_in(&state.flushed), state.protected())
+            state.buffer.displacing(&state.flushed, state.protected(), state.last_flush_sequence)
         };
-        for key in keys {
-            // The own intent as of the protected sequence; without one, the committed row: what a rollback to
-            // there would bring back. What an older savepoint would bring back is not known.
-            let mut header = self.shared.state.lock().write_header();
-            if let Some(txn) = &mut header.txn {
-                txn.read_sequence = protected;
+        for Displaced { key, sequence, is_exact } in displaced {
+            let value = self.get_as_of(&key, sequence).await?;
+            // Without an intent this is the committed row, which a rollback does not have to bring back.
+            if !is_exact && value == self.get_as_of(&key, 0).await? {
+                continue;
             }
-            let request = kvapi::GetRequest { key: key.clone(), ..Default::default() };
-            let mut response = self.shared.db.router.get(header, request).await?;
-            if let Some(kvapi::Response::Get(value)) = response.responses.pop() {
-                let mut state = self.shared.state.lock();
-                state.buffer.keep_displaced(&key, protected, value.map(Bytes::from));
-                state.displaced_sequence = state.displaced_sequence.max(protected);
+            let mut state = self.shared.state.lock();
+            state.buffer.keep_displaced(&key, sequence, value.map(Bytes::from));
+            if !is_exact {
+                // What an older savepoint would bring back is not known.
+                state.displaced_sequence = state.displaced_sequence.max(sequence);
             }
         }
         Ok(())
+    }
+
+    /// What the servers have of a key, with own writes up to `sequence`.
+    async fn get_as_of(&self, key: &Key, sequence: u32) -> Result<Option<Vec<u8>>, KvError> {
+        let mut header = self.shared.state.lock().write_header();
+        if let Some(txn) = &mut header.txn {
+            txn.read_sequence = sequence;
+        }
+        let request = kvapi::GetRequest { key: key.clone(), ..Default::default() };
+        let mut response = self.shared.db.router.get(header, request).await?;
+        match response.responses.pop() {
+            Some(kvapi::Response::Get(value)) => Ok(value),
+            other => Err(unexpected(other)),
+        }
     }
 
     /// Marks where writes stand now. Valid until rolled back to an older one.
@@ -210,6 +225,8 @@ impl Txn {
             state.statement_sequence = state.statement_sequence.min(savepoint.sequence);
             state.restart_sequence = state.restart_sequence.min(savepoint.sequence);
             state.savepoint_sequence = savepoint.sequence;
+            // Later intents go away.
+            state.last_flush_sequence = state.last_flush_sequence.min(savepoint.sequence);
             (!state.flushed.is_empty()).then(|| (state.write_header(), state.flushed.to_vec()))
         };
         if let Some((header, spans)) = revert {
