@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use clock::Timestamp;
 use keys::Span;
+use kvapi::planted::Bug;
 use kvapi::{
     BatchResponse, CommitRequest, CommitResponse, Header, KvError, Response, RestartReason, Txn, TxnStatus,
 };
@@ -75,6 +76,9 @@ impl Inner {
         if !txn.meta.isolation.refreshes_reads() {
             return Ok(());
         }
+        if self.ranges.config.planted.has(Bug::SkipRefresh) {
+            return Ok(());
+        }
         let timestamp = sequenced.timestamp;
         let refresh_yourself =
             || KvError::Restart { reason: RestartReason::WriteTooOld, timestamp, key: None };
@@ -87,6 +91,9 @@ impl Inner {
             if self.find_change(span, txn.read_timestamp, timestamp, txn.meta.id, absent)?.is_some() {
                 return Err(refresh_yourself());
             }
+        }
+        if !request.refresh.is_empty() && !replica.state.lock().knows_changes_since(txn.read_timestamp) {
+            return Err(KvError::Restart { reason: RestartReason::RefreshFailed, timestamp, key: None });
         }
         Ok(())
     }
@@ -146,8 +153,8 @@ impl Inner {
             self.enter_refresh(replica, txn, std::slice::from_ref(&span), sequenced, lost)?;
             let absent = replica.has_no_intents();
             match self.find_change(&span, claim.since, timestamp, txn.meta.id, absent) {
-                Ok(None) => {}
-                Ok(Some(_)) | Err(KvError::Restart { .. }) => return Err(lost()),
+                Ok(None) if replica.state.lock().knows_changes_since(claim.since) => {}
+                Ok(_) | Err(KvError::Restart { .. }) => return Err(lost()),
                 Err(error) => return Err(error),
             }
         }

@@ -56,6 +56,11 @@ pub trait Consensus: Send + Sync + 'static {
 
     /// Forgets replicas for which no snapshot has come for long.
     fn drop_waiting(&self) {}
+
+    /// Whether nothing is applied any more, so that what was proposed may or may not be in the log for ever.
+    fn has_stopped(&self) -> bool {
+        false
+    }
 }
 
 /// How far another replica is, as its leader knows it.
@@ -129,6 +134,10 @@ impl Consensus for replication::Store {
 
     fn drop_waiting(&self) {
         replication::Store::drop_waiting(self, WAITING_TICKS_MAX);
+    }
+
+    fn has_stopped(&self) -> bool {
+        self.failed().is_some()
     }
 }
 

@@ -1,13 +1,17 @@
 //! Collecting what nobody may read any more.
 //!
 //! The threshold is raised in memory before anything is removed: reads below it are refused from then on, and a read
-//! that was evaluated without latch looks at the threshold once more when it is done.
+//! that was evaluated without latch looks at the threshold once more when it is done. Nothing is written at or below the threshold
+//! either: a collected deletion would not push a write above itself any more. And whoever asks what has changed since a
+//! time below the threshold is told that nobody knows.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use clock::Timestamp;
 use keys::local::{RangeItem, range_item};
+use kvapi::planted::Bug;
 use kvapi::{BatchResponse, GarbageKey, GcRequest, KeyBlock, KvError, Response};
 use smallvec::SmallVec;
 use storage::mvcc::{self, GarbageBudget, Statistics};
@@ -37,13 +41,20 @@ impl Inner {
             let state = &mut *guard;
             state.check_lease(&self.ranges)?;
             keys.iter().try_for_each(|garbage| state.check_key(&garbage.key, &self.ranges))?;
-            state.gc_threshold = state.gc_threshold.max(threshold);
-            replica.gc_threshold_wall.store(state.gc_threshold.wall, Ordering::Release);
+            if !self.ranges.config.planted.has(Bug::CollectTooEarly) {
+                state.raise_gc_threshold(threshold);
+                replica.gc_threshold_wall.store(state.gc_threshold.wall, Ordering::Release);
+            }
             let latched: KeyBlock = keys.iter().map(|garbage| &garbage.key[..]).collect();
             LatchGuard::take(&replica, state, latched, SmallVec::new(), Timestamp::MAX)
         };
         latch.granted().await?;
-        let lease = replica.state.lock().check_lease(&self.ranges)?;
+        let (lease, kept) = {
+            let mut state = replica.state.lock();
+            // A split may have passed: what lies in the right half now is not this range's to remove.
+            keys.iter().try_for_each(|garbage| state.check_key(&garbage.key, &self.ranges))?;
+            (state.check_lease(&self.ranges)?, state.gc_threshold.max(threshold))
+        };
         let mut batch = WriteBatch::new();
         let mut delta = Statistics::default();
         let engine = &*self.ranges.engine;
@@ -58,12 +69,8 @@ impl Inner {
             );
             removed.map_err(read_error)?;
         }
-        batch.put(
-            Keyspace::RangeLocal,
-            &range_item(replica.id, RangeItem::GcThreshold),
-            &threshold.to_bytes(),
-        );
-        let effects = Effects { gc_threshold: Some(threshold), ..Effects::default() };
+        batch.put(Keyspace::RangeLocal, &range_item(replica.id, RangeItem::GcThreshold), &kept.to_bytes());
+        let effects = Effects { gc_threshold: Some(kept), ..Effects::default() };
         let sequenced = Sequenced { latch, lease, timestamp: Timestamp::MAX };
         self.replicate(&replica, sequenced, delta, effects, &batch, None).await?;
         Ok(self.respond(Response::Done, Timestamp::ZERO, Timestamp::ZERO))
@@ -72,7 +79,8 @@ impl Inner {
     /// Looks a range through and removes what is older than the time to live allows. Answers with the bytes freed.
     pub(crate) async fn sweep_garbage(self: &Arc<Self>, replica: &Arc<Replica>) -> Result<u64, KvError> {
         let now = self.ranges.clock.now();
-        let threshold = now.saturating_sub(self.ranges.config.gc_ttl);
+        let early = self.ranges.config.planted.has(Bug::CollectTooEarly);
+        let threshold = now.saturating_sub(if early { Duration::ZERO } else { self.ranges.config.gc_ttl });
         let mut freed = 0;
         let mut rest = Some(replica.state.lock().descriptor.span.clone());
         while let Some(span) = rest.take() {

@@ -175,6 +175,7 @@ impl Inner {
         let mut guard = replica.state.lock();
         let state = &mut *guard;
         state.check_lease(&self.ranges)?;
+        state.check_not_aborted(&locking.txn.meta)?;
         for key in keys {
             state.check_key(key, &self.ranges)?;
             if !locking.skipped.is_empty() && locking.skipped.contains(key) {
@@ -246,10 +247,9 @@ impl Inner {
                 match self.wait_for_writers(state, keys()) {
                     Some(wait) => wait,
                     None => {
-                        let view = self.view(state, locking.header, locking.timestamp).refusing_newer();
-                        drop(guard);
-                        let view = if locking.skips() { view.skipping_conflicts() } else { view };
-                        return Ok(if replica.has_no_intents() { view.without_intents() } else { view });
+                        let view = self.view(replica, state, locking.header, locking.timestamp);
+                        let view = view.refusing_newer();
+                        return Ok(if locking.skips() { view.skipping_conflicts() } else { view });
                     }
                 }
             };
@@ -370,9 +370,7 @@ impl Inner {
             return Ok(());
         }
         self.resolve_at_keys(&standing, std::slice::from_ref(key)).await?;
-        let mut wakes = Vec::new();
-        replica.state.lock().manager.locks.release_all(holder.id, &mut wakes);
-        self.ranges.room.wake(wakes);
+        replica.release_locks_of(holder, standing.status);
         Ok(())
     }
 
@@ -444,7 +442,7 @@ impl Inner {
         state.check_span(&scan.span, &self.ranges)?;
         state.check_threshold(locking.timestamp)?;
         state.manager.reads.read_span(&scan.span, locking.timestamp, Some(locking.txn.meta.id));
-        let view = self.view(&state, locking.header, locking.timestamp).refusing_newer();
+        let view = self.view(replica, &state, locking.header, locking.timestamp).refusing_newer();
         Ok(if locking.skips() { view.skipping_conflicts() } else { view })
     }
 }

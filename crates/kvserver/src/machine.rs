@@ -18,6 +18,9 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use keys::local::{RangeItem, range_item};
 use keys::{RangeId, ReplicaId, Span, StoreId};
+use kvapi::planted::Bug;
+#[cfg(debug_assertions)]
+use kvapi::planted::Planted;
 use kvapi::{RangeDescriptor, ReplicaKind};
 use replication::{
     ApplyEffect, ApplyError, Committed, Leadership, NewRange, Position, RangeChange, SendError, StateMachine,
@@ -82,7 +85,9 @@ impl Machine {
         }
         if let Some(threshold) = pending.effects.gc_threshold {
             let mut state = replica.state.lock();
-            state.gc_threshold = state.gc_threshold.max(threshold);
+            if !self.ranges.config.planted.has(Bug::CollectTooEarly) {
+                state.raise_gc_threshold(threshold);
+            }
             replica.gc_threshold_wall.store(state.gc_threshold.wall, Ordering::Release);
         }
         if let Some(split) = pending.effects.split {
@@ -104,6 +109,9 @@ impl Machine {
     /// What is applied is in the engine, and nothing else: the count must agree.
     #[cfg(debug_assertions)]
     fn check_intents(&self, replica: &Replica) {
+        if self.ranges.config.planted != Planted::NONE {
+            return;
+        }
         let span = replica.state.lock().descriptor.span.clone();
         let Ok(found) = mvcc::find_intents(&*self.ranges.engine, &span, usize::MAX) else { return };
         let counted = replica.intents.load(Ordering::Acquire);
@@ -170,7 +178,8 @@ impl Machine {
             let found = mvcc::find_intents(&*self.ranges.engine, span, usize::MAX);
             found.expect("the engine was written to just now").len() as i64
         };
-        let had_intents = !left.has_no_intents();
+        let recounts = !self.ranges.config.planted.has(Bug::NoIntentRecount);
+        let had_intents = recounts && !left.has_no_intents();
         let right_intents = if had_intents { count(&right_descriptor.span) } else { 0 };
         let right =
             Replica::new(self.ranges.clone(), right_descriptor.clone(), right_statistics, right_intents);
@@ -181,13 +190,13 @@ impl Machine {
                 left.intents.store(count(&left_descriptor.span), Ordering::Release);
             }
             state.descriptor = Arc::new(left_descriptor.clone());
-            right.state.lock().lease_floor = floor;
+            // Nobody else knows the right half yet: its mutex is free.
+            let mut right_state = right.state.lock();
+            right_state.lease_floor = floor;
+            right_state.gc_threshold = state.gc_threshold;
             if let Some(lease) = state.lease {
-                // Nobody else knows the right half yet: its mutex is free.
-                let mut right_state = right.state.lock();
                 right_state.manager = state.manager.split_off(&right_descriptor.span.start, &mut wakes);
                 right_state.marks = state.marks.clone();
-                right_state.gc_threshold = state.gc_threshold;
                 right_state.inherited = Some(lease.start);
             }
         }

@@ -232,10 +232,9 @@ impl Inner {
         for holder in old {
             let asked =
                 self.push_for(&holder, None, Priority::NORMAL, PushKind::Inquire, Timestamp::ZERO).await;
-            if asked?.status.is_final() {
-                let mut wakes = Vec::new();
-                replica.state.lock().manager.locks.release_all(holder.id, &mut wakes);
-                self.ranges.room.wake(wakes);
+            let status = asked?.status;
+            if status.is_final() {
+                replica.release_locks_of(&holder, status);
             }
         }
         Ok(())

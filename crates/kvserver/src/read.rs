@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use clock::Timestamp;
 use env::timeout;
 use keys::Span;
+use kvapi::planted::Bug;
 use kvapi::{
     BatchResponse, GetRequest, Header, KvError, LockClaim, LockStrength, MultiGetRequest, RefreshRequest,
     Response, RestartReason, ScanRequest, ScanResponse, TxnId,
@@ -46,9 +47,8 @@ impl Inner {
             if state.manager.latches.blocks_key(&get.key, timestamp) {
                 return None;
             }
-            self.view(&state, header, timestamp)
+            self.view(replica, &state, header, timestamp)
         };
-        let view = if replica.has_no_intents() { view.without_intents() } else { view };
         match mvcc::get(&*self.ranges.engine, &get.key, &view) {
             Ok(value) => {
                 let response = self.respond(Response::Get(value), timestamp, Timestamp::ZERO);
@@ -143,12 +143,8 @@ impl Inner {
                 let mut guard = replica.state.lock();
                 let state = &mut *guard;
                 self.check_read(state, access, timestamp)?;
-                let view = self.view(state, header, timestamp);
                 match self.enter_read(state, access, timestamp, header.txn.as_ref().map(|txn| txn.meta.id)) {
-                    None => {
-                        drop(guard);
-                        return Ok(if replica.has_no_intents() { view.without_intents() } else { view });
-                    }
+                    None => return Ok(self.view(replica, state, header, timestamp)),
                     Some(receiver) => receiver,
                 }
             };
@@ -211,8 +207,18 @@ impl Inner {
 
     /// As of when is read. What this node has read off its clock when the transaction came by first rules out
     /// later values, unless another node held the lease then.
-    pub(crate) fn view(&self, state: &RangeState, header: &Header, timestamp: Timestamp) -> ReadView {
-        let Some(txn) = &header.txn else { return ReadView::at(timestamp) };
+    ///
+    /// Asked when the writes in the way are through, under the mutex: a split that comes later counts intents
+    /// anew, and the count of the left half says nothing of the right one.
+    pub(crate) fn view(
+        &self,
+        replica: &Replica,
+        state: &RangeState,
+        header: &Header,
+        timestamp: Timestamp,
+    ) -> ReadView {
+        let intents_absent = replica.has_no_intents();
+        let Some(txn) = &header.txn else { return ReadView { intents_absent, ..ReadView::at(timestamp) } };
         let observed = txn.uncertainty_limit_at(self.ranges.config.node);
         let lease_start = state.lease.map_or(Timestamp::MAX, |lease| lease.start);
         // What was observed here says nothing of values whose timestamp was given by another node's clock: those placed in an
@@ -222,7 +228,7 @@ impl Inner {
         let limit = observed.max(foreign.min(txn.uncertainty_limit));
         let limit =
             if txn.uncertainty_limit <= txn.read_timestamp { timestamp } else { limit.max(timestamp) };
-        ReadView { timestamp, uncertainty_limit: limit, ..ReadView::of(txn, limit) }
+        ReadView { timestamp, uncertainty_limit: limit, intents_absent, ..ReadView::of(txn, limit) }
     }
 
     /// Has what was read before changed up to the transaction's new read timestamp?
@@ -234,12 +240,14 @@ impl Inner {
     ) -> Result<BatchResponse, KvError> {
         let txn = header.txn.as_ref().ok_or_else(|| KvError::invalid("a refresh needs a transaction"))?;
         let to = txn.read_timestamp;
+        if self.ranges.config.planted.has(Bug::SkipRefresh) {
+            return Ok(self.respond(Response::Done, to, Timestamp::ZERO));
+        }
         let mut attempts = 0;
         'again: loop {
             let view = self.sequence_read(&replica, header, &Access::Spans(&request.spans), to).await?;
-            let absent = replica.has_no_intents();
             for span in &request.spans {
-                match self.find_change(span, request.from, to, txn.meta.id, absent)? {
+                match self.find_change(span, request.from, to, txn.meta.id, view.intents_absent)? {
                     None => {}
                     Some(conflict) => {
                         self.read_past(header, vec![conflict], &view, &mut attempts).await?;
@@ -248,6 +256,10 @@ impl Inner {
                 }
             }
             break;
+        }
+        if !request.spans.is_empty() && !replica.state.lock().knows_changes_since(request.from) {
+            let reason = RestartReason::RefreshFailed;
+            return Err(KvError::Restart { reason, timestamp: to, key: None });
         }
         for claim in &request.locks {
             self.check_claim(&replica, header, claim, to).await?;
@@ -290,8 +302,12 @@ impl Inner {
                 return Ok(());
             }
             let span = Span::point(claim.key.clone());
-            match self.find_change(&span, claim.since, to, txn.meta.id, replica.has_no_intents()) {
-                Ok(None) => return Ok(()),
+            match self.find_change(&span, claim.since, to, txn.meta.id, view.intents_absent) {
+                Ok(None) if replica.state.lock().knows_changes_since(claim.since) => return Ok(()),
+                Ok(None) => {
+                    let (reason, key) = (RestartReason::LockLost, Some(claim.key.clone()));
+                    return Err(KvError::Restart { reason, timestamp: to, key });
+                }
                 Ok(Some(conflict)) => self.read_past(header, vec![conflict], &view, &mut attempts).await?,
                 Err(KvError::Restart { timestamp, key, .. }) => {
                     return Err(KvError::Restart { reason: RestartReason::LockLost, timestamp, key });
@@ -302,10 +318,13 @@ impl Inner {
     }
 }
 
-/// Whether the lock that a claim is about is still held here.
+/// Whether the lock that a claim is about has been held here all the time. What is held under a lease that began after the claim
+/// may have been lost with the one before, and taken again; what is taken from a transaction within a lease marks it as
+/// aborted.
 pub(crate) fn holds(state: &RangeState, claim: &LockClaim, txn: TxnId) -> bool {
     let held = state.manager.locks.held_strength(&claim.key, txn);
-    held != LockStrength::None && held >= claim.strength
+    let as_long = state.lease.is_some_and(|lease| lease.start <= claim.since);
+    held != LockStrength::None && held >= claim.strength && as_long
 }
 
 /// A read that waits for writes in flight.

@@ -9,7 +9,11 @@ use clock::Timestamp;
 use concurrency::{LatchId, Latched, Manager, TimestampCache, Wake};
 use env::timeout;
 use keys::{RangeId, ReplicaId, Span};
-use kvapi::{KeyBlock, KvError, Lease, RangeDescriptor, ReplicaDescriptor, ReplicaKind, TxnId};
+use kvapi::planted::Bug;
+use kvapi::{
+    KeyBlock, KvError, Lease, RangeDescriptor, ReplicaDescriptor, ReplicaKind, RestartReason, TxnId, TxnMeta,
+    TxnStatus,
+};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use storage::mvcc::Statistics;
@@ -131,8 +135,10 @@ impl Replica {
             if inherited.is_none() {
                 // Latches stay: commands of an earlier lease may still be in flight under them.
                 state.manager.locks.clear(&mut wakes);
-                state.manager.reads = TimestampCache::new(self.ranges.config.timestamp_cache, start);
-                state.marks = TxnMarks::new(start);
+                let floor =
+                    if self.ranges.config.planted.has(Bug::NoLeaseFloor) { Timestamp::ZERO } else { start };
+                state.manager.reads = TimestampCache::new(self.ranges.config.timestamp_cache, floor);
+                state.marks = TxnMarks::new(floor);
             }
             // What was moved in earlier leases is not known: it cannot lie further ahead than clocks may differ.
             state.moved_to = start.saturating_add(self.ranges.clock.offset_max());
@@ -166,6 +172,20 @@ impl Replica {
     /// Another replica promises to keep this one as the leader of a term.
     pub fn note_followed(&self, replica: ReplicaId, term: u64, epoch: u64) {
         self.state.lock().followed.insert(replica, (term, epoch));
+    }
+
+    /// Releases the locks of a transaction that has ended. One that was aborted takes no more here: it does not know yet, and
+    /// would go on as if it had held them all the time.
+    pub fn release_locks_of(&self, txn: &TxnMeta, status: TxnStatus) {
+        let mut wakes: Vec<Wake> = Vec::new();
+        {
+            let mut state = self.state.lock();
+            state.manager.locks.release_all(txn.id, &mut wakes);
+            if status == TxnStatus::Aborted {
+                state.marks.set(txn.id, txn.start, Mark::Aborted);
+            }
+        }
+        self.ranges.room.wake(wakes);
     }
 
     /// Gives back a latch and, after an end, what the transaction held.
@@ -241,6 +261,18 @@ impl RangeState {
         KvError::NotLeaseholder { range: self.descriptor.id, lease }
     }
 
+    /// A transaction that is known here to have been aborted locks and commits nothing.
+    pub fn check_not_aborted(&self, txn: &TxnMeta) -> Result<(), KvError> {
+        match self.marks.get(txn.id) {
+            Some(Mark::Aborted) => Err(KvError::Restart {
+                reason: RestartReason::Aborted,
+                timestamp: txn.write_timestamp,
+                key: None,
+            }),
+            _ => Ok(()),
+        }
+    }
+
     #[inline]
     pub fn check_key(&self, key: &[u8], ranges: &Ranges) -> Result<(), KvError> {
         if self.descriptor.contains(key) {
@@ -260,6 +292,18 @@ impl RangeState {
         let mut descriptors = vec![(*self.descriptor).clone()];
         descriptors.extend(ranges.hints(span, self.descriptor.id));
         KvError::RangeMismatch { descriptors }
+    }
+
+    /// Reads below the threshold are refused from now on, and writes go above it.
+    pub fn raise_gc_threshold(&mut self, threshold: Timestamp) {
+        self.gc_threshold = self.gc_threshold.max(threshold);
+        self.manager.reads.raise_floor(self.gc_threshold);
+    }
+
+    /// Can changes after `since` still be told, or may they have been collected? What changed and was collected would pass for
+    /// unchanged.
+    pub fn knows_changes_since(&self, since: Timestamp) -> bool {
+        since >= self.gc_threshold
     }
 
     #[inline]
@@ -342,6 +386,12 @@ impl LatchGuard {
 
     pub fn id(&self) -> LatchId {
         self.id.expect("a guard holds its latch until it is given back")
+    }
+
+    /// Keeps the latches for good: the store has stopped, and what they cover may or may not have happened. Nobody is to read
+    /// or write it before another process has found out.
+    pub fn keep_for_good(mut self) {
+        self.id = None;
     }
 
     /// Gives the latches back together with what an ended transaction held, under one hold of the mutex.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use clock::Timestamp;
 use keys::Span;
-use kvapi::{BatchResponse, IntentUpdate, KvError, ResolveIntentsRequest, Response};
+use kvapi::{BatchResponse, IntentUpdate, KvError, ResolveIntentsRequest, Response, TxnStatus};
 use storage::WriteBatch;
 use storage::mvcc::{self, Resolution, Statistics};
 
 use crate::command::Effects;
+use crate::marks::Mark;
 use crate::read::read_error;
 use crate::replica::{Ended, Replica};
 use crate::store::Inner;
@@ -33,19 +34,19 @@ impl Inner {
         replica: &Arc<Replica>,
         update: &IntentUpdate,
     ) -> Result<(), KvError> {
-        {
+        let has_no_intents = {
             let mut state = replica.state.lock();
             state.check_lease(&self.ranges)?;
             state.check_span(&update.span, &self.ranges)?;
-        }
+            // Under the mutex: a split that comes later counts the intents of the span with another range.
+            replica.has_no_intents()
+        };
         // With no intent there are only locks. An intent of this transaction cannot come later: it has ended.
-        if !replica.has_no_intents() {
+        if !has_no_intents {
             self.resolve_span(replica, update).await?;
         }
         if update.status.is_final() {
-            let mut wakes = Vec::new();
-            replica.state.lock().manager.locks.release_all(update.txn.id, &mut wakes);
-            self.ranges.room.wake(wakes);
+            replica.release_locks_of(&update.txn, update.status);
         }
         Ok(())
     }
@@ -71,7 +72,8 @@ impl Inner {
                 continue;
             }
             let ended = update.status.is_final() && rest.is_none();
-            let ended = ended.then_some(Ended { id: update.txn.id, start: update.txn.start, mark: None });
+            let mark = (update.status == TxnStatus::Aborted).then_some(Mark::Aborted);
+            let ended = ended.then_some(Ended { id: update.txn.id, start: update.txn.start, mark });
             self.replicate(replica, sequenced, delta, Effects::default(), &batch, ended).await?;
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clock::Timestamp;
 use env::BoxFuture;
-use keys::local;
+use keys::local::{self, RangeItem, range_item};
 use keys::{Key, RangeId, ReplicaId, Span, split};
 use kvapi::{BatchResponse, KeyBlock, KvError, RangeDescriptor, Response, SplitRequest, SplitResponse};
 use kvclient::{Locking, Txn, TxnOptions};
@@ -51,6 +51,10 @@ impl Inner {
             let key = local::range_descriptor(&half.span.start);
             batch.put(Keyspace::RangeLocal, &key, &half.encode());
         }
+        // What was collected before the split is gone from the right half as well.
+        let threshold = replica.state.lock().gc_threshold;
+        let item = range_item(right.id, RangeItem::GcThreshold);
+        batch.put(Keyspace::RangeLocal, &item, &threshold.to_bytes());
         // Readers of the range wait by now, if others could lead the right half.
         let floor = if is_shared { self.ranges.clock.now() } else { Timestamp::ZERO };
         let split = SplitEffect { left: left.clone(), right: right.clone(), right_statistics, floor };

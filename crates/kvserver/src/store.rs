@@ -10,9 +10,10 @@ use env::Env;
 use futures::future::BoxFuture;
 use keys::{Key, NodeId, RangeId, StoreId};
 use kvapi::membership::{FixedMembership, Membership};
+use kvapi::planted::Planted;
 use kvapi::{
     BatchRequest, BatchResponse, Header, KvError, NodeDialer, RangeDescriptor, Request, Response, Sender,
-    TxnId, Unreachable,
+    TxnId, TxnMeta, Unreachable,
 };
 use kvclient::{Db, DbConfig, FirstRange};
 use replication::StateMachine;
@@ -46,6 +47,8 @@ pub struct StoreConfig {
     pub replicate_interval: Duration,
     /// Bounds of each range's timestamp cache.
     pub timestamp_cache: TimestampCacheConfig,
+    /// Safeguards that a simulation has taken away.
+    pub planted: Planted,
 }
 
 impl StoreConfig {
@@ -62,6 +65,7 @@ impl StoreConfig {
             dead_after: Duration::from_secs(300),
             replicate_interval: Duration::from_secs(1),
             timestamp_cache: TimestampCacheConfig::default(),
+            planted: Planted::NONE,
         }
     }
 }
@@ -81,6 +85,8 @@ pub struct Store {
 pub(crate) struct Inner {
     pub env: Arc<dyn Env>,
     pub ranges: Arc<Ranges>,
+    /// Above every timestamp that an earlier process of this node gave out, below all of this one.
+    born: Timestamp,
     consensus: OnceLock<Arc<dyn Consensus>>,
     /// The store's own client: pushes, resolution, addressing records.
     db: OnceLock<Db>,
@@ -97,11 +103,13 @@ impl Store {
         config: StoreConfig,
     ) -> Result<Store, StorageError> {
         let is_used = bootstrap::has_ranges(&*engine)?;
+        let born = clock.now();
         let ranges = Ranges::new(config, env.clone(), clock, engine, is_used);
         bootstrap::load_ranges(&ranges)?;
         let inner = Inner {
             env,
             ranges,
+            born,
             consensus: OnceLock::new(),
             db: OnceLock::new(),
             membership: OnceLock::new(),
@@ -183,6 +191,18 @@ impl Store {
     /// Whether this store holds the leases of all its ranges: it is ready to serve.
     pub fn is_ready(&self) -> bool {
         self.inner.ranges.all().iter().all(|replica| replica.state.lock().lease.is_some())
+    }
+
+    /// Forgets, range by range, all that only a leaseholder knows: locks, reads, marks of transactions; as if every lease had moved
+    /// away and come back. For simulations.
+    pub fn restart_leases(&self) {
+        for replica in self.inner.ranges.all() {
+            let lease = replica.state.lock().lease;
+            if let Some(lease) = lease {
+                replica.end_lease(None);
+                replica.begin_lease(lease.term);
+            }
+        }
     }
 
     /// Every lock held or waited for here, by range and key: for people.
@@ -328,6 +348,11 @@ impl Inner {
 
     pub fn consensus(&self) -> Result<&Arc<dyn Consensus>, KvError> {
         self.consensus.get().ok_or_else(|| KvError::unavailable("the store has not been started"))
+    }
+
+    /// Whether the transaction was coordinated by an earlier process of this node: nobody will end it any more.
+    pub fn is_orphaned(&self, txn: &TxnMeta) -> bool {
+        txn.id.coordinator() == self.ranges.config.node && txn.start < self.born
     }
 
     pub fn respond(&self, response: Response, read: Timestamp, write: Timestamp) -> BatchResponse {

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use clock::Timestamp;
 use keys::{Key, Span, local};
+use kvapi::planted::Bug;
 use kvapi::{
     BatchResponse, CommitRequest, CommitResponse, ForgetTxnRequest, Header, HeartbeatTxnRequest, KvError,
     PushKind, PushTxnRequest, QueryIntentRequest, QueryTxnRequest, RecoverTxnRequest, Response,
@@ -35,7 +36,8 @@ use crate::write::{Sequenced, Writer};
 
 /// Intents of before that one end resolves in its own batch.
 const LOCAL_POINTS_MAX: usize = 128;
-/// A transaction whose coordinator has been silent for this long is taken for dead.
+/// A transaction whose coordinator has been silent for this long is taken for dead. One of an earlier process of this node is
+/// known to be dead at once.
 const EXPIRY: Duration = Duration::from_secs(3);
 
 pub(crate) fn record_key(txn: &TxnMeta, anchor: &[u8]) -> Key {
@@ -68,6 +70,12 @@ impl Inner {
             None if !state.marks.knows(txn) => Unrecorded::Ended(TxnStatus::Aborted, txn.write_timestamp),
             None => Unrecorded::Open(Timestamp::ZERO),
         }
+    }
+
+    /// Whether the transaction's coordinator is taken for dead: its process is gone, or has given no sign of life since `last_seen`
+    /// for too long.
+    fn has_expired(&self, txn: &TxnMeta, last_seen: Timestamp, now: Timestamp) -> bool {
+        self.is_orphaned(txn) || now.wall_since(last_seen) > EXPIRY
     }
 
     fn standing(txn: TxnMeta, status: TxnStatus, recorded: bool) -> TxnStanding {
@@ -153,7 +161,7 @@ impl Inner {
             let meta = TxnMeta { write_timestamp: timestamp, ..pushee.clone() };
             return Inner::standing(meta, status, false);
         }
-        let expired = now.wall_since(pushee.start) > EXPIRY;
+        let expired = self.has_expired(pushee, pushee.start, now);
         let mut state = replica.state.lock();
         if expired || gives_in(request, pushee) {
             state.marks.set(pushee.id, pushee.start, Mark::Aborted);
@@ -177,7 +185,7 @@ impl Inner {
         key: &Key,
         now: Timestamp,
     ) -> Result<TxnStanding, KvError> {
-        let expired = now.wall_since(record.heartbeat) > EXPIRY;
+        let expired = self.has_expired(&record.meta, record.heartbeat, now);
         if record.status != TxnStatus::Pending {
             return Ok(Inner::standing_of(record, expired));
         }
@@ -203,7 +211,7 @@ impl Inner {
         let now = self.ranges.clock.now();
         let standing = match self.load_record(&key)? {
             Some(record) => {
-                let expired = now.wall_since(record.heartbeat) > EXPIRY;
+                let expired = self.has_expired(&record.meta, record.heartbeat, now);
                 Inner::standing_of(record, expired)
             }
             None => match self.unrecorded(&replica, &request.txn) {
@@ -291,7 +299,9 @@ impl Inner {
                 state.descriptor.clone()
             };
             // A split may have passed while the latches were waited for.
-            if here.iter().all(|key| descriptor.contains(key)) {
+            if here.iter().all(|key| descriptor.contains(key))
+                || self.ranges.config.planted.has(Bug::NoBoundsAfterLatches)
+            {
                 break (here, sequenced, prepared);
             }
         };

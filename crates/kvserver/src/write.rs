@@ -9,13 +9,15 @@
 //! ```
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clock::Timestamp;
 use env::timeout;
+use kvapi::planted::Bug;
 use kvapi::{
     BatchResponse, Header, Isolation, KeyBlock, KvError, LockStrength, Priority, Response, RestartReason,
-    RevertRequest, TxnId, TxnMeta, TxnStatus, WaitPolicy, WriteBlock, WriteRequest,
+    RevertRequest, TxnId, TxnMeta, TxnStatus, WaitPolicy, WriteBlock, WriteCheck, WriteEntry, WriteRequest,
 };
 use replication::ProposalError;
 use smallvec::SmallVec;
@@ -23,6 +25,7 @@ use storage::WriteBatch;
 use storage::mvcc::{self, MvccError, Prepared, Resolution, Statistics};
 
 use crate::command::{self, Effects, Head};
+use crate::consensus::Consensus;
 use crate::machine::{ACCEPTED, REJECTED};
 use crate::read::read_error;
 use crate::replica::{Ended, HeldLease, LatchGuard, RangeState, Replica};
@@ -91,6 +94,9 @@ impl Inner {
                 let mut guard = replica.state.lock();
                 let state = &mut *guard;
                 state.check_lease(&self.ranges)?;
+                if writer.is_txn && !writes.is_empty() {
+                    state.check_not_aborted(&writer.meta)?;
+                }
                 self.check_writes(state, writes)?;
                 match self.first_locked(state, header, writer, writes)? {
                     Some(pending) => Err(pending),
@@ -119,7 +125,11 @@ impl Inner {
                 continue;
             }
             let at = writer.meta.write_timestamp;
-            let timestamp = state.manager.fix_write_timestamp(latch.id(), writes.keys(), at, writer.id());
+            let timestamp = if self.ranges.config.planted.has(Bug::NoTimestampCache) {
+                at
+            } else {
+                state.manager.fix_write_timestamp(latch.id(), writes.keys(), at, writer.id())
+            };
             return Ok(Sequenced { latch, lease, timestamp });
         }
     }
@@ -172,6 +182,7 @@ impl Inner {
             let absent = replica.has_no_intents();
             match mvcc::prepare(&*self.ranges.engine, writes, writer.id(), absent) {
                 Ok(prepared) => {
+                    self.check_memory(replica, writer, writes, sequenced.timestamp)?;
                     if prepared.newest() >= sequenced.timestamp {
                         sequenced.timestamp = prepared.newest().next();
                         replica.state.lock().manager.latches.raise(sequenced.latch.id(), sequenced.timestamp);
@@ -194,6 +205,32 @@ impl Inner {
         }
     }
 
+    /// A row that was locked or read before the garbage threshold and has no version now may have been deleted and collected since:
+    /// it has not changed only if it was locked all the time.
+    fn check_memory(
+        &self,
+        replica: &Replica,
+        writer: &Writer,
+        writes: &WriteBlock,
+        timestamp: Timestamp,
+    ) -> Result<(), KvError> {
+        let threshold = replica.gc_threshold_wall.load(Ordering::Acquire);
+        let is_old = |write: &WriteEntry<'_>| match write.check {
+            WriteCheck::UnchangedSince(seen) => seen.wall <= threshold,
+            WriteCheck::None | WriteCheck::MustNotExist => false,
+        };
+        for write in writes.iter().filter(is_old) {
+            let WriteCheck::UnchangedSince(seen) = write.check else { continue };
+            let state = replica.state.lock();
+            let held = state.manager.locks.held_strength(write.key, writer.meta.id);
+            if !state.knows_changes_since(seen) && held < LockStrength::NoKeyUpdate {
+                let (reason, key) = (RestartReason::LockLost, Some(write.key.into()));
+                return Err(KvError::Restart { reason, timestamp, key });
+            }
+        }
+        Ok(())
+    }
+
     /// Replicates a command and gives back what the write held once it is applied. If the caller is dropped meanwhile, a
     /// task waits in its place.
     pub(crate) async fn replicate(
@@ -207,9 +244,13 @@ impl Inner {
     ) -> Result<(), KvError> {
         let is_alone = sequenced.lease.is_alone;
         let head = Head { term: sequenced.lease.term, delta, effects };
-        let proposal = self.consensus()?.propose(replica.id, command::encode(&head, batch));
-        let mut flight =
-            Flight { proposal: Some(proposal), landing: Some((sequenced.latch, ended)), env: &self.env };
+        let consensus = self.consensus()?;
+        let mut flight = Flight {
+            proposal: Some(consensus.propose(replica.id, command::encode(&head, batch))),
+            landing: Some((sequenced.latch, ended)),
+            env: &self.env,
+            consensus,
+        };
         let result = match &mut flight.proposal {
             Some(proposal) if is_alone => proposal.await,
             Some(proposal) => match timeout(&*self.env, REPLICATION_MAX, proposal).await {
@@ -222,7 +263,7 @@ impl Inner {
         flight.proposal = None;
         let accepted = outcome(replica, result);
         if let Some((latch, ended)) = flight.landing.take() {
-            latch.finish(ended.filter(|_| accepted.is_ok()));
+            land(&flight.consensus, latch, ended.filter(|_| accepted.is_ok()));
         }
         accepted
     }
@@ -394,18 +435,25 @@ struct Flight<'a> {
     proposal: Option<futures::future::BoxFuture<'static, Result<bytes::Bytes, ProposalError>>>,
     landing: Option<(LatchGuard, Option<Ended>)>,
     env: &'a Arc<dyn env::Env>,
+    consensus: &'a Arc<dyn Consensus>,
 }
 
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
         if let (Some(proposal), Some((latch, ended))) = (self.proposal.take(), self.landing.take()) {
-            let land = async move {
+            let consensus = self.consensus.clone();
+            let landing = async move {
                 let accepted = matches!(&proposal.await, Ok(answer) if answer[..] == *ACCEPTED);
-                latch.finish(ended.filter(|_| accepted));
+                land(&consensus, latch, ended.filter(|_| accepted));
             };
-            drop(self.env.spawn("land-command", Box::pin(land)));
+            drop(self.env.spawn("land-command", Box::pin(landing)));
         }
     }
+}
+
+/// A command is through: gives its latches back, unless the store has stopped and nobody knows what became of the command.
+fn land(consensus: &Arc<dyn Consensus>, latch: LatchGuard, ended: Option<Ended>) {
+    if consensus.has_stopped() { latch.keep_for_good() } else { latch.finish(ended) }
 }
 
 pub(crate) fn outcome(replica: &Replica, result: Result<bytes::Bytes, ProposalError>) -> Result<(), KvError> {

@@ -82,8 +82,10 @@ impl Cluster {
         let machine = self.machines.get_mut(&id).expect("a machine");
         let sim = machine.env.clone();
         let env: Arc<dyn Env> = sim.clone();
-        let engine: Arc<dyn Engine> =
-            machine.disk.open(MemoryOptions { flush_bytes: 32 << 10 }).expect("the disk is free");
+        let engine: Arc<dyn Engine> = machine
+            .disk
+            .open(MemoryOptions { flush_bytes: 32 << 10, ..MemoryOptions::default() })
+            .expect("the disk is free");
         let bound = machine.bound.lock().as_ref().map(|clock| WallTime::from_unix_nanos(clock.last().wall));
         let clock = Clock::bounded(Wall(sim.clone()), ClockConfig::default(), bound);
         clock.bound_persisted(WallTime::from_unix_nanos(u64::MAX));

@@ -33,11 +33,20 @@ async fn splitter(node: Node, mut prng: Prng) {
     }
 }
 
+/// Lets all ranges forget what only a leaseholder knows, now and then.
+async fn lease_breaker(node: Node, mut prng: Prng) {
+    loop {
+        node.env.sleep(Duration::from_millis(prng.range(1..60))).await;
+        node.store.restart_leases();
+    }
+}
+
 fn run(seed: u64) -> Run {
     let mut world = World::new(seed);
     let mut prng = Prng::new(seed);
     let history = History::default();
     let flushes = prng.chance(0.3);
+    let breaks_leases = prng.chance(0.3);
     let configure = |_: &mut kvserver::StoreConfig, db: &mut kvclient::DbConfig| {
         db.buffer_bytes_max = if flushes { 1 } else { 1 << 20 };
     };
@@ -51,6 +60,9 @@ fn run(seed: u64) -> Run {
             ));
         }
         drop(node.env.spawn("splitter", Box::pin(splitter(node.clone(), prng.fork()))));
+        if breaks_leases {
+            drop(node.env.spawn("lease-breaker", Box::pin(lease_breaker(node.clone(), prng.fork()))));
+        }
         // The crash comes somewhere in the middle, or long after.
         let cut = if prng.chance(0.7) { Duration::from_micros(prng.range(1_000..60_000)) } else { LIFE };
         world.simulation.run_for(cut);
