@@ -118,7 +118,11 @@ pub fn sql(arguments: &[String]) -> Result<(), String> {
 /// says how many to try.
 pub fn sim(flags: &[String]) -> Result<(), String> {
     prerequisites::ensure()?;
-    let mut command = cargo(&["test", "--release", "--locked", "--package", "sim", "--", "--nocapture"]);
+    let mut command = cargo(&["test", "--release", "--locked", "--package", "sim"]);
+    if !flags.is_empty() {
+        command.args(["--test", "seeds"]);
+    }
+    command.args(["--", "--nocapture"]);
     let mut flags = flags.iter();
     while let Some(flag) = flags.next() {
         let variable = match flag.as_str() {

@@ -7,8 +7,11 @@ use anyhow::Context;
 use clock::{Clock, ClockConfig, WallSource};
 use env::Env;
 use keys::local::{StoreItem, store_item};
+use kvapi::planted::Bug;
 use stdx::WallTime;
 use storage::{Durability, Engine, Keyspace, WriteBatch};
+
+use crate::NodeConfig;
 
 /// How often the bound is looked at: several times within its lead of seconds.
 const RENEWAL_INTERVAL: Duration = Duration::from_millis(500);
@@ -37,21 +40,18 @@ fn persist(engine: &dyn Engine, clock: &Clock) -> anyhow::Result<()> {
 }
 
 /// The node's clock, above every timestamp that an earlier process on this store can have given out.
-pub fn open(
-    env: &Arc<dyn Env>,
-    engine: &Arc<dyn Engine>,
-    offset_max: Duration,
-) -> anyhow::Result<Arc<Clock>> {
+pub fn open(env: &Arc<dyn Env>, engine: &Arc<dyn Engine>, config: &NodeConfig) -> anyhow::Result<Arc<Clock>> {
     let key = store_item(StoreItem::ClockUpperBound);
     let stored = engine.get(Keyspace::StoreLocal, &key).context("the clock's bound cannot be read")?;
     let persisted = match stored.as_deref() {
+        _ if config.planted.has(Bug::ForgetClockBound) => None,
         None => None,
         Some(bytes) => {
             let bytes = bytes.try_into().ok().context("the clock's bound on disk is damaged")?;
             Some(WallTime::from_unix_nanos(u64::from_be_bytes(bytes)))
         }
     };
-    let config = ClockConfig { offset_max, ..ClockConfig::default() };
+    let config = ClockConfig { offset_max: config.clock_offset_max, ..ClockConfig::default() };
     let clock = Arc::new(Clock::bounded(EnvClock(env.clone()), config, persisted));
     persist(&**engine, &clock)?;
     Ok(clock)

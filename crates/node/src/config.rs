@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use env::Env;
 use kvapi::membership::{FixedMembership, Membership};
+use kvapi::planted::Planted;
 use kvapi::{NodeDialer, NodeId, StoreId};
 use replication::{NoTransport, RaftTransport};
 use sql::SqlOptions;
@@ -31,6 +32,12 @@ pub struct NodeConfig {
     pub dead_after: Duration,
     /// How often ranges are looked at for being replicated as they should.
     pub replicate_interval: Duration,
+    /// How often ranges are looked through for garbage, abandoned locks and the like.
+    pub sweep_interval: Duration,
+    /// Bytes that a transaction buffers before it writes them to its ranges, uncommitted.
+    pub txn_buffer_bytes_max: usize,
+    /// Safeguards that a simulation has taken away.
+    pub planted: Planted,
 }
 
 impl Default for NodeConfig {
@@ -44,6 +51,9 @@ impl Default for NodeConfig {
             clock_offset_max: Duration::from_millis(500),
             dead_after: Duration::from_secs(300),
             replicate_interval: Duration::from_secs(1),
+            sweep_interval: Duration::from_secs(30),
+            txn_buffer_bytes_max: 4 << 20,
+            planted: Planted::NONE,
         }
     }
 }

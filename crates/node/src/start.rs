@@ -34,12 +34,14 @@ impl Node {
     /// When it returns, every range is replayed and served, and SQL can be run.
     pub async fn start(config: &NodeConfig, world: World) -> anyhow::Result<Node> {
         let Identity { node, store: own, founds_cluster } = world.identity;
-        let clock = clock_bound::open(&world.env, &world.engine, config.clock_offset_max)?;
+        let clock = clock_bound::open(&world.env, &world.engine, config)?;
         let store_config = StoreConfig {
             range_bytes_max: config.range_bytes_max,
             gc_ttl: config.gc_ttl,
+            sweep_interval: config.sweep_interval,
             dead_after: config.dead_after,
             replicate_interval: config.replicate_interval,
+            planted: config.planted,
             ..StoreConfig::new(node, own)
         };
         let store = kvserver::Store::open(
@@ -74,7 +76,12 @@ impl Node {
         groups.start();
         groups.settled().await;
         clock_bound::keep(&world.env, &world.engine, &clock);
-        let db = Db::new(world.env.clone(), clock.clone(), dialer, store.first_range(), DbConfig::new(node));
+        let db_config = DbConfig {
+            buffer_bytes_max: config.txn_buffer_bytes_max,
+            planted: config.planted,
+            ..DbConfig::new(node)
+        };
+        let db = Db::new(world.env.clone(), clock.clone(), dialer, store.first_range(), db_config);
         let sql = start_sql(config, &world, &db).await?;
         Ok(Node { world, clock, replication: groups, store, db, sql })
     }

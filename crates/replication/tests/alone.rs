@@ -112,7 +112,9 @@ fn live_and_crash(
     known: &mut Vec<(RangeId, Vec<String>)>,
 ) {
     let mut prng = simulation.prng();
-    let engine = disk.open(MemoryOptions { flush_bytes: 1 + prng.below(8_000) }).expect("nobody has it open");
+    let engine = disk
+        .open(MemoryOptions { flush_bytes: 1 + prng.below(8_000), ..MemoryOptions::default() })
+        .expect("nobody has it open");
     let node = open_alone(env.clone(), engine, options()).expect("a crashed store opens");
     settle(simulation, &node);
     assert_eq!(node.store.pending_ranges(), [], "every log has its range");
@@ -210,8 +212,11 @@ fn log_keys(engine: &dyn Engine, range: RangeId) -> Vec<Vec<u8>> {
 #[test]
 fn logs_are_cut_off_only_behind_the_flush_and_stay_small() {
     let simulation = Simulation::new(1);
-    let engine =
-        CountingEngine::new(MemoryDisk::new().open(MemoryOptions { flush_bytes: u64::MAX }).expect("new"));
+    let engine = CountingEngine::new(
+        MemoryDisk::new()
+            .open(MemoryOptions { flush_bytes: u64::MAX, ..MemoryOptions::default() })
+            .expect("new"),
+    );
     let node = open_alone(simulation.machine(), engine.clone(), options()).expect("an empty store opens");
     settle(&simulation, &node);
     let payload = "x".repeat(100);

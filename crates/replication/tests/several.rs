@@ -54,7 +54,9 @@ impl Cluster {
 
     fn open(&mut self, id: StoreId) {
         let (machine, disk) = &self.machines[&id];
-        let engine = disk.open(MemoryOptions { flush_bytes: 3_000 }).expect("closed before");
+        let engine = disk
+            .open(MemoryOptions { flush_bytes: 3_000, ..MemoryOptions::default() })
+            .expect("closed before");
         let journal = Journal::new(engine.clone(), ReplicaId(id.get()), self.voters.clone());
         let machine_trait: Arc<dyn StateMachine> = journal.clone();
         let link = Link { network: Arc::clone(&self.network), own: id };

@@ -12,6 +12,7 @@ pub enum Fault {
     Crash,
     Clock,
     Split,
+    Lease,
     Disk,
     Full,
     /// Of the network between nodes.
@@ -22,7 +23,7 @@ pub enum Fault {
 
 /// The faults of a run, each kind with the time of its next.
 ///
-/// - `next` is sorted by nothing; the earliest is searched, there are seven at most.
+/// - `next` is sorted by nothing; the earliest is searched, there are few.
 pub struct Schedule {
     next: Vec<(Duration, Fault, Duration)>,
     prng: Prng,
@@ -34,6 +35,7 @@ impl Schedule {
             (Fault::Crash, faults.crash_ms),
             (Fault::Clock, faults.clock_ms),
             (Fault::Split, faults.split_ms),
+            (Fault::Lease, faults.lease_ms),
             (Fault::Disk, faults.disk_ms),
             (Fault::Full, faults.full_ms),
             (Fault::Cut, faults.cut_ms),

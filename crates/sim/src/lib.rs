@@ -37,5 +37,5 @@ mod scenario;
 mod wires;
 mod witness;
 
-pub use run::{Failed, Summary, replay_line, run};
+pub use run::{Failed, Flaws, Summary, replay_line, run, run_flawed};
 pub use scenario::Scenario;

@@ -17,6 +17,7 @@ use crate::wires::{End, Wires};
 pub struct Serving {
     pub env: Arc<SimEnv>,
     pub server: Arc<Server>,
+    /// Lives as long as it serves.
     pub node: Arc<Node>,
 }
 
@@ -108,6 +109,13 @@ impl Machine {
     /// Why the process has ended by itself, or could not start.
     pub fn failure(&self) -> Option<String> {
         self.place.0.lock().failure.clone()
+    }
+
+    /// Every range of a node that serves forgets what only its leaseholder knows.
+    pub fn restart_leases(&self) {
+        if let Some(serving) = self.place.serving() {
+            serving.node.store.restart_leases();
+        }
     }
 
     /// The process dies, and the disk loses a drawn part of what was neither synced nor flushed.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use env::{Env, SimEnv, Simulation};
+use kvapi::planted::Planted;
 use kvapi::{NodeId, StoreId};
 use node::{Identity, NodeConfig};
 use stdx::Prng;
@@ -70,10 +71,23 @@ pub fn replay_line(scenario: &str, seed: u64) -> String {
     format!("MERIDIAN_SIM_SCENARIO={scenario} cargo xtask sim --seed {seed}")
 }
 
+/// What is wrong with the node on purpose: a run with flaws should fail.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Flaws {
+    pub planted: Planted,
+    /// The disk says that writes are synced which are not.
+    pub disk_lies: bool,
+}
+
 /// Runs the scenario with the seed.
 pub fn run(scenario: &Scenario, seed: u64) -> Result<Summary, Failed> {
+    run_flawed(scenario, seed, Flaws::default())
+}
+
+/// Runs the scenario with the seed and a node that is wrong on purpose.
+pub fn run_flawed(scenario: &Scenario, seed: u64, flaws: Flaws) -> Result<Summary, Failed> {
     let witness = Witness::new();
-    let mut run = Run::new(scenario, seed);
+    let mut run = Run::new(scenario, seed, flaws);
     let outcome = run.play(&witness);
     let (journal, workloads) = (run.journal.clone(), run.workloads.clone());
     let failed = |what| {
@@ -117,18 +131,21 @@ pub(crate) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(scenario: &'a Scenario, seed: u64) -> Run<'a> {
+    fn new(scenario: &'a Scenario, seed: u64, flaws: Flaws) -> Run<'a> {
         let simulation = Simulation::new(seed);
         let mut prng = simulation.prng();
         let defaults = NodeConfig::default();
         let config = NodeConfig {
             range_bytes_max: scenario.range_kib << 10,
             gc_ttl: scenario.gc_ttl_ms.map_or(defaults.gc_ttl, Duration::from_millis),
+            sweep_interval: scenario.sweep_ms.map_or(defaults.sweep_interval, Duration::from_millis),
+            txn_buffer_bytes_max: scenario.buffer_bytes.unwrap_or(defaults.txn_buffer_bytes_max),
             dead_after: DEAD_AFTER,
             replicate_interval: REPLICATE_INTERVAL,
+            planted: flaws.planted,
             ..defaults
         };
-        let options = MemoryOptions { flush_bytes: scenario.flush_kib << 10 };
+        let options = MemoryOptions { flush_bytes: scenario.flush_kib << 10, lies: flaws.disk_lies };
         let tester = simulation.machine();
         let wires = (scenario.nodes > 1).then(|| Wires::new(tester.clone(), prng.fork()));
         let make = |number| {
@@ -265,6 +282,7 @@ impl<'a> Run<'a> {
             Fault::Crash => self.crash()?,
             Fault::Clock => self.change_clock(),
             Fault::Split => self.split(),
+            Fault::Lease => self.machines.iter().for_each(Machine::restart_leases),
             Fault::Disk => self.simulation.set_lane_delay(draw_disk_delay(&mut self.prng)),
             Fault::Full => self.fill_disk()?,
         }

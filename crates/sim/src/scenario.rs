@@ -27,6 +27,8 @@ const FILES: [(&str, &str); 6] = [
     ("calm", include_str!("../scenarios/calm.toml")),
     ("crashes", include_str!("../scenarios/crashes.toml")),
     ("histories", include_str!("../scenarios/histories.toml")),
+    ("leases", include_str!("../scenarios/leases.toml")),
+    ("garbage", include_str!("../scenarios/garbage.toml")),
     ("everything", include_str!("../scenarios/everything.toml")),
     ("three", include_str!("../scenarios/three.toml")),
     ("five", include_str!("../scenarios/five.toml")),
@@ -47,6 +49,10 @@ pub struct Scenario {
     pub flush_kib: u64,
     /// Old versions are kept this long; the node's default if absent.
     pub gc_ttl_ms: Option<u64>,
+    /// How often ranges are looked through for garbage and what was abandoned; the node's default if absent.
+    pub sweep_ms: Option<u64>,
+    /// Bytes that a transaction buffers before it writes them as intents; the node's default if absent.
+    pub buffer_bytes: Option<usize>,
     /// Clients hang up after fewer statements than this, without waiting for the answer.
     pub statements_per_connection: Option<u64>,
     /// How many nodes there are.
@@ -89,6 +95,8 @@ pub struct Faults {
     pub clock_ms: Option<u64>,
     /// ALTER TABLE ... SPLIT AT a drawn key.
     pub split_ms: Option<u64>,
+    /// Every range forgets what only its leaseholder knows.
+    pub lease_ms: Option<u64>,
     /// The disk becomes slower or faster.
     pub disk_ms: Option<u64>,
     /// The disk is full for a while: the node may give up, and is started again when there is room.

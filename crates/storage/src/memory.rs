@@ -137,11 +137,13 @@ pub struct MemoryDisk(Arc<RwLock<DiskState>>);
 pub struct MemoryOptions {
     /// The state side is flushed when this many bytes are buffered, as a real engine does when its memtables are full.
     pub flush_bytes: u64,
+    /// The disk says that a write is synced and has only buffered it: to see that a simulation notices.
+    pub lies: bool,
 }
 
 impl Default for MemoryOptions {
     fn default() -> MemoryOptions {
-        MemoryOptions { flush_bytes: 4 << 20 }
+        MemoryOptions { flush_bytes: 4 << 20, lies: false }
     }
 }
 
@@ -290,7 +292,7 @@ impl Engine for MemoryEngine {
             (Side::Log, durability) => {
                 let DiskState { live, log, .. } = &mut *disk;
                 let bytes = batch.iter().map(|operation| live.apply(operation)).sum::<u64>();
-                log.record(live, bytes, durability == Durability::Synced);
+                log.record(live, bytes, durability == Durability::Synced && !self.options.lies);
             }
         }
         Ok(())

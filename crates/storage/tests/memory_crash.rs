@@ -64,7 +64,7 @@ fn an_engine_that_crashed_is_dead_and_a_disk_is_opened_once() {
 #[test]
 fn the_state_is_flushed_when_enough_is_buffered() {
     let disk = MemoryDisk::new();
-    let engine = disk.open(MemoryOptions { flush_bytes: 30 }).expect("opens");
+    let engine = disk.open(MemoryOptions { flush_bytes: 30, ..MemoryOptions::default() }).expect("opens");
     put(&engine, Keyspace::Current, 1, Durability::Buffered);
     put(&engine, Keyspace::Current, 2, Durability::Buffered);
     assert!(engine.unflushed_bytes() > 0);

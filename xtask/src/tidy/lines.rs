@@ -68,6 +68,16 @@ fn the_real_world_is_reached_through_env_alone() {
     assert_absent(&REAL_WORLD, |name| !IN_THE_REAL_WORLD.contains(&name), "ask crate `env` for it");
 }
 
+/// Test files are not shipped: the simulation's tests alone make bugs.
+#[test]
+fn bugs_are_planted_by_simulations_alone() {
+    assert_absent(
+        &["Planted::bug", "lies: true"],
+        |_| true,
+        "only tests of crate `sim` take safeguards away",
+    );
+}
+
 #[test]
 fn every_select_is_biased() {
     let mut complaints = Vec::new();
