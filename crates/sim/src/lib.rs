@@ -18,6 +18,7 @@
 //! - A *run* ([`run`]) of a scenario with a seed is one execution, the same one every time: [`Summary`] carries the
 //!   fingerprints that show it.
 //! - The invariants of the workloads are checked after every restart, and at the end with the recorded histories.
+//! - That the checkers can fail is shown by taking safeguards of the node away, one by one ([`Flaws`], `tests/planted.rs`).
 //! - A panic anywhere, an error logged by the node, a statement that has no answer, and a node that does not start again fail the
 //!   run as well.
 //!

@@ -23,11 +23,12 @@ use workload::write_skew::WriteSkew;
 use workload::{Isolation, Workload};
 
 /// All scenarios, with their names, in order.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 9] = [
     ("calm", include_str!("../scenarios/calm.toml")),
     ("crashes", include_str!("../scenarios/crashes.toml")),
     ("histories", include_str!("../scenarios/histories.toml")),
     ("leases", include_str!("../scenarios/leases.toml")),
+    ("locks", include_str!("../scenarios/locks.toml")),
     ("garbage", include_str!("../scenarios/garbage.toml")),
     ("everything", include_str!("../scenarios/everything.toml")),
     ("three", include_str!("../scenarios/three.toml")),

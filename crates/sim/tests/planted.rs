@@ -51,12 +51,12 @@ fn a_lease_without_a_floor_is_noticed() {
 
 #[test]
 fn a_lost_lock_that_nobody_checks_is_noticed() {
-    assert_bug_noticed(Bug::NoLostUpdateCheck, "leases", 0, 20);
+    assert_bug_noticed(Bug::NoLostUpdateCheck, "locks", 0, 20);
 }
 
 #[test]
 fn a_recovery_that_looks_for_no_writes_is_noticed() {
-    assert_bug_noticed(Bug::RecoverUnchecked, "everything", 0, 60);
+    assert_bug_noticed(Bug::RecoverUnchecked, "crashes", 0, 40);
 }
 
 #[test]
