@@ -4,7 +4,7 @@ use std::sync::Arc;
 use types::{Datum, PgError, PgResult};
 
 /// Session facts that functions show or depend on. Plain data, fixed while one statement runs.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct SessionInfo {
     pub database: String,
     pub user: String,

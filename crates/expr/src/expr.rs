@@ -124,9 +124,10 @@ pub enum Expr {
         subscripts: Vec<Subscript>,
         data_type: DataType,
     },
-    /// ROW(...).
+    /// ROW(...), or a relation's row. `names` has one for each field.
     Row {
         fields: Vec<Expr>,
+        names: std::sync::Arc<[Box<str>]>,
         data_type: DataType,
     },
     /// (row).field, by position.
@@ -135,6 +136,52 @@ pub enum Expr {
         field: u32,
         data_type: DataType,
     },
+    /// The whole with a part of it replaced: what an assignment to a part of a column gives.
+    AssignPart {
+        whole: Box<Expr>,
+        part: AssignedPart,
+        data_type: DataType,
+    },
+    /// The constraints of a domain, checked on a value of what it is over (23502, 23514); the value itself otherwise.
+    CoerceToDomain {
+        input: Box<Expr>,
+        domain: std::sync::Arc<DomainConstraints>,
+        data_type: DataType,
+    },
+}
+
+/// What a domain asks of its values, the domains that it is over included, innermost first.
+///
+/// - Conditions are over a row of one column, the value. They are not children of the expression: what moves columns about
+///   does not see them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DomainConstraints {
+    /// The domain's name, for messages.
+    pub domain: Box<str>,
+    /// The type that is no domain which the domain is over: that of the conditions' column.
+    pub over: DataType,
+    pub not_null: bool,
+    pub checks: Vec<(Box<str>, Expr)>,
+    /// What of the value is checked.
+    pub part: DomainPart,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DomainPart {
+    Value,
+    /// Every element of an array.
+    Elements,
+    /// A field of a row value, by position; a NULL row is left alone.
+    Field(u32),
+}
+
+/// Which part is replaced, and by what.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AssignedPart {
+    /// A field of a row value of `width` fields, which may be NULL so far.
+    Field { field: u32, width: u32, value: Box<Expr> },
+    /// An element or a slice of an array, a place within a jsonb.
+    Subscripts { subscripts: Vec<Subscript>, value: Box<Expr> },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -202,7 +249,9 @@ impl Expr {
             | Expr::Array { data_type, .. }
             | Expr::Subscript { data_type, .. }
             | Expr::Row { data_type, .. }
-            | Expr::Field { data_type, .. } => *data_type,
+            | Expr::Field { data_type, .. }
+            | Expr::AssignPart { data_type, .. }
+            | Expr::CoerceToDomain { data_type, .. } => *data_type,
             Expr::Cast { to, .. } => to.data_type,
             Expr::NullIf { left, .. } => left.data_type(),
             Expr::And(_)
@@ -236,7 +285,8 @@ impl Expr {
             | Expr::Not(input)
             | Expr::IsNull { input, .. }
             | Expr::IsBool { input, .. }
-            | Expr::Field { input, .. } => visit(input),
+            | Expr::Field { input, .. }
+            | Expr::CoerceToDomain { input, .. } => visit(input),
             Expr::IsDistinctFrom { left, right, .. } | Expr::NullIf { left, right, .. } => {
                 visit(left);
                 visit(right);
@@ -259,10 +309,15 @@ impl Expr {
             }
             Expr::Subscript { array, subscripts, .. } => {
                 visit(array);
-                for subscript in subscripts {
-                    match subscript {
-                        Subscript::Index(index) => visit(index),
-                        Subscript::Slice { lower, upper } => lower.iter().chain(upper).for_each(&mut *visit),
+                for_each_bound(subscripts, visit);
+            }
+            Expr::AssignPart { whole, part, .. } => {
+                visit(whole);
+                match part {
+                    AssignedPart::Field { value, .. } => visit(value),
+                    AssignedPart::Subscripts { subscripts, value } => {
+                        for_each_bound(subscripts, visit);
+                        visit(value);
                     }
                 }
             }
@@ -289,7 +344,8 @@ impl Expr {
             | Expr::Not(input)
             | Expr::IsNull { input, .. }
             | Expr::IsBool { input, .. }
-            | Expr::Field { input, .. } => visit(input),
+            | Expr::Field { input, .. }
+            | Expr::CoerceToDomain { input, .. } => visit(input),
             Expr::IsDistinctFrom { left, right, .. } | Expr::NullIf { left, right, .. } => {
                 visit(left);
                 visit(right);
@@ -312,15 +368,36 @@ impl Expr {
             }
             Expr::Subscript { array, subscripts, .. } => {
                 visit(array);
-                for subscript in subscripts {
-                    match subscript {
-                        Subscript::Index(index) => visit(index),
-                        Subscript::Slice { lower, upper } => {
-                            lower.iter_mut().chain(upper).for_each(&mut *visit)
-                        }
+                for_each_bound_mut(subscripts, visit);
+            }
+            Expr::AssignPart { whole, part, .. } => {
+                visit(whole);
+                match part {
+                    AssignedPart::Field { value, .. } => visit(value),
+                    AssignedPart::Subscripts { subscripts, value } => {
+                        for_each_bound_mut(subscripts, visit);
+                        visit(value);
                     }
                 }
             }
+        }
+    }
+}
+
+fn for_each_bound<'a>(subscripts: &'a [Subscript], visit: &mut dyn FnMut(&'a Expr)) {
+    for subscript in subscripts {
+        match subscript {
+            Subscript::Index(index) => visit(index),
+            Subscript::Slice { lower, upper } => lower.iter().chain(upper).for_each(&mut *visit),
+        }
+    }
+}
+
+fn for_each_bound_mut(subscripts: &mut [Subscript], visit: &mut dyn FnMut(&mut Expr)) {
+    for subscript in subscripts {
+        match subscript {
+            Subscript::Index(index) => visit(index),
+            Subscript::Slice { lower, upper } => lower.iter_mut().chain(upper).for_each(&mut *visit),
         }
     }
 }

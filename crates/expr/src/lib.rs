@@ -23,5 +23,5 @@ pub mod window;
 pub use catalogue::{Cast, CastMethod, Operator, catalogue};
 pub use context::{CatalogLookup, EvalContext, SessionInfo, TextContext};
 pub use eval::{Program, eval, eval_filter, eval_scalar, fold, needs_catalog, parse_text};
-pub use expr::{Aggregate, CaseArm, CastContext, Expr, WindowCall};
+pub use expr::{Aggregate, CaseArm, CastContext, DomainConstraints, DomainPart, Expr, WindowCall};
 pub use function::{Evaluator, Function, FunctionKind, FunctionRef, Volatility};

@@ -205,7 +205,11 @@ fn subscripts_and_rows() {
     assert_eq!(run(&second), "10 20 30 null 50");
     let beyond = subscript(expr::expr::Subscript::Index(int(3)), DataType::Int4);
     assert_eq!(run(&beyond), "null null null null null");
-    let row = Expr::Row { fields: vec![column(1), column(0)], data_type: DataType::Record };
+    let row = Expr::Row {
+        fields: vec![column(1), column(0)],
+        names: ["f1".into(), "f2".into()].into(),
+        data_type: DataType::Record,
+    };
     let field = Expr::Field { input: Box::new(row), field: 1, data_type: DataType::Int4 };
     assert_eq!(run(&field), "1 0 null 5 -2");
 }

@@ -8,7 +8,8 @@ use std::sync::{Arc, OnceLock};
 use types::descriptor::{
     ColumnId, DescriptorVersion, IndexDescriptor, Oid, SequenceDescriptor, TableDescriptor, ViewColumn,
 };
-use types::{ColumnType, DataType, Datum, PgResult};
+use types::{ColumnType, Datum, PgResult};
+pub use types::{DomainType, UserType, UserTypeKind};
 
 /// The catalog of one database, as one statement sees it.
 pub trait Catalog {
@@ -21,10 +22,10 @@ pub trait Catalog {
     /// A relation by id (what a view or foreign key points to).
     fn relation_by_id(&self, id: Oid) -> PgResult<Option<Relation>>;
 
-    /// A type that a user made. Built-in types are not asked for here.
-    fn user_type(&self, schema: &str, name: &str) -> PgResult<Option<UserType>>;
+    /// A type that a user made, or a relation's row type. Built-in types are not asked for here.
+    fn user_type(&self, schema: &str, name: &str) -> PgResult<Option<Arc<UserType>>>;
 
-    fn user_type_by_oid(&self, oid: u32) -> PgResult<Option<UserType>>;
+    fn user_type_by_oid(&self, oid: u32) -> PgResult<Option<Arc<UserType>>>;
 
     /// What ANALYZE (or counting along) found; `None` leaves the planner to its defaults.
     fn statistics(&self, table: Oid) -> Option<Arc<Statistics>>;
@@ -133,48 +134,6 @@ pub struct VirtualColumn {
     pub column_type: ColumnType,
     /// Rows can be found by this column without making up all of them.
     pub key: bool,
-}
-
-/// A type made by CREATE TYPE or CREATE DOMAIN, or a table's row type.
-#[derive(Clone, Debug)]
-pub struct UserType {
-    pub oid: u32,
-    pub schema: Box<str>,
-    pub name: Box<str>,
-    pub kind: UserTypeKind,
-}
-
-#[derive(Clone, Debug)]
-pub enum UserTypeKind {
-    /// Labels in order.
-    Enum(Vec<Box<str>>),
-    Composite(Vec<(Box<str>, ColumnType)>),
-    Domain(Arc<DomainType>),
-    /// An array over a user type.
-    Array {
-        element: u32,
-    },
-}
-
-#[derive(Clone, Debug)]
-pub struct DomainType {
-    pub base: ColumnType,
-    pub not_null: bool,
-    /// SQL text.
-    pub default: Option<Box<str>>,
-    /// (name, SQL text over VALUE).
-    pub checks: Vec<(Box<str>, Box<str>)>,
-}
-
-impl UserType {
-    pub fn data_type(&self) -> DataType {
-        match &self.kind {
-            UserTypeKind::Enum(_) => DataType::Enum(self.oid),
-            UserTypeKind::Composite(_) => DataType::Composite(self.oid),
-            UserTypeKind::Domain(_) => DataType::Domain(self.oid),
-            UserTypeKind::Array { element } => DataType::Array(types::ElementType(*element)),
-        }
-    }
 }
 
 /// What is known of a table's contents.

@@ -60,6 +60,28 @@ pub fn bind_constant_rows(
     Ok(bound)
 }
 
+/// Checks the default of a domain as that of a column of the domain's base type.
+pub fn check_default(
+    text: &str,
+    name: &str,
+    to: ColumnType,
+    catalog: &dyn Catalog,
+    options: &PlanOptions,
+) -> PgResult<()> {
+    let expression = crate::parser::parse_expression(text)?;
+    bind::bind_default_expression(&expression, name, to, catalog, options).map(drop)
+}
+
+/// Checks a domain's condition over VALUE, which is of type `over`.
+pub fn check_domain_condition(
+    text: &str,
+    over: DataType,
+    catalog: &dyn Catalog,
+    options: &PlanOptions,
+) -> PgResult<()> {
+    bind::bind_domain_check(text, over, catalog, options).map(drop)
+}
+
 /// Binds every default and generation expression of a table as its INSERTs will, so that errors show when it is defined:
 /// a default must not refer to columns (0A000), a generation expression only to columns that are not generated and
 /// must be immutable (42P17), both must have a type that can be assigned to the column (42804).

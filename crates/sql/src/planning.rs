@@ -8,6 +8,7 @@ use planner::ast::ObjectKind;
 use planner::catalog::{Catalog, Relation, Statistics, Table, UserType, View};
 use types::PgResult;
 use types::descriptor::{DescriptorVersion, Oid, ViewDescriptor};
+use types::user_type::TypeDirectory;
 
 use crate::catalog::{CatalogSnapshot, NameTarget, Object};
 use crate::virtual_tables;
@@ -81,7 +82,7 @@ impl StatementCatalog {
             Object::Table(table) => self.table(table.id).map(Relation::Table),
             Object::Sequence(sequence) => Some(Relation::Sequence(sequence.clone())),
             Object::View(view) => Some(Relation::View(self.view(view))),
-            Object::Database(_) | Object::Schema(_) | Object::Role(_) => None,
+            Object::Database(_) | Object::Schema(_) | Object::Role(_) | Object::Type(_) => None,
         }
     }
 }
@@ -112,12 +113,14 @@ impl Catalog for StatementCatalog {
         Ok(self.snapshot.object(id).and_then(|object| self.object(object)))
     }
 
-    fn user_type(&self, _schema: &str, _name: &str) -> PgResult<Option<UserType>> {
-        Ok(None)
+    fn user_type(&self, schema: &str, name: &str) -> PgResult<Option<Arc<UserType>>> {
+        let Some(schema) = self.snapshot.schema(self.database, schema) else { return Ok(None) };
+        let found = self.snapshot.type_named(schema.id, name);
+        Ok(found.and_then(|id| self.snapshot.user_type(id.0)))
     }
 
-    fn user_type_by_oid(&self, _oid: u32) -> PgResult<Option<UserType>> {
-        Ok(None)
+    fn user_type_by_oid(&self, oid: u32) -> PgResult<Option<Arc<UserType>>> {
+        Ok(self.snapshot.user_type(oid))
     }
 
     fn statistics(&self, table: Oid) -> Option<Arc<Statistics>> {

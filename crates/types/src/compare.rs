@@ -139,7 +139,7 @@ pub fn compare_values(a: &Vector, row_a: usize, b: &Vector, row_b: usize) -> Ord
 }
 
 fn is_unsigned(vector: &Vector) -> bool {
-    matches!(vector.data_type, crate::DataType::PgLsn | crate::DataType::Xid8)
+    matches!(vector.data_type.base(), crate::DataType::PgLsn | crate::DataType::Xid8)
 }
 
 /// The order of rows in two vectors of one type, NULLs placed as said, descending reversed (NULL placement is not).

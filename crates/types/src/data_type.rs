@@ -19,8 +19,8 @@ macro_rules! data_types {
             Enum(u32),
             /// A row type (a table's or one made by CREATE TYPE), by its oid.
             Composite(u32),
-            /// A domain, by its oid.
-            Domain(u32),
+            /// A domain: its oid and what it is over.
+            Domain(DomainRef),
         }
 
         /// Every built-in scalar type, in order of declaration.
@@ -32,7 +32,8 @@ macro_rules! data_types {
                 match self {
                     $(DataType::$variant => $oid,)*
                     DataType::Array(element) => element.array_oid(),
-                    DataType::Enum(oid) | DataType::Composite(oid) | DataType::Domain(oid) => oid,
+                    DataType::Enum(oid) | DataType::Composite(oid) => oid,
+                    DataType::Domain(domain) => domain.oid,
                 }
             }
 
@@ -40,7 +41,7 @@ macro_rules! data_types {
             pub fn from_oid(oid: u32) -> Option<DataType> {
                 match oid {
                     $($oid => Some(DataType::$variant),)*
-                    $($array_oid if $array_oid != 0 => Some(DataType::Array(ElementType($oid))),)*
+                    $($array_oid if $array_oid != 0 => Some(DataType::Array(ElementType::builtin($oid))),)*
                     _ => None,
                 }
             }
@@ -49,7 +50,7 @@ macro_rules! data_types {
             pub fn pg_name(self) -> Option<&'static str> {
                 match self {
                     $(DataType::$variant => Some($name),)*
-                    DataType::Array(element) => match element.0 {
+                    DataType::Array(element) => match element.oid() {
                         $($oid => Some(concat!("_", $name)),)*
                         _ => None,
                     },
@@ -57,11 +58,13 @@ macro_rules! data_types {
                 }
             }
 
-            /// pg_type.oid of the array over this type; 0 when there is none. For user types the catalog knows.
+            /// pg_type.oid of the array over this type; 0 when there is none.
             pub fn array_oid(self) -> u32 {
                 match self {
                     $(DataType::$variant => $array_oid,)*
-                    _ => 0,
+                    DataType::Array(_) => 0,
+                    DataType::Enum(oid) | DataType::Composite(oid) => oid | USER_ARRAY_BIT,
+                    DataType::Domain(domain) => domain.oid | USER_ARRAY_BIT,
                 }
             }
 
@@ -70,7 +73,8 @@ macro_rules! data_types {
                 match self {
                     $(DataType::$variant => $length,)*
                     DataType::Enum(_) => 4,
-                    _ => -1,
+                    DataType::Domain(_) => self.base().pg_length(),
+                    DataType::Array(_) | DataType::Composite(_) => -1,
                 }
             }
 
@@ -81,7 +85,7 @@ macro_rules! data_types {
                     DataType::Array(_) => b'A',
                     DataType::Enum(_) => b'E',
                     DataType::Composite(_) => b'C',
-                    DataType::Domain(_) => b'U',
+                    DataType::Domain(_) => self.base().category(),
                 }
             }
         }
@@ -138,6 +142,7 @@ data_types! {
     Uuid           "uuid"          2950  2951   16  b'U';
     AnyEnum        "anyenum"       3500  0      4   b'P';
     Jsonb          "jsonb"         3802  3807   -1  b'U';
+    Jsonpath       "jsonpath"      4072  4073   -1  b'U';
     Regnamespace   "regnamespace"  4089  4090   4   b'N';
     Regrole        "regrole"       4096  4097   4   b'N';
     PgLsn          "pg_lsn"        3220  3221   8   b'U';
@@ -147,13 +152,97 @@ data_types! {
     AnyCompatibleNonArray "anycompatiblenonarray" 5079 0 4 b'P';
 }
 
-/// The element type of an array, by its pg_type.oid.
+/// The oid of the array over a user's type is the type's own with this bit set: oids are given out from below.
+pub const USER_ARRAY_BIT: u32 = 1 << 31;
+
+/// A type that is no domain, by its oid: what a domain is over, and what most arrays are over.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct ElementType(pub u32);
+pub struct BaseType {
+    oid: u32,
+    kind: BaseKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+enum BaseKind {
+    /// Arrays of built-in types included.
+    Builtin,
+    Enum,
+    Composite,
+    /// `oid` is that of the element type.
+    EnumArray,
+    CompositeArray,
+}
+
+impl BaseType {
+    /// `None` for domains and arrays of domains.
+    pub fn of(data_type: DataType) -> Option<BaseType> {
+        let (oid, kind) = match data_type {
+            DataType::Enum(oid) => (oid, BaseKind::Enum),
+            DataType::Composite(oid) => (oid, BaseKind::Composite),
+            DataType::Array(ElementType::Base(BaseType { oid, kind: BaseKind::Enum })) => {
+                (oid, BaseKind::EnumArray)
+            }
+            DataType::Array(ElementType::Base(BaseType { oid, kind: BaseKind::Composite })) => {
+                (oid, BaseKind::CompositeArray)
+            }
+            DataType::Array(ElementType::Domain(_)) | DataType::Domain(_) => return None,
+            builtin => (builtin.oid(), BaseKind::Builtin),
+        };
+        Some(BaseType { oid, kind })
+    }
+
+    pub fn data_type(self) -> Option<DataType> {
+        let over = |kind| DataType::Array(ElementType::Base(BaseType { oid: self.oid, kind }));
+        match self.kind {
+            BaseKind::Builtin => DataType::from_oid(self.oid),
+            BaseKind::Enum => Some(DataType::Enum(self.oid)),
+            BaseKind::Composite => Some(DataType::Composite(self.oid)),
+            BaseKind::EnumArray => Some(over(BaseKind::Enum)),
+            BaseKind::CompositeArray => Some(over(BaseKind::Composite)),
+        }
+    }
+}
+
+/// A domain by its oid, and the type that it is over in the end: a domain over a domain has that one's. So values of a domain
+/// can be held, compared, stored and written without asking the catalog.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct DomainRef {
+    pub oid: u32,
+    pub base: BaseType,
+}
+
+/// The element type of an array.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum ElementType {
+    Base(BaseType),
+    Domain(DomainRef),
+}
 
 impl ElementType {
+    /// A built-in type, by its pg_type.oid.
+    pub const fn builtin(oid: u32) -> ElementType {
+        ElementType::Base(BaseType { oid, kind: BaseKind::Builtin })
+    }
+
+    pub fn of(data_type: DataType) -> Option<ElementType> {
+        match data_type {
+            DataType::Domain(domain) => Some(ElementType::Domain(domain)),
+            other => BaseType::of(other).map(ElementType::Base),
+        }
+    }
+
+    pub fn oid(self) -> u32 {
+        match self {
+            ElementType::Base(base) => base.oid,
+            ElementType::Domain(domain) => domain.oid,
+        }
+    }
+
     pub fn data_type(self) -> Option<DataType> {
-        DataType::from_oid(self.0)
+        match self {
+            ElementType::Base(base) => base.data_type(),
+            ElementType::Domain(domain) => Some(DataType::Domain(domain)),
+        }
     }
 
     pub fn array_oid(self) -> u32 {
@@ -168,7 +257,7 @@ pub enum Physical {
     Int2,
     /// int4 and date.
     Int4,
-    /// int8, time, timestamp, timestamptz, pg_lsn, xid8.
+    /// int8, time, timestamp, timestamptz, pg_lsn, xid8, enums.
     Int8,
     /// oid and its relatives: unsigned, 32 bits.
     Oid,
@@ -185,13 +274,36 @@ pub enum Physical {
 }
 
 impl DataType {
+    /// The array over a type; over an array, which PostgreSQL does not have, the array itself.
     pub fn array_of(element: DataType) -> DataType {
-        DataType::Array(ElementType(element.oid()))
+        match ElementType::of(element) {
+            Some(_) if matches!(element, DataType::Array(_)) => element,
+            Some(element) => DataType::Array(element),
+            None => element,
+        }
+    }
+
+    /// What a domain is over; every other type itself.
+    #[inline]
+    pub fn base(self) -> DataType {
+        match self {
+            DataType::Domain(domain) => domain.base.data_type().unwrap_or(DataType::Text),
+            other => other,
+        }
+    }
+
+    /// Made by a user: its name and make-up are in the catalog.
+    pub fn is_user_type(self) -> bool {
+        match self {
+            DataType::Enum(_) | DataType::Composite(_) | DataType::Domain(_) => true,
+            DataType::Array(element) => element.data_type().is_some_and(DataType::is_user_type),
+            _ => false,
+        }
     }
 
     /// The element type, for arrays and the two vector types.
     pub fn element(self) -> Option<DataType> {
-        match self {
+        match self.base() {
             DataType::Array(element) => element.data_type(),
             DataType::Int2Vector => Some(DataType::Int2),
             DataType::OidVector => Some(DataType::Oid),
@@ -211,12 +323,14 @@ impl DataType {
             Float4 => Physical::Float4,
             Float8 => Physical::Float8,
             Numeric => Physical::Numeric,
-            Text | Varchar | Bpchar | Name | InternalChar | Json | Unknown | Cstring | PgNodeTree => {
-                Physical::Text
-            }
+            Text | Varchar | Bpchar | Name | InternalChar | Json | Jsonpath | Unknown | Cstring
+            | PgNodeTree => Physical::Text,
             Bytea => Physical::Bytes,
             Interval => Physical::Interval,
             Uuid => Physical::Uuid,
+            // The label's place in the type's order.
+            Enum(_) => Physical::Int8,
+            Domain(_) => self.base().physical(),
             _ => Physical::Datum,
         }
     }
@@ -273,7 +387,7 @@ impl DataType {
         match self {
             Array(element) => match element.data_type() {
                 Some(data_type) => format!("{}[]", data_type.sql_name()),
-                None => format!("{}[]", element.0),
+                None => format!("{}[]", element.oid()),
             },
             Bool => "boolean".into(),
             InternalChar => "\"char\"".into(),
@@ -290,7 +404,8 @@ impl DataType {
             TimestampTz => "timestamp with time zone".into(),
             Varbit => "bit varying".into(),
             Any => "\"any\"".into(),
-            Enum(oid) | Composite(oid) | Domain(oid) => oid.to_string(),
+            Enum(oid) | Composite(oid) => oid.to_string(),
+            Domain(domain) => domain.oid.to_string(),
             other => other.pg_name().unwrap_or("???").into(),
         }
     }

@@ -2,6 +2,8 @@
 
 use crate::interval::Interval;
 use crate::numeric::Numeric;
+use crate::user_type::{RecordValue, RowType};
+use std::sync::Arc;
 
 /// A SQL value. Which SQL type it belongs to is known by whoever holds it (`text`, `varchar` and `name` share
 /// [`Datum::Text`]); a datum alone tells only its physical kind.
@@ -19,6 +21,7 @@ pub enum Datum {
     Bool(bool),
     Int2(i16),
     Int4(i32),
+    /// int8, and enums (see [`crate::user_type`]).
     Int8(i64),
     Float4(f32),
     Float8(f64),
@@ -38,8 +41,8 @@ pub enum Datum {
     /// pg_lsn, xid8.
     Unsigned8(u64),
     Array(Box<ArrayValue>),
-    /// A row value: fields with their types known to the holder.
-    Record(Box<[Datum]>),
+    /// A row value.
+    Record(Box<RecordValue>),
     /// bit and varbit.
     Bits(Box<BitString>),
     Jsonb(Box<str>),
@@ -74,6 +77,11 @@ pub struct BitString {
 impl Datum {
     pub fn is_null(&self) -> bool {
         matches!(self, Datum::Null)
+    }
+
+    /// A row value, with its type where its holder does not know it.
+    pub fn record(fields: Vec<Datum>, row_type: Option<Arc<RowType>>) -> Datum {
+        Datum::Record(Box::new(RecordValue { fields, row_type }))
     }
 
     pub fn text(value: impl Into<Box<str>>) -> Datum {

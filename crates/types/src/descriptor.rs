@@ -280,36 +280,128 @@ impl TableDescriptor {
     }
 }
 
-/// A column type as `[type oid, typmod]`.
+/// A type made by CREATE TYPE or CREATE DOMAIN.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TypeDescriptor {
+    pub id: Oid,
+    pub database: Oid,
+    pub schema: Oid,
+    pub name: String,
+    pub version: DescriptorVersion,
+    pub owner: String,
+    pub definition: TypeDefinition,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TypeDefinition {
+    /// In order of place.
+    Enum {
+        labels: Vec<EnumLabelDescriptor>,
+    },
+    Composite {
+        attributes: Vec<ViewColumn>,
+    },
+    Domain(DomainDescriptor),
+}
+
+/// A label of an enum: see [`crate::user_type`] for what a place is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnumLabelDescriptor {
+    pub id: Oid,
+    pub place: i64,
+    pub label: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DomainDescriptor {
+    /// What the domain was made over, with its modifier.
+    #[serde(with = "column_type_serde")]
+    pub parent: ColumnType,
+    pub not_null: bool,
+    /// SQL text.
+    #[serde(default)]
+    pub default: Option<String>,
+    #[serde(default)]
+    pub checks: Vec<DomainCheck>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DomainCheck {
+    pub id: Oid,
+    pub name: String,
+    /// SQL text of the condition over VALUE.
+    pub expression: String,
+    #[serde(default)]
+    pub not_valid: bool,
+}
+
+/// A type as its oid and its kind, which together tell what it is without the catalog: see `column_type_serde`.
+pub fn encode_type(data_type: DataType) -> (u32, String) {
+    column_type_serde::encode(data_type)
+}
+
+/// The type of [`encode_type`]; `None` for what is none.
+pub fn decode_type(oid: u32, kind: &str) -> Option<DataType> {
+    column_type_serde::decode(oid, kind)
+}
+
+/// A column type as `[type oid, typmod, kind]`.
+///
+/// The kind is pg_type.typtype, for user types with what their oid alone does not tell: `[]e` and `[]c` are arrays whose element
+/// is that enum or row type, `d:23:b` is the domain over the built-in type 23 (oid and kind as here), `[]d:23:b` an array of it.
 mod column_type_serde {
     use super::*;
+    use crate::data_type::{BaseType, DomainRef};
     use serde::{Deserializer, Serializer, de::Error};
 
     pub fn serialize<S: Serializer>(value: &ColumnType, serializer: S) -> Result<S::Ok, S::Error> {
-        (value.data_type.oid(), value.typmod, kind(value.data_type)).serialize(serializer)
+        let (oid, kind) = encode(value.data_type);
+        (oid, value.typmod, kind).serialize(serializer)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ColumnType, D::Error> {
-        let (oid, typmod, kind) = <(u32, i32, char)>::deserialize(deserializer)?;
-        let data_type = match kind {
-            'b' => {
-                DataType::from_oid(oid).ok_or_else(|| D::Error::custom(format!("unknown type oid {oid}")))?
-            }
-            'e' => DataType::Enum(oid),
-            'c' => DataType::Composite(oid),
-            'd' => DataType::Domain(oid),
-            other => return Err(D::Error::custom(format!("unknown type kind {other:?}"))),
-        };
+        let (oid, typmod, kind) = <(u32, i32, String)>::deserialize(deserializer)?;
+        let data_type = decode(oid, &kind)
+            .ok_or_else(|| D::Error::custom(format!("unknown type {oid} of kind {kind:?}")))?;
         Ok(ColumnType { data_type, typmod })
     }
 
-    /// pg_type.typtype.
-    fn kind(data_type: DataType) -> char {
+    pub(crate) fn encode(data_type: DataType) -> (u32, String) {
         match data_type {
-            DataType::Enum(_) => 'e',
-            DataType::Composite(_) => 'c',
-            DataType::Domain(_) => 'd',
-            _ => 'b',
+            DataType::Enum(oid) => (oid, "e".into()),
+            DataType::Composite(oid) => (oid, "c".into()),
+            DataType::Domain(domain) => {
+                let (base, kind) = encode(data_type.base());
+                (domain.oid, format!("d:{base}:{kind}"))
+            }
+            DataType::Array(element) => match element.data_type() {
+                Some(element) if element.is_user_type() => {
+                    let (oid, kind) = encode(element);
+                    (oid, format!("[]{kind}"))
+                }
+                _ => (data_type.oid(), "b".into()),
+            },
+            builtin => (builtin.oid(), "b".into()),
+        }
+    }
+
+    pub(crate) fn decode(oid: u32, kind: &str) -> Option<DataType> {
+        if let Some(element) = kind.strip_prefix("[]") {
+            return decode(oid, element).map(DataType::array_of);
+        }
+        if let Some(over) = kind.strip_prefix("d:") {
+            let (base, base_kind) = over.split_once(':')?;
+            let base = BaseType::of(decode(base.parse().ok()?, base_kind)?)?;
+            return Some(DataType::Domain(DomainRef { oid, base }));
+        }
+        match kind {
+            "b" => DataType::from_oid(oid),
+            "e" => Some(DataType::Enum(oid)),
+            "c" => Some(DataType::Composite(oid)),
+            _ => None,
         }
     }
 }

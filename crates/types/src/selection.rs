@@ -222,7 +222,9 @@ impl Datum {
                         + array.dimensions.len() * size_of::<(i32, i32)>()
                         + array.elements.iter().map(Datum::memory_size).sum::<usize>()
                 }
-                Datum::Record(fields) => fields.iter().map(Datum::memory_size).sum(),
+                Datum::Record(record) => {
+                    size_of_val(&**record) + record.iter().map(Datum::memory_size).sum::<usize>()
+                }
                 _ => 0,
             }
     }

@@ -390,6 +390,34 @@ impl Vector {
         self.nulls.set_valid(self.len());
     }
 
+    /// Whether [`Vector::push`] takes the value.
+    pub fn fits(&self, datum: &Datum) -> bool {
+        matches!(
+            (&self.values, datum),
+            (_, Datum::Null)
+                | (Values::Bool(_), Datum::Bool(_))
+                | (Values::Int2(_), Datum::Int2(_))
+                | (Values::Int4(_), Datum::Int4(_) | Datum::Date(_))
+                | (
+                    Values::Int8(_),
+                    Datum::Int8(_)
+                        | Datum::Time(_)
+                        | Datum::Timestamp(_)
+                        | Datum::TimestampTz(_)
+                        | Datum::Unsigned8(_)
+                )
+                | (Values::Oid(_), Datum::Oid(_))
+                | (Values::Float4(_), Datum::Float4(_))
+                | (Values::Float8(_), Datum::Float8(_))
+                | (Values::Numeric(_), Datum::Numeric(_))
+                | (Values::Text(_), Datum::Text(_))
+                | (Values::Bytes(_), Datum::Bytes(_))
+                | (Values::Interval(_), Datum::Interval(_))
+                | (Values::Uuid(_), Datum::Uuid(_))
+                | (Values::Datum(_), _)
+        )
+    }
+
     /// Appends a value. Panics when the datum is not of this vector's physical kind: the binder has typed it.
     pub fn push(&mut self, datum: &Datum) {
         match (&mut self.values, datum) {
@@ -427,9 +455,9 @@ impl Vector {
         match &self.values {
             Values::Bool(v) => Datum::Bool(v[row]),
             Values::Int2(v) => Datum::Int2(v[row]),
-            Values::Int4(v) if self.data_type == DataType::Date => Datum::Date(v[row]),
+            Values::Int4(v) if self.data_type.base() == DataType::Date => Datum::Date(v[row]),
             Values::Int4(v) => Datum::Int4(v[row]),
-            Values::Int8(v) => match self.data_type {
+            Values::Int8(v) => match self.data_type.base() {
                 DataType::Time => Datum::Time(v[row]),
                 DataType::Timestamp => Datum::Timestamp(v[row]),
                 DataType::TimestampTz => Datum::TimestampTz(v[row]),

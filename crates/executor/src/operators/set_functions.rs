@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use expr::{FunctionRef, Program};
 use parking_lot::Mutex;
 use planner::plan::{FunctionScan, ProjectSet, SetFunction};
-use types::{BATCH_ROWS_MAX, Batch, DataType, Datum, Nulls, PgResult, Values, Vector};
+use types::{
+    BATCH_ROWS_MAX, Batch, DataType, Datum, Nulls, PgError, PgResult, RowType, SqlState, Values, Vector,
+};
 
 use super::coalesce::Coalesce;
 use crate::error::ExecResult;
@@ -21,7 +23,47 @@ struct Call {
     arguments: Vec<Program>,
     argument_types: Vec<DataType>,
     columns: Vec<DataType>,
+    expand: bool,
     position: u32,
+}
+
+impl Call {
+    /// Rows as the plan wants them: fields of row values as columns, or columns as a row value.
+    /// 42804 where a row value has other columns than the statement says.
+    fn shape(&self, batch: Batch) -> PgResult<Batch> {
+        if self.expand {
+            let mut columns: Vec<Vector> =
+                self.columns.iter().map(|to| Vector::with_capacity(*to, batch.rows)).collect();
+            for row in 0..batch.rows {
+                let Datum::Record(record) = batch.columns[0].datum(row) else {
+                    columns.iter_mut().for_each(Vector::push_null);
+                    continue;
+                };
+                for (at, column) in columns.iter_mut().enumerate() {
+                    let field = record.get(at).unwrap_or(&Datum::Null);
+                    if !column.fits(field) || record.len() > self.columns.len() {
+                        return Err(PgError::new(
+                            SqlState::DATATYPE_MISMATCH,
+                            "function return row and query-specified return row do not match",
+                        ));
+                    }
+                    column.push(field);
+                }
+            }
+            return Ok(Batch::new(columns, batch.rows));
+        }
+        if self.columns.len() == 1 && batch.columns.len() > 1 {
+            let shown = expr::set::columns(self.function, &self.argument_types).unwrap_or_default();
+            let names = shown.iter().map(|(name, data_type)| ((*name).into(), (*data_type).into()));
+            let row_type = Arc::new(RowType { columns: names.collect() });
+            let mut column = Vector::with_capacity(self.columns[0], batch.rows);
+            for row in 0..batch.rows {
+                column.push(&Datum::record(batch.row(row), Some(row_type.clone())));
+            }
+            return Ok(Batch::new(vec![column], batch.rows));
+        }
+        Ok(batch)
+    }
 }
 
 /// Calls that run side by side.
@@ -35,6 +77,7 @@ impl Calls {
                 arguments: programs(&function.arguments)?,
                 argument_types: function.arguments.iter().map(expr::Expr::data_type).collect(),
                 columns: function.columns.clone(),
+                expand: function.expand,
                 position: function.position,
             })
         };
@@ -68,6 +111,7 @@ impl Opened {
     /// The next rows of all calls; no rows at the end.
     fn next(&mut self, calls: &Calls) -> PgResult<Batch> {
         let batches = self.0.iter_mut().map(|set| set.get_mut().next(BATCH_ROWS_MAX));
+        let batches = batches.zip(&calls.0).map(|(batch, call)| batch.and_then(|batch| call.shape(batch)));
         let batches: Vec<Batch> = batches.collect::<PgResult<_>>()?;
         let rows = batches.iter().map(|batch| batch.rows).max().unwrap_or(0);
         let mut columns = Vec::new();

@@ -3,9 +3,11 @@
 //! A batch: the number of rows, then each column: a byte whether there are NULL marks (and one byte a row if so), then the
 //! values in the layout of their physical kind. Variable-length values carry their length before them.
 
+use std::sync::Arc;
+use types::descriptor::{decode_type, encode_type};
 use types::{
-    ArrayValue, Batch, BitString, DataType, Datum, Interval, Numeric, PgError, PgResult, TimeTz, Values,
-    Vector,
+    ArrayValue, Batch, BitString, ColumnType, DataType, Datum, Interval, Numeric, PgError, PgResult, RowType,
+    TimeTz, Values, Vector,
 };
 
 fn put_u32(out: &mut Vec<u8>, value: usize) {
@@ -132,7 +134,8 @@ fn put_datum(out: &mut Vec<u8>, datum: &Datum) {
         }
         Datum::Record(x) => {
             out.push(20);
-            put_datums(out, x);
+            put_row_type(out, x.row_type.as_deref());
+            put_datums(out, &x.fields);
         }
         Datum::Bits(x) => {
             out.push(21);
@@ -149,6 +152,20 @@ fn put_datum(out: &mut Vec<u8>, datum: &Datum) {
 fn put_datums(out: &mut Vec<u8>, datums: &[Datum]) {
     put_u32(out, datums.len());
     datums.iter().for_each(|datum| put_datum(out, datum));
+}
+
+/// Whether there is one, then the columns: name, modifier, type.
+fn put_row_type(out: &mut Vec<u8>, row: Option<&RowType>) {
+    out.push(u8::from(row.is_some()));
+    let Some(row) = row else { return };
+    put_u32(out, row.columns.len());
+    for (name, column) in &row.columns {
+        let (oid, kind) = encode_type(column.data_type);
+        put_bytes(out, name.as_bytes());
+        out.extend_from_slice(&column.typmod.to_le_bytes());
+        out.extend_from_slice(&oid.to_le_bytes());
+        put_bytes(out, kind.as_bytes());
+    }
 }
 
 /// Reads a batch with columns of these types.
@@ -269,6 +286,22 @@ impl<'a> Reader<'a> {
         (0..count).map(|_| self.datum()).collect()
     }
 
+    fn row_type(&mut self) -> PgResult<Option<Arc<RowType>>> {
+        if self.byte()? == 0 {
+            return Ok(None);
+        }
+        let count = self.length()?;
+        let mut columns = Vec::with_capacity(count);
+        for _ in 0..count {
+            let name = self.text()?.into();
+            let typmod = i32::from_le_bytes(self.array()?);
+            let oid = u32::from_le_bytes(self.array()?);
+            let data_type = decode_type(oid, self.text()?).ok_or_else(damaged)?;
+            columns.push((name, ColumnType::new(data_type, typmod)));
+        }
+        Ok(Some(Arc::new(RowType { columns })))
+    }
+
     fn datum(&mut self) -> PgResult<Datum> {
         Ok(match self.byte()? {
             0 => Datum::Null,
@@ -294,7 +327,10 @@ impl<'a> Reader<'a> {
             17 => Datum::Oid(u32::from_le_bytes(self.array()?)),
             18 => Datum::Unsigned8(u64::from_le_bytes(self.array()?)),
             19 => Datum::Array(Box::new(self.array_value()?)),
-            20 => Datum::Record(self.datums()?.into()),
+            20 => {
+                let row_type = self.row_type()?;
+                Datum::record(self.datums()?, row_type)
+            }
             21 => {
                 let length = self.length()? as u32;
                 Datum::Bits(Box::new(BitString { length, bytes: self.bytes()?.to_vec() }))
@@ -342,7 +378,7 @@ mod tests {
                 vec![Datum::Interval(Interval { months: 1, days: -2, microseconds: 3 }), Datum::Null],
             ),
             (DataType::array_of(DataType::Int4), vec![Datum::Array(Box::new(array)), Datum::Null]),
-            (DataType::Record, vec![Datum::Record([Datum::Oid(3), Datum::text("x")].into()), Datum::Null]),
+            (DataType::Record, vec![Datum::record(vec![Datum::Oid(3), Datum::text("x")], None), Datum::Null]),
         ];
         let columns: Vec<Vector> =
             cases.iter().map(|(data_type, datums)| Vector::from_datums(*data_type, datums)).collect();

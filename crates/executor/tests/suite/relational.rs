@@ -332,7 +332,13 @@ fn set_functions_side_by_side() {
     let world = World::new();
     let series = |from: Expr, to: Expr| {
         let (function, data_type) = function("generate_series", &[INT, INT]);
-        SetFunction { function, arguments: vec![from, to], columns: vec![data_type], position: 0 }
+        SetFunction {
+            expand: false,
+            function,
+            arguments: vec![from, to],
+            columns: vec![data_type],
+            position: 0,
+        }
     };
     let functions = vec![series(int(1), int(3)), series(int(7), int(8))];
     let scan = FunctionScan { functions, ordinality: true, alias: "f".into() };

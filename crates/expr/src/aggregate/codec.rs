@@ -1,6 +1,6 @@
 //! Partial states as bytes: fixed-width little-endian numbers and length-prefixed strings. Private to one version.
 
-use types::{ColumnType, DataType, Datum, Numeric, PgError, PgResult, format};
+use types::{ColumnType, DataType, Datum, FormatContext, Numeric, PgError, PgResult, format};
 
 /// Reads what the `put_*` functions wrote.
 pub(super) struct Reader<'a> {
@@ -60,7 +60,16 @@ impl<'a> Reader<'a> {
         if !self.flag()? {
             return Ok(Datum::Null);
         }
-        format::parse_binary(data_type, ColumnType::NO_MODIFIER, self.bytes()?)
+        let context = FormatContext::default();
+        format::parse_binary(held_as(data_type), ColumnType::NO_MODIFIER, self.bytes()?, &context)
+    }
+}
+
+/// The built-in type whose format a value is kept in: an enum's place is a number.
+fn held_as(data_type: DataType) -> DataType {
+    match data_type.base() {
+        DataType::Enum(_) => DataType::Int8,
+        other => other,
     }
 }
 
@@ -79,6 +88,10 @@ pub(super) fn put_numeric(out: &mut Vec<u8>, value: &Numeric) {
 pub(super) fn put_datum(out: &mut Vec<u8>, value: &Datum, data_type: DataType) {
     out.push(u8::from(!value.is_null()));
     if !value.is_null() {
-        put_bytes(out, |out| format::write_datum_binary(value, data_type, ColumnType::NO_MODIFIER, out));
+        let context = FormatContext::default();
+        let data_type = held_as(data_type);
+        put_bytes(out, |out| {
+            format::write_datum_binary(value, data_type, ColumnType::NO_MODIFIER, &context, out);
+        });
     }
 }

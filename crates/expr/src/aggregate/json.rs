@@ -114,8 +114,10 @@ impl Accumulate for JsonAgg {
         } else {
             let values: Vec<&str> = state.iter().map(|entry| entry.value.as_str()).collect();
             // Arrays and rows stand on lines of their own.
-            let broken =
-                matches!(self.types[0], DataType::Array(_) | DataType::Record | DataType::Composite(_));
+            let broken = matches!(
+                self.types[0].base(),
+                DataType::Array(_) | DataType::Record | DataType::Composite(_)
+            );
             format!("[{}]", values.join(if broken { ", \n " } else { ", " }))
         };
         if self.binary { Ok(Datum::Jsonb(json::normalize(&text)?)) } else { Ok(Datum::text(text)) }

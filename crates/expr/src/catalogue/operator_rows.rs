@@ -452,6 +452,8 @@ operators! {
     1763 "@" (Prefix, Numeric) -> Numeric, 1704, 0, 0, plain, plain;
     2751 "@>" (AnyArray, AnyArray) -> Bool, 2748, 2752, 0, plain, plain;
     3246 "@>" (Jsonb, Jsonb) -> Bool, 4046, 3250, 0, plain, plain;
+    4012 "@?" (Jsonb, Jsonpath) -> Bool, 4010, 0, 0, plain, plain;
+    4013 "@@" (Jsonb, Jsonpath) -> Bool, 4011, 0, 0, plain, plain;
     965 "^" (Float8, Float8) -> Float8, 232, 0, 0, plain, plain;
     1038 "^" (Numeric, Numeric) -> Numeric, 1739, 0, 0, plain, plain;
     3877 "^@" (Text, Text) -> Bool, 3696, 0, 0, plain, plain;

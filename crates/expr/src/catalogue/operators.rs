@@ -126,7 +126,7 @@ pub(super) mod prelude {
     use types::{DataType, ElementType};
 
     #[allow(non_upper_case_globals)]
-    pub const TextArray: DataType = DataType::Array(ElementType(25));
+    pub const TextArray: DataType = DataType::Array(ElementType::builtin(25));
 }
 
 macro_rules! operators {

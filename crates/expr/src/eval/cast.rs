@@ -29,6 +29,8 @@ pub(super) struct CastPlan {
 enum Step {
     Relabel,
     Function(Conversion),
+    /// A row of a named type as a record: the type goes along with the value.
+    Record,
     /// Out through text and in again.
     Text,
     Elements(Box<CastPlan>),
@@ -53,14 +55,12 @@ impl Conversion {
 
 impl CastPlan {
     pub(super) fn new(from: DataType, to: ColumnType, context: CastContext) -> PgResult<CastPlan> {
-        if let DataType::Domain(_) = to.data_type {
-            return Err(PgError::unsupported("a cast to a domain"));
-        }
         let cast = find_cast(from, to.data_type).ok_or_else(|| {
             PgError::new(SqlState::CANNOT_COERCE, format!("cannot cast type {from} to {}", to.data_type))
         })?;
         let step = match cast.method {
             _ if from == to.data_type => Step::Relabel,
+            _ if to.data_type == DataType::Record => Step::Record,
             CastMethod::Binary => Step::Relabel,
             CastMethod::Function(function) => Step::Function(Conversion::new(function)?),
             CastMethod::InOut => Step::Text,
@@ -95,6 +95,7 @@ impl CastPlan {
         let rows = if constant { 1 } else { frame.rows };
         let converted: Cow<'a, Vector> = match &self.step {
             Step::Relabel => relabel(value.vector, self.to.data_type),
+            Step::Record => Cow::Owned(self.as_records(&value.vector, frame)),
             // The function may be the one to a type of the same bytes (smallint to oid goes by integer).
             Step::Function(conversion) => {
                 let converted = Cow::Owned(self.convert(conversion, &value.vector, rows, frame)?);
@@ -161,14 +162,10 @@ impl CastPlan {
     fn output(&self, input: &Vector, row: usize, frame: &Frame<'_>, out: &mut Vec<u8>) -> PgResult<()> {
         // The plan's type, not the vector's: relabelling leaves labels alone.
         match catalog_output(self.from) {
-            Some(function) => {
-                let arguments = [input.datum(row), Datum::Oid(self.from.oid())];
-                let count = if matches!(self.from, DataType::Enum(_)) { 2 } else { 1 };
-                match frame.context.catalog.call(function, &arguments[..count])? {
-                    Datum::Text(text) => out.extend_from_slice(text.as_bytes()),
-                    other => return Err(PgError::internal(format!("{function} answered {other:?}"))),
-                }
-            }
+            Some(function) => match frame.context.catalog.call(function, &[input.datum(row)])? {
+                Datum::Text(text) => out.extend_from_slice(text.as_bytes()),
+                other => return Err(PgError::internal(format!("{function} answered {other:?}"))),
+            },
             None => {
                 let datum = input.datum(row);
                 let typmod = ColumnType::NO_MODIFIER;
@@ -176,6 +173,19 @@ impl CastPlan {
             }
         }
         Ok(())
+    }
+
+    fn as_records(&self, input: &Vector, frame: &Frame<'_>) -> Vector {
+        let row_type = frame.context.session.format.types.row_type(self.from);
+        let mut result = Vector::with_capacity(DataType::Record, input.len());
+        for row in 0..input.len() {
+            let mut value = input.datum(row);
+            if let Datum::Record(record) = &mut value {
+                record.row_type = row_type.clone();
+            }
+            result.push(&value);
+        }
+        result
     }
 
     fn elements(&self, element: &CastPlan, input: &Vector, frame: &Frame<'_>) -> PgResult<Vector> {
@@ -220,7 +230,7 @@ fn modifier_function(data_type: DataType) -> PgResult<Option<Conversion>> {
 /// The same bytes under another name, converted only where our representations differ.
 fn relabel(vector: Cow<'_, Vector>, to: DataType) -> Cow<'_, Vector> {
     let nulls = &vector.nulls;
-    let values = match (&vector.values, to) {
+    let values = match (&vector.values, to.base()) {
         (Values::Int4(values), to) if to.physical() == types::Physical::Oid => {
             Values::Oid(values.iter().map(|value| *value as u32).collect())
         }
@@ -246,7 +256,7 @@ fn relabel(vector: Cow<'_, Vector>, to: DataType) -> Cow<'_, Vector> {
 
 /// Types whose text needs the catalog: the function that writes it.
 pub(crate) fn catalog_output(data_type: DataType) -> Option<&'static str> {
-    Some(match data_type {
+    Some(match data_type.base() {
         DataType::Regclass => "regclassout",
         DataType::Regproc => "regprocout",
         DataType::Regprocedure => "regprocedureout",
@@ -254,14 +264,13 @@ pub(crate) fn catalog_output(data_type: DataType) -> Option<&'static str> {
         DataType::Regtype => "regtypeout",
         DataType::Regnamespace => "regnamespaceout",
         DataType::Regrole => "regroleout",
-        DataType::Enum(_) => "enum_out",
         _ => return None,
     })
 }
 
 /// Types whose text needs the catalog: the function that reads it.
 pub(super) fn catalog_input(data_type: DataType) -> Option<&'static str> {
-    Some(match data_type {
+    Some(match data_type.base() {
         DataType::Regclass => "regclassin",
         DataType::Regproc => "regprocin",
         DataType::Regprocedure => "regprocedurein",
@@ -269,7 +278,6 @@ pub(super) fn catalog_input(data_type: DataType) -> Option<&'static str> {
         DataType::Regtype => "regtypein",
         DataType::Regnamespace => "regnamespacein",
         DataType::Regrole => "regrolein",
-        DataType::Enum(_) => "enum_in",
         _ => return None,
     })
 }
@@ -298,12 +306,17 @@ pub fn needs_catalog(data_type: DataType) -> bool {
 }
 
 /// A type's input function in an expression.
-pub(super) fn parse(
+pub(crate) fn parse(
     to: DataType,
     typmod: i32,
     text: &str,
     context: &crate::EvalContext<'_>,
 ) -> PgResult<Datum> {
+    // What is not only digits may be 'now' or 'today', which mean the transaction's.
+    if is_datetime(to) && text.bytes().any(|byte| byte.is_ascii_alphabetic()) {
+        let format = FormatContext { now: context.transaction_timestamp, ..context.session.format.clone() };
+        return parse_text(to, typmod, text, &format, context.catalog);
+    }
     parse_text(to, typmod, text, &context.session.format, context.catalog)
 }
 
@@ -316,9 +329,7 @@ pub fn parse_text(
     catalog: &dyn CatalogLookup,
 ) -> PgResult<Datum> {
     if let Some(function) = catalog_input(to) {
-        let arguments = [Datum::text(text), Datum::Oid(to.oid())];
-        let count = if matches!(to, DataType::Enum(_)) { 2 } else { 1 };
-        return catalog.call(function, &arguments[..count]);
+        return catalog.call(function, &[Datum::text(text)]);
     }
     let Some(element) = to.element().filter(|element| needs_catalog(*element)) else {
         return format::parse_text(to, typmod, text, format);
@@ -332,4 +343,13 @@ pub fn parse_text(
     }
     array.element_oid = element.oid();
     Ok(Datum::Array(array))
+}
+
+fn is_datetime(data_type: DataType) -> bool {
+    use DataType::*;
+    match data_type.base() {
+        Date | Time | TimeTz | Timestamp | TimestampTz => true,
+        Array(_) => data_type.element().is_some_and(is_datetime),
+        _ => false,
+    }
 }

@@ -54,7 +54,7 @@ fn foldable(expr: &Expr) -> bool {
         Expr::Column { .. } | Expr::Parameter { .. } | Expr::Slot { .. } | Expr::CaseOperand { .. } => false,
         Expr::Call { function, .. } => function.0.volatility == Volatility::Immutable,
         Expr::Cast { input, to, .. } => cast_is_immutable(input.data_type(), to.data_type),
-        Expr::Case { .. } => false,
+        Expr::Case { .. } | Expr::CoerceToDomain { .. } => false,
         _ => true,
     }
 }
@@ -62,10 +62,10 @@ fn foldable(expr: &Expr) -> bool {
 /// Types whose text depends on the session or the catalog.
 fn text_varies(data_type: DataType) -> bool {
     use DataType::*;
-    match data_type {
+    match data_type.base() {
         Date | Time | TimeTz | Timestamp | TimestampTz | Interval | Float4 | Float8 | Bytea => true,
         Regclass | Regproc | Regprocedure | Regoper | Regtype | Regnamespace | Regrole => true,
-        Enum(_) | Composite(_) | Domain(_) | Record => true,
+        Enum(_) | Composite(_) | Record => true,
         Array(_) => data_type.element().is_none_or(text_varies),
         _ => false,
     }
@@ -74,7 +74,8 @@ fn text_varies(data_type: DataType) -> bool {
 fn cast_is_immutable(from: DataType, to: DataType) -> bool {
     use crate::catalogue::CastMethod;
     match find_cast(from, to).map(|cast| cast.method) {
-        Some(CastMethod::Binary) => true,
+        // A row type's columns are the catalog's.
+        Some(CastMethod::Binary) => !matches!(from.base(), DataType::Composite(_)),
         Some(CastMethod::Function(function)) => function.0.volatility == Volatility::Immutable,
         // Reading floats and bytea depends on nothing; reading dates does ('today', DateStyle).
         Some(CastMethod::InOut) => {

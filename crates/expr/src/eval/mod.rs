@@ -11,9 +11,11 @@
 //!   comparison) is evaluated for all rows instead, when most of them are undecided.
 //! - A strict function is not asked about rows with a NULL argument: their nulls are united here.
 
+mod assign;
 mod boolean;
 mod cast;
 mod conditional;
+mod domain;
 mod fold;
 mod frame;
 mod list;
@@ -21,6 +23,7 @@ mod node;
 mod scalar;
 
 pub(crate) use cast::catalog_output;
+pub(crate) use cast::parse as parse_value;
 pub use cast::{needs_catalog, parse_text};
 pub use fold::{fold, is_volatile};
 pub use scalar::eval_scalar;

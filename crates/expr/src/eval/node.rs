@@ -1,7 +1,9 @@
 //! Prepared expression nodes and the plain ones' evaluation.
 
+use super::assign::AssignNode;
 use super::cast::CastPlan;
 use super::conditional::{ArmNode, CaseNode};
+use super::domain::DomainNode;
 use super::frame::{Frame, Value};
 use super::list::{ListNode, QuantifiedNode};
 use super::{boolean, conditional, true_rows};
@@ -10,7 +12,8 @@ use crate::expr::{Expr, Subscript};
 use crate::function::{Evaluator, FunctionKind, FunctionRef, Volatility};
 use crate::functions::array;
 use smallvec::SmallVec;
-use types::{DataType, Datum, PgError, PgResult, Values, Vector};
+use std::sync::Arc;
+use types::{DataType, Datum, PgError, PgResult, RowType, Values, Vector};
 
 /// A prepared [`Expr`].
 pub(super) enum Node {
@@ -81,6 +84,7 @@ pub(super) enum Node {
     },
     Row {
         fields: Vec<Node>,
+        row_type: Option<Arc<RowType>>,
         data_type: DataType,
     },
     Field {
@@ -88,6 +92,8 @@ pub(super) enum Node {
         field: usize,
         data_type: DataType,
     },
+    Domain(DomainNode),
+    Assign(AssignNode),
 }
 
 pub(super) enum SubscriptNode {
@@ -162,7 +168,7 @@ impl Node {
             Expr::Or(list) => Node::Or(all(list)?),
             Expr::Not(input) => Node::Not(boxed(input)?),
             Expr::IsNull { input, negated } => Node::IsNull {
-                row_type: matches!(input.data_type(), DataType::Record | DataType::Composite(_)),
+                row_type: matches!(input.data_type().base(), DataType::Record | DataType::Composite(_)),
                 input: boxed(input)?,
                 negated: *negated,
             },
@@ -218,7 +224,15 @@ impl Node {
                 subscripts: subscripts.iter().map(SubscriptNode::new).collect::<PgResult<_>>()?,
                 data_type: *data_type,
             },
-            Expr::Row { fields, data_type } => Node::Row { fields: all(fields)?, data_type: *data_type },
+            Expr::Row { fields, names, data_type } => Node::Row {
+                fields: all(fields)?,
+                row_type: (*data_type == DataType::Record).then(|| row_type(fields, names)),
+                data_type: *data_type,
+            },
+            Expr::AssignPart { whole, part, data_type } => {
+                Node::Assign(AssignNode::new(whole, part, *data_type)?)
+            }
+            Expr::CoerceToDomain { input, domain, .. } => Node::Domain(DomainNode::new(input, domain)?),
             Expr::Field { input, field, data_type } => {
                 Node::Field { input: boxed(input)?, field: *field as usize, data_type: *data_type }
             }
@@ -282,7 +296,9 @@ impl Node {
             Node::Subscript { array, subscripts, data_type } => {
                 subscript(array, subscripts, *data_type, frame)
             }
-            Node::Row { fields, data_type } => row_of(fields, *data_type, frame),
+            Node::Row { fields, row_type, data_type } => row_of(fields, row_type.as_ref(), *data_type, frame),
+            Node::Domain(domain) => domain.run(frame),
+            Node::Assign(assign) => assign.run(frame),
             Node::Field { input, field, data_type } => field_of(input, *field, *data_type, frame),
         }
     }
@@ -396,7 +412,7 @@ fn run_all<'a>(nodes: &'a [Node], frame: &Frame<'a>) -> PgResult<Vec<Value<'a>>>
 }
 
 /// Builds a value row by row; once only when all inputs are constant.
-fn by_row<'a>(
+pub(super) fn by_row<'a>(
     inputs: &[&Value<'_>],
     data_type: DataType,
     frame: &Frame<'_>,
@@ -424,10 +440,22 @@ fn array_of<'a>(
     })
 }
 
-fn row_of<'a>(fields: &'a [Node], data_type: DataType, frame: &Frame<'a>) -> PgResult<Value<'a>> {
+/// The type of a row that has no named one.
+fn row_type(fields: &[Expr], names: &[Box<str>]) -> Arc<RowType> {
+    let columns = names.iter().zip(fields).map(|(name, field)| (name.clone(), field.data_type().into()));
+    Arc::new(RowType { columns: columns.collect() })
+}
+
+fn row_of<'a>(
+    fields: &'a [Node],
+    row_type: Option<&Arc<RowType>>,
+    data_type: DataType,
+    frame: &Frame<'a>,
+) -> PgResult<Value<'a>> {
     let values = run_all(fields, frame)?;
     by_row(&values.iter().collect::<Vec<_>>(), data_type, frame, |row| {
-        Ok(Datum::Record(values.iter().map(|value| value.vector.datum(value.index(row))).collect()))
+        let fields = values.iter().map(|value| value.vector.datum(value.index(row))).collect();
+        Ok(Datum::record(fields, row_type.cloned()))
     })
 }
 
@@ -439,16 +467,14 @@ fn field_of<'a>(
 ) -> PgResult<Value<'a>> {
     let value = input.run(frame)?;
     by_row(&[&value], data_type, frame, |row| match value.vector.datum(value.index(row)) {
-        Datum::Record(fields) => fields
-            .get(field)
-            .cloned()
-            .ok_or_else(|| PgError::internal(format!("a row value has no field {field}"))),
+        // A column added since the value was stored is NULL in it.
+        Datum::Record(fields) => Ok(fields.get(field).cloned().unwrap_or(Datum::Null)),
         _ => Ok(Datum::Null),
     })
 }
 
 impl SubscriptNode {
-    fn new(subscript: &Subscript) -> PgResult<SubscriptNode> {
+    pub(super) fn new(subscript: &Subscript) -> PgResult<SubscriptNode> {
         Ok(match subscript {
             Subscript::Index(index) => SubscriptNode::Index(Node::new(index)?),
             Subscript::Slice { lower, upper } => {

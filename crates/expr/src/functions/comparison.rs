@@ -153,7 +153,7 @@ by_ordering! {
     bytes, bytes, |a, b| a.cmp(b) => byteaeq, byteane, bytealt, byteale, byteagt, byteage;
     datum, datum, |a, b| compare::compare_datums(a, b) => timetz_eq, timetz_ne, timetz_lt, timetz_le, timetz_gt, timetz_ge;
     datum, datum, |a, b| compare::compare_datums(a, b) => array_eq, array_ne, array_lt, array_le, array_gt, array_ge;
-    datum, datum, |a, b| compare::compare_datums(a, b) => enum_eq, enum_ne, enum_lt, enum_le, enum_gt, enum_ge;
+    i64, i64, |a, b| a.cmp(&b) => enum_eq, enum_ne, enum_lt, enum_le, enum_gt, enum_ge;
     datum, datum, |a, b| compare::compare_datums(a, b) => biteq, bitne, bitlt, bitle, bitgt, bitge;
     datum, datum, |a, b| compare::compare_datums(a, b) => jsonb_eq, jsonb_ne, jsonb_lt, jsonb_le, jsonb_gt, jsonb_ge;
     datum, datum, |a, b| compare::compare_datums(a, b) => oidvectoreq, oidvectorne, oidvectorlt, oidvectorle, oidvectorgt, oidvectorge;
@@ -234,6 +234,7 @@ pairwise! {
     f64, |a, b| compare_floats(a, b) => float8larger, float8smaller;
     text, |a, b| a.cmp(b) => text_larger, text_smaller;
     i32, |a, b| a.cmp(&b) => date_larger, date_smaller;
+    i64, |a, b| a.cmp(&b) => enum_larger, enum_smaller;
     i64, |a, b| a.cmp(&b) => time_larger, time_smaller;
     i64, |a, b| a.cmp(&b) => timestamp_larger, timestamp_smaller;
     interval, |a, b| a.comparison_value().cmp(&b.comparison_value()) => interval_larger, interval_smaller;
@@ -250,8 +251,6 @@ evaluators! {
     fn timetz_smaller(a: datum, b: datum) -> datum { smaller(a, b) }
     fn array_larger(a: datum, b: datum) -> datum { larger(a, b) }
     fn array_smaller(a: datum, b: datum) -> datum { smaller(a, b) }
-    fn enum_larger(a: datum, b: datum) -> datum { larger(a, b) }
-    fn enum_smaller(a: datum, b: datum) -> datum { smaller(a, b) }
 }
 
 fn larger(a: &types::Datum, b: &types::Datum) -> types::Datum {

@@ -35,7 +35,7 @@ macro_rules! lookups {
 }
 
 const fn array_of(element_oid: u32) -> DataType {
-    Array(ElementType(element_oid))
+    Array(ElementType::builtin(element_oid))
 }
 
 lookups! {

@@ -16,14 +16,10 @@ pub(crate) fn append_text(
         return Ok(());
     }
     match catalog_output(data_type) {
-        Some(function) => {
-            let arguments = [datum.clone(), Datum::Oid(data_type.oid())];
-            let count = if matches!(data_type, DataType::Enum(_)) { 2 } else { 1 };
-            match context.catalog.call(function, &arguments[..count])? {
-                Datum::Text(text) => out.extend_from_slice(text.as_bytes()),
-                other => return Err(PgError::internal(format!("{function} answered {other:?}"))),
-            }
-        }
+        Some(function) => match context.catalog.call(function, std::slice::from_ref(datum))? {
+            Datum::Text(text) => out.extend_from_slice(text.as_bytes()),
+            other => return Err(PgError::internal(format!("{function} answered {other:?}"))),
+        },
         None => {
             format::write_datum_text(datum, data_type, ColumnType::NO_MODIFIER, &context.session.format, out)
         }

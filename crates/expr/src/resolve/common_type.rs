@@ -17,7 +17,8 @@ pub fn common_type(types: &[DataType], construct: &str) -> Result<DataType, (PgE
     if chosen != DataType::Unknown && types.iter().all(|next| *next == chosen) {
         return Ok(chosen);
     }
-    for (index, &next) in types.iter().enumerate().skip(1) {
+    chosen = chosen.base();
+    for (index, next) in types.iter().map(|next| next.base()).enumerate().skip(1) {
         if next == DataType::Unknown || next == chosen {
             continue;
         }

@@ -48,9 +48,20 @@ pub fn resolve_function(
     };
     let candidates: Vec<FunctionCandidate> =
         overloads.iter().filter_map(|function| candidate(*function, inputs.len(), passing)).collect();
-    let chosen = match candidates.iter().find(|candidate| candidate.arguments == inputs) {
+    // Of two that look alike in this call, the one without VARIADIC.
+    let shadowed = |candidate: &FunctionCandidate| {
+        candidate.collect_from.is_some()
+            && candidates
+                .iter()
+                .any(|other| other.collect_from.is_none() && other.arguments == candidate.arguments)
+    };
+    let candidates: Vec<FunctionCandidate> =
+        candidates.iter().filter(|candidate| !shadowed(candidate)).cloned().collect();
+    let bases: Vec<DataType> = inputs.iter().map(|input| input.base()).collect();
+    let exact = |wanted: &[DataType]| candidates.iter().find(|candidate| candidate.arguments == wanted);
+    let chosen = match exact(inputs).or_else(|| exact(&bases)) {
         Some(exact) => exact.clone(),
-        None => match choose(inputs, candidates) {
+        None => match choose(&bases, candidates) {
             Choice::One(candidate) => candidate,
             Choice::None => return Err(does_not_exist(schema, name, inputs)),
             Choice::Several => return Err(not_unique(schema, name, inputs)),
@@ -135,7 +146,11 @@ fn finish(
 fn defaults(function: FunctionRef, omitted: usize) -> Vec<Expr> {
     let declared = function.0.arguments;
     let of = |data_type: DataType, last: bool| match (function.0.name, data_type) {
-        ("jsonb_insert", DataType::Bool) => Datum::Bool(false),
+        (name, DataType::Jsonb) if name.starts_with("jsonb_path_") => Datum::Jsonb("{}".into()),
+        (name, DataType::Bool) if name.starts_with("jsonb_path_") => Datum::Bool(false),
+        ("jsonb_insert" | "json_populate_record" | "json_populate_recordset", DataType::Bool) => {
+            Datum::Bool(false)
+        }
         ("jsonb_set" | "jsonb_set_lax", DataType::Bool) => Datum::Bool(true),
         ("jsonb_set_lax", _) if last => Datum::text("use_json_null"),
         (_, DataType::Int4) => Datum::Int4(0),

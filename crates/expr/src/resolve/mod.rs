@@ -56,6 +56,10 @@ pub fn find_cast(from: DataType, to: DataType) -> Option<Cast> {
     if from == DataType::Unknown {
         return Some(Cast { context: CastContext::Implicit, method: CastMethod::InOut });
     }
+    // A domain's values are values of what it is over. That its constraints hold is checked around the conversion.
+    if from != from.base() || to != to.base() {
+        return find_cast(from.base(), to.base());
+    }
     if let Some(row) = catalogue().cast_row(from, to) {
         let method = match row.method {
             CastRowMethod::Function(oid) => {

@@ -25,6 +25,7 @@ impl Candidate for OperatorCandidate {
 /// position: the caller adds the operator's.
 pub fn resolve_operator(name: &str, left: Option<DataType>, right: DataType) -> PgResult<Resolved> {
     let name = if name == "!=" { "<>" } else { name };
+    let (left, right) = (left.map(DataType::base), right.base());
     let operator = find(name, left, right)?;
     let function = operator.function();
     let inputs: Vec<DataType> = left.into_iter().chain([right]).collect();
@@ -90,6 +91,7 @@ fn does_not_exist(name: &str, left: Option<DataType>, right: DataType) -> PgErro
 }
 
 fn comparison_operator(comparison: Comparison, data_type: DataType) -> Option<&'static Operator> {
+    let data_type = data_type.base();
     let operators = catalogue().operators_named(comparison.operator_name());
     let over = |wanted: DataType| {
         operators.iter().find(|operator| operator.left == Some(wanted) && operator.right == wanted).copied()

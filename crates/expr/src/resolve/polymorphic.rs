@@ -48,7 +48,7 @@ fn bind(inputs: &[DataType], declared: &[DataType]) -> PgResult<Bindings> {
                         format!("type matched to anynonarray is an array type: {input}"),
                     ));
                 }
-                if *declared == DataType::AnyEnum && !matches!(input, DataType::Enum(_)) {
+                if *declared == DataType::AnyEnum && !matches!(input.base(), DataType::Enum(_)) {
                     return Err(PgError::new(
                         SqlState::DATATYPE_MISMATCH,
                         format!("type matched to anyenum is not an enum type: {input}"),
@@ -59,7 +59,7 @@ fn bind(inputs: &[DataType], declared: &[DataType]) -> PgResult<Bindings> {
                 if input.element().is_none() && *input != DataType::AnyArray {
                     return Err(not_an_array("anyarray", *input));
                 }
-                bind_exact(&mut bindings.array, *input, "anyarray")?;
+                bind_exact(&mut bindings.array, input.base(), "anyarray")?;
             }
             DataType::AnyCompatible | DataType::AnyCompatibleNonArray => compatible.push(*input),
             DataType::AnyCompatibleArray => {

@@ -43,11 +43,34 @@ pub fn open(
             json::each(&arguments[0], name)
         }
         name @ ("json_object_keys" | "jsonb_object_keys") => json::keys(&arguments[0], name),
+        name @ ("json_populate_recordset" | "jsonb_populate_recordset") => {
+            records(&arguments[0], argument_types[0], &arguments[1], name, context)
+        }
+        // The planner has put the row type behind the argument.
+        name @ ("json_to_recordset" | "jsonb_to_recordset") => match (arguments, argument_types) {
+            ([json, base], [_, base_type]) => records(base, *base_type, json, name, context),
+            _ => Err(PgError::internal("records without their type")),
+        },
+        "jsonb_path_query" | "jsonb_path_query_tz" => {
+            let rows = crate::functions::json::path::query(arguments)?;
+            Ok(Box::new(Listed::new(vec![Vector::from_datums(DataType::Jsonb, &rows)])))
+        }
         "pg_options_to_table" => options_to_table(&arguments[0]),
         // Nothing is partitioned.
         "pg_partition_ancestors" | "pg_partition_tree" => Ok(Box::new(Listed::new(Vec::new()))),
         name => Err(PgError::unsupported(format!("set-returning function {name}"))),
     }
+}
+
+fn records(
+    base: &Datum,
+    base_type: DataType,
+    json: &Datum,
+    name: &str,
+    context: &EvalContext<'_>,
+) -> PgResult<Box<dyn RowSet>> {
+    let rows = crate::functions::json::populate::record_set(base, base_type, json, name, context)?;
+    Ok(Box::new(Listed::new(vec![Vector::from_datums(base_type, &rows)])))
 }
 
 /// Names and types of the columns that a set-returning function makes, where it makes several; `None` for one column named

@@ -5,7 +5,7 @@ use crate::functions::array::split_text;
 use crate::functions::pattern::regexp;
 use types::{DataType, Datum, ElementType, PgError, PgResult, Vector};
 
-const TEXT_ARRAY: DataType = DataType::Array(ElementType(25));
+const TEXT_ARRAY: DataType = DataType::Array(ElementType::builtin(25));
 
 fn text(arguments: &[Datum], index: usize) -> PgResult<Option<&str>> {
     match arguments.get(index) {

@@ -98,7 +98,8 @@ impl Binder<'_> {
             ExpressionKind::Array(elements) => self.bind_array(elements, None, position),
             ExpressionKind::Row { fields, .. } => {
                 let fields = self.bind_row_fields(fields)?;
-                Ok(Expr::Row { fields, data_type: DataType::Record })
+                let names = (1..=fields.len()).map(|number| format!("f{number}").into()).collect();
+                Ok(Expr::Row { fields, names, data_type: DataType::Record })
             }
             ExpressionKind::Grouping(arguments) => self.bind_grouping_call(arguments, position),
             ExpressionKind::CurrentOf(_) => Err(PgError::unsupported("WHERE CURRENT OF").at(position)),
@@ -340,11 +341,7 @@ impl Binder<'_> {
         };
         let data_type = match common {
             DataType::Array(_) => common,
-            other
-                if other.array_oid() != 0 || matches!(other, DataType::Enum(_) | DataType::Composite(_)) =>
-            {
-                DataType::array_of(other)
-            }
+            other if other.array_oid() != 0 => DataType::array_of(other),
             other => {
                 let message = format!("could not find array type for data type {}", self.type_label(other));
                 return Err(PgError::new(SqlState::UNDEFINED_OBJECT, message).at(position));
@@ -356,6 +353,19 @@ impl Binder<'_> {
     fn bind_subscript(&mut self, operand: &Expression, subscripts: &[Subscript]) -> PgResult<Expr> {
         let array = self.bind(operand)?;
         let from = array.data_type();
+        if from.base() == DataType::Jsonb {
+            let bound = self.bind_json_subscripts(subscripts.iter(), operand.position)?;
+            let mut steps = Vec::with_capacity(bound.len());
+            for subscript in bound {
+                let expr::expr::Subscript::Index(step) = subscript else { continue };
+                let step =
+                    self.coerce(step, DataType::Text.into(), CastContext::Explicit, operand.position)?;
+                steps.push(step.ok_or_else(|| PgError::internal("a subscript does not become text"))?);
+            }
+            let data_type = DataType::array_of(DataType::Text);
+            let path = Expr::Array { elements: steps, data_type, nested: false };
+            return self.json_path_call(array, path, operand.position);
+        }
         let Some(element) = from.element() else {
             let message = format!(
                 "cannot subscript type {} because it does not support subscripting",
@@ -383,7 +393,19 @@ impl Binder<'_> {
         Ok(Expr::Subscript { array: Box::new(array), subscripts: bound, data_type })
     }
 
-    fn bind_index(&mut self, index: &Expression) -> PgResult<Expr> {
+    /// What a path of keys and numbers leads to within a jsonb.
+    fn json_path_call(&mut self, json: Expr, path: Expr, position: u32) -> PgResult<Expr> {
+        let types = [DataType::Jsonb, path.data_type()];
+        let resolved = resolve::resolve_function(
+            Some("pg_catalog"),
+            "jsonb_extract_path",
+            &types,
+            FunctionArguments::VariadicArray,
+        )?;
+        self.call(resolved, vec![json, path], &[position, position], position)
+    }
+
+    pub(super) fn bind_index(&mut self, index: &Expression) -> PgResult<Expr> {
         let bound = self.bind(index)?;
         let cast = self.coerce(bound, DataType::Int4.into(), CastContext::Assignment, index.position)?;
         cast.ok_or_else(|| {
@@ -406,7 +428,7 @@ impl Binder<'_> {
 
     /// A field of a composite value.
     pub(super) fn field_of(&mut self, row: Expr, field: &crate::ast::Identifier) -> PgResult<Expr> {
-        let from = row.data_type();
+        let from = row.data_type().base();
         let missing = |binder: &Self| {
             let message =
                 format!("column \"{}\" not found in data type {}", field.name, binder.type_label(from));
@@ -414,14 +436,19 @@ impl Binder<'_> {
         };
         match from {
             DataType::Composite(oid) => {
-                let fields = match self.catalog.user_type_by_oid(oid)?.map(|user_type| user_type.kind) {
-                    Some(crate::catalog::UserTypeKind::Composite(fields)) => fields,
-                    _ => return Err(missing(self)),
-                };
-                let index =
-                    fields.iter().position(|(name, _)| *name == field.name).ok_or_else(|| missing(self))?;
-                let data_type = fields[index].1.data_type;
+                let of = self.row_type(oid)?;
+                let found = of.columns.iter().position(|(name, _)| *name == field.name);
+                let index = found.ok_or_else(|| missing(self))?;
+                let data_type = of.columns[index].1.data_type;
                 Ok(Expr::Field { input: Box::new(row), field: index as u32, data_type })
+            }
+            DataType::Record if matches!(row, Expr::Row { .. }) => {
+                let Expr::Row { fields, names, .. } = row else { return Err(missing(self)) };
+                let found = names.iter().position(|name| *name == field.name);
+                found.and_then(|index| fields.into_iter().nth(index)).ok_or_else(|| {
+                    let message = format!("could not identify column \"{}\" in record data type", field.name);
+                    PgError::new(SqlState::UNDEFINED_COLUMN, message).at(field.position)
+                })
             }
             DataType::Record => {
                 let message = format!("could not identify column \"{}\" in record data type", field.name);

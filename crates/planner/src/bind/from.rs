@@ -11,6 +11,17 @@ use crate::plan::SetFunction;
 use expr::{Expr, FunctionKind};
 use types::{ColumnType, DataType, PgError, PgResult, SqlState};
 
+/// What a function in FROM brings.
+enum Made {
+    One(Expr),
+    /// `expand`: the columns are the fields of a row value.
+    Several {
+        call: Expr,
+        columns: Vec<(Box<str>, ColumnType)>,
+        expand: bool,
+    },
+}
+
 impl Binder<'_> {
     /// All of FROM: the cross product of its items, which are then in sight of the level.
     pub(super) fn bind_from(&mut self, from: &[TableExpression]) -> PgResult<Relational> {
@@ -102,14 +113,11 @@ impl Binder<'_> {
 
     fn bind_table_function_calls(&mut self, function: &TableFunction) -> PgResult<(Relational, Item)> {
         let mut functions = Vec::new();
-        let mut scalars = Vec::new();
+        let mut scalars: Vec<(Expr, bool)> = Vec::new();
         let mut columns = Vec::new();
         let mut numbers = Vec::new();
+        let mut default: Option<Box<str>> = None;
         for item in &function.functions {
-            if !item.columns.is_empty() {
-                let message = "a column definition list for a function in FROM";
-                return Err(PgError::unsupported(message).at(function.position));
-            }
             let name: Box<str> = match &item.call.kind {
                 ExpressionKind::Function(call) => call.name.name().into(),
                 _ => super::target::column_name(&item.call),
@@ -119,23 +127,33 @@ impl Binder<'_> {
                 return Err(PgError::unsupported("a correlated subquery in a function in FROM")
                     .at(item.call.position));
             }
-            let data_type = call.data_type();
-            let single = function.functions.len() == 1;
-            // A single function's column takes the alias as its name.
-            let column_name = match &function.alias {
-                Some(alias) if single => alias.name.name.clone(),
-                _ => name,
+            default.get_or_insert_with(|| name.clone());
+            let made = self.function_columns(call, &item.columns, item.call.position)?;
+            let (call, shown, expand) = match made {
+                Made::Several { call, columns, expand } => (call, columns, expand),
+                Made::One(call) => {
+                    // A single function's column takes the alias as its name.
+                    let column_name = match &function.alias {
+                        Some(alias) if function.functions.len() == 1 => alias.name.name.clone(),
+                        _ => name,
+                    };
+                    let data_type = call.data_type();
+                    (call, vec![(column_name, data_type.into())], false)
+                }
             };
-            let number = self.columns.computed(&column_name, data_type);
-            numbers.push(number);
-            columns.push(item_column(&column_name, number, data_type.into(), false));
+            for (name, column_type) in &shown {
+                let number = self.columns.computed(name, *column_type);
+                numbers.push(number);
+                columns.push(item_column(name, number, *column_type, false));
+            }
+            let types = shown.iter().map(|(_, column_type)| column_type.data_type).collect();
             match call {
                 Expr::Call { function, arguments, position, .. }
                     if matches!(function.kind, FunctionKind::Set) =>
                 {
-                    functions.push(SetFunction { function, arguments, columns: vec![data_type], position });
+                    functions.push(SetFunction { expand, function, arguments, columns: types, position });
                 }
-                scalar => scalars.push(scalar),
+                scalar => scalars.push((scalar, expand)),
             }
         }
         if !scalars.is_empty() && (function.functions.len() > 1 || !functions.is_empty()) {
@@ -148,23 +166,147 @@ impl Binder<'_> {
             numbers.push(number);
             columns.push(item_column("ordinality", number, ColumnType::from(DataType::Int8), false));
         }
-        let default = columns.first().map_or("", |column| &*column.name).to_string();
+        let default = default.unwrap_or_default().to_string();
         let shown: Box<str> =
             function.alias.as_ref().map_or(default.as_str().into(), |alias| alias.name.name.clone());
-        let plan = if scalars.is_empty() {
-            let scan =
-                FunctionScan { functions, ordinality: function.ordinality, alias: shown, columns: numbers };
-            Relational::FunctionScan(Box::new(scan))
-        } else {
-            let mut row = scalars;
-            if function.ordinality {
-                row.push(Expr::constant(types::Datum::Int8(1), DataType::Int8));
+        let plan = match scalars.pop() {
+            None => {
+                let scan = FunctionScan {
+                    functions,
+                    ordinality: function.ordinality,
+                    alias: shown,
+                    columns: numbers,
+                };
+                Relational::FunctionScan(Box::new(scan))
             }
-            self.scalar_rows(row, numbers)
+            Some((call, expand)) => self.scalar_function(call, expand, function.ordinality, numbers),
         };
         let mut item = Item::new(None, columns);
         apply_alias(&mut item, function.alias.as_ref(), &default)?;
         Ok((plan, item))
+    }
+
+    /// The columns of a function in FROM: those of its row type, those that it makes, those of a definition list; or its one.
+    fn function_columns(
+        &mut self,
+        call: Expr,
+        definitions: &[(crate::ast::Identifier, crate::ast::TypeName)],
+        position: u32,
+    ) -> PgResult<Made> {
+        let data_type = call.data_type();
+        let own = match &call {
+            Expr::Call { function, arguments, .. } if matches!(function.kind, FunctionKind::Set) => {
+                let types: Vec<DataType> = arguments.iter().map(Expr::data_type).collect();
+                expr::set::columns(*function, &types)
+            }
+            _ => None,
+        };
+        let refuse = |message: &str| Err(PgError::new(SqlState::SYNTAX_ERROR, message).at(position));
+        if !definitions.is_empty() {
+            if own.is_some() {
+                return refuse("a column definition list is redundant for a function with OUT parameters");
+            }
+            if data_type != DataType::Record {
+                return refuse("a column definition list is only allowed for functions returning \"record\"");
+            }
+            return self.defined_columns(call, definitions);
+        }
+        if let Some(own) = own {
+            let columns = own.into_iter().map(|(name, data_type)| (name.into(), data_type.into())).collect();
+            return Ok(Made::Several { call, columns, expand: false });
+        }
+        match (&call, data_type.base()) {
+            (_, DataType::Composite(oid)) => {
+                let columns = self.row_type(oid)?.columns.clone();
+                Ok(Made::Several { call, columns, expand: true })
+            }
+            (Expr::Call { arguments, .. }, DataType::Record) => match arguments.first() {
+                // The row given tells what comes back.
+                Some(Expr::Row { fields, names, .. }) => {
+                    let types = fields.iter().map(|field| field.data_type().into());
+                    let columns = names.iter().cloned().zip(types).collect();
+                    Ok(Made::Several { call, columns, expand: true })
+                }
+                _ => refuse("a column definition list is required for functions returning \"record\""),
+            },
+            _ => Ok(Made::One(call)),
+        }
+    }
+
+    /// `f(...) AS t(a int, b text)`: the row type goes along as an argument.
+    fn defined_columns(
+        &mut self,
+        call: Expr,
+        definitions: &[(crate::ast::Identifier, crate::ast::TypeName)],
+    ) -> PgResult<Made> {
+        let mut columns: Vec<(Box<str>, ColumnType)> = Vec::with_capacity(definitions.len());
+        for (name, type_name) in definitions {
+            let column_type = self.resolve_type_name(type_name)?;
+            if columns.iter().any(|(other, _)| *other == name.name) {
+                let message = format!("column name \"{}\" specified more than once", name.name);
+                return Err(PgError::new(SqlState::DUPLICATE_COLUMN, message).at(name.position));
+            }
+            columns.push((name.name.clone(), column_type));
+        }
+        let call = match call {
+            Expr::Call { function, mut arguments, data_type, position }
+                if function.0.name.ends_with("_to_record")
+                    || function.0.name.ends_with("_to_recordset")
+                    || function.0.name.ends_with("_populate_record")
+                    || function.0.name.ends_with("_populate_recordset") =>
+            {
+                let row_type = std::sync::Arc::new(types::RowType { columns: columns.clone() });
+                let nulls = vec![types::Datum::Null; columns.len()];
+                let base = Expr::constant(types::Datum::record(nulls, Some(row_type)), DataType::Record);
+                if function.0.name.contains("_to_record") {
+                    arguments.push(base);
+                } else if matches!(&arguments[0], Expr::Constant { value, .. } if value.is_null()) {
+                    arguments[0] = base;
+                }
+                Expr::Call { function, arguments, data_type, position }
+            }
+            Expr::Call { function, position, .. } => {
+                let message = format!("a column definition list for the function {}", function.0.name);
+                return Err(PgError::unsupported(message).at(position));
+            }
+            other => other,
+        };
+        Ok(Made::Several { call, columns, expand: true })
+    }
+
+    /// A function that returns no set: one row.
+    fn scalar_function(
+        &mut self,
+        call: Expr,
+        expand: bool,
+        ordinality: bool,
+        mut numbers: Vec<u32>,
+    ) -> Relational {
+        let one = || Expr::constant(types::Datum::Int8(1), DataType::Int8);
+        if !expand {
+            let mut row = vec![call];
+            row.extend(ordinality.then(one));
+            return self.scalar_rows(row, numbers);
+        }
+        let data_type = call.data_type();
+        let record = self.columns.computed("row", data_type);
+        let mut row = vec![call];
+        let mut given = vec![record];
+        if ordinality {
+            row.push(one());
+            given.extend(numbers.pop());
+        }
+        let plan = self.scalar_rows(row, given);
+        let field = |(index, number): (usize, u32)| {
+            let field = Expr::Field {
+                input: Box::new(Expr::column(record, data_type)),
+                field: index as u32,
+                data_type: self.columns.get(number).column_type.data_type,
+            };
+            (number, field)
+        };
+        let fields = numbers.into_iter().enumerate().map(field).collect();
+        plan.extend(fields)
     }
 
     /// A scalar function in FROM: one row. Calls that wait go below it.

@@ -409,7 +409,7 @@ impl Binder<'_> {
             return Err(PgError::internal("a set-returning function did not become a call"));
         };
         let column = self.columns.computed(function.name, data_type);
-        let call = SetFunction { function, arguments, columns: vec![data_type], position };
+        let call = SetFunction { expand: false, function, arguments, columns: vec![data_type], position };
         self.level().set_functions.push((column, call));
         Ok(Expr::column(column, data_type))
     }

@@ -24,7 +24,70 @@ enum Given {
     Default,
 }
 
+/// A column that the statement lists, or a part of one: then `column` is of the part's type.
+struct InsertTarget {
+    position: usize,
+    column: ColumnDescriptor,
+    part: bool,
+}
+
 impl Binder<'_> {
+    /// Makes one value for each column out of values for parts.
+    fn combine_parts(
+        &mut self,
+        source: Relational,
+        table: &Arc<Table>,
+        targets: &[InsertTarget],
+        given: Vec<Given>,
+        listed: &[InsertColumn],
+    ) -> PgResult<(Relational, Vec<usize>, Vec<Given>)> {
+        if targets.iter().all(|target| !target.part) {
+            return Ok((source, targets.iter().map(|target| target.position).collect(), given));
+        }
+        let mut combined: Vec<(usize, Given)> = Vec::new();
+        let mut values: Vec<(usize, Expr)> = Vec::new();
+        for ((target, given), listed) in targets.iter().zip(given).zip(listed) {
+            let Given::Column(number) = given else {
+                if target.part {
+                    let message = "cannot set a part of a column to DEFAULT";
+                    return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+                }
+                combined.push((target.position, given));
+                continue;
+            };
+            if !target.part {
+                combined.push((target.position, given));
+                continue;
+            }
+            let column = table.descriptor.columns[target.position].column_type;
+            let known = values.iter().position(|(position, _)| *position == target.position);
+            let whole = match known {
+                Some(known) => match &values[known].1 {
+                    Expr::CoerceToDomain { input, .. } => (**input).clone(),
+                    other => other.clone(),
+                },
+                None => Expr::constant(Datum::Null, column.data_type),
+            };
+            let part = self.columns.expr(number);
+            self.levels.push(Level::new(Clause::InsertValues));
+            let value = self.assign_part(whole, column, &listed.indirection, part, &listed.name);
+            self.levels.pop();
+            match known {
+                Some(known) => values[known].1 = value?,
+                None => values.push((target.position, value?)),
+            }
+        }
+        let mut computed = Vec::with_capacity(values.len());
+        for (position, value) in values {
+            let column = &table.descriptor.columns[position];
+            let number = self.columns.computed(&column.name, column.column_type);
+            computed.push((number, value));
+            combined.push((position, Given::Column(number)));
+        }
+        let (columns, given) = combined.into_iter().unzip();
+        Ok((source.extend(computed), columns, given))
+    }
+
     pub(super) fn bind_insert(&mut self, insert: &ast::Insert) -> PgResult<ModifyOutput> {
         let table = self.find_target(&insert.table, "INSERT")?;
         let mut privileges = Privileges { insert: true, ..Privileges::default() };
@@ -35,9 +98,11 @@ impl Binder<'_> {
         );
         self.depend_on(table.descriptor.id, table.descriptor.version, privileges);
         self.writes = true;
-        let columns = self.insert_columns(&table, &insert.columns)?;
+        let targets = self.insert_columns(&table, &insert.columns)?;
         let explicit = !insert.columns.is_empty();
-        let (source, given) = self.insert_source(insert, &table, &columns, explicit)?;
+        let (source, given) = self.insert_source(insert, &table, &targets, explicit)?;
+        let (source, columns, given) =
+            self.combine_parts(source, &table, &targets, given, &insert.columns)?;
         let (source, row) = self.complete_rows(source, &table, &columns, &given, insert.overriding)?;
         let alias: Box<str> = match &insert.alias {
             Some(alias) => alias.name.clone(),
@@ -81,26 +146,34 @@ impl Binder<'_> {
     }
 
     /// The columns that the statement gives, as positions in the descriptor.
-    fn insert_columns(&self, table: &Table, listed: &[InsertColumn]) -> PgResult<Vec<usize>> {
+    fn insert_columns(&self, table: &Table, listed: &[InsertColumn]) -> PgResult<Vec<InsertTarget>> {
         let descriptor = &table.descriptor;
         if listed.is_empty() {
             let shown = descriptor.columns.iter().enumerate();
             let shown = shown.filter(|(_, column)| !column.hidden && column.state == ElementState::Public);
-            return Ok(shown.map(|(position, _)| position).collect());
+            let target = |(position, column): (usize, &ColumnDescriptor)| InsertTarget {
+                position,
+                column: column.clone(),
+                part: false,
+            };
+            return Ok(shown.map(target).collect());
         }
-        let mut columns = Vec::with_capacity(listed.len());
+        let mut targets: Vec<InsertTarget> = Vec::with_capacity(listed.len());
         for column in listed {
             let position = self.target_column(table, &column.name)?;
-            if !column.indirection.is_empty() {
-                return Err(PgError::unsupported("assignment to a part of a column").at(column.name.position));
-            }
-            if columns.contains(&position) {
+            let part = !column.indirection.is_empty();
+            // Several parts of one column are one value together.
+            let clash = |known: &InsertTarget| known.position == position && !(part && known.part);
+            if targets.iter().any(clash) {
                 let message = format!("column \"{}\" specified more than once", column.name.name);
                 return Err(PgError::new(SqlState::DUPLICATE_COLUMN, message).at(column.name.position));
             }
-            columns.push(position);
+            let mut described = table.descriptor.columns[position].clone();
+            described.column_type =
+                self.part_type(described.column_type, &column.indirection, &column.name)?;
+            targets.push(InsertTarget { position, column: described, part });
         }
-        Ok(columns)
+        Ok(targets)
     }
 
     /// The position of a column that is assigned to.
@@ -120,7 +193,7 @@ impl Binder<'_> {
         &mut self,
         insert: &ast::Insert,
         table: &Arc<Table>,
-        columns: &[usize],
+        columns: &[InsertTarget],
         explicit: bool,
     ) -> PgResult<(Relational, Vec<Given>)> {
         let Some(query) = &insert.source else {
@@ -128,23 +201,21 @@ impl Binder<'_> {
         };
         match &query.body {
             QueryBody::Values(rows) if is_plain(query) => self.insert_values(rows, table, columns, explicit),
-            _ => self.insert_query(query, table, columns, explicit),
+            _ => self.insert_query(query, columns, explicit),
         }
     }
 
     fn insert_query(
         &mut self,
         query: &ast::Query,
-        table: &Arc<Table>,
-        columns: &[usize],
+        columns: &[InsertTarget],
         explicit: bool,
     ) -> PgResult<(Relational, Vec<Given>)> {
         let QueryOutput { plan, targets } = self.bind_query(query, Context { resolve_unknown: false })?;
         check_width(targets.len(), columns.len(), explicit, query.position)?;
         let mut computed = Vec::new();
         let mut given = Vec::with_capacity(targets.len());
-        for (target, position) in targets.iter().zip(columns) {
-            let column = &table.descriptor.columns[*position];
+        for (target, InsertTarget { column, .. }) in targets.iter().zip(columns) {
             let (input, at) = match &target.untyped {
                 Some((literal, at)) => (literal.clone(), *at),
                 None => (self.columns.expr(target.column), query.position),
@@ -167,7 +238,7 @@ impl Binder<'_> {
         &mut self,
         rows: &[Vec<ast::Expression>],
         table: &Arc<Table>,
-        columns: &[usize],
+        columns: &[InsertTarget],
         explicit: bool,
     ) -> PgResult<(Relational, Vec<Given>)> {
         let width = rows.first().map_or(0, Vec::len);
@@ -195,12 +266,11 @@ impl Binder<'_> {
         let sets = !self.level().set_functions.is_empty();
         let mut numbers = Vec::new();
         let mut given = Vec::with_capacity(width);
-        for (index, position) in columns.iter().take(width).enumerate() {
+        for (index, InsertTarget { column, .. }) in columns.iter().take(width).enumerate() {
             if defaulted[index] {
                 given.push(Given::Default);
                 continue;
             }
-            let column = &table.descriptor.columns[*position];
             let number = self.columns.computed(&column.name, column.column_type);
             numbers.push(number);
             given.push(Given::Column(number));
@@ -236,7 +306,7 @@ impl Binder<'_> {
         &mut self,
         row: &[ast::Expression],
         table: &Arc<Table>,
-        columns: &[usize],
+        columns: &[InsertTarget],
         defaulted: &[bool],
     ) -> PgResult<BoundRow> {
         let mut fields = Vec::with_capacity(row.len());
@@ -244,9 +314,13 @@ impl Binder<'_> {
             if defaulted[index] {
                 continue;
             }
-            let column = &table.descriptor.columns[columns[index]];
+            let InsertTarget { position, column, part } = &columns[index];
             let value = if matches!(field.kind, ExpressionKind::Default) {
-                let default = self.table_expressions(table)?.defaults[columns[index]].clone();
+                if *part {
+                    let message = "cannot set a part of a column to DEFAULT";
+                    return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(field.position));
+                }
+                let default = self.table_expressions(table)?.defaults[*position].clone();
                 let (value, calls) = self.instantiate(&default);
                 self.level().deferred.extend(calls);
                 value
@@ -387,7 +461,8 @@ impl Binder<'_> {
             .iter()
             .map(|column| InsertColumn { name: column.clone(), indirection: Vec::new() })
             .collect();
-        let mut columns = self.insert_columns(&table, &listed)?;
+        let targets = self.insert_columns(&table, &listed)?;
+        let mut columns: Vec<usize> = targets.into_iter().map(|target| target.position).collect();
         for (position, column) in columns.iter().zip(&listed) {
             if table.descriptor.columns[*position].generated.is_some() {
                 let message = format!("column \"{}\" is a generated column", column.name.name);
@@ -405,8 +480,21 @@ impl Binder<'_> {
             .collect();
         let feed =
             crate::logical::Feed { name: table.descriptor.name.as_str().into(), columns: numbers.clone() };
-        let given: Vec<Given> = numbers.into_iter().map(Given::Column).collect();
         let source = Relational::Feed(Box::new(feed));
+        // What is read has not been checked against the conditions of domains.
+        let (mut given, mut computed) = (Vec::with_capacity(numbers.len()), Vec::new());
+        for (number, position) in numbers.into_iter().zip(&columns) {
+            let column = &table.descriptor.columns[*position];
+            if !column.column_type.data_type.is_user_type() {
+                given.push(Given::Column(number));
+                continue;
+            }
+            let value = self.constrained(Expr::column(number, column.column_type.data_type))?;
+            let checked = self.columns.computed(&column.name, column.column_type);
+            computed.push((checked, value));
+            given.push(Given::Column(checked));
+        }
+        let source = source.extend(computed);
         let (source, row) = self.complete_rows(source, &table, &columns, &given, Some(Overriding::System))?;
         let expressions = self.table_expressions(&table)?;
         let node = Insert {

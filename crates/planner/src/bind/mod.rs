@@ -20,8 +20,10 @@
 //! Types of parameters are inferred as in `parse_param.c`: a parameter is of unknown type until its first use fixes it
 //! ([`parameters`]).
 
+mod assign_part;
 mod conflict;
 mod delete;
+mod domain;
 mod expression;
 mod from;
 mod function;
@@ -52,6 +54,7 @@ mod view;
 mod window;
 mod with;
 
+pub(crate) use domain::bind_domain_check;
 pub(crate) use returning::ModifyOutput;
 pub(crate) use scalar::constant;
 pub use scalar::{ScopeColumn, scalar};

@@ -49,12 +49,26 @@ impl Binder<'_> {
         position: u32,
     ) -> PgResult<Option<Expr>> {
         let input = self.fix_parameter(input, to.data_type, position)?;
+        if to.data_type.is_user_type() && input.data_type() != to.data_type {
+            return self.coerce_to_user_type(input, to, context, position);
+        }
+        self.coerce_plainly(input, to, context, position)
+    }
+
+    /// Converts to a type, what a domain asks left aside.
+    pub(super) fn coerce_plainly(
+        &mut self,
+        input: Expr,
+        to: ColumnType,
+        context: CastContext,
+        position: u32,
+    ) -> PgResult<Option<Expr>> {
         if let Expr::Constant { value: Datum::Text(text), data_type: DataType::Unknown } = &input {
             if let Some(value) = read_literal(text, to, context, position)? {
                 return Ok(Some(Expr::constant(value, to.data_type)));
             }
             // Input of an enum label is checked at once.
-            if let DataType::Enum(oid) = to.data_type {
+            if let DataType::Enum(oid) = to.data_type.base() {
                 self.check_enum_label(oid, text, position)?;
             }
         }
@@ -64,7 +78,7 @@ impl Binder<'_> {
     fn check_enum_label(&self, oid: u32, text: &str, position: u32) -> PgResult<()> {
         let Some(user_type) = self.catalog.user_type_by_oid(oid)? else { return Ok(()) };
         if let crate::catalog::UserTypeKind::Enum(labels) = &user_type.kind
-            && !labels.iter().any(|label| **label == *text)
+            && !labels.iter().any(|label| *label.label == *text)
         {
             let message = format!("invalid input value for enum {}: \"{text}\"", user_type.name);
             return Err(PgError::new(SqlState::INVALID_TEXT_REPRESENTATION, message).at(position));

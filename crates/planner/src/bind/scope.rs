@@ -290,21 +290,34 @@ impl Binder<'_> {
     fn whole_row(&mut self, found: Found, position: u32) -> PgResult<Expr> {
         let item = &self.levels[found.level].namespace[found.item];
         let presence = item.presence;
-        let fields: Vec<Expr> =
-            item.columns.iter().filter(|column| !column.hidden).map(|column| column.expr.clone()).collect();
+        let columns = item.columns.iter().filter(|column| !column.hidden);
+        let (names, fields): (Vec<Box<str>>, Vec<Expr>) =
+            columns.map(|column| (column.name.clone(), column.expr.clone())).unzip();
+        let data_type = self.type_of_row(item.relation, &names);
         for field in &fields {
             self.note_reference(found.level, field, position);
         }
         let fields = fields.into_iter().map(|field| self.with_padding(field)).collect::<PgResult<_>>()?;
-        let row = Expr::Row { fields, data_type: DataType::Record };
+        let row = Expr::Row { fields, names: names.into(), data_type };
         let Some(presence) = presence else { return Ok(row) };
         let input = Box::new(self.columns.expr(presence));
         Ok(Expr::Case {
             operand: None,
             arms: vec![expr::CaseArm { condition: Expr::IsNull { input, negated: true }, result: row }],
             otherwise: None,
-            data_type: DataType::Record,
+            data_type,
         })
+    }
+
+    /// The row type of a table, as long as nothing renames its columns.
+    fn type_of_row(&self, relation: Option<types::descriptor::Oid>, names: &[Box<str>]) -> DataType {
+        let named = relation.and_then(|relation| {
+            let user_type = self.catalog.user_type_by_oid(relation.0).ok()??;
+            let row = user_type.row_type()?;
+            let same = row.columns.iter().map(|(name, _)| name).eq(names);
+            same.then_some(DataType::Composite(relation.0))
+        });
+        named.unwrap_or(DataType::Record)
     }
 
     fn missing_column(&self, name: &str, position: u32) -> PgError {

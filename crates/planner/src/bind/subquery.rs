@@ -61,9 +61,7 @@ impl Binder<'_> {
         let element = self.only_column(&output, position)?;
         let data_type = match element {
             DataType::Array(_) => element,
-            other
-                if other.array_oid() == 0 && !matches!(other, DataType::Enum(_) | DataType::Composite(_)) =>
-            {
+            other if other.array_oid() == 0 && !matches!(other, DataType::Array(_)) => {
                 let message = format!("could not find array type for data type {}", self.type_label(other));
                 return Err(PgError::new(SqlState::UNDEFINED_OBJECT, message).at(position));
             }
@@ -191,7 +189,9 @@ impl Binder<'_> {
             output.targets.iter().map(|target| self.columns.expr(target.column)).collect();
         let types = fields.iter().map(Expr::data_type).collect();
         let column = self.columns.computed("row", DataType::Record);
-        output.plan = output.plan.extend(vec![(column, Expr::Row { fields, data_type: DataType::Record })]);
+        let names = output.targets.iter().map(|target| target.name.clone()).collect();
+        let row = Expr::Row { fields, names, data_type: DataType::Record };
+        output.plan = output.plan.extend(vec![(column, row)]);
         output.targets.truncate(1);
         output.targets[0].column = column;
         Ok((self.place(output, SubqueryResult::Scalar, DataType::Record), types))

@@ -121,11 +121,21 @@ fn bind_default(
     if let (Some(_), Some(sequence)) = (column.identity, column.owned_sequence) {
         return next_value(sequence.0, column.column_type);
     }
-    let Some(text) = &column.default else {
-        let value = Expr::constant(Datum::Null, column.column_type.data_type);
-        return Ok(BoundDefault { deferred: Vec::new(), value });
+    let default = match &column.default {
+        Some(text) => Some(text.as_str().into()),
+        None => super::domain::default_of_domain(column.column_type.data_type, catalog)?,
     };
-    let expression = crate::parser::parse_expression(text)?;
+    // A column of a domain has no default only where NULL is good enough for the domain.
+    let domain = matches!(column.column_type.data_type, DataType::Domain(_));
+    let text: Box<str> = match default {
+        Some(text) => text,
+        None if domain && column.generated.is_none() => "NULL".into(),
+        None => {
+            let value = Expr::constant(Datum::Null, column.column_type.data_type);
+            return Ok(BoundDefault { deferred: Vec::new(), value });
+        }
+    };
+    let expression = crate::parser::parse_expression(&text)?;
     bind_default_expression(&expression, &column.name, column.column_type, catalog, options)
 }
 

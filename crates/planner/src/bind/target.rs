@@ -4,7 +4,6 @@ use super::Binder;
 use super::scope::ItemColumn;
 use super::select::Target;
 use crate::ast::{Expression, ExpressionKind, Identifier, SelectItem, SessionValue};
-use crate::catalog::UserTypeKind;
 use expr::Expr;
 use types::{DataType, PgError, PgResult, SqlState};
 
@@ -84,17 +83,19 @@ impl Binder<'_> {
             return Ok(());
         }
         let bound = self.bind(row)?;
-        let DataType::Composite(oid) = bound.data_type() else {
+        if let Expr::Row { fields, names, data_type: DataType::Record } = bound {
+            for (name, expr) in names.iter().zip(fields) {
+                targets.push(Target { name: name.clone(), expr, position, junk: false });
+            }
+            return Ok(());
+        }
+        let DataType::Composite(oid) = bound.data_type().base() else {
             let message = format!("type {} is not composite", self.type_label(bound.data_type()));
             return Err(PgError::new(SqlState::WRONG_OBJECT_TYPE, message).at(position));
         };
-        let Some(UserTypeKind::Composite(fields)) =
-            self.catalog.user_type_by_oid(oid)?.map(|found| found.kind)
-        else {
-            return Err(PgError::internal("a composite type is not in the catalog"));
-        };
-        for (index, (name, column_type)) in fields.into_iter().enumerate() {
-            let input = Box::new(bound.clone());
+        let row = self.row_type(oid)?;
+        for (index, (name, column_type)) in row.columns.iter().enumerate() {
+            let (name, input) = (name.clone(), Box::new(bound.clone()));
             let expr = Expr::Field { input, field: index as u32, data_type: column_type.data_type };
             targets.push(Target { name, expr, position, junk: false });
         }

@@ -3,7 +3,7 @@
 use super::Binder;
 use super::parameters::Parameters;
 use crate::ast::{ExpressionKind, Literal, TypeName};
-use crate::catalog::{Relation, UserType};
+use crate::catalog::Relation;
 use crate::{Catalog, PlanOptions};
 use types::{BUILTIN_TYPES, ColumnType, DataType, PgError, PgResult, SqlState};
 
@@ -30,9 +30,7 @@ impl Binder<'_> {
         if let DataType::Array(_) = base.data_type {
             return Ok(ColumnType::new(base.data_type, typmod));
         }
-        let has_array = base.data_type.array_oid() != 0
-            || matches!(base.data_type, DataType::Enum(_) | DataType::Composite(_) | DataType::Domain(_));
-        if !has_array {
+        if base.data_type.array_oid() == 0 {
             let message =
                 format!("could not find array type for data type {}", self.type_label(base.data_type));
             return Err(PgError::new(SqlState::UNDEFINED_OBJECT, message).at(name.position));
@@ -120,15 +118,15 @@ impl Binder<'_> {
     /// The type as messages call it; user types by their names.
     pub(super) fn type_label(&self, data_type: DataType) -> String {
         let name_of = |oid: u32| -> Option<String> {
-            let found: UserType = self.catalog.user_type_by_oid(oid).ok().flatten()?;
+            let found = self.catalog.user_type_by_oid(oid).ok().flatten()?;
             Some(crate::parser::keywords::quote_identifier(&found.name))
         };
         match data_type {
-            DataType::Enum(oid) | DataType::Composite(oid) | DataType::Domain(oid) => {
-                name_of(oid).unwrap_or_else(|| data_type.sql_name())
+            DataType::Enum(_) | DataType::Composite(_) | DataType::Domain(_) => {
+                name_of(data_type.oid()).unwrap_or_else(|| data_type.sql_name())
             }
-            DataType::Array(element) if element.data_type().is_none() => {
-                name_of(element.0).map_or_else(|| data_type.sql_name(), |name| format!("{name}[]"))
+            DataType::Array(element) if data_type.is_user_type() => {
+                name_of(element.oid()).map_or_else(|| data_type.sql_name(), |name| format!("{name}[]"))
             }
             other => other.sql_name(),
         }

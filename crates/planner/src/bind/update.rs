@@ -12,7 +12,7 @@ use crate::logical::{LockRows, LockTarget, Relational, Update, conjuncts};
 use crate::plan::{Command, Privileges, RowLock};
 use expr::Expr;
 use std::sync::Arc;
-use types::descriptor::Identity;
+use types::descriptor::{ColumnDescriptor, Identity};
 use types::{PgError, PgResult, SqlState};
 
 /// A statement's target and what it joins, bound: rows to be changed.
@@ -138,9 +138,12 @@ impl Binder<'_> {
             for target in &assignment.targets {
                 let position = self.target_column(table, &target.name)?;
                 if !target.indirection.is_empty() {
-                    return Err(
-                        PgError::unsupported("assignment to a part of a column").at(target.name.position)
-                    );
+                    if assignment.multiple {
+                        return Err(PgError::unsupported("assignment to parts of columns from one row")
+                            .at(target.name.position));
+                    }
+                    self.bind_part_assignment(target, position, &assignment.value, table, &mut bound)?;
+                    continue;
                 }
                 let known = bound.iter().any(|(known, _)| *known as usize == position);
                 if known || positions.contains(&position) {
@@ -149,10 +152,60 @@ impl Binder<'_> {
                 }
                 positions.push(position);
             }
+            if positions.is_empty() {
+                continue;
+            }
             let values = self.bind_assigned(assignment, table, &positions)?;
             bound.extend(positions.into_iter().map(|position| position as u32).zip(values));
         }
         Ok(bound)
+    }
+
+    /// `column[1].field = value`: changes what the column is, or what an assignment before made of it.
+    fn bind_part_assignment(
+        &mut self,
+        target: &ast::InsertColumn,
+        position: usize,
+        value: &ast::Expression,
+        table: &Arc<Table>,
+        bound: &mut Vec<(u32, Expr)>,
+    ) -> PgResult<()> {
+        let at = target.name.position;
+        if matches!(value.kind, ExpressionKind::Default) {
+            let message = if matches!(target.indirection[0], ast::Indirection::Field(_)) {
+                "cannot set a subfield to DEFAULT"
+            } else {
+                "cannot set an array element to DEFAULT"
+            };
+            return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, message).at(value.position));
+        }
+        self.check_assignable(table, position, false, at)?;
+        let column = table.descriptor.columns[position].clone();
+        let part = self.part_type(column.column_type, &target.indirection, &target.name)?;
+        let input = self.bind(value)?;
+        let as_part = ColumnDescriptor { column_type: part, ..column.clone() };
+        let input = self.assign(input, &as_part, value.position)?;
+        let known = bound.iter().position(|(known, _)| *known as usize == position);
+        let whole = match known {
+            // The conditions of a domain are for the last of the assignments.
+            Some(known) => match &bound[known].1 {
+                Expr::CoerceToDomain { input, .. } => (**input).clone(),
+                other => other.clone(),
+            },
+            None => {
+                let item = &self.level().namespace[0];
+                let found = item.columns.iter().find(|shown| *shown.name == column.name);
+                found
+                    .map(|shown| shown.expr.clone())
+                    .ok_or_else(|| PgError::internal("a column is not in sight"))?
+            }
+        };
+        let value = self.assign_part(whole, column.column_type, &target.indirection, input, &target.name)?;
+        match known {
+            Some(known) => bound[known].1 = value,
+            None => bound.push((position as u32, value)),
+        }
+        Ok(())
     }
 
     /// The values of one assignment, converted.

@@ -189,6 +189,8 @@ impl Printer<'_> {
             Expr::Array { elements, .. } => format!("ARRAY[{}]", self.list(elements)),
             Expr::Subscript { array, subscripts, .. } => self.subscript(array, subscripts),
             Expr::Row { fields, .. } => format!("ROW({})", self.list(fields)),
+            Expr::CoerceToDomain { input, .. } => self.text(input),
+            Expr::AssignPart { whole, .. } => self.text(whole),
             Expr::Field { input, field, .. } => format!("({}).f{}", self.text(input), field + 1),
         }
     }

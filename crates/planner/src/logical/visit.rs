@@ -97,7 +97,11 @@ pub fn same_expression(left: &Expr, right: &Expr) -> bool {
             Expr::Array { elements: a, data_type: x, nested: m },
             Expr::Array { elements: b, data_type: y, nested: n },
         ) => a.len() == b.len() && x == y && m == n,
-        (Expr::Row { fields: a, .. }, Expr::Row { fields: b, .. }) => a.len() == b.len(),
+        (Expr::Row { fields: a, data_type: x, .. }, Expr::Row { fields: b, data_type: y, .. }) => {
+            a.len() == b.len() && x == y
+        }
+        (Expr::AssignPart { .. }, Expr::AssignPart { .. }) => return left == right,
+        (Expr::CoerceToDomain { domain: a, .. }, Expr::CoerceToDomain { domain: b, .. }) => a == b,
         (Expr::Field { field: a, .. }, Expr::Field { field: b, .. }) => a == b,
         // Leaves, and subscripts (which hold no places themselves).
         (a, b) => return a == b,

@@ -123,6 +123,8 @@ pub struct FunctionScan {
 /// A call of a set-returning function. In a [`FunctionScan`] the arguments have no columns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SetFunction {
+    /// The rows are row values, whose fields are the columns.
+    pub expand: bool,
     pub function: FunctionRef,
     pub arguments: Vec<Expr>,
     /// One for a scalar result; the fields of a row otherwise.

@@ -310,11 +310,11 @@ impl Catalog for TestCatalog {
         Ok(self.relations.values().find(|relation| relation.id() == id).cloned())
     }
 
-    fn user_type(&self, _: &str, _: &str) -> PgResult<Option<UserType>> {
+    fn user_type(&self, _: &str, _: &str) -> PgResult<Option<Arc<UserType>>> {
         Ok(None)
     }
 
-    fn user_type_by_oid(&self, _: u32) -> PgResult<Option<UserType>> {
+    fn user_type_by_oid(&self, _: u32) -> PgResult<Option<Arc<UserType>>> {
         Ok(None)
     }
 

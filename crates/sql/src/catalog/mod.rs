@@ -19,6 +19,7 @@ mod object;
 pub mod session_catalog;
 mod snapshot;
 pub mod store;
+mod user_types;
 
 pub use object::{NameTarget, Object, RoleDescriptor, Space};
 pub use session_catalog::TransactionCatalog;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use types::descriptor::{
-    DatabaseDescriptor, Oid, SchemaDescriptor, SequenceDescriptor, TableDescriptor, ViewDescriptor,
+    DatabaseDescriptor, Oid, SchemaDescriptor, SequenceDescriptor, TableDescriptor, TypeDescriptor,
+    ViewDescriptor,
 };
 
 /// A role (user or group) with what CREATE ROLE says of it.
@@ -37,6 +38,7 @@ pub enum Object {
     Sequence(Arc<SequenceDescriptor>),
     View(Arc<ViewDescriptor>),
     Role(Arc<RoleDescriptor>),
+    Type(Arc<TypeDescriptor>),
 }
 
 /// The name space of an object's name: names are unique within it (pg_class's, pg_namespace's ...).
@@ -48,6 +50,8 @@ pub enum Space {
     Schemas(Oid),
     /// Tables, indexes, sequences and views of a schema.
     Relations(Oid),
+    /// Types of a schema. Relations are types as well, under their own names.
+    Types(Oid),
 }
 
 impl Object {
@@ -59,6 +63,7 @@ impl Object {
             Object::Sequence(d) => d.id,
             Object::View(d) => d.id,
             Object::Role(d) => d.id,
+            Object::Type(d) => d.id,
         }
     }
 
@@ -70,6 +75,7 @@ impl Object {
             Object::Sequence(d) => &d.name,
             Object::View(d) => &d.name,
             Object::Role(d) => &d.name,
+            Object::Type(d) => &d.name,
         }
     }
 
@@ -81,6 +87,7 @@ impl Object {
             Object::Table(d) => Space::Relations(d.schema),
             Object::Sequence(d) => Space::Relations(d.schema),
             Object::View(d) => Space::Relations(d.schema),
+            Object::Type(d) => Space::Types(d.schema),
         }
     }
 

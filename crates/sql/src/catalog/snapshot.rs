@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use types::descriptor::{
-    DatabaseDescriptor, Oid, SchemaDescriptor, SequenceDescriptor, TableDescriptor, ViewDescriptor,
+    DatabaseDescriptor, Oid, SchemaDescriptor, SequenceDescriptor, TableDescriptor, TypeDescriptor,
+    ViewDescriptor,
 };
 
 use super::object::{NameTarget, Object, RoleDescriptor, Space};
+use super::user_types::UserTypes;
 
 /// All catalog objects at one version.
 ///
@@ -22,6 +24,7 @@ pub struct CatalogSnapshot {
     pub version: u64,
     objects: BTreeMap<Oid, Object>,
     names: BTreeMap<Space, BTreeMap<Arc<str>, NameTarget>>,
+    pub(super) user_types: UserTypes,
 }
 
 impl CatalogSnapshot {
@@ -131,6 +134,22 @@ impl CatalogSnapshot {
     pub fn view(&self, id: Oid) -> Option<&Arc<ViewDescriptor>> {
         match self.object(id)? {
             Object::View(view) => Some(view),
+            _ => None,
+        }
+    }
+
+    pub fn user_type_descriptor(&self, id: Oid) -> Option<&Arc<TypeDescriptor>> {
+        match self.object(id)? {
+            Object::Type(found) => Some(found),
+            _ => None,
+        }
+    }
+
+    /// The type that a name means in a schema: one made by CREATE TYPE or CREATE DOMAIN, or a relation's row type.
+    pub fn type_named(&self, schema: Oid, name: &str) -> Option<Oid> {
+        let found = self.lookup(Space::Types(schema), name).or_else(|| self.relation(schema, name));
+        match found? {
+            NameTarget::Object(id) if !matches!(self.object(id), Some(Object::Sequence(_))) => Some(id),
             _ => None,
         }
     }

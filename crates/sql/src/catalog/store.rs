@@ -48,6 +48,7 @@ pub fn name_key(space: Space, name: &str) -> Vec<u8> {
         Space::Roles => (2, 0),
         Space::Schemas(database) => (3, database.0),
         Space::Relations(schema) => (4, schema.0),
+        Space::Types(schema) => (8, schema.0),
     };
     key.push(kind);
     put_u32(&mut key, parent);
@@ -180,6 +181,7 @@ pub fn already_exists(space: Space, name: &str) -> PgError {
         Space::Roles => (SqlState::DUPLICATE_OBJECT, "role"),
         Space::Schemas(_) => (SqlState::DUPLICATE_SCHEMA, "schema"),
         Space::Relations(_) => (SqlState::DUPLICATE_TABLE, "relation"),
+        Space::Types(_) => (SqlState::DUPLICATE_OBJECT, "type"),
     };
     PgError::new(code, format!("{noun} \"{name}\" already exists"))
 }

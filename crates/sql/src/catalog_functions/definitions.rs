@@ -86,11 +86,11 @@ impl Catalog for NoRelations {
         Ok(None)
     }
 
-    fn user_type(&self, _: &str, _: &str) -> PgResult<Option<UserType>> {
+    fn user_type(&self, _: &str, _: &str) -> PgResult<Option<std::sync::Arc<UserType>>> {
         Ok(None)
     }
 
-    fn user_type_by_oid(&self, _: u32) -> PgResult<Option<UserType>> {
+    fn user_type_by_oid(&self, _: u32) -> PgResult<Option<std::sync::Arc<UserType>>> {
         Ok(None)
     }
 

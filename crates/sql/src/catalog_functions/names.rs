@@ -13,11 +13,13 @@
 use expr::{FunctionRef, Operator};
 use planner::parser::keywords::quote_identifier;
 use types::descriptor::Oid;
+use types::user_type::TypeDirectory;
 use types::{ColumnType, DataType, Datum, PgError, PgResult, SqlState};
 
 use super::Answer::{self, OnNull, Strict};
 use super::identifiers::{qualified, relation_text, split_name};
 use super::{integer_argument, oid_argument, text_argument};
+use crate::definition::type_label;
 use crate::virtual_tables::is_system_schema;
 use crate::virtual_tables::pg_catalog::builtin_types::{builtin_type, builtin_type_named};
 use crate::virtual_tables::pg_catalog::functions::{argument_list, function_schema, runnable};
@@ -231,17 +233,38 @@ fn pg_get_userbyid(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum
 fn find_type(picture: &Picture<'_>, text: &str) -> PgResult<Found> {
     let parsed = planner::parser::parse_type_name(text)?;
     let missing = || undefined(SqlState::UNDEFINED_OBJECT, format!("type \"{text}\" does not exist"));
+    let is_array = !parsed.array_bounds.is_empty();
+    let user_type = |schema: &str| {
+        let schema = picture.snapshot.schema(picture.database, schema)?;
+        let id = picture.snapshot.type_named(schema.id, parsed.name.name())?;
+        Some(Oid(if is_array { id.0 | types::USER_ARRAY_BIT } else { id.0 }))
+    };
     if let Some(schema) = parsed.name.schema().filter(|schema| *schema != "pg_catalog") {
+        if let Some(found) = user_type(schema) {
+            return Ok(Found::Object(found));
+        }
         let error = if picture.schema_id(schema).is_some() { missing() } else { no_schema(schema) };
         return Ok(Found::Not(error));
     }
-    let Some(found) = builtin_type_named(parsed.name.name()) else { return Ok(Found::Not(missing())) };
-    let id = if parsed.array_bounds.is_empty() { found.oid } else { found.array };
+    let Some(found) = builtin_type_named(parsed.name.name()) else {
+        let along_path = || picture.search_path.iter().find_map(|schema| user_type(schema));
+        let found = if parsed.name.schema().is_none() { along_path() } else { None };
+        return Ok(Found::one(found, missing));
+    };
+    let id = if is_array { found.array } else { found.oid };
     Ok(Found::one(Some(Oid(id)).filter(|id| id.0 != 0), missing))
 }
 
-fn type_output(_: &Picture<'_>, id: Oid) -> Option<String> {
-    type_name(id.0)
+fn type_output(picture: &Picture<'_>, id: Oid) -> Option<String> {
+    type_name(id.0).or_else(|| user_type_name(picture, id))
+}
+
+/// The name of a type that a user made, or of the array over one.
+fn user_type_name(picture: &Picture<'_>, id: Oid) -> Option<String> {
+    let element = Oid(id.0 & !types::USER_ARRAY_BIT);
+    let data_type = picture.snapshot.user_type(element.0)?.data_type();
+    let label = type_label(picture.snapshot, picture.database, picture.search_path, data_type);
+    Some(if element == id { label } else { format!("{label}[]") })
 }
 
 /// A type's name in SQL, without a modifier.
@@ -253,7 +276,7 @@ pub fn type_name(id: u32) -> Option<String> {
 }
 
 /// format_type(type, modifier): NULL for a NULL type; a modifier of NULL leaves it out.
-fn format_type(_: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
+fn format_type(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
     if arguments.first().is_none_or(Datum::is_null) {
         return Ok(Datum::Null);
     }
@@ -267,7 +290,7 @@ fn format_type(_: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
             let typmod = integer_argument(arguments, 1)? as i32;
             Some(ColumnType::new(data_type, typmod).to_string())
         }
-        _ => type_name(id.0),
+        _ => type_output(picture, id),
     };
     Ok(Datum::text(text.unwrap_or_else(|| "???".into())))
 }

@@ -101,6 +101,7 @@ impl Session {
             Object::Table(table) => table.database == database.id,
             Object::Sequence(sequence) => sequence.database == database.id,
             Object::View(view) => view.database == database.id,
+            Object::Type(found) => found.database == database.id,
             Object::Database(_) | Object::Role(_) => false,
         };
         let objects: Vec<Object> = snapshot.objects().filter(belongs).cloned().collect();

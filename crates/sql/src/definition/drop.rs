@@ -24,12 +24,14 @@ fn tag(kind: ObjectKind) -> Option<&'static str> {
         ObjectKind::Index => "DROP INDEX",
         ObjectKind::Sequence => "DROP SEQUENCE",
         ObjectKind::Schema => "DROP SCHEMA",
+        ObjectKind::Type => "DROP TYPE",
+        ObjectKind::Domain => "DROP DOMAIN",
         _ => return None,
     })
 }
 
 /// 2BP01.
-fn has_dependents(what: &str, dependents: &[String]) -> PgError {
+pub(super) fn has_dependents(what: &str, dependents: &[String]) -> PgError {
     PgError::new(
         SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
         format!("cannot drop {what} because other objects depend on it"),
@@ -47,6 +49,9 @@ impl Session {
                 "DROP INDEX CONCURRENTLY cannot run inside a transaction block",
             )
             .into());
+        }
+        if matches!(drop.kind, ObjectKind::Type | ObjectKind::Domain) {
+            return self.drop_types(drop).await;
         }
         if drop.kind == ObjectKind::Schema {
             for name in &drop.names {
@@ -86,8 +91,6 @@ impl Session {
         }
         Ok(Tag::Plain(match drop.kind {
             ObjectKind::MaterializedView => "DROP MATERIALIZED VIEW",
-            ObjectKind::Type => "DROP TYPE",
-            ObjectKind::Domain => "DROP DOMAIN",
             ObjectKind::Function => "DROP FUNCTION",
             ObjectKind::Extension => "DROP EXTENSION",
             ObjectKind::Trigger => "DROP TRIGGER",
@@ -160,6 +163,7 @@ impl Session {
                 self.remove_object(id).await
             }
             Object::Sequence(sequence) => self.drop_sequence(&sequence, cascade, together).await,
+            Object::Type(descriptor) => self.drop_type(&descriptor, cascade, together).await,
             Object::Database(_) | Object::Schema(_) | Object::Role(_) => {
                 Err(PgError::internal("not a relation").into())
             }
@@ -212,6 +216,7 @@ impl Session {
         for sequence in self.sequences_owned_by(table.id) {
             self.drop_sequence_object(sequence).await?;
         }
+        self.drop_type_dependents(table.id, &what, cascade, together).await?;
         self.remove_object(table.id).await?;
         self.leave_garbage(table.storage_id, WHOLE_TABLE)
     }
@@ -305,7 +310,10 @@ impl Session {
         self.require_owner("schema", &schema.name, &schema.owner)?;
         let inside: Vec<Object> = snapshot
             .objects()
-            .filter(|object| object.space() == crate::catalog::Space::Relations(schema.id))
+            .filter(|object| {
+                use crate::catalog::Space;
+                [Space::Relations(schema.id), Space::Types(schema.id)].contains(&object.space())
+            })
             .cloned()
             .collect();
         if !drop.cascade && !inside.is_empty() {

@@ -11,7 +11,9 @@ mod constraint;
 mod create_table;
 mod create_table_as;
 mod database;
+mod domain;
 mod drop;
+mod drop_type;
 mod index;
 mod maintenance;
 mod names;
@@ -20,10 +22,12 @@ mod role;
 mod schema;
 mod sequence;
 mod truncate;
+mod user_type;
 mod view;
 
 pub use create_table::quote;
 pub use names::IdBlock;
+pub(crate) use user_type::type_label;
 
 use std::sync::Arc;
 
@@ -77,8 +81,10 @@ impl Session {
             Vacuum(vacuum) => self.run_vacuum(vacuum).await,
             AlterDatabase(_) => unsupported("ALTER DATABASE"),
             RefreshMaterializedView(_) => unsupported("materialized views"),
-            CreateType(_) | AlterType(_) => unsupported("CREATE TYPE"),
-            CreateDomain(_) | AlterDomain(_) => unsupported("CREATE DOMAIN"),
+            CreateType(create) => self.create_type(create).await,
+            AlterType(alter) => self.alter_type(alter).await,
+            CreateDomain(create) => self.create_domain(create).await,
+            AlterDomain(alter) => self.alter_domain(alter).await,
             CreateFunction(_) => unsupported("CREATE FUNCTION"),
             CreateTrigger(_) => unsupported("CREATE TRIGGER"),
             Grant(_) | GrantRole(_) => unsupported("GRANT and REVOKE"),

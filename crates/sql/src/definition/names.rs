@@ -154,6 +154,7 @@ pub fn kind_of(snapshot: &CatalogSnapshot, target: NameTarget) -> ObjectKind {
             Some(Object::Schema(_)) => ObjectKind::Schema,
             Some(Object::Database(_)) => ObjectKind::Database,
             Some(Object::Role(_)) => ObjectKind::Role,
+            Some(Object::Type(_)) => ObjectKind::Type,
             Some(Object::Table(_)) | None => ObjectKind::Table,
         },
     }

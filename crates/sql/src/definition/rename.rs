@@ -28,7 +28,11 @@ impl Session {
             | ObjectKind::Sequence
             | ObjectKind::Index
             | ObjectKind::Column
-            | ObjectKind::Constraint => {}
+            | ObjectKind::Constraint
+                if !matches!(rename.owner_kind, ObjectKind::Type | ObjectKind::Domain) => {}
+            ObjectKind::Type | ObjectKind::Domain | ObjectKind::DomainConstraint | ObjectKind::Column => {
+                return self.rename_type(rename).await;
+            }
             other => {
                 return Err(
                     PgError::unsupported(format!("ALTER {} RENAME", other.noun().to_uppercase())).into()
@@ -89,7 +93,7 @@ impl Session {
                 let renamed = ViewDescriptor { name, ..ViewDescriptor::clone(view) };
                 self.put_object(Object::View(Arc::new(renamed))).await
             }
-            Object::Database(_) | Object::Schema(_) | Object::Role(_) => {
+            Object::Database(_) | Object::Schema(_) | Object::Role(_) | Object::Type(_) => {
                 Err(PgError::internal("not a relation").into())
             }
         }

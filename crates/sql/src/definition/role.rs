@@ -162,6 +162,7 @@ fn owner(object: &Object) -> Option<&str> {
         Object::Table(d) => Some(&d.owner),
         Object::Sequence(d) => Some(&d.owner),
         Object::View(d) => Some(&d.owner),
+        Object::Type(d) => Some(&d.owner),
         Object::Role(_) => None,
     }
 }

@@ -133,6 +133,11 @@ impl Session {
                 database.owner = owner;
                 Object::Database(Arc::new(database))
             }
+            Object::Type(found) => {
+                let mut found = types::descriptor::TypeDescriptor::clone(found);
+                found.owner = owner;
+                Object::Type(Arc::new(found))
+            }
             Object::Role(_) => return Err(PgError::internal("a role has no owner").into()),
         };
         self.put_object(changed).await
@@ -145,6 +150,8 @@ impl Session {
             Table => (self.relation(&set.name)?, "ALTER TABLE"),
             View => (self.relation(&set.name)?, "ALTER VIEW"),
             Sequence => (self.relation(&set.name)?, "ALTER SEQUENCE"),
+            Type => (NameTarget::Object(self.type_id(&set.name)?), "ALTER TYPE"),
+            Domain => (NameTarget::Object(self.type_id(&set.name)?), "ALTER DOMAIN"),
             Schema => {
                 let snapshot = self.snapshot();
                 (NameTarget::Object(self.schema_named(&snapshot, set.name.name())?), "ALTER SCHEMA")
@@ -168,6 +175,9 @@ impl Session {
 
     /// ALTER ... SET SCHEMA: indexes and owned sequences go along.
     pub(super) async fn set_schema(&mut self, set: &SetSchema) -> ExecResult<Tag> {
+        if matches!(set.kind, planner::ast::ObjectKind::Type | planner::ast::ObjectKind::Domain) {
+            return self.move_type(set).await;
+        }
         let Some(target) = self.find_relation(&set.name)? else {
             let error =
                 PgError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{}\" does not exist", set.name));

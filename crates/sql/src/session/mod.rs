@@ -40,9 +40,11 @@ use pgserver::StartupParameters;
 use planner::PlanOptions;
 use planner::ast::IsolationLevel;
 use types::descriptor::Oid;
+use types::user_type::Directory;
 use types::{PgError, PgResult, SqlState};
 
 use crate::cancel::CancelHandle;
+use crate::catalog::CatalogSnapshot;
 use crate::server::{SessionEntry, SessionRow, SqlServer};
 use crate::settings::{SERVER_VERSION, Settings, checks::split_search_path};
 use crate::table_locks::LockOwner;
@@ -91,6 +93,8 @@ pub struct Session {
     /// default_transaction_isolation and default_transaction_read_only.
     default_isolation: IsolationLevel,
     default_read_only: bool,
+    /// The version of the catalog whose types `derived` knows.
+    types_version: Option<u64>,
 }
 
 impl Session {
@@ -173,6 +177,7 @@ impl Session {
             reported_generation: settings.generation(),
             default_isolation: IsolationLevel::Serializable,
             default_read_only: false,
+            types_version: None,
             settings,
             server,
         };
@@ -201,6 +206,15 @@ impl Session {
         &self.derived.info
     }
 
+    /// Values of user types are read and written as the catalog at hand has the types.
+    pub(super) fn follow_types(&mut self, snapshot: &Arc<CatalogSnapshot>) {
+        if self.types_version == Some(snapshot.version) {
+            return;
+        }
+        self.types_version = Some(snapshot.version);
+        Arc::make_mut(&mut self.derived.info).format.types = Directory::new(snapshot.clone());
+    }
+
     /// Queues a notice for the client, unless client_min_messages keeps it back.
     pub(crate) fn notice(&mut self, notice: PgError) {
         self.notices.push(notice);
@@ -227,7 +241,10 @@ impl Session {
         }
         // Every value was checked when it was set: deriving cannot fail, and if it does the old values stay.
         match derive(&self.settings, &self.user, &self.database_name, &self.entry) {
-            Ok(derived) => self.derived = derived,
+            Ok(derived) => {
+                self.derived = derived;
+                self.types_version = None;
+            }
             Err(error) => tracing::error!(%error, "settings cannot be applied"),
         }
         self.entry.row.lock().application_name = self.derived.info.application_name.clone();

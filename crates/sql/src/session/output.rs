@@ -107,7 +107,9 @@ pub fn write_rows(
                         None => write_text(vector, typmod, row, format.context, out),
                     });
                 }
-                Format::Binary => writer.value_with(|out| write_binary(vector, typmod, row, out)),
+                Format::Binary => {
+                    writer.value_with(|out| write_binary(vector, typmod, row, format.context, out))
+                }
             }
         }
         writer.finish()?;

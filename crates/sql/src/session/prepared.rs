@@ -99,7 +99,8 @@ fn describe_plan(plan: &Plan) -> Option<Arc<[ColumnDescription]>> {
 }
 
 pub fn describe_column(name: &str, column_type: ColumnType) -> ColumnDescription {
-    let data_type = column_type.data_type;
+    // Clients are told of a domain what it is over.
+    let data_type = column_type.data_type.base();
     ColumnDescription {
         name: name.to_string(),
         table_oid: 0,

@@ -438,7 +438,7 @@ fn decode_parameter(
 ) -> PgResult<Datum> {
     let Some(bytes) = bytes else { return Ok(Datum::Null) };
     match format {
-        Format::Binary => parse_binary(data_type, -1, bytes),
+        Format::Binary => parse_binary(data_type, -1, bytes, context),
         Format::Text => {
             let text = std::str::from_utf8(bytes).map_err(|_| {
                 PgError::new(

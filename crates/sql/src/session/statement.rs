@@ -262,11 +262,9 @@ impl Session {
     }
 
     pub(crate) fn statement_catalog(&mut self) -> StatementCatalog {
-        StatementCatalog {
-            server: self.server.clone(),
-            snapshot: self.catalog_snapshot(),
-            database: self.database,
-        }
+        let snapshot = self.catalog_snapshot();
+        self.follow_types(&snapshot);
+        StatementCatalog { server: self.server.clone(), snapshot, database: self.database }
     }
 
     /// Plans without running: Parse and Describe.

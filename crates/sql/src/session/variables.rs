@@ -47,6 +47,7 @@ pub fn format_context(settings: &Settings) -> PgResult<FormatContext> {
         },
         extra_float_digits: settings.integer("extra_float_digits") as i32,
         now: 0,
+        types: types::user_type::Directory::default(),
     })
 }
 

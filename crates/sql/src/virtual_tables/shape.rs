@@ -38,7 +38,7 @@ const fn plain(data_type: DataType) -> ColumnShape {
 }
 
 const fn array(element: u32) -> ColumnShape {
-    plain(DataType::Array(ElementType(element)))
+    plain(DataType::Array(ElementType::builtin(element)))
 }
 
 pub const fn nullable(shape: ColumnShape) -> ColumnShape {

@@ -1,8 +1,8 @@
 //! The binary formats: big-endian integers, floats as their bits, text as it is, arrays and records by their parts.
 
 use super::bits::{check_bit, check_varbit};
-use super::text;
-use crate::cell::{Cell, apparent_type};
+use super::{FormatContext, text};
+use crate::cell::Cell;
 use crate::data_type::{DataType, Physical};
 use crate::datetime;
 use crate::datum::{ArrayValue, BitString, Datum, TimeTz};
@@ -15,11 +15,18 @@ use crate::numeric::Numeric;
 const JSONB_VERSION: u8 = 1;
 
 /// Appends a value that is not NULL.
-pub(super) fn write_cell(cell: Cell<'_>, data_type: DataType, typmod: i32, out: &mut Vec<u8>) {
+pub(super) fn write_cell(
+    cell: Cell<'_>,
+    data_type: DataType,
+    typmod: i32,
+    context: &FormatContext,
+    out: &mut Vec<u8>,
+) {
+    let data_type = data_type.base();
     match cell {
         Cell::Null => {}
         Cell::Bool(value) => out.push(u8::from(value)),
-        Cell::Int(value) => write_int(value, data_type, out),
+        Cell::Int(value) => write_int(value, data_type, context, out),
         Cell::Float4(value) => out.extend_from_slice(&value.to_be_bytes()),
         Cell::Float8(value) => out.extend_from_slice(&value.to_be_bytes()),
         Cell::Numeric(value) => value.write_binary(out),
@@ -35,21 +42,23 @@ pub(super) fn write_cell(cell: Cell<'_>, data_type: DataType, typmod: i32, out: 
             out.extend_from_slice(&value.months.to_be_bytes());
         }
         Cell::Uuid(bytes) => out.extend_from_slice(&bytes),
-        Cell::Other(datum) => write_other(datum, data_type, typmod, out),
+        Cell::Other(datum) => write_other(datum, data_type, typmod, context, out),
     }
 }
 
-fn write_int(value: i64, data_type: DataType, out: &mut Vec<u8>) {
+fn write_int(value: i64, data_type: DataType, context: &FormatContext, out: &mut Vec<u8>) {
+    if let DataType::Enum(oid) = data_type {
+        return super::user::write_enum(oid, value, context, out);
+    }
     match data_type.physical() {
         Physical::Int2 => out.extend_from_slice(&(value as i16).to_be_bytes()),
         Physical::Int4 | Physical::Oid => out.extend_from_slice(&(value as i32).to_be_bytes()),
         _ if data_type == DataType::Tid => out.extend_from_slice(&value.to_be_bytes()[2..]),
-        _ if matches!(data_type, DataType::Enum(_)) => out.extend_from_slice(&(value as i32).to_be_bytes()),
         _ => out.extend_from_slice(&value.to_be_bytes()),
     }
 }
 
-fn write_other(datum: &Datum, data_type: DataType, typmod: i32, out: &mut Vec<u8>) {
+fn write_other(datum: &Datum, data_type: DataType, typmod: i32, context: &FormatContext, out: &mut Vec<u8>) {
     match datum {
         Datum::TimeTz(time) => {
             out.extend_from_slice(&time.microseconds.to_be_bytes());
@@ -76,15 +85,17 @@ fn write_other(datum: &Datum, data_type: DataType, typmod: i32, out: &mut Vec<u8
                 out.extend_from_slice(&lower_bound.to_be_bytes());
             }
             for element in &array.elements {
-                write_sized(element, element_type, typmod, out);
+                write_sized(element, element_type, typmod, context, out);
             }
         }
-        Datum::Record(fields) => {
-            out.extend_from_slice(&(fields.len() as i32).to_be_bytes());
-            for field in fields.iter() {
-                let field_type = apparent_type(field);
-                out.extend_from_slice(&field_type.oid().to_be_bytes());
-                write_sized(field, field_type, -1, out);
+        Datum::Record(record) => {
+            let named = context.types.row_type(data_type);
+            let count = record.padded(named.as_deref()).count();
+            out.extend_from_slice(&(count as i32).to_be_bytes());
+            for (position, field) in record.padded(named.as_deref()).enumerate() {
+                let column = record.field_type(position, named.as_deref());
+                out.extend_from_slice(&column.data_type.oid().to_be_bytes());
+                write_sized(field, column.data_type, column.typmod, context, out);
             }
         }
         _ => {}
@@ -92,11 +103,11 @@ fn write_other(datum: &Datum, data_type: DataType, typmod: i32, out: &mut Vec<u8
 }
 
 /// Length (-1 for NULL) and value.
-fn write_sized(datum: &Datum, data_type: DataType, typmod: i32, out: &mut Vec<u8>) {
+fn write_sized(datum: &Datum, data_type: DataType, typmod: i32, context: &FormatContext, out: &mut Vec<u8>) {
     let at = out.len();
     out.extend_from_slice(&(-1i32).to_be_bytes());
     if !datum.is_null() {
-        write_cell(Cell::of_datum(datum), data_type, typmod, out);
+        write_cell(Cell::of_datum(datum), data_type, typmod, context, out);
         let length = (out.len() - at - 4) as i32;
         out[at..at + 4].copy_from_slice(&length.to_be_bytes());
     }
@@ -142,16 +153,26 @@ impl<'a> Reader<'a> {
 }
 
 /// A type's receive function.
-pub(super) fn parse(data_type: DataType, typmod: i32, bytes: &[u8]) -> PgResult<Datum> {
+pub(super) fn parse(
+    data_type: DataType,
+    typmod: i32,
+    bytes: &[u8],
+    context: &FormatContext,
+) -> PgResult<Datum> {
     let mut reader = Reader { rest: bytes };
-    let datum = parse_from(data_type, typmod, &mut reader)?;
+    let datum = parse_from(data_type, typmod, &mut reader, context)?;
     if !reader.rest.is_empty() {
         return Err(invalid("incorrect binary data format"));
     }
     Ok(datum)
 }
 
-fn parse_from(data_type: DataType, typmod: i32, reader: &mut Reader<'_>) -> PgResult<Datum> {
+fn parse_from(
+    data_type: DataType,
+    typmod: i32,
+    reader: &mut Reader<'_>,
+    context: &FormatContext,
+) -> PgResult<Datum> {
     use DataType as T;
     Ok(match data_type {
         T::Bool => Datum::Bool(reader.take::<1>()?[0] != 0),
@@ -198,11 +219,16 @@ fn parse_from(data_type: DataType, typmod: i32, reader: &mut Reader<'_>) -> PgRe
             }
             Datum::Jsonb(json::normalize(text::utf8(reader.all())?)?)
         }
-        other => return parse_rare(other, typmod, reader),
+        other => return parse_rare(other, typmod, reader, context),
     })
 }
 
-fn parse_rare(data_type: DataType, typmod: i32, reader: &mut Reader<'_>) -> PgResult<Datum> {
+fn parse_rare(
+    data_type: DataType,
+    typmod: i32,
+    reader: &mut Reader<'_>,
+    context: &FormatContext,
+) -> PgResult<Datum> {
     use DataType as T;
     Ok(match data_type {
         T::PgLsn | T::Xid8 => Datum::Unsigned8(reader.i64()? as u64),
@@ -222,8 +248,14 @@ fn parse_rare(data_type: DataType, typmod: i32, reader: &mut Reader<'_>) -> PgRe
         T::Array(_) | T::Int2Vector | T::OidVector => {
             let element_type =
                 data_type.element().ok_or_else(|| PgError::unsupported("binary input of this array"))?;
-            Datum::Array(Box::new(parse_array(element_type, typmod, reader)?))
+            Datum::Array(Box::new(parse_array(element_type, typmod, reader, context)?))
         }
+        T::Enum(_) => {
+            let text = text::utf8(reader.all())?;
+            super::parse_text(data_type, typmod, text, context)?
+        }
+        T::Domain(_) => return parse_from(data_type.base(), typmod, reader, context),
+        T::Composite(_) => parse_composite(data_type, reader, context)?,
         T::Record => {
             return Err(PgError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
@@ -234,6 +266,42 @@ fn parse_rare(data_type: DataType, typmod: i32, reader: &mut Reader<'_>) -> PgRe
         other if other.physical() == Physical::Text => Datum::text(text::utf8(reader.all())?),
         other => return Err(PgError::unsupported(format!("binary input of type {other}"))),
     })
+}
+
+/// record_recv of a named row type: (type oid, length, value) per column.
+fn parse_composite(data_type: DataType, reader: &mut Reader<'_>, context: &FormatContext) -> PgResult<Datum> {
+    let row = context
+        .types
+        .row_type(data_type)
+        .ok_or_else(|| PgError::unsupported(format!("binary input of type {data_type}")))?;
+    let count = reader.i32()?;
+    if count != row.columns.len() as i32 {
+        return Err(PgError::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!("wrong number of columns: {count}, expected {}", row.columns.len()),
+        ));
+    }
+    let mut fields = Vec::with_capacity(row.columns.len());
+    for (position, (_, column)) in row.columns.iter().enumerate() {
+        let oid = reader.i32()? as u32;
+        if oid != column.data_type.oid() {
+            let message = format!(
+                "binary data has type {oid} instead of expected {} in record column {}",
+                column.data_type.oid(),
+                position + 1
+            );
+            return Err(PgError::new(SqlState::DATATYPE_MISMATCH, message));
+        }
+        fields.push(match reader.i32()? {
+            -1 => Datum::Null,
+            length => {
+                let length =
+                    usize::try_from(length).map_err(|_| invalid("insufficient data left in message"))?;
+                parse(column.data_type, column.typmod, reader.bytes(length)?, context)?
+            }
+        });
+    }
+    Ok(Datum::record(fields, None))
 }
 
 fn parse_date(days: i32) -> PgResult<i32> {
@@ -267,7 +335,12 @@ fn parse_bits(reader: &mut Reader<'_>) -> PgResult<BitString> {
     Ok(BitString { length, bytes })
 }
 
-fn parse_array(element_type: DataType, typmod: i32, reader: &mut Reader<'_>) -> PgResult<ArrayValue> {
+fn parse_array(
+    element_type: DataType,
+    typmod: i32,
+    reader: &mut Reader<'_>,
+    context: &FormatContext,
+) -> PgResult<ArrayValue> {
     let count = reader.i32()?;
     if !(0..=super::ARRAY_DIMENSIONS_MAX as i32).contains(&count) {
         return Err(invalid(format!("invalid number of dimensions: {count}")));
@@ -308,7 +381,7 @@ fn parse_array(element_type: DataType, typmod: i32, reader: &mut Reader<'_>) -> 
             length => {
                 let length =
                     usize::try_from(length).map_err(|_| invalid("insufficient data left in message"))?;
-                parse(element_type, typmod, reader.bytes(length)?)?
+                parse(element_type, typmod, reader.bytes(length)?, context)?
             }
         });
     }

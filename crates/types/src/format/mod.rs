@@ -16,6 +16,7 @@ mod system;
 #[cfg(test)]
 mod tests;
 mod text;
+mod user;
 mod uuid;
 
 pub use array::{ARRAY_DIMENSIONS_MAX, ARRAY_ELEMENTS_MAX};
@@ -34,8 +35,10 @@ use crate::datetime;
 use crate::datum::Datum;
 use crate::error::{PgError, PgResult, SqlState};
 use crate::json;
+use crate::jsonpath;
 use crate::numeric::Numeric;
 use crate::timezone::TimeZone;
+use crate::user_type::Directory;
 use crate::vector::Vector;
 
 /// DateStyle, first half: how dates are printed.
@@ -86,6 +89,8 @@ pub struct FormatContext {
     pub extra_float_digits: i32,
     /// What `'now'`, `'today'` ... mean: the transaction's start, microseconds since 2000-01-01 UTC.
     pub now: i64,
+    /// The types that users made.
+    pub types: Directory,
 }
 
 impl Default for FormatContext {
@@ -99,6 +104,7 @@ impl Default for FormatContext {
             bytea_output: ByteaOutput::default(),
             extra_float_digits: 1,
             now: 0,
+            types: Directory::default(),
         }
     }
 }
@@ -106,8 +112,7 @@ impl Default for FormatContext {
 /// A type's input function. `typmod` -1 applies no length or precision. Too long for `varchar(n)` is 22001 as in PostgreSQL's
 /// input (an explicit cast truncates instead: that is the cast's doing).
 ///
-/// Types whose input needs the catalog (enums, composites, regclass by name ...) take what needs none (a numeric oid) and
-/// answer 0A000 otherwise.
+/// Types whose input needs the catalog (regclass by name ...) take what needs none (a numeric oid) and answer 0A000 otherwise.
 pub fn parse_text(data_type: DataType, typmod: i32, text: &str, context: &FormatContext) -> PgResult<Datum> {
     use DataType as T;
     Ok(match data_type {
@@ -170,6 +175,10 @@ fn parse_rare(data_type: DataType, typmod: i32, text: &str, context: &FormatCont
             text::check_no_zero(text)?;
             Datum::Jsonb(json::normalize(text)?)
         }
+        T::Jsonpath => {
+            text::check_no_zero(text)?;
+            Datum::text(jsonpath::normalize(text)?)
+        }
         T::Bit => Datum::Bits(Box::new(bits::parse_bit(text, typmod)?)),
         T::Varbit => Datum::Bits(Box::new(bits::parse_varbit(text, typmod)?)),
         T::Int2Vector | T::OidVector => parse_blank_separated(data_type, text, context)?,
@@ -179,6 +188,9 @@ fn parse_rare(data_type: DataType, typmod: i32, text: &str, context: &FormatCont
                 .ok_or_else(|| PgError::unsupported(format!("input of type {data_type}")))?;
             Datum::Array(Box::new(array::parse_array(element_type, typmod, text, context)?))
         }
+        T::Enum(oid) => user::parse_enum(oid, text, context)?,
+        T::Composite(oid) => user::parse_composite(oid, text, context)?,
+        T::Domain(domain) => user::parse_domain(domain, text, context)?,
         T::Record => {
             return Err(PgError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
@@ -214,8 +226,13 @@ fn parse_blank_separated(data_type: DataType, text: &str, context: &FormatContex
 }
 
 /// A type's receive function. 08P01 when bytes are missing, 22P03 when they make no sense or some are left.
-pub fn parse_binary(data_type: DataType, typmod: i32, bytes: &[u8]) -> PgResult<Datum> {
-    binary::parse(data_type, typmod, bytes)
+pub fn parse_binary(
+    data_type: DataType,
+    typmod: i32,
+    bytes: &[u8],
+    context: &FormatContext,
+) -> PgResult<Datum> {
+    binary::parse(data_type, typmod, bytes, context)
 }
 
 /// Appends the text of a value that is not NULL.
@@ -226,6 +243,7 @@ pub(crate) fn write_cell(
     context: &FormatContext,
     out: &mut Vec<u8>,
 ) {
+    let data_type = data_type.base();
     match cell {
         Cell::Null => {}
         Cell::Bool(value) => out.push(if value { b't' } else { b'f' }),
@@ -256,6 +274,7 @@ fn write_int(value: i64, data_type: DataType, context: &FormatContext, out: &mut
         DataType::PgLsn => system::write_lsn(value as u64, out),
         DataType::Xid8 => integer::write_unsigned(value as u64, out),
         DataType::Tid => system::write_tid(value as u64, out),
+        DataType::Enum(oid) => user::write_enum(oid, value, context, out),
         DataType::Regclass
         | DataType::Regproc
         | DataType::Regprocedure
@@ -276,7 +295,7 @@ fn write_other(datum: &Datum, data_type: DataType, typmod: i32, context: &Format
         Datum::TimeTz(time) => datetime::write_timetz(*time, out),
         Datum::Bits(bits) => bits::write_bits(bits, out),
         Datum::Jsonb(text) => out.extend_from_slice(text.as_bytes()),
-        Datum::Record(fields) => record::write_record(fields, context, out),
+        Datum::Record(record) => record::write_record(record, data_type, context, out),
         Datum::Array(array) if matches!(data_type, DataType::Int2Vector | DataType::OidVector) => {
             let element_type = data_type.element().unwrap_or(DataType::Oid);
             for (position, element) in array.elements.iter().enumerate() {
@@ -323,11 +342,17 @@ pub fn datum_text(datum: &Datum, data_type: DataType, typmod: i32, context: &For
 
 /// Appends the binary format of the value at `row`, which is not NULL, without its length.
 #[inline]
-pub fn write_binary(vector: &Vector, typmod: i32, row: usize, out: &mut Vec<u8>) {
-    binary::write_cell(Cell::of_vector(vector, row), vector.data_type, typmod, out);
+pub fn write_binary(vector: &Vector, typmod: i32, row: usize, context: &FormatContext, out: &mut Vec<u8>) {
+    binary::write_cell(Cell::of_vector(vector, row), vector.data_type, typmod, context, out);
 }
 
 /// Appends the binary format of a datum, which is not NULL, without its length.
-pub fn write_datum_binary(datum: &Datum, data_type: DataType, typmod: i32, out: &mut Vec<u8>) {
-    binary::write_cell(Cell::of_datum(datum), data_type, typmod, out);
+pub fn write_datum_binary(
+    datum: &Datum,
+    data_type: DataType,
+    typmod: i32,
+    context: &FormatContext,
+    out: &mut Vec<u8>,
+) {
+    binary::write_cell(Cell::of_datum(datum), data_type, typmod, context, out);
 }

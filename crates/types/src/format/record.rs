@@ -3,20 +3,30 @@
 use super::array::quote_in_place;
 use super::integer::is_space;
 use super::{FormatContext, write_cell};
-use crate::cell::{Cell, apparent_type};
-use crate::datum::Datum;
+use crate::cell::Cell;
+use crate::data_type::DataType;
 use crate::error::{PgError, PgResult, SqlState};
+use crate::user_type::RecordValue;
 
-pub(super) fn write_record(fields: &[Datum], context: &FormatContext, out: &mut Vec<u8>) {
+pub(super) fn write_record(
+    record: &RecordValue,
+    data_type: DataType,
+    context: &FormatContext,
+    out: &mut Vec<u8>,
+) {
+    let named = context.types.row_type(data_type);
     out.push(b'(');
-    for (position, field) in fields.iter().enumerate() {
+    for (position, field) in record.padded(named.as_deref()).enumerate() {
         if position > 0 {
             out.push(b',');
         }
         let start = out.len();
         match Cell::of_datum(field) {
             Cell::Null => continue,
-            cell => write_cell(cell, apparent_type(field), -1, context, out),
+            cell => {
+                let column = record.field_type(position, named.as_deref());
+                write_cell(cell, column.data_type, column.typmod, context, out);
+            }
         }
         let text = &out[start..];
         let special = |byte: &u8| matches!(byte, b'"' | b'\\' | b'(' | b')' | b',') || is_space(*byte);

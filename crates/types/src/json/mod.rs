@@ -12,7 +12,7 @@ mod parser;
 mod tests;
 mod value;
 
-pub use value::Value;
+pub use value::{Value, write_string};
 
 use crate::error::PgResult;
 use std::cmp::Ordering;

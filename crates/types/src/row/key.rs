@@ -135,7 +135,7 @@ pub(super) fn loses(cell: Cell<'_>, scale_min: u16) -> bool {
 /// Whether some value of the type may be lost in a key.
 pub(super) fn may_lose(data_type: DataType) -> bool {
     use DataType::*;
-    match data_type {
+    match data_type.base() {
         Numeric | Float4 | Float8 | Interval => true,
         Array(element) => element.data_type().is_none_or(may_lose),
         _ => false,
@@ -223,9 +223,9 @@ fn take_datum(
         T::Timestamp => Datum::Timestamp(take_int(decoder, direction)?),
         T::TimestampTz => Datum::TimestampTz(take_int(decoder, direction)?),
         T::PgLsn | T::Xid8 | T::Tid => Datum::Unsigned8(take_int::<i64>(decoder, direction)? as u64 ^ SIGN),
-        other if other.physical() == crate::Physical::Oid || matches!(other, T::Enum(_)) => {
-            Datum::Oid(take_int(decoder, direction)?)
-        }
+        T::Enum(_) => Datum::Int8(take_int(decoder, direction)?),
+        T::Domain(_) => return take_datum(data_type.base(), scale_min, direction, decoder),
+        other if other.physical() == crate::Physical::Oid => Datum::Oid(take_int(decoder, direction)?),
         other if other.physical() == crate::Physical::Text => {
             Datum::text(decoder.take_text(direction).map_err(corrupted_key)?)
         }

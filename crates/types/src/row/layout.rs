@@ -78,9 +78,9 @@ fn key_column(table: &TableDescriptor, part: &IndexColumn) -> PgResult<KeyColumn
 /// Whether [`super::key`] has an order-preserving encoding for the type.
 pub fn is_indexable(data_type: DataType) -> bool {
     use DataType::*;
-    match data_type {
-        Json | Jsonb | Record | Composite(_) | Unknown | Cstring | Void | Trigger | Any | AnyElement
-        | AnyArray | AnyNonArray | AnyEnum | Inet | Aclitem | PgNodeTree => false,
+    match data_type.base() {
+        Json | Jsonb | Jsonpath | Record | Composite(_) | Unknown | Cstring | Void | Trigger | Any
+        | AnyElement | AnyArray | AnyNonArray | AnyEnum | Inet | Aclitem | PgNodeTree => false,
         Array(element) => element.data_type().is_some_and(is_indexable),
         _ => true,
     }

@@ -200,7 +200,7 @@ fn any_value(data_type: DataType) -> BoxedStrategy<Datum> {
                 .prop_map(move |elements| {
                     let dimensions =
                         if elements.is_empty() { vec![] } else { vec![(elements.len() as i32, 1)] };
-                    Datum::Array(Box::new(ArrayValue { element_oid: element.0, dimensions, elements }))
+                    Datum::Array(Box::new(ArrayValue { element_oid: element.oid(), dimensions, elements }))
                 })
                 .boxed()
         }

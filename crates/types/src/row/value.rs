@@ -239,16 +239,24 @@ fn put_other(datum: &Datum, out: &mut Vec<u8>) {
                 out.extend_from_slice(&length.to_le_bytes());
                 out.extend_from_slice(&lower_bound.to_le_bytes());
             }
+            if DataType::from_oid(array.element_oid).is_none() {
+                put_types(&array.elements, out);
+            }
             put_sequence(&array.elements, out);
         }
         Datum::Record(fields) => {
             out.extend_from_slice(&(fields.len() as u16).to_le_bytes());
-            for field in fields.iter() {
-                out.extend_from_slice(&crate::cell::apparent_type(field).oid().to_le_bytes());
-            }
+            put_types(fields, out);
             put_sequence(fields, out);
         }
         _ => unreachable!("every other kind has a cell of its own"),
+    }
+}
+
+/// The type that each value shows: for the row, of whatever type a user made, to be read without the catalog.
+fn put_types(values: &[Datum], out: &mut Vec<u8>) {
+    for value in values {
+        out.extend_from_slice(&crate::cell::apparent_type(value).oid().to_le_bytes());
     }
 }
 
@@ -490,7 +498,8 @@ impl<'a> Stored<'a> {
             T::Jsonb => Datum::Jsonb(self.text()?.into()),
             T::Array(_) | T::Int2Vector | T::OidVector | T::AnyArray => array(self.payload()?)?,
             T::Record | T::Composite(_) => record(self.payload()?)?,
-            T::Enum(_) => Datum::Oid(self.narrow()?),
+            T::Enum(_) => Datum::Int8(self.int()?),
+            T::Domain(_) => return self.datum(data_type.base()),
             other if other.physical() == crate::Physical::Oid => Datum::Oid(self.narrow()?),
             other if other.physical() == crate::Physical::Text => Datum::text(self.text()?),
             other => return Err(PgError::unsupported(format!("a stored column of type {other}"))),
@@ -528,19 +537,33 @@ fn array(mut bytes: &[u8]) -> PgResult<Datum> {
     for _ in 0..count {
         dimensions.push((take_u32(&mut rest)? as i32, take_u32(&mut rest)? as i32));
     }
-    let element = DataType::from_oid(element_oid).ok_or_else(wrong_kind)?;
-    let elements = sequence(rest, |_| Ok(element))?;
+    let elements = match DataType::from_oid(element_oid) {
+        Some(element) => sequence(rest, |_| Ok(element))?,
+        None => {
+            let count = dimensions.iter().map(|(length, _)| *length as usize).product::<usize>();
+            let count = if dimensions.is_empty() { 0 } else { count };
+            let types = take_types(&mut rest, count)?;
+            sequence(rest, |position| types.get(position).copied().ok_or_else(wrong_kind))?
+        }
+    };
     Ok(Datum::Array(Box::new(ArrayValue { element_oid, dimensions, elements })))
+}
+
+fn take_types(bytes: &mut &[u8], count: usize) -> PgResult<Vec<DataType>> {
+    // Each takes four bytes: a count beyond that is not believed.
+    if count > bytes.len() / 4 {
+        return Err(truncated());
+    }
+    // An array or a record within shows its own type again when it is read.
+    let named = |oid| DataType::from_oid(oid).unwrap_or(DataType::AnyArray);
+    (0..count).map(|_| take_u32(bytes).map(named)).collect()
 }
 
 fn record(bytes: &[u8]) -> PgResult<Datum> {
     let (count, mut rest) = bytes.split_first_chunk().ok_or_else(truncated)?;
-    let mut types = Vec::new();
-    for _ in 0..u16::from_le_bytes(*count) {
-        types.push(DataType::from_oid(take_u32(&mut rest)?).ok_or_else(wrong_kind)?);
-    }
+    let types = take_types(&mut rest, usize::from(u16::from_le_bytes(*count)))?;
     let fields = sequence(rest, |position| types.get(position).copied().ok_or_else(wrong_kind))?;
-    Ok(Datum::Record(fields.into()))
+    Ok(Datum::record(fields, None))
 }
 
 fn sequence(mut bytes: &[u8], type_of: impl Fn(usize) -> PgResult<DataType>) -> PgResult<Vec<Datum>> {

@@ -2,7 +2,7 @@
 
 use super::functions;
 use super::prelude::*;
-use crate::functions::array;
+use crate::functions::{array, enumeration};
 
 functions! {
     378 "array_append" (AnyCompatibleArray, AnyCompatible) -> AnyCompatibleArray, called Immutable, Scalar(array::array_append);
@@ -26,10 +26,10 @@ functions! {
     2748 "arraycontains" (AnyArray, AnyArray) -> Bool, strict Immutable, Scalar(array::arraycontains);
     2747 "arrayoverlap" (AnyArray, AnyArray) -> Bool, strict Immutable, Scalar(array::arrayoverlap);
     3179 "cardinality" (AnyArray) -> Int4, strict Immutable, Scalar(array::array_cardinality);
-    3528 "enum_first" (AnyEnum) -> AnyEnum, called Stable, Missing;
-    3529 "enum_last" (AnyEnum) -> AnyEnum, called Stable, Missing;
-    3530 "enum_range" (AnyEnum, AnyEnum) -> AnyArray, called Stable, Missing;
-    3531 "enum_range" (AnyEnum) -> AnyArray, called Stable, Missing;
+    3528 "enum_first" (AnyEnum) -> AnyEnum, called Stable, Scalar(enumeration::enum_first);
+    3529 "enum_last" (AnyEnum) -> AnyEnum, called Stable, Scalar(enumeration::enum_last);
+    3530 "enum_range" (AnyEnum, AnyEnum) -> AnyArray, called Stable, Scalar(enumeration::enum_range_bounds);
+    3531 "enum_range" (AnyEnum) -> AnyArray, called Stable, Scalar(enumeration::enum_range_all);
     1191 "generate_subscripts" (AnyArray, Int4, Bool) -> Int4, strict Immutable, Set;
     1192 "generate_subscripts" (AnyArray, Int4) -> Int4, strict Immutable, Set;
     376 "string_to_array" (Text, Text, Text) -> TextArray, called Immutable, Scalar(array::text_to_array_null);

@@ -10,6 +10,7 @@ mod conversion;
 mod datetime;
 mod deferred;
 mod format;
+mod hash;
 mod json;
 mod math;
 mod misc;
@@ -30,6 +31,7 @@ pub(super) static TABLES: &[&[Function]] = &[
     datetime::ROWS,
     deferred::ROWS,
     format::ROWS,
+    hash::ROWS,
     json::ROWS,
     math::ROWS,
     misc::ROWS,
@@ -48,17 +50,17 @@ mod prelude {
     use types::{DataType, ElementType};
 
     #[allow(non_upper_case_globals)]
-    pub(super) const AclitemArray: DataType = DataType::Array(ElementType(1033));
+    pub(super) const AclitemArray: DataType = DataType::Array(ElementType::builtin(1033));
     #[allow(non_upper_case_globals)]
-    pub(super) const Float8Array: DataType = DataType::Array(ElementType(701));
+    pub(super) const Float8Array: DataType = DataType::Array(ElementType::builtin(701));
     #[allow(non_upper_case_globals)]
-    pub(super) const Int4Array: DataType = DataType::Array(ElementType(23));
+    pub(super) const Int4Array: DataType = DataType::Array(ElementType::builtin(23));
     #[allow(non_upper_case_globals)]
-    pub(super) const IntervalArray: DataType = DataType::Array(ElementType(1186));
+    pub(super) const IntervalArray: DataType = DataType::Array(ElementType::builtin(1186));
     #[allow(non_upper_case_globals)]
-    pub(super) const NameArray: DataType = DataType::Array(ElementType(19));
+    pub(super) const NameArray: DataType = DataType::Array(ElementType::builtin(19));
     #[allow(non_upper_case_globals)]
-    pub(super) const TextArray: DataType = DataType::Array(ElementType(25));
+    pub(super) const TextArray: DataType = DataType::Array(ElementType::builtin(25));
 }
 
 macro_rules! functions {

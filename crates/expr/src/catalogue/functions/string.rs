@@ -19,7 +19,6 @@ functions! {
     3059 "concat_ws" (Text, Any) variadic true -> Text, called Stable, Scalar(string::text_concat_ws);
     3539 "format" (Text, Any) variadic true -> Text, called Stable, Scalar(string::text_format);
     3540 "format" (Text) -> Text, called Stable, Scalar(string::text_format_nv);
-    400 "hashtext" (Text) -> Int4, strict Immutable, Missing;
     872 "initcap" (Text) -> Text, strict Immutable, Scalar(string::initcap);
     3060 "left" (Text, Int4) -> Text, strict Immutable, Scalar(string::text_left);
     1317 "length" (Text) -> Int4, strict Immutable, Scalar(string::textlen);

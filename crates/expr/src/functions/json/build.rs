@@ -20,8 +20,12 @@ fn quoted(text: String) -> String {
 }
 
 fn write(datum: &Datum, data_type: DataType, context: &EvalContext<'_>, out: &mut String) -> PgResult<()> {
+    let data_type = data_type.base();
     match datum {
         Datum::Null => out.push_str("null"),
+        Datum::Int8(_) if matches!(data_type, DataType::Enum(_)) => {
+            out.push_str(&quoted(text_of(datum, data_type, context)?));
+        }
         Datum::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Datum::Int2(_) | Datum::Int4(_) | Datum::Int8(_) => {
             out.push_str(&text_of(datum, data_type, context)?);
@@ -44,9 +48,35 @@ fn write(datum: &Datum, data_type: DataType, context: &EvalContext<'_>, out: &mu
             let element = data_type.element().unwrap_or(DataType::Text);
             write_array(array, element, ",", context, out)?;
         }
-        Datum::Record(_) => return Err(PgError::unsupported("a row value as JSON")),
+        Datum::Record(record) => write_record(record, data_type, ",", context, out)?,
         _ => out.push_str(&quoted(text_of(datum, data_type, context)?)),
     }
+    Ok(())
+}
+
+/// A row value as an object: fields by their names, `f1`, `f2` ... where they have none.
+fn write_record(
+    record: &types::RecordValue,
+    data_type: DataType,
+    separator: &str,
+    context: &EvalContext<'_>,
+    out: &mut String,
+) -> PgResult<()> {
+    let named = context.session.format.types.row_type(data_type);
+    let row_type = named.as_deref().or(record.row_type.as_deref());
+    out.push('{');
+    for (position, field) in record.padded(named.as_deref()).enumerate() {
+        if position > 0 {
+            out.push_str(separator);
+        }
+        match row_type.and_then(|row| row.columns.get(position)) {
+            Some((name, _)) => out.push_str(&quoted(name.to_string())),
+            None => out.push_str(&quoted(format!("f{}", position + 1))),
+        }
+        out.push(':');
+        write(field, record.field_type(position, named.as_deref()).data_type, context, out)?;
+    }
+    out.push('}');
     Ok(())
 }
 
@@ -109,13 +139,16 @@ fn write_dimension(
 
 /// The value as jsonb.
 pub(crate) fn json_value(datum: &Datum, data_type: DataType, context: &EvalContext<'_>) -> PgResult<Value> {
+    let data_type = data_type.base();
     Ok(match datum {
         Datum::Null => Value::Null,
         Datum::Bool(value) => Value::Bool(*value),
         Datum::Numeric(number) if number.is_finite() => Value::Number(number.clone()),
         Datum::Int2(value) => Value::Number(Numeric::from_i64(i64::from(*value))),
         Datum::Int4(value) => Value::Number(Numeric::from_i64(i64::from(*value))),
-        Datum::Int8(value) => Value::Number(Numeric::from_i64(*value)),
+        Datum::Int8(value) if !matches!(data_type, DataType::Enum(_)) => {
+            Value::Number(Numeric::from_i64(*value))
+        }
         Datum::Text(text) if data_type != DataType::Json => Value::String(text.to_string()),
         _ => json::parse(&json_text(datum, data_type, context)?)?,
     })
@@ -166,6 +199,22 @@ pub fn array_to_json_pretty(
         let mut out = String::new();
         let element = data_type.element().unwrap_or(DataType::Text);
         write_array(&array, element, if pretty { ",\n " } else { "," }, context, &mut out)?;
+        Ok(Some(out))
+    })
+}
+
+pub fn row_to_json(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
+    to_json(context, arguments, rows)
+}
+
+pub fn row_to_json_pretty(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
+    texts(rows, |row| {
+        let (datum, data_type) = at(arguments, 0, row, rows);
+        let (Datum::Record(record), (Datum::Bool(pretty), _)) = (datum, at(arguments, 1, row, rows)) else {
+            return Ok(None);
+        };
+        let mut out = String::new();
+        write_record(&record, data_type, if pretty { ",\n " } else { "," }, context, &mut out)?;
         Ok(Some(out))
     })
 }

@@ -6,6 +6,8 @@
 pub mod access;
 pub mod build;
 pub mod modify;
+pub mod path;
+pub mod populate;
 pub(crate) mod text;
 
 use types::json::{self, Value};

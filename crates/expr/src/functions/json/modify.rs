@@ -339,3 +339,87 @@ pub fn jsonb_set_lax(context: &EvalContext<'_>, arguments: &[&Vector], rows: usi
     }
     Ok(result)
 }
+
+/// `j['a'][1] = value`: what the path does not lead to is made, arrays filled up with nulls.
+pub(crate) fn assign_subscripts(whole: &Datum, path: &[&Datum], value: &Datum) -> PgResult<Datum> {
+    let steps: Vec<String> = path
+        .iter()
+        .map(|step| match step {
+            Datum::Int4(index) => index.to_string(),
+            Datum::Text(key) => key.to_string(),
+            _ => String::new(),
+        })
+        .collect();
+    let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+    let mut root = match (whole, path.first()) {
+        (Datum::Null, Some(Datum::Int4(_))) => Value::Array(Vec::new()),
+        (Datum::Null, _) => Value::Object(Vec::new()),
+        (whole, _) => value_of(whole)?,
+    };
+    fill_path(&mut root, &steps, 0, value_of(value)?)?;
+    Ok(jsonb(&root))
+}
+
+fn fill_path(value: &mut Value, steps: &[&str], position: usize, new: Value) -> PgResult<()> {
+    let Some((step, rest)) = steps.split_first() else {
+        *value = new;
+        return Ok(());
+    };
+    match value {
+        Value::Object(pairs) => {
+            if let Some((_, inner)) = pairs.iter_mut().find(|(name, _)| name == step) {
+                return fill_path(inner, rest, position + 1, new);
+            }
+            let mut pairs = std::mem::take(pairs);
+            pairs.push(((*step).to_owned(), made(rest, new)?));
+            *value = Value::object(pairs);
+            Ok(())
+        }
+        Value::Array(elements) => {
+            let index = element_number(step, position)?;
+            let length = elements.len() as i64;
+            let index = if index < 0 { index + length } else { index };
+            let index = usize::try_from(index).map_err(|_| {
+                invalid(format!("path element at position {} is out of range: {step}", position + 1))
+            })?;
+            if let Some(inner) = elements.get_mut(index) {
+                return fill_path(inner, rest, position + 1, new);
+            }
+            check_length(index)?;
+            elements.resize(index, Value::Null);
+            elements.push(made(rest, new)?);
+            Ok(())
+        }
+        _ => Err(invalid("cannot replace existing key")
+            .detail("The path assumes key is a composite object, but it is a scalar value.")),
+    }
+}
+
+/// Elements of an array that an assignment may make at most.
+const MADE_ELEMENTS_MAX: usize = (1 << 28) - 1;
+
+fn check_length(length: usize) -> PgResult<()> {
+    if length >= MADE_ELEMENTS_MAX {
+        return Err(PgError::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!("number of jsonb array elements exceeds the maximum allowed ({MADE_ELEMENTS_MAX})"),
+        ));
+    }
+    Ok(())
+}
+
+/// What the rest of a path makes where there is nothing: numbers make arrays, anything else objects.
+fn made(steps: &[&str], new: Value) -> PgResult<Value> {
+    let Some((step, rest)) = steps.split_first() else { return Ok(new) };
+    let inner = made(rest, new)?;
+    match step.parse::<i32>() {
+        Ok(index) => {
+            let index = usize::try_from(index).unwrap_or(0);
+            check_length(index)?;
+            let mut elements = vec![Value::Null; index];
+            elements.push(inner);
+            Ok(Value::Array(elements))
+        }
+        Err(_) => Ok(Value::object(vec![((*step).to_owned(), inner)])),
+    }
+}

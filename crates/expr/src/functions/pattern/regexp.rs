@@ -11,7 +11,7 @@ use regex::Captures;
 use std::rc::Rc;
 use types::{DataType, Datum, ElementType, Nulls, PgError, PgResult, SqlState, Values, Vector};
 
-const TEXT_ARRAY: DataType = DataType::Array(ElementType(25));
+const TEXT_ARRAY: DataType = DataType::Array(ElementType::builtin(25));
 
 /// Tests every row against its pattern.
 fn testing(arguments: &[&Vector], rows: usize, ignore_case: bool, negated: bool) -> PgResult<Vector> {

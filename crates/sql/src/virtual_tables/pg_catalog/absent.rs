@@ -24,9 +24,6 @@ pub static TABLES: &[Definition] = empty_tables! {
     826 table pg_default_acl {
         oid: OID, defaclrole: OID, defaclnamespace: OID, defaclobjtype: CHAR, defaclacl: ACLITEMS,
     }
-    3501 table pg_enum {
-        oid: OID, enumtypid: OID, enumsortorder: FLOAT4, enumlabel: NAME,
-    }
     3466 table pg_event_trigger {
         oid: OID, evtname: NAME, evtevent: NAME, evtowner: OID, evtfoid: OID, evtenabled: CHAR,
         evttags: nullable(TEXTS),
