@@ -284,7 +284,7 @@ impl Liveness {
         }
         if stamp.incarnation == peer.incarnation {
             changes.extend(take_request(&mut peer.given, &stamp, incarnation, latest, from));
-            changes.extend(take_promise(peer, &stamp, from));
+            changes.extend(take_promise(peer, &stamp, from, now.wall));
         }
         state.tell(changes);
         Ok(edges)
@@ -371,7 +371,7 @@ fn take_request(given: &mut Given, stamp: &Stamp, own: u64, latest: u64, from: S
 }
 
 /// The other store says what it promises.
-fn take_promise(peer: &mut Peer, stamp: &Stamp, from: StoreId) -> Option<Change> {
+fn take_promise(peer: &mut Peer, stamp: &Stamp, from: StoreId, now: u64) -> Option<Change> {
     if stamp.given_epoch != peer.asked_epoch {
         return None;
     }
@@ -383,8 +383,10 @@ fn take_promise(peer: &mut Peer, stamp: &Stamp, from: StoreId) -> Option<Change>
     }
     let is_new = peer.received.epoch != stamp.given_epoch;
     let until = if is_new { stamp.given_until } else { peer.received.until.max(stamp.given_until) };
+    // It may have seemed to be away although it had not withdrawn: who went to sleep without it is to wake.
+    let was_over = peer.received.until <= now && until > now;
     peer.received = Received { epoch: stamp.given_epoch, until };
-    is_new.then_some(Change::Supported(from))
+    (is_new || was_over).then_some(Change::Supported(from))
 }
 
 #[cfg(test)]

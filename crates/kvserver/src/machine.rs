@@ -296,6 +296,10 @@ impl StateMachine for Machine {
         self.ranges.liveness.supports(store)
     }
 
+    fn is_supported_by(&self, store: StoreId) -> bool {
+        self.ranges.liveness.is_supported_by(store)
+    }
+
     fn is_forgetful(&self) -> bool {
         self.ranges.liveness.is_forgetful()
     }

@@ -52,7 +52,9 @@ async fn run_liveness(store: Weak<Inner>, membership: Arc<dyn Membership>) {
     let mut waits_told = 0;
     loop {
         let Some(inner) = store.upgrade() else { return };
-        let pause = inner.env.sleep(AUDIT);
+        // Nothing was promised to anybody.
+        let is_alone = neighbours.is_empty() && inner.ranges.is_alone.load(Ordering::Relaxed);
+        let pause = inner.env.sleep(if is_alone { RENEWAL } else { AUDIT });
         inner.ranges.liveness.audit();
         let now = inner.env.monotonic();
         if now >= next_renewal {

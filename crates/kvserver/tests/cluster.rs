@@ -367,6 +367,32 @@ fn a_range_without_quorum_fails_within_a_bound_then_fast_and_comes_back() {
 }
 
 #[test]
+fn groups_sleep_while_a_node_is_dead_and_wake_when_it_is_back() {
+    let mut cluster = Cluster::new(26, 3);
+    cluster.wait_until_replicated(3);
+    let (leader, range) = cluster.tables();
+    let dead = if leader == 3 { 2 } else { 3 };
+    cluster.crash(dead);
+    cluster.put(leader, "k", "1").expect("two of three are a quorum");
+    let sleeps = |cluster: &Cluster, (range, (id, _)): (&RangeId, &(u32, RangeDescriptor))| {
+        cluster.running(*id).raft.range(*range).is_some_and(|range| range.status().is_quiescent)
+    };
+    cluster.wait_until("all sleep", |cluster| {
+        let leased = cluster.leased();
+        leased.len() >= 4 && leased.iter().all(|range| sleeps(cluster, range))
+    });
+    cluster.restart(dead);
+    let applied = |cluster: &Cluster, id: u32| {
+        cluster.running(id).raft.range(range.id).map(|range| range.applied_index())
+    };
+    cluster.wait_until("what it missed has arrived", |cluster| {
+        applied(cluster, dead) == applied(cluster, leader)
+    });
+    cluster
+        .wait_until("all sleep again", |cluster| cluster.leased().iter().all(|range| sleeps(cluster, range)));
+}
+
+#[test]
 fn a_leader_that_is_cut_off_does_not_serve_what_is_outdated() {
     for seed in 0..6 {
         let cluster = Cluster::new(300 + seed, 3);

@@ -111,6 +111,7 @@ pub struct Group {
     pub(crate) election_timeout: u32,
     pub(crate) quiescent: bool,
     pub(crate) restraint: Restraint,
+    pub(crate) absent: SmallVec<[ReplicaId; 2]>,
     prng: Prng,
 }
 
@@ -162,6 +163,7 @@ impl Group {
             election_timeout,
             quiescent: false,
             restraint: Restraint::None,
+            absent: SmallVec::new(),
             prng,
             config,
         };
@@ -226,6 +228,13 @@ impl Group {
     /// part in nevertheless. Set it before every step and tick.
     pub fn set_restraint(&mut self, restraint: Restraint) {
         self.restraint = restraint;
+    }
+
+    /// As leader: which replicas are known to be away, so that the group may sleep without them. Whoever says so wakes the leader when
+    /// they come back.
+    pub fn set_absent(&mut self, absent: impl IntoIterator<Item = ReplicaId>) {
+        self.absent.clear();
+        self.absent.extend(absent);
     }
 
     /// Whether this replica must not campaign, nor help anybody but `candidate`'s own leadership.

@@ -351,7 +351,11 @@ impl Group {
                 && progress.sent_commit == last
         };
         let waits = leadership.transferee.is_some() || !leadership.reads.is_empty();
-        if waits || self.configuration.auto_leave || !leadership.progress.values().all(at_rest) {
+        // Those who are away are told when they come back.
+        let rests = |(id, progress): (&ReplicaId, &Progress)| at_rest(progress) || self.absent.contains(id);
+        let present = |id| id == self.config.id || !self.absent.contains(&id);
+        let is_quorum = self.configuration.vote_result(|id| Some(present(id))) == VoteResult::Won;
+        if waits || self.configuration.auto_leave || !is_quorum || !leadership.progress.iter().all(rests) {
             return;
         }
         let others: Vec<ReplicaId> = leadership.progress.keys().copied().collect();

@@ -68,6 +68,21 @@ impl Shared {
         state.group.set_restraint(restraint);
     }
 
+    /// Tells a leader, which is about to be ticked, which followers' stores are not heard from.
+    pub fn note_absent(&self, replica: &Replica, state: &mut ReplicaState) {
+        if !state.group.is_leader() {
+            return;
+        }
+        let own = state.group.id();
+        let is_absent = |id: &raft::ReplicaId| {
+            *id != own
+                && self.address(replica, state, *id).is_some_and(|store| !self.machine.is_supported_by(store))
+        };
+        let members = state.group.configuration().members();
+        let absent: Vec<raft::ReplicaId> = members.into_iter().filter(is_absent).collect();
+        state.group.set_absent(absent);
+    }
+
     /// The epoch to be sent with a message: not zero if it is an answer to the leader that this replica still follows.
     pub fn promise(&self, state: &mut ReplicaState, message: &Message, to: StoreId) -> u64 {
         let answers = matches!(

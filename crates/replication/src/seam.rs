@@ -146,6 +146,11 @@ pub trait StateMachine: Send + Sync + 'static {
         0
     }
 
+    /// Whether another store supports this one now. When it begins to again, [`crate::Store::reconsider`] is called.
+    fn is_supported_by(&self, _store: StoreId) -> bool {
+        true
+    }
+
     /// Whether this store may have promised support that it has forgotten: until then its replicas vote for nobody.
     fn is_forgetful(&self) -> bool {
         false

@@ -67,6 +67,7 @@ impl Shared {
             return;
         }
         self.restrain(&mut state);
+        self.note_absent(replica, &mut state);
         state.ticks += 1;
         state.group.tick();
         self.mark(replica);
