@@ -195,6 +195,24 @@ fn row_type(data_type: DataType, row: &Datum, context: &EvalContext<'_>) -> PgRe
     }
 }
 
+/// Conditions of domains are the planner's to bind, around conversions that it sees: it does not see these.
+fn refuse_constrained(data_type: DataType, context: &EvalContext<'_>) -> PgResult<()> {
+    let mut at = data_type;
+    while let DataType::Domain(domain) = at {
+        let Some(found) = context.session.format.types.user_type(domain.oid) else { return Ok(()) };
+        let types::UserTypeKind::Domain(definition) = &found.kind else { return Ok(()) };
+        if definition.not_null || !definition.checks.is_empty() {
+            let what = format!("JSON into the domain {}, which has constraints,", found.name);
+            return Err(PgError::unsupported(what));
+        }
+        at = definition.parent.data_type;
+    }
+    match at.element() {
+        Some(element) => refuse_constrained(element, context),
+        None => Ok(()),
+    }
+}
+
 fn populate_row(
     source: &Source<'_>,
     row: &RowType,
@@ -209,6 +227,7 @@ fn populate_row(
     }
     let mut fields = Vec::with_capacity(row.columns.len());
     for (position, (name, column)) in row.columns.iter().enumerate() {
+        refuse_constrained(column.data_type, context)?;
         let now = match current {
             Datum::Record(record) => record.get(position).cloned().unwrap_or(Datum::Null),
             _ => Datum::Null,
@@ -242,6 +261,7 @@ fn one(
     if json.is_null() {
         return Ok(base.clone());
     }
+    refuse_constrained(base_type, context)?;
     let row = row_type(base_type, base, context)?;
     let made = populate_row(&Source::of(json)?, &row, base, caller, context)?;
     Ok(with_row_type(made, base_type, &row))
@@ -292,6 +312,7 @@ pub(crate) fn record_set(
     if json.is_null() {
         return Ok(Vec::new());
     }
+    refuse_constrained(base_type, context)?;
     let row = row_type(base_type, base, context)?;
     let source = Source::of(json)?;
     match source.kind() {
