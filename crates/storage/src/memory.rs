@@ -357,12 +357,21 @@ impl Reader for Maps {
     }
 }
 
-/// A cursor that finds its neighbour anew at every step: logarithmic, and free of borrows from the tree.
+/// Entries that a cursor on its way looks ahead, at most.
+const AHEAD_MAX: usize = 32;
+
+/// A cursor that is free of borrows from the tree: it finds its place anew, logarithmically, and takes the next entries along, the
+/// more of them the farther it has gone in one direction.
+///
+/// - `ahead` holds the entries that follow `entry` in the direction of `backward`, without a gap. The tree does not change.
 struct MemoryCursor {
     map: Map,
     lower: Bound<Bytes>,
     upper: Bound<Bytes>,
     entry: Option<(Bytes, Bytes)>,
+    ahead: VecDeque<(Bytes, Bytes)>,
+    backward: bool,
+    steps: usize,
 }
 
 impl MemoryCursor {
@@ -371,11 +380,40 @@ impl MemoryCursor {
             options.lower.map_or(Bound::Unbounded, |key| Bound::Included(Bytes::copy_from_slice(key)));
         let upper =
             options.upper.map_or(Bound::Unbounded, |key| Bound::Excluded(Bytes::copy_from_slice(key)));
-        MemoryCursor { map, lower, upper, entry: None }
+        let ahead = VecDeque::new();
+        MemoryCursor { map, lower, upper, entry: None, ahead, backward: false, steps: 0 }
+    }
+
+    /// One entry on from the present one.
+    fn step(&mut self, backward: bool) -> bool {
+        if self.backward != backward {
+            self.ahead.clear();
+            (self.backward, self.steps) = (backward, 0);
+        }
+        if self.ahead.is_empty() {
+            self.steps = (2 * self.steps).clamp(1, AHEAD_MAX);
+            let key = self.current().0.clone();
+            let (lower, upper) = match backward {
+                true => (as_slice(&self.lower), Bound::Excluded(&key[..])),
+                false => (Bound::Excluded(&key[..]), as_slice(&self.upper)),
+            };
+            if !is_crossed(lower, upper) {
+                let cloned = |(key, value): (&Bytes, &Bytes)| (key.clone(), value.clone());
+                let range = self.map.range::<[u8], _>((lower, upper));
+                match backward {
+                    true => self.ahead.extend(range.rev().take(self.steps).map(cloned)),
+                    false => self.ahead.extend(range.take(self.steps).map(cloned)),
+                }
+            }
+        }
+        self.entry = self.ahead.pop_front();
+        self.entry.is_some()
     }
 
     /// To the first (or last) entry inside both the cursor's and the given bounds.
     fn find(&mut self, lower: Bound<&[u8]>, upper: Bound<&[u8]>, last: bool) -> bool {
+        self.ahead.clear();
+        self.steps = 0;
         let lower = tighter(lower, as_slice(&self.lower), |a, b| a > b);
         let upper = tighter(upper, as_slice(&self.upper), |a, b| a < b);
         // The tree panics on bounds that cross; for us they contain nothing.
@@ -452,13 +490,11 @@ impl Cursor for MemoryCursor {
     }
 
     fn next(&mut self) -> Result<bool, StorageError> {
-        let key = self.current().0.clone();
-        Ok(self.find(Bound::Excluded(&key), Bound::Unbounded, false))
+        Ok(self.step(false))
     }
 
     fn previous(&mut self) -> Result<bool, StorageError> {
-        let key = self.current().0.clone();
-        Ok(self.find(Bound::Unbounded, Bound::Excluded(&key), true))
+        Ok(self.step(true))
     }
 
     fn is_valid(&self) -> bool {
