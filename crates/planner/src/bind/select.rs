@@ -369,12 +369,9 @@ impl Binder<'_> {
     pub(super) fn column_type_of(&self, expr: &Expr) -> ColumnType {
         let typmod = match expr {
             Expr::Column { index, data_type } => {
-                let info = self.columns.get(*index);
-                if info.column_type.data_type == *data_type {
-                    info.column_type.typmod
-                } else {
-                    ColumnType::NO_MODIFIER
-                }
+                let known = self.columns.find(*index).map(|info| info.column_type);
+                let known = known.filter(|known| known.data_type == *data_type);
+                known.map_or(ColumnType::NO_MODIFIER, |known| known.typmod)
             }
             Expr::Cast { to, .. } => to.typmod,
             Expr::Case { arms, otherwise, .. } => {

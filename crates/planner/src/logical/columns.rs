@@ -39,6 +39,11 @@ impl Columns {
         })
     }
 
+    /// `None` for a column of an expression over a lone row (a check, a generated column): those are its positions.
+    pub fn find(&self, column: ColumnNumber) -> Option<&ColumnInfo> {
+        self.list.get(column as usize)
+    }
+
     pub fn get(&self, column: ColumnNumber) -> &ColumnInfo {
         &self.list[column as usize]
     }
