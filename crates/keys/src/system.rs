@@ -10,7 +10,7 @@
 //! /system/setting/<name>        a cluster setting
 //! ```
 
-use crate::encoding;
+use crate::encoding::{self, Decoder, KeyError};
 use crate::{Key, NodeId, Span, prefix};
 
 pub(crate) const AREA_ALLOCATOR: u8 = b'a';
@@ -53,6 +53,20 @@ pub fn liveness_span() -> Span {
 /// Addresses and attributes of a node.
 pub fn node(node: NodeId) -> Key {
     by_node(AREA_NODE, node)
+}
+
+/// Takes the key of a node's record apart.
+pub fn parse_node(key: &[u8]) -> Result<NodeId, KeyError> {
+    let mut decoder = Decoder::new(key);
+    for expected in [prefix::SYSTEM, AREA_NODE] {
+        let byte = decoder.take_u8()?;
+        if byte != expected {
+            return Err(KeyError::Invalid(byte));
+        }
+    }
+    let id = decoder.take_u32()?;
+    decoder.finish()?;
+    Ok(NodeId(id))
 }
 
 /// The records of all nodes.

@@ -21,28 +21,51 @@ pub enum Command {
     Demo(DemoArguments),
     /// Open a SQL shell.
     Sql(SqlArguments),
+    /// Make a new cluster of nodes that wait for one (started with --join, on empty folders).
+    Init(OperatorArguments),
+    /// Show, drain or decommission the nodes of a cluster.
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Make certificates for the nodes of a cluster and for its users.
+    #[command(subcommand)]
+    Cert(CertCommand),
+    /// Run a cluster of processes on this machine, for development and tests.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Print the version.
     Version,
 }
 
 #[derive(Args, Debug, Clone)]
 pub struct StartArguments {
-    /// Folder for the node's data. An empty or missing one becomes a new one-node cluster.
+    /// Folder for the node's data. An empty or missing one becomes a new one-node cluster, or joins one (--join).
     #[arg(long, value_name = "DIR")]
     pub data_dir: PathBuf,
     /// Where PostgreSQL clients connect.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5433")]
     pub listen_sql: String,
-    /// Where other nodes connect. A one-node cluster has none: the address is checked and kept, nothing listens on it yet.
+    /// Where other nodes connect. Without certificates on loopback only, unless --insecure.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5434")]
     pub listen_rpc: String,
+    /// The RPC address as other nodes reach it, if it is not the one listened on.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub advertise_rpc: Option<String>,
+    /// The SQL address as clients reach it, if it is not the one listened on.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub advertise_sql: Option<String>,
     /// Where health and metrics are served.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5435")]
     pub listen_http: String,
-    /// Nodes of the cluster to join.
+    /// RPC addresses of nodes of the cluster to join, when the data folder is empty. This node's own may be among them.
     #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',')]
     pub join: Vec<String>,
-    /// Believe every client from everywhere, without TLS and password.
+    /// Where the node stands, widest tier first, such as region=eu,zone=a.
+    #[arg(long, value_name = "NAME=VALUE,...", default_value = "")]
+    pub locality: String,
+    /// Folder with ca.crt, node.crt and node.key: nodes prove themselves to each other (see meridian cert).
+    #[arg(long, value_name = "DIR")]
+    pub certs_dir: Option<PathBuf>,
+    /// Believe every client and node from everywhere, without TLS and password.
     #[arg(long)]
     pub insecure: bool,
     /// Certificate (chain) for clients, PEM. Without one, a self-signed one is made if a listener is not on loopback.
@@ -69,6 +92,118 @@ pub struct StartArguments {
     /// Log as JSON lines (the default when the error stream is not a terminal).
     #[arg(long)]
     pub log_json: bool,
+}
+
+/// How an operator reaches a cluster.
+#[derive(Args, Debug, Clone)]
+pub struct OperatorArguments {
+    /// The RPC address of any node of the cluster.
+    #[arg(long, env = "MERIDIAN_RPC", value_name = "HOST:PORT", default_value = "127.0.0.1:5434")]
+    pub rpc: String,
+    /// Folder with ca.crt, client.postgres.crt and client.postgres.key, for a cluster with certificates.
+    #[arg(long, env = "MERIDIAN_CERTS_DIR", value_name = "DIR")]
+    pub certs_dir: Option<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum NodeCommand {
+    /// List the nodes: addresses, locality, state.
+    Ls(OperatorArguments),
+    /// Show what each node holds, when it was last heard of, and how far its clock is off.
+    Status(OperatorArguments),
+    /// Let a node hand over its leases, before it is stopped.
+    Drain {
+        /// Which node; the one that is reached, if none is named.
+        node: Option<u32>,
+        /// Back to normal.
+        #[arg(long)]
+        cancel: bool,
+        #[command(flatten)]
+        operator: OperatorArguments,
+    },
+    /// Move everything off nodes, and take them out of the cluster for good.
+    Decommission {
+        #[arg(required = true)]
+        nodes: Vec<u32>,
+        /// Take the nodes back, as long as they are not out.
+        #[arg(long)]
+        cancel: bool,
+        /// Do not wait until the nodes are empty.
+        #[arg(long)]
+        no_wait: bool,
+        #[command(flatten)]
+        operator: OperatorArguments,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum CertCommand {
+    /// Make an authority: ca.crt and ca.key.
+    CreateCa {
+        #[arg(long, value_name = "DIR", default_value = "certs")]
+        certs_dir: PathBuf,
+    },
+    /// Make a node's certificate: node.crt and node.key.
+    CreateNode {
+        /// Host names and IP addresses by which others reach the node.
+        #[arg(required = true)]
+        hosts: Vec<String>,
+        #[arg(long, value_name = "DIR", default_value = "certs")]
+        certs_dir: PathBuf,
+    },
+    /// Make a user's certificate: client.USER.crt and client.USER.key.
+    CreateClient {
+        user: String,
+        #[arg(long, value_name = "DIR", default_value = "certs")]
+        certs_dir: PathBuf,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ClusterCommand {
+    /// Start a new cluster, or what has stopped of one; returns when every node answers SQL.
+    Start {
+        /// How many nodes a new cluster has.
+        #[arg(long, default_value_t = 3)]
+        nodes: u32,
+        /// Node K listens for SQL on this port + 10 (K-1), for RPC one above, for HTTP two above.
+        #[arg(long, default_value_t = 5433)]
+        base_port: u16,
+        #[command(flatten)]
+        folder: ClusterFolder,
+        /// Passed on to `meridian start` of every node.
+        #[arg(last = true)]
+        flags: Vec<String>,
+    },
+    /// Stop all nodes in order.
+    Stop(ClusterFolder),
+    /// Kill a node (SIGKILL).
+    Kill(ClusterNode),
+    /// Halt a node (SIGSTOP), as if its machine had frozen.
+    Pause(ClusterNode),
+    /// Let a halted node go on (SIGCONT).
+    Resume(ClusterNode),
+    /// Stop a node in order, if it runs, and start it.
+    Restart(ClusterNode),
+    /// Start one node more.
+    Add(ClusterFolder),
+    /// Show the nodes' processes.
+    Status(ClusterFolder),
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct ClusterFolder {
+    /// Folder with the data and the log of every node.
+    #[arg(long, value_name = "DIR", default_value = "meridian-cluster")]
+    pub dir: PathBuf,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct ClusterNode {
+    /// Which node: 1, 2, ...
+    pub node: u32,
+    #[command(flatten)]
+    pub folder: ClusterFolder,
 }
 
 #[derive(Args, Debug, Clone)]

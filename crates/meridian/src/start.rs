@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use env::RealEnv;
-use node::{NodeConfig, NodeServer, ServeOptions};
+use env::{Env, RealEnv};
+use kvapi::Locality;
+use node::{ClusterOptions, NodeConfig, NodeServer, ServeOptions};
 use pgserver::{AccessPolicy, ServerOptions, TlsIdentity};
+use rpc::{Addresses, Credentials, NetworkConfig};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,9 +18,6 @@ use crate::{certificate, logging};
 
 pub fn run(arguments: &StartArguments) -> anyhow::Result<()> {
     logging::init(arguments.log_json, "info");
-    if !arguments.join.is_empty() {
-        bail!("--join: a node cannot join a cluster yet; start it without --join for a cluster of one node");
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -27,10 +26,14 @@ pub fn run(arguments: &StartArguments) -> anyhow::Result<()> {
 }
 
 async fn serve(arguments: &StartArguments) -> anyhow::Result<()> {
+    let env: Arc<dyn Env> = RealEnv::new();
+    // Asked for before anything takes long: a node that waits for others can be told to stop.
+    let mut shutdown = Box::pin(shutdown_signal()?);
     let sql = listen("--listen-sql", &arguments.listen_sql).await?;
     let http = listen("--listen-http", &arguments.listen_http).await?;
-    resolve("--listen-rpc", &arguments.listen_rpc).await?;
+    let cluster = cluster_options(arguments, &env, (sql.local_addr()?, http.local_addr()?)).await?;
     let addresses = (sql.local_addr()?, http.local_addr()?);
+    let rpc = cluster.network.addresses.rpc.clone();
     let options = ServeOptions {
         server: server_options(arguments, addresses.0)?,
         drain: Duration::from_secs(arguments.drain_seconds),
@@ -42,20 +45,82 @@ async fn serve(arguments: &StartArguments) -> anyhow::Result<()> {
         range_bytes_max: arguments.range_size_kib << 10,
         ..NodeConfig::default()
     };
-    let env = RealEnv::new();
-    let node = NodeServer::start(env, config, options).await.context("the node cannot start")?;
-    announce(addresses);
-    let stopped = node.serve(sql, http, shutdown_signal()?).await;
+    let starting = NodeServer::start(env, config, options, cluster);
+    let node = tokio::select! {
+        biased;
+        () = &mut shutdown => {
+            tracing::info!("stopped before the node had started");
+            return Ok(());
+        }
+        node = starting => node.context("the node cannot start")?,
+    };
+    announce(addresses, &rpc);
+    let stopped = node.serve(sql, http, shutdown).await;
     tracing::info!("stopped");
     stopped
 }
 
+/// How the node finds others: its RPC listener, addresses and certificates.
+async fn cluster_options(
+    arguments: &StartArguments,
+    env: &Arc<dyn Env>,
+    (sql, http): (SocketAddr, SocketAddr),
+) -> anyhow::Result<ClusterOptions> {
+    let resolved = resolve("--listen-rpc", &arguments.listen_rpc).await?;
+    if !resolved.ip().is_loopback() && arguments.certs_dir.is_none() && !arguments.insecure {
+        bail!(
+            "--listen-rpc {}: without certificates nodes listen on loopback only; make some (meridian cert) and pass --certs-dir, \
+             or pass --insecure if nobody else can reach this network",
+            arguments.listen_rpc
+        );
+    }
+    let credentials = match &arguments.certs_dir {
+        Some(folder) => Some(Credentials::of_node(folder, env).context("--certs-dir")?),
+        None => None,
+    };
+    let listener = listen("--listen-rpc", &arguments.listen_rpc).await?;
+    let rpc = listener.local_addr()?;
+    let addresses = Addresses {
+        rpc: advertised("--listen-rpc", "--advertise-rpc", &arguments.advertise_rpc, rpc)?,
+        sql: arguments.advertise_sql.clone().unwrap_or_else(|| sql.to_string()),
+        http: http.to_string(),
+    };
+    let network = NetworkConfig {
+        credentials,
+        locality: Locality::parse(&arguments.locality).context("--locality")?,
+        seeds: arguments.join.clone(),
+        ..NetworkConfig::new(addresses, env!("CARGO_PKG_VERSION"))
+    };
+    Ok(ClusterOptions { listener, network, join: arguments.join.clone() })
+}
+
+fn advertised(
+    listen: &str,
+    advertise: &str,
+    told: &Option<String>,
+    listened: SocketAddr,
+) -> anyhow::Result<String> {
+    match told {
+        Some(address) if address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
+            Ok(address.clone())
+        }
+        Some(address) => bail!("{advertise} {address}: not an address of the form HOST:PORT"),
+        None if listened.ip().is_unspecified() => {
+            bail!(
+                "{listen} {listened}: say under which address others reach this node ({advertise} HOST:PORT)"
+            )
+        }
+        None => Ok(listened.to_string()),
+    }
+}
+
 /// Tells people where to connect, on the standard output: one line for programs to wait for.
-fn announce((sql, http): (SocketAddr, SocketAddr)) {
+fn announce((sql, http): (SocketAddr, SocketAddr), rpc: &str) {
     println!("meridian is ready");
     println!("  url:   postgresql://postgres@{sql}/postgres");
     println!("  psql:  psql -h {} -p {} -U postgres postgres", sql.ip(), sql.port());
     println!("  http:  http://{http}/metrics");
+    println!("  join:  meridian start --join {rpc} ...");
 }
 
 async fn resolve(flag: &str, address: &str) -> anyhow::Result<SocketAddr> {
@@ -76,6 +141,14 @@ fn server_options(arguments: &StartArguments, sql: SocketAddr) -> anyhow::Result
     let tls = match (&arguments.tls_cert, &arguments.tls_key) {
         (Some(certificate), Some(key)) => {
             Some(TlsIdentity::from_files(certificate, key).context("--tls-cert, --tls-key: cannot be used")?)
+        }
+        _ if arguments.certs_dir.is_some() => {
+            let folder = arguments.certs_dir.as_deref().unwrap_or(std::path::Path::new("."));
+            let (certificate, key) = (folder.join("node.crt"), folder.join("node.key"));
+            Some(
+                TlsIdentity::from_files(&certificate, &key)
+                    .context("--certs-dir: cannot be used for clients")?,
+            )
         }
         _ if sql.ip().is_loopback() || arguments.insecure => None,
         _ => Some(certificate::self_signed(&sql.ip().to_string())?),
@@ -109,6 +182,11 @@ pub async fn start_demo(
     let http = listen("http", "127.0.0.1:0").await?;
     let config = NodeConfig { data_dir, cache_bytes: 64 << 20, ..NodeConfig::default() };
     let options = ServeOptions { server: ServerOptions::default(), drain: Duration::from_secs(1) };
-    let node = NodeServer::start(RealEnv::new(), config, options).await.context("the node cannot start")?;
+    let listener = listen("rpc", "127.0.0.1:0").await?;
+    let addresses = Addresses { rpc: listener.local_addr()?.to_string(), ..Addresses::default() };
+    let network = NetworkConfig::new(addresses, env!("CARGO_PKG_VERSION"));
+    let cluster = ClusterOptions { listener, network, join: Vec::new() };
+    let started = NodeServer::start(RealEnv::new(), config, options, cluster).await;
+    let node = started.context("the node cannot start")?;
     Ok((node, sql, http))
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clock::Clock;
 use env::Env;
 use kvapi::membership::{FixedMembership, Membership};
 use kvapi::planted::Planted;
@@ -102,6 +103,8 @@ pub struct World {
     pub dialer: Option<Arc<dyn NodeDialer>>,
     /// Told, before the node has started, what takes in what others send. `None`: there are none.
     pub inbound: Option<Arc<dyn Inbound>>,
+    /// The node's clock, kept within its bound by whoever made it. `None`: it is made from what the engine holds.
+    pub clock: Option<Arc<Clock>>,
 }
 
 /// Where what other nodes send comes in.
@@ -125,6 +128,7 @@ impl World {
             dialer: None,
             inbound: None,
             spill: Arc::new(MemorySpill::default()),
+            clock: None,
         }
     }
 }

@@ -13,10 +13,19 @@
 
 mod clock_bound;
 mod config;
+mod drain;
+#[cfg(feature = "rocks")]
+mod identity;
+#[cfg(feature = "rocks")]
+mod join;
 mod metrics;
 mod server;
 mod start;
+#[cfg(feature = "rocks")]
+mod steward;
 
 pub use config::{Identity, Inbound, NodeConfig, World};
+#[cfg(feature = "rocks")]
+pub use server::ClusterOptions;
 pub use server::{NodeServer, ServeOptions};
 pub use start::Node;

@@ -6,6 +6,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use rpc::Network;
 
 use crate::start::Node;
 
@@ -44,9 +45,12 @@ impl Collector for NodeCollector {
 }
 
 /// The registry of a node: its own counts and those of the process.
-pub fn registry(node: Arc<Node>, server: Arc<pgserver::Server>) -> Registry {
+pub fn registry(node: Arc<Node>, server: Arc<pgserver::Server>, network: Option<&Network>) -> Registry {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(NodeCollector { node, server }));
     registry.register_collector(Box::new(admin::ProcessMetrics));
+    if let Some(network) = network {
+        network.register_metrics(&mut registry);
+    }
     registry
 }

@@ -1,7 +1,6 @@
 //! A node with its listeners: what `meridian start` runs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use admin::{Admin, NodeStatus, Readiness};
@@ -11,15 +10,24 @@ use env::Env;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use pgserver::{Server, ServerOptions};
+use rpc::Network;
+#[cfg(feature = "rocks")]
+use rpc::{NetworkConfig, Services};
 use sql::SqlBackend;
 #[cfg(feature = "rocks")]
 use sql::spill::FileSpill;
+use storage::Engine;
 use tokio::net::TcpListener;
 
 #[cfg(feature = "rocks")]
-use crate::config::{NodeConfig, World};
+use crate::config::{Identity, Inbound, NodeConfig, World};
+use crate::drain::Drain;
 use crate::metrics;
 use crate::start::Node;
+#[cfg(feature = "rocks")]
+use crate::steward::ClusterSteward;
+#[cfg(feature = "rocks")]
+use crate::{clock_bound, identity, join, steward};
 
 /// The folder within the data folder that temporary files go to.
 #[cfg(feature = "rocks")]
@@ -33,51 +41,116 @@ pub struct ServeOptions {
     pub drain: Duration,
 }
 
+/// How a node finds others, and is found.
+#[cfg(feature = "rocks")]
+pub struct ClusterOptions {
+    /// Where other nodes connect.
+    pub listener: TcpListener,
+    /// Addresses as others reach them, credentials, locality.
+    pub network: NetworkConfig,
+    /// RPC addresses of nodes whose cluster is to be joined, when the data folder is empty. None: a new cluster.
+    pub join: Vec<String>,
+}
+
 /// A node and the servers in front of it.
 pub struct NodeServer {
     env: Arc<dyn Env>,
     node: Arc<Node>,
     server: Arc<Server>,
-    draining: Arc<AtomicBool>,
-    drain: Duration,
+    /// `None`: the node stands alone, and nobody can reach it.
+    network: Option<Network>,
+    drain: Arc<Drain>,
+    /// How long sessions may take to end at shutdown.
+    grace: Duration,
 }
 
 /// Ready unless it drains: a node is started before it listens.
-struct Status(Arc<AtomicBool>);
+struct Status(Arc<Drain>);
 
 impl NodeStatus for Status {
     fn readiness(&self) -> Readiness {
-        if self.0.load(Ordering::Relaxed) { Readiness::NotReady("draining".into()) } else { Readiness::Ready }
+        if self.0.is_draining() { Readiness::NotReady("draining".into()) } else { Readiness::Ready }
+    }
+}
+
+/// What others send goes to the node's store and groups.
+#[cfg(feature = "rocks")]
+struct NetworkInbound(Network);
+
+#[cfg(feature = "rocks")]
+impl Inbound for NetworkInbound {
+    fn open(&self, groups: replication::Store, store: kvserver::Store) {
+        self.0.attach(Services { batches: Arc::new(store), raft: groups });
     }
 }
 
 impl NodeServer {
-    /// Opens the data folder and starts the node on it.
+    /// Opens the data folder and starts the node on it. With an empty folder and others to join it waits until there is a
+    /// cluster to be in.
     #[cfg(feature = "rocks")]
     pub async fn start(
         env: Arc<dyn Env>,
         config: NodeConfig,
         options: ServeOptions,
+        cluster: ClusterOptions,
     ) -> anyhow::Result<Arc<NodeServer>> {
-        let rocks = storage::RocksOptions { cache_bytes: config.cache_bytes, ..Default::default() };
-        let folder = config.data_dir.clone();
-        let opened = env.lane("open").run(move || storage::RocksEngine::open(&folder, &rocks)).await;
-        let engine = opened.with_context(|| format!("data folder {}", config.data_dir.display()))?;
+        let engine = open_folder(&env, &config).await?;
         // Only now: the open engine holds the folder.
         let temporary = config.data_dir.join(TEMPORARY);
         let spill = env.lane("open").run(move || FileSpill::open(temporary)).await;
         let spill = spill.map_err(|error| anyhow::anyhow!("temporary files: {}", error.message()))?;
-        let world = World { spill: Arc::new(spill), ..World::alone(env.clone(), Arc::new(engine)) };
-        let node = Node::start(&config, world).await?;
-        Ok(NodeServer::over(env, Arc::new(node), options))
+        let clock = clock_bound::open(&env, &engine, &config)?;
+        // Ahead of the first use of the clock by others, and for as long as it takes to join.
+        clock_bound::keep(&env, &engine, &clock);
+        let own_address = cluster.network.addresses.rpc.clone();
+        let network = Network::new(env.clone(), clock.clone(), cluster.network);
+        network.serve(cluster.listener);
+        let stored = join::settle(&env, &engine, &network, &cluster.join, &own_address).await?;
+        network.become_member(stored.identity, &identity::read_peers(&*engine)?);
+        let founds_cluster = stored.is_founder && !identity::is_bootstrapped(&*engine)?;
+        let world = World {
+            identity: Identity { node: stored.identity.node, store: stored.identity.store, founds_cluster },
+            membership: network.membership(),
+            transport: network.transport(),
+            dialer: Some(network.dialer()),
+            inbound: Some(Arc::new(NetworkInbound(network.clone()))),
+            clock: Some(clock),
+            spill: Arc::new(spill),
+            ..World::alone(env.clone(), engine.clone())
+        };
+        let starting = Node::start(&config, world);
+        let node = tokio::select! {
+            biased;
+            reason = network.fatal() => anyhow::bail!(reason),
+            node = starting => node?,
+        };
+        if founds_cluster {
+            identity::set_bootstrapped(&*engine)?;
+        }
+        let drain = Drain::new(Some(network.clone()), node.store.clone());
+        let steward = ClusterSteward::new(env.clone(), node.db.clone(), network.clone(), drain.clone());
+        steward::keep_looking(&env, &node.db, &network, &steward);
+        network.set_steward(steward);
+        remember_peers(&env, &engine, &network);
+        Ok(NodeServer::with(env, Arc::new(node), options, Some(network), drain))
     }
 
-    /// Puts servers in front of a running node.
+    /// Puts servers in front of a running node that stands alone.
     pub fn over(env: Arc<dyn Env>, node: Arc<Node>, options: ServeOptions) -> Arc<NodeServer> {
+        let drain = Drain::new(None, node.store.clone());
+        NodeServer::with(env, node, options, None, drain)
+    }
+
+    fn with(
+        env: Arc<dyn Env>,
+        node: Arc<Node>,
+        options: ServeOptions,
+        network: Option<Network>,
+        drain: Arc<Drain>,
+    ) -> Arc<NodeServer> {
         let backend = Arc::new(SqlBackend(node.sql.clone()));
         let server = Server::new(env.clone(), backend.clone(), backend, options.server);
-        let draining = Arc::new(AtomicBool::new(false));
-        Arc::new(NodeServer { env, node, server, draining, drain: options.drain })
+        Arc::new(NodeServer { env, node, server, network, drain, grace: options.drain })
     }
 
     pub fn node(&self) -> &Arc<Node> {
@@ -99,22 +172,35 @@ impl NodeServer {
         let outcome = tokio::select! {
             biased;
             stopped = failure => Err(anyhow::anyhow!("the store has failed: {stopped}")),
+            reason = self.fatal() => Err(anyhow::anyhow!(reason)),
             () = shutdown => Ok(()),
         };
-        self.draining.store(true, Ordering::Relaxed);
-        let drained = self.server.drain(self.drain);
         if outcome.is_ok() {
-            drained.await;
+            if let Err(refusal) = self.drain.set(true).await {
+                tracing::warn!(%refusal, "not all leases could be handed over");
+            }
+            self.server.drain(self.grace).await;
         }
         serving.abort();
         drop(end_http);
+        if let Some(network) = &self.network {
+            network.stop();
+        }
         outcome?;
         self.node.stop().await
     }
 
+    /// Completes with why this node must leave its cluster, if it must.
+    async fn fatal(&self) -> String {
+        match &self.network {
+            Some(network) => network.fatal().await,
+            None => std::future::pending().await,
+        }
+    }
+
     fn start_http(&self, listener: TcpListener, ended: BoxFuture<'static, ()>) {
-        let registry = metrics::registry(self.node.clone(), self.server.clone());
-        let admin = Admin::new(Arc::new(Status(self.draining.clone())), Arc::new(registry));
+        let registry = metrics::registry(self.node.clone(), self.server.clone(), self.network.as_ref());
+        let admin = Admin::new(Arc::new(Status(self.drain.clone())), Arc::new(registry));
         let task = async move {
             if let Err(error) = admin.serve(listener, ended).await {
                 tracing::error!(%error, "the HTTP server has ended");
@@ -122,4 +208,42 @@ impl NodeServer {
         };
         drop(self.env.spawn("http", Box::pin(task)));
     }
+}
+
+/// Opens the engine, or says in words why it cannot be opened.
+#[cfg(feature = "rocks")]
+async fn open_folder(env: &Arc<dyn Env>, config: &NodeConfig) -> anyhow::Result<Arc<dyn Engine>> {
+    let rocks = storage::RocksOptions { cache_bytes: config.cache_bytes, ..Default::default() };
+    let folder = config.data_dir.clone();
+    let opened = env.lane("open").run(move || storage::RocksEngine::open(&folder, &rocks)).await;
+    let engine = opened.with_context(|| format!("data folder {}", config.data_dir.display()))?;
+    Ok(Arc::new(engine))
+}
+
+/// How often what is known of other nodes is written down, if it has changed.
+#[cfg(feature = "rocks")]
+const REMEMBER_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Keeps what is known of other nodes on disk, so that a restart finds them without being told. Until the engine is gone.
+#[cfg(feature = "rocks")]
+fn remember_peers(env: &Arc<dyn Env>, engine: &Arc<dyn Engine>, network: &Network) {
+    let (timer, lane, network) = (env.clone(), env.lane("remember-peers"), network.clone());
+    let engine = Arc::downgrade(engine);
+    let task = async move {
+        let mut written = Vec::new();
+        loop {
+            let Some(engine) = engine.upgrade() else { return };
+            let peers = network.to_remember();
+            if peers != written {
+                written = peers.clone();
+                if let Err(error) = lane.run(move || identity::write_peers(&*engine, &peers)).await {
+                    tracing::warn!(error = %format!("{error:#}"), "the addresses of nodes cannot be written");
+                }
+            } else {
+                drop(engine);
+            }
+            timer.sleep(REMEMBER_INTERVAL).await;
+        }
+    };
+    drop(env.spawn("remember-peers", Box::pin(task)));
 }

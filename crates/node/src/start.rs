@@ -34,7 +34,14 @@ impl Node {
     /// When it returns, every range is replayed and served, and SQL can be run.
     pub async fn start(config: &NodeConfig, world: World) -> anyhow::Result<Node> {
         let Identity { node, store: own, founds_cluster } = world.identity;
-        let clock = clock_bound::open(&world.env, &world.engine, config)?;
+        let clock = match &world.clock {
+            Some(clock) => clock.clone(),
+            None => {
+                let clock = clock_bound::open(&world.env, &world.engine, config)?;
+                clock_bound::keep(&world.env, &world.engine, &clock);
+                clock
+            }
+        };
         let store_config = StoreConfig {
             range_bytes_max: config.range_bytes_max,
             gc_ttl: config.gc_ttl,
@@ -75,13 +82,7 @@ impl Node {
         }
         groups.start();
         groups.settled().await;
-        clock_bound::keep(&world.env, &world.engine, &clock);
-        let db_config = DbConfig {
-            buffer_bytes_max: config.txn_buffer_bytes_max,
-            planted: config.planted,
-            ..DbConfig::new(node)
-        };
-        let db = Db::new(world.env.clone(), clock.clone(), dialer, store.first_range(), db_config);
+        let db = Db::new(world.env.clone(), clock.clone(), dialer, store.first_range(), DbConfig::new(node));
         let sql = start_sql(config, &world, &db).await?;
         Ok(Node { world, clock, replication: groups, store, db, sql })
     }

@@ -165,8 +165,8 @@ impl Store {
         shared.settle(1);
     }
 
-    /// Completes when every range of which this store has the only voter leads and has applied its log, those included that come
-    /// to life again by that. Also if the store fails. Call it after [`Store::start`].
+    /// Completes when every range of which this store has the only voter leads and has applied its log, or has found in it that there
+    /// are other voters; those included that come to life again by that. Also if the store fails. Call it after [`Store::start`].
     pub fn settled(&self) -> impl Future<Output = ()> + Send + use<> {
         let (sender, receiver) = oneshot::channel();
         self.shared.settled.lock().push(sender);
@@ -568,11 +568,15 @@ impl Shared {
 
     /// Publishes what a change has done to a replica, which is locked.
     pub fn after_change(self: &Arc<Self>, replica: &Arc<Replica>, state: &mut ReplicaState) {
+        let mut leads = false;
         if let Some(leadership) = replica.publish(state) {
             self.machine.leadership_changed(replica.range, leadership);
-            if matches!(leadership, Leadership::Leading { .. }) && std::mem::take(&mut state.is_unsettled) {
-                self.settle(1);
-            }
+            leads = matches!(leadership, Leadership::Leading { .. });
+        }
+        // Its log may tell that there are other voters by now: then it waits for nobody here.
+        if state.is_unsettled && (leads || !state.group.configuration().is_sole_voter(state.group.id())) {
+            state.is_unsettled = false;
+            self.settle(1);
         }
         self.tick_if_needed(replica, state);
     }

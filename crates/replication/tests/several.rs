@@ -212,6 +212,27 @@ fn a_new_replica_is_added_and_counts() {
 }
 
 #[test]
+fn a_store_settles_when_its_log_tells_that_it_is_not_alone_any_more() {
+    let mut cluster = Cluster::new(5, 1);
+    cluster.run(RANGE, "alone");
+    cluster.add(StoreId(2));
+    cluster.nodes[&StoreId(2)].store.create_waiting(RANGE, ReplicaId(2)).expect("an empty store");
+    cluster.change_members(Change::AddVoter(raft_id(ReplicaId(2))));
+    cluster.run(RANGE, "with two");
+    // The log is there after the crash, the state is the one of the beginning: with one voter.
+    cluster.network.stores.lock().remove(&StoreId(1));
+    cluster.nodes.remove(&StoreId(1));
+    let (machine, disk) = &cluster.machines[&StoreId(1)];
+    machine.crash();
+    disk.crash(disk.pending_counts().0, 0);
+    cluster.restart(StoreId(1));
+    let settled = cluster.nodes[&StoreId(1)].store.settled();
+    cluster.simulation.block_on(LIMIT, settled).expect("it settles");
+    cluster.run(RANGE, "after");
+    assert_eq!(cluster.wait_until_equal(), ["alone", "members", "with two", "after"]);
+}
+
+#[test]
 fn crashes_and_cuts_lose_nothing_acknowledged() {
     let seeds: u64 = std::env::var("REPLICATION_SEEDS").map_or(6, |text| text.parse().expect("a number"));
     for seed in 0..seeds {

@@ -82,29 +82,23 @@ impl RemoteSender {
     }
 }
 
-/// Finds the way to other nodes, and to the own one.
-pub(crate) struct Dialer {
-    shared: Weak<Shared>,
-    own: (NodeId, Arc<dyn Sender>),
-}
+/// Finds the way to other nodes.
+pub(crate) struct Dialer(Weak<Shared>);
 
 impl Dialer {
-    pub fn new(shared: &Arc<Shared>, own: NodeId, sender: Arc<dyn Sender>) -> Dialer {
-        Dialer { shared: Arc::downgrade(shared), own: (own, sender) }
+    pub fn new(shared: &Arc<Shared>) -> Dialer {
+        Dialer(Arc::downgrade(shared))
     }
 }
 
 impl NodeDialer for Dialer {
     fn dial(&self, node: NodeId) -> Result<Arc<dyn Sender>, Unreachable> {
-        if node == self.own.0 {
-            return Ok(Arc::clone(&self.own.1));
-        }
         let unreachable = |reason: String| Unreachable { node, reason };
-        let shared = self.shared.upgrade().ok_or_else(|| unreachable("this node is stopping".to_string()))?;
+        let shared = self.0.upgrade().ok_or_else(|| unreachable("this node is stopping".to_string()))?;
         let peer = shared.peer(node).ok_or_else(|| unreachable("nothing is known of it".to_string()))?;
         match peer.unreachable() {
             Some(reason) => Err(unreachable(reason)),
-            None => Ok(Arc::new(RemoteSender { peer, shared: self.shared.clone() })),
+            None => Ok(Arc::new(RemoteSender { peer, shared: self.0.clone() })),
         }
     }
 }

@@ -24,57 +24,60 @@ pub(crate) async fn run(shared: Weak<Shared>, env: Arc<dyn Env>) {
         }
         held.roster.write().speak(env.monotonic());
         let exchange = Box::pin(exchange_with_somebody(&held, &mut prng));
-        if env::timeout(&*env, limits::GOSSIP_TIME_MAX, exchange).await.is_err() {
-            tracing::debug!("an exchange of news took too long");
-        }
+        let exchanged = env::timeout(&*env, limits::GOSSIP_TIME_MAX, exchange).await.unwrap_or(false);
         drop(held);
-        // Not all at the same moment.
-        let half = limits::GOSSIP_INTERVAL / 2;
+        // Not all at the same moment; and sooner as long as nobody has heard of this node.
+        let half = if exchanged { limits::GOSSIP_INTERVAL } else { limits::GOSSIP_RETRY_INTERVAL } / 2;
         let wait = half + half.mul_f64(prng.below(1000) as f64 / 500.0);
         env.sleep(wait).await;
     }
 }
 
-async fn exchange_with_somebody(shared: &Arc<Shared>, prng: &mut Prng) {
+/// Whether somebody answered.
+async fn exchange_with_somebody(shared: &Arc<Shared>, prng: &mut Prng) -> bool {
     let reachable: Vec<_> = shared.peers().iter().filter_map(|peer| peer.main()).collect();
     if !reachable.is_empty() {
-        exchange(shared, &reachable[prng.index(reachable.len())]).await;
-        return;
+        return exchange(shared, &reachable[prng.index(reachable.len())]).await;
     }
     let seeds = &shared.config.seeds;
     if seeds.is_empty() || shared.roster.read().peers().is_empty() && shared.services.get().is_some() {
-        return;
+        return false;
     }
     let seed = &seeds[prng.index(seeds.len())];
     if *seed == shared.config.addresses.rpc {
-        return;
+        return false;
     }
     match shared.connect_to(seed, shared.hello(v1::Role::Node, None)).await {
         Ok(connection) => exchange(shared, &connection).await,
-        Err(error) => tracing::debug!(seed, %error, "no news from there"),
+        Err(error) => {
+            tracing::debug!(seed, %error, "no news from there");
+            false
+        }
     }
 }
 
-/// Both know the same afterwards, unless the connection fails.
-async fn exchange(shared: &Arc<Shared>, connection: &Connection) {
+/// Both know the same afterwards, unless the connection fails. Whether it was answered.
+async fn exchange(shared: &Arc<Shared>, connection: &Connection) -> bool {
     let digest = shared.roster.read().digest();
     let request = v1::GossipRequest { digest: Some(digest), news: None };
     let answer = match connection.node().gossip(request).await {
         Ok(answer) => answer.into_inner(),
         Err(status) => {
             tracing::debug!(address = connection.address, %status, "no news from there");
-            return;
+            return false;
         }
     };
     shared.absorb(answer.news.unwrap_or_default());
     let news = shared.roster.read().news_for(&answer.digest.unwrap_or_default());
     if news == v1::News::default() {
-        return;
+        return true;
     }
     let request = v1::GossipRequest { digest: None, news: Some(news) };
     if let Err(status) = connection.node().gossip(request).await {
         tracing::debug!(address = connection.address, %status, "news were not taken there");
+        return false;
     }
+    true
 }
 
 /// Answers another node.

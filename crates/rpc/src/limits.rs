@@ -56,8 +56,9 @@ pub const PING_TIME_MAX: Duration = Duration::from_millis(2500);
 pub const RECONNECT_WAIT_INITIAL: Duration = Duration::from_millis(50);
 pub const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// How often news are exchanged with another node, and how long that may take.
+/// How often news are exchanged with another node, how soon it is tried again if nobody answers, and how long it may take.
 pub const GOSSIP_INTERVAL: Duration = Duration::from_millis(500);
+pub const GOSSIP_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 pub const GOSSIP_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// Nodes that are remembered; news of more are not taken.

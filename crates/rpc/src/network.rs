@@ -409,10 +409,9 @@ impl Network {
         Arc::new(Transport(Arc::clone(&self.shared)))
     }
 
-    /// The ways to all nodes. `sender` is the own one's; the node must be a member.
-    pub fn dialer(&self, sender: Arc<dyn Sender>) -> Arc<dyn NodeDialer> {
-        let own = self.shared.identity.get().expect("a member has an identity").node;
-        Arc::new(Dialer::new(&self.shared, own, sender))
+    /// The ways to the other nodes.
+    pub fn dialer(&self) -> Arc<dyn NodeDialer> {
+        Arc::new(Dialer::new(&self.shared))
     }
 
     pub fn membership(&self) -> Arc<dyn Membership> {
@@ -422,6 +421,20 @@ impl Network {
     /// The member, not decommissioned, that listens at this RPC address.
     pub fn member_at(&self, rpc_address: &str) -> Option<NodeId> {
         self.shared.roster.read().member_at(rpc_address)
+    }
+
+    /// A node id was given to a newcomer: from now on it counts as a member, before anything was heard of it.
+    pub fn expect_member(&self, admitted: Admitted, rpc_address: &str) {
+        // Below everything that it will say itself.
+        let record = v1::NodeRecord {
+            node_id: admitted.node.0,
+            store_id: admitted.store.0,
+            incarnation: 0,
+            sequence: 1,
+            rpc_address: rpc_address.to_string(),
+            ..v1::NodeRecord::default()
+        };
+        self.shared.absorb(v1::News { nodes: vec![record], ..v1::News::default() });
     }
 
     /// Tells others whether this node is about to stop.

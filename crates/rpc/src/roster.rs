@@ -133,10 +133,13 @@ impl Roster {
         self.entries.iter().filter(talks).map(|(node, _)| *node).collect()
     }
 
-    /// The member, not decommissioned, that says it listens at this address.
+    /// The member, not decommissioned, that says it listens at this address. What was merely admitted from there, and has said
+    /// nothing since, does not count: it may ask again.
     pub fn member_at(&self, rpc_address: &str) -> Option<NodeId> {
         let found = self.entries.iter().find(|(_, entry)| {
-            entry.record.rpc_address == rpc_address && entry.standing != Standing::Decommissioned
+            entry.record.rpc_address == rpc_address
+                && entry.record.incarnation > 0
+                && entry.standing != Standing::Decommissioned
         });
         found.map(|(node, _)| *node)
     }

@@ -68,10 +68,10 @@ async fn everybody_hears_of_everybody_and_of_every_change() {
 async fn batches_find_their_way_and_fail_fast_when_there_is_none() {
     let env = environment();
     let (_folder, mut nodes) = three(&env).await;
-    let dialer = nodes[1].network.dialer(Arc::new(Echo(NodeId(2))));
+    let dialer = nodes[1].network.dialer();
     let membership = nodes[1].network.membership();
     until(&env, "all three are known", || membership.nodes().len() == 3).await;
-    for id in 1..=3 {
+    for id in [1, 3] {
         let sender = dialer.dial(NodeId(id)).expect("there is a way");
         let answer = sender.send(&get("k")).await.expect("an answer");
         assert_eq!(answer.node, NodeId(id));
@@ -130,7 +130,7 @@ async fn a_lost_answer_is_ambiguous_only_where_it_matters_and_a_dropped_batch_is
     let first = TestNode::start(&env, 1, settings(), Arc::new(Echo(NodeId(1)))).await;
     let second = TestNode::start(&env, 2, settings(), stuck.clone()).await;
     first.learn(&second).await;
-    let dialer = first.network.dialer(Arc::new(Echo(NodeId(1))));
+    let dialer = first.network.dialer();
     let sender = dialer.dial(NodeId(2)).expect("there is a way");
     let begun = |count| {
         let stuck = stuck.clone();

@@ -32,10 +32,11 @@ use types::{PgError, SqlState};
 use super::{SharedCatalog, store};
 use crate::small_transaction::in_own_transaction;
 
-/// How far ahead the version is read.
-const LEASE: Duration = Duration::from_millis(1_000);
+/// How far ahead the version is read. Less than clocks may differ (500 ms): a change is placed above it, and a node refuses a timestamp that
+/// lies further ahead of its clock than that.
+const LEASE: Duration = Duration::from_millis(400);
 /// How often.
-const RENEWAL: Duration = Duration::from_millis(250);
+const RENEWAL: Duration = Duration::from_millis(100);
 /// What must be left of a lease for a statement to begin under it.
 const MARGIN: Duration = Duration::from_millis(50);
 /// How long others may be kept from prolonging, should the one who changes the catalog die.
