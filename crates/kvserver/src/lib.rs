@@ -64,7 +64,15 @@
 //! - A read evaluates without latch or snapshot: see `concurrency` for why, and `storage::mvcc` for the order of keyspaces.
 //! - A future that is dropped while its command is in flight leaves a task behind that releases the latches when the
 //!   command is through, not before.
-//! - The count of intents of a range lets reads skip looking for them: it must be exact, see `machine`.
+//! - The count of intents of a range lets reads skip looking for them: it must be exact, see `machine`, and be read under the
+//!   range's mutex: a split moves what is counted to another range.
+//! - Whoever waits for latches looks at the bounds again when they are granted: a split may have passed. What forgets it writes
+//!   to keys of another range behind that one's latches; a bank in simulation then has 1595 instead of 1600.
+//! - What changed and was collected as garbage passes for unchanged: refreshes, claims and checks of writes ask
+//!   `RangeState::knows_changes_since`.
+//! - A claim on a lock in another range is verified at the read timestamp, before the commit. Where reads are not refreshed (below
+//!   SERIALIZABLE) the commit lies above it, and a lease that moves in between lets the row change unnoticed. On one node a lease
+//!   ends only with the process, and with it the transaction.
 //! - Observed timestamps: a value resolved above its intent's timestamp by a transaction that coordinated elsewhere may have been
 //!   acknowledged before a local reader began that would count it as later. So a range remembers up to where intents were moved
 //!   (`RangeState::moved_to`), and up to there nothing that was observed counts; a new lease assumes the worst. Whatever is placed here
