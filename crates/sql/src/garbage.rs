@@ -17,7 +17,7 @@ use futures::StreamExt;
 use futures::channel::mpsc;
 use keys::encoding::Decoder;
 use keys::{IndexId, TableId, table};
-use kvclient::{Db, ScanOptions, Txn, TxnOptions};
+use kvclient::{Db, Locking, ScanOptions, Txn, TxnOptions};
 use parking_lot::Mutex;
 use types::PgError;
 
@@ -83,8 +83,13 @@ impl Garbage {
             if self.in_progress.lock().contains(&storage_id) {
                 continue;
             }
-            self.clear(storage_id, storage_index).await?;
+            // A keyspace that was being filled when the records were read may have come into use since: only what is still
+            // on record, now that nobody fills it, is garbage.
             let key = garbage_key(storage_id, storage_index);
+            if !self.is_recorded(&key).await? {
+                continue;
+            }
+            self.clear(storage_id, storage_index).await?;
             in_own_transaction!(self.db, |txn| txn.delete(&key).map_err(ExecError::from))?;
         }
         Ok(())
@@ -103,6 +108,12 @@ impl Garbage {
         }
         txn.rollback().await;
         Ok(records)
+    }
+
+    async fn is_recorded(&self, key: &[u8]) -> ExecResult<bool> {
+        let found =
+            in_own_transaction!(self.db, |txn| txn.get(key, Locking::NONE).await.map_err(ExecError::from))?;
+        Ok(found.is_some())
     }
 
     async fn clear(&self, storage_id: u32, storage_index: u32) -> ExecResult<()> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use executor::ExecResult;
 use planner::ast::{Expression, Identifier, Sourced, TypeName};
 use types::descriptor::{ColumnDescriptor, ColumnId, TableDescriptor};
-use types::{PgError, Severity, SqlState};
+use types::{ColumnType, PgError, Severity, SqlState};
 
 use super::alter_table::column_of;
 use super::backfill::Transform;
@@ -138,9 +138,34 @@ impl Session {
             return self.put_table(table).await.map(drop);
         }
         self.check_not_tied(&old, id)?;
+        self.check_convertible(&old, id, using, new_type)?;
         self.validate_column_expressions(&table)?;
         let transform = Transform { column: id, using: using.map(|using| &*using.text) };
         self.rewrite_column(&old, table, &transform).await
+    }
+
+    /// 42804 unless the values and the default can become values of the new type.
+    fn check_convertible(
+        &mut self,
+        old: &TableDescriptor,
+        id: ColumnId,
+        using: Option<&Sourced<Expression>>,
+        new_type: ColumnType,
+    ) -> ExecResult<()> {
+        let all: Vec<ColumnId> = old.columns.iter().map(|column| column.id).collect();
+        let catalog = self.statement_catalog();
+        let to = (using.map(|using| &*using.text), new_type);
+        planner::bind_transform(old, &all, id, to, &catalog, self.plan_options())?;
+        let Some(column) = old.column(id).filter(|column| column.default.is_some()) else { return Ok(()) };
+        let value = expr::Expr::column(0, column.column_type.data_type);
+        if expr::resolve::coerce(value, new_type, expr::CastContext::Assignment, 0).is_none() {
+            let message = format!(
+                "default for column \"{}\" cannot be cast automatically to type {}",
+                column.name, new_type.data_type
+            );
+            return Err(PgError::new(SqlState::DATATYPE_MISMATCH, message).into());
+        }
+        Ok(())
     }
 
     /// What else depends on the type of a column: foreign keys, generated columns.
