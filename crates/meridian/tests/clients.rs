@@ -114,6 +114,19 @@ with psycopg.connect(sys.argv[1]) as connection:
             raise AssertionError("a duplicate went in")
         except psycopg.errors.UniqueViolation as error:
             assert error.diag.constraint_name == "people_pkey"
+        names = cursor.execute("SELECT %s::regclass::oid::int, %s::regtype[]", ("pg_class", "{int4,text}")).fetchone()
+        assert names == (1259, ["integer", "text"]), names
+        cursor.execute("CREATE TABLE named (r regclass, t regtype[])")
+        with cursor.copy("COPY named FROM STDIN") as copy:
+            copy.write("people\t{text}\n\\N\t\\N\n")
+        with cursor.copy("COPY named TO STDOUT") as copy:
+            assert list(copy.rows()) == [("people", "{text}"), (None, None)]
+        cursor.execute("SELECT set_config('app.user', %s, false)", ("ann",))
+    with connection.cursor(name="held", withhold=True) as cursor:
+        cursor.execute("SELECT generate_series(1, 5), current_setting('app.user')")
+        assert cursor.fetchmany(2) == [(1, "ann"), (2, "ann")]
+        connection.commit()
+        assert cursor.fetchall() == [(3, "ann"), (4, "ann"), (5, "ann")]
     with connection.cursor(name="server_side", binary=True) as cursor:
         cursor.itersize = 7
         assert len(list(cursor.execute("SELECT id FROM people"))) == 120

@@ -298,8 +298,13 @@ impl Binder<'_> {
         {
             return Ok(self.columns.expr(known.column));
         }
-        let column = self.columns.computed(aggregate.function.name, aggregate.data_type);
         let data_type = aggregate.data_type;
+        let column_type = match aggregate.arguments.as_slice() {
+            // The padding of a char(n) is part of the value that is chosen.
+            [argument] if data_type == DataType::Bpchar => self.column_type_of(argument),
+            _ => data_type.into(),
+        };
+        let column = self.columns.computed(aggregate.function.name, column_type);
         self.levels[owner].aggregates.push(BoundAggregate { column, aggregate });
         Ok(Expr::column(column, data_type))
     }

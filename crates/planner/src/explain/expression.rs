@@ -261,6 +261,9 @@ impl Printer<'_> {
             (None, [zone, value]) if function.name == "timezone" && self.style != Style::Plan => {
                 format!("({} AT TIME ZONE {})", self.text(value), self.text(zone))
             }
+            (None, [text, part]) if function.name == "position" && self.style != Style::Plan => {
+                format!("POSITION(({}) IN ({}))", self.text(part), self.text(text))
+            }
             (None, [Expr::Constant { value: Datum::Text(field), .. }, value])
                 if function.name == "extract" && self.style != Style::Plan =>
             {

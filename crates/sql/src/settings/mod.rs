@@ -129,6 +129,10 @@ impl Settings {
     pub fn set(&mut self, name: &str, values: &[&str], local: bool, in_transaction: bool) -> PgResult<()> {
         let (name, value) = self.checked(name, values)?;
         self.remember(in_transaction);
+        if definition(&name).is_err() {
+            // A setting that users made stays known once it has been set, empty at last.
+            Arc::make_mut(&mut self.defaults).entry(name.clone()).or_insert_with(|| "".into());
+        }
         if local {
             Arc::make_mut(&mut self.local).insert(name, value);
         } else {
@@ -319,6 +323,9 @@ mod tests {
         let mut settings = Settings::new();
         settings.set("myapp.user", &["7"], false, false).expect("valid");
         assert_eq!(show(&settings, "myapp.user"), "7");
+        settings.set("myapp.local", &["8"], true, true).expect("valid");
+        settings.end_transaction(true);
+        assert_eq!(show(&settings, "myapp.local"), "");
         assert!(settings.set("myapp", &["7"], false, false).is_err());
     }
 }
