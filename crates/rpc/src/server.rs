@@ -12,6 +12,7 @@ use env::BoxFuture;
 use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::body::Body;
@@ -121,13 +122,26 @@ async fn secure(shared: &Shared, stream: TcpStream) -> Result<(Socket, Option<St
     set_up(&stream).map_err(|error| error.to_string())?;
     let Some(credentials) = &shared.config.credentials else { return Ok((Socket::Plain(stream), None)) };
     let acceptor = credentials.acceptor().ok_or("these credentials are not a node's")?;
-    let stream = acceptor
-        .accept(stream)
-        .await
-        .map_err(|error| tls::explain(&error, "the caller").unwrap_or_else(|| format!("no TLS: {error}")))?;
+    let stream = match acceptor.accept(stream).into_fallible().await {
+        Ok(stream) => stream,
+        Err((error, stream)) => {
+            linger(stream).await;
+            return Err(tls::explain(&error, "the caller").unwrap_or_else(|| format!("no TLS: {error}")));
+        }
+    };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let name = certificate.and_then(tls::common_name).ok_or("its certificate has no common name")?;
     Ok((Socket::Accepted(Box::new(stream)), Some(name)))
+}
+
+/// Lets the caller read why it is refused: a socket that is closed with something unread takes the alert with it. Ends when the
+/// caller hangs up; bounded by whoever calls.
+async fn linger(mut stream: TcpStream) {
+    let mut unread = [0; 1024];
+    // An error is as good as the end.
+    if stream.shutdown().await.is_ok() {
+        while stream.read(&mut unread).await.is_ok_and(|count| count > 0) {}
+    }
 }
 
 /// Brings a call to its service.
