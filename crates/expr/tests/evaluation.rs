@@ -252,6 +252,12 @@ fn folding_keeps_what_varies_and_what_fails() {
     let now = resolve_function(None, "now", &[], FunctionArguments::Plain).expect("it resolves");
     let call = expr::resolve::function_call(&now, Vec::new(), 0).expect("it builds");
     assert_eq!(fold(call.clone(), &context), call);
+    // A NULL decides a strict function, whatever the other argument would come to.
+    let null = Expr::constant(Datum::Null, DataType::Int4);
+    let unknown = operator("*", operator("/", int(1), column(0)), null.clone());
+    assert_eq!(fold(unknown, &context), null);
+    let failing = operator("*", failing, null);
+    assert_eq!(fold(failing.clone(), &context), failing);
 }
 
 #[test]

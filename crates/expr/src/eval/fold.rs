@@ -6,7 +6,7 @@
 use super::eval_scalar;
 use crate::context::EvalContext;
 use crate::expr::{CaseArm, Expr};
-use crate::function::Volatility;
+use crate::function::{Function, FunctionKind, Volatility};
 use crate::resolve::find_cast;
 use types::{DataType, Datum};
 
@@ -98,14 +98,40 @@ fn boolean(expr: &Expr) -> Option<Option<bool>> {
     }
 }
 
-/// Shortens AND, OR, CASE and COALESCE whose constant operands decide.
+fn is_null(expr: &Expr) -> bool {
+    matches!(expr, Expr::Constant { value: Datum::Null, .. })
+}
+
+/// A strict function of a NULL is never called: its other arguments need not be evaluated, and do not fail, unless it is
+/// constants that fail.
+fn is_null_call(function: &Function, arguments: &[Expr]) -> bool {
+    function.strict
+        && matches!(function.kind, FunctionKind::Scalar(_) | FunctionKind::Deferred)
+        && arguments.iter().any(is_null)
+        && !arguments.iter().any(has_failed)
+}
+
+/// Whether folding left a part that it would have replaced, had that not failed.
+fn has_failed(expr: &Expr) -> bool {
+    if is_constant(expr) {
+        return false;
+    }
+    let mut found = foldable(expr);
+    expr.for_each_child(&mut |child| found = found || has_failed(child));
+    found
+}
+
+/// Shortens AND, OR, CASE and COALESCE whose constant operands decide, and calls that NULL decides.
 fn simplify(expr: Expr) -> Expr {
     match expr {
+        Expr::Call { function, arguments, data_type, .. } if is_null_call(&function, &arguments) => {
+            Expr::constant(Datum::Null, data_type)
+        }
         Expr::And(list) => connective(list, false),
         Expr::Or(list) => connective(list, true),
         Expr::Case { operand, arms, otherwise, data_type } => case(operand, arms, otherwise, data_type),
         Expr::Coalesce { mut arguments, data_type } => {
-            arguments.retain(|argument| !matches!(argument, Expr::Constant { value: Datum::Null, .. }));
+            arguments.retain(|argument| !is_null(argument));
             if let Some(decided) = arguments.iter().position(is_constant) {
                 arguments.truncate(decided + 1);
             }

@@ -194,4 +194,15 @@ impl StatementKind {
                 | StatementKind::Merge(_)
         )
     }
+
+    /// The query within a statement that is not one itself: what its parameters are parameters of.
+    pub fn contained(&self) -> Option<&Statement> {
+        let statement = match self {
+            StatementKind::DeclareCursor(declare) => &declare.query,
+            StatementKind::Explain(explain) => &explain.statement,
+            StatementKind::CreateTableAs(create) => &create.statement.node,
+            _ => return None,
+        };
+        statement.kind.is_plannable().then_some(statement)
+    }
 }

@@ -350,6 +350,19 @@ impl Binder<'_> {
         Ok(Expr::Array { elements, data_type, nested })
     }
 
+    /// `name` is an array of bytes to PostgreSQL, counted from 0.
+    fn byte_of_name(&mut self, name: Expr, index: Expr, position: u32) -> PgResult<Expr> {
+        let cast = |input: Expr, to: DataType| {
+            let context = CastContext::Explicit;
+            Expr::Cast { input: Box::new(input), to: to.into(), context, position }
+        };
+        let one = || Expr::constant(Datum::Int4(1), DataType::Int4);
+        let from = self.system_call("int4pl", vec![index, one()], position)?;
+        let text = cast(name, DataType::Text);
+        let byte = self.system_call("substr", vec![text, from, one()], position)?;
+        Ok(cast(byte, DataType::InternalChar))
+    }
+
     fn bind_subscript(&mut self, operand: &Expression, subscripts: &[Subscript]) -> PgResult<Expr> {
         let array = self.bind(operand)?;
         let from = array.data_type();
@@ -365,6 +378,10 @@ impl Binder<'_> {
             let data_type = DataType::array_of(DataType::Text);
             let path = Expr::Array { elements: steps, data_type, nested: false };
             return self.json_path_call(array, path, operand.position);
+        }
+        if let (DataType::Name, [Subscript::Index(index)]) = (from, subscripts) {
+            let index = self.bind_index(index)?;
+            return self.byte_of_name(array, index, operand.position);
         }
         let Some(element) = from.element() else {
             let message = format!(

@@ -1,11 +1,15 @@
 //! FROM: what each item brings, and in which order names come into sight (PostgreSQL's `parse_clause.c`).
 
+use std::borrow::Cow;
+
 use super::Binder;
 use super::level::{Clause, Level};
 use super::relation::apply_alias;
 use super::scope::{Item, item_column};
 use super::select::Context;
-use crate::ast::{Alias, ExpressionKind, Query, TableExpression, TableFunction};
+use crate::ast::{
+    Alias, Expression, ExpressionKind, FunctionCall, Query, TableExpression, TableFunction, TableFunctionItem,
+};
 use crate::logical::{FunctionScan, JoinKind, Relational, Values};
 use crate::plan::SetFunction;
 use expr::{Expr, FunctionKind};
@@ -117,7 +121,8 @@ impl Binder<'_> {
         let mut columns = Vec::new();
         let mut numbers = Vec::new();
         let mut default: Option<Box<str>> = None;
-        for item in &function.functions {
+        let items = expand_unnest(&function.functions);
+        for item in items.iter() {
             let name: Box<str> = match &item.call.kind {
                 ExpressionKind::Function(call) => call.name.name().into(),
                 _ => super::target::column_name(&item.call),
@@ -134,7 +139,7 @@ impl Binder<'_> {
                 Made::One(call) => {
                     // A single function's column takes the alias as its name.
                     let column_name = match &function.alias {
-                        Some(alias) if function.functions.len() == 1 => alias.name.name.clone(),
+                        Some(alias) if items.len() == 1 => alias.name.name.clone(),
                         _ => name,
                     };
                     let data_type = call.data_type();
@@ -156,7 +161,7 @@ impl Binder<'_> {
                 scalar => scalars.push((scalar, expand)),
             }
         }
-        if !scalars.is_empty() && (function.functions.len() > 1 || !functions.is_empty()) {
+        if !scalars.is_empty() && (items.len() > 1 || !functions.is_empty()) {
             return Err(
                 PgError::unsupported("ROWS FROM with a function that returns no set").at(function.position)
             );
@@ -352,4 +357,36 @@ impl Binder<'_> {
         };
         Ok((call, pending))
     }
+}
+
+/// `unnest` of several arrays is as many calls side by side: a matter of syntax in PostgreSQL too, which looks for the bare name.
+fn expand_unnest(items: &[TableFunctionItem]) -> Cow<'_, [TableFunctionItem]> {
+    let expands = |item: &TableFunctionItem| {
+        item.columns.is_empty()
+            && item.function().is_some_and(|call| {
+                call.name.name() == "unnest"
+                    && call.name.schema().is_none()
+                    && call.arguments.len() > 1
+                    && !call.variadic
+                    && !call.distinct
+                    && call.order_by.is_empty()
+                    && call.arguments.iter().all(|argument| argument.name.is_none())
+            })
+    };
+    if !items.iter().any(expands) {
+        return Cow::Borrowed(items);
+    }
+    let mut expanded = Vec::new();
+    for item in items {
+        let Some(call) = item.function().filter(|_| expands(item)) else {
+            expanded.push(item.clone());
+            continue;
+        };
+        for argument in &call.arguments {
+            let one = FunctionCall { arguments: vec![argument.clone()], ..call.clone() };
+            let call = Expression::new(item.call.position, ExpressionKind::Function(Box::new(one)));
+            expanded.push(TableFunctionItem { call, columns: Vec::new() });
+        }
+    }
+    Cow::Owned(expanded)
 }

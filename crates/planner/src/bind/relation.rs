@@ -3,12 +3,12 @@
 use super::Binder;
 use super::scope::{Item, ItemColumn, item_column};
 use crate::ast::{Alias, ObjectKind, ObjectName, RelationReference};
-use crate::catalog::{Relation, Table, VirtualTable};
+use crate::catalog::{Relation, Table, VirtualColumn, VirtualTable};
 use crate::logical::{ColumnInfo, ColumnNumber, Relational, Scan, VirtualScan};
 use crate::plan::{Privileges, RelationUse};
 use std::sync::Arc;
-use types::descriptor::{DescriptorVersion, ElementState, Oid};
-use types::{PgError, PgResult, SqlState};
+use types::descriptor::{DescriptorVersion, ElementState, Oid, SequenceDescriptor};
+use types::{ColumnType, DataType, PgError, PgResult, SqlState};
 
 /// A scan of a table, remembered for what is asked about its columns later.
 #[derive(Clone, Debug)]
@@ -170,8 +170,9 @@ impl Binder<'_> {
                 (plan, columns, view.id)
             }
             Relation::Sequence(sequence) => {
-                let message = format!("SELECT from the sequence \"{}\"", sequence.name);
-                return Err(PgError::unsupported(message).at(reference.name.position()));
+                self.depend_on(sequence.id, sequence.version, select);
+                let (plan, columns) = self.virtual_scan(&sequence_row(&sequence, &schema), &shown);
+                (plan, columns, sequence.id)
             }
             Relation::Other { kind, .. } => return Err(cannot_open(&reference.name, kind)),
         };
@@ -200,6 +201,23 @@ impl Binder<'_> {
         let scan = VirtualScan { table: table.clone(), alias: name.into(), columns: numbers };
         (Relational::VirtualScan(Box::new(scan)), columns)
     }
+}
+
+/// A sequence as a table of one row: its state, which the session's services read.
+fn sequence_row(sequence: &SequenceDescriptor, schema: &str) -> Arc<VirtualTable> {
+    let column = |(name, data_type): (&str, DataType)| VirtualColumn {
+        name: name.into(),
+        column_type: ColumnType::from(data_type),
+        key: false,
+    };
+    let columns =
+        [("last_value", DataType::Int8), ("log_cnt", DataType::Int8), ("is_called", DataType::Bool)];
+    Arc::new(VirtualTable {
+        id: sequence.id,
+        schema: schema.into(),
+        name: sequence.name.as_str().into(),
+        columns: columns.into_iter().map(column).collect(),
+    })
 }
 
 fn cannot_open(name: &ObjectName, kind: ObjectKind) -> PgError {

@@ -90,7 +90,16 @@ impl Binder<'_> {
                 if !item.columns_visible || !self.usable(level, item) {
                     continue;
                 }
-                for column in item.columns.iter().filter(|column| &*column.name == name) {
+                let own = item.columns.iter().filter(|column| &*column.name == name).cloned();
+                let mut columns: Vec<ItemColumn> = own.collect();
+                if columns.is_empty()
+                    && let Some(system) = self.system_column(item, name)
+                {
+                    let expr = system.map_err(|error| error.at(position))?;
+                    let column_type = ColumnType::from(expr.data_type());
+                    columns.push(ItemColumn { name: name.into(), expr, column_type, hidden: true });
+                }
+                for column in columns {
                     if found.is_some() {
                         return Err(PgError::new(
                             SqlState::AMBIGUOUS_COLUMN,
@@ -99,7 +108,7 @@ impl Binder<'_> {
                         .at(position));
                     }
                     self.check_lateral(item, position)?;
-                    found = Some(column.clone());
+                    found = Some(column);
                 }
             }
             if let Some(column) = found {
@@ -107,6 +116,22 @@ impl Binder<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// ctid, xmin ...: only tableoid has a meaning here. Views have none of them.
+    fn system_column(&self, item: &Item, name: &str) -> Option<PgResult<Expr>> {
+        let relation = item.relation?;
+        if !matches!(name, "tableoid" | "ctid" | "xmin" | "xmax" | "cmin" | "cmax") {
+            return None;
+        }
+        match self.catalog.relation_by_id(relation) {
+            Ok(Some(crate::Relation::View(_))) => None,
+            Ok(_) if name == "tableoid" => {
+                Some(Ok(Expr::constant(types::Datum::Oid(relation.0), DataType::Oid)))
+            }
+            Ok(_) => Some(Err(PgError::unsupported(format!("the system column {name}")))),
+            Err(error) => Some(Err(error)),
+        }
     }
 
     /// Is the item in sight?
@@ -255,7 +280,7 @@ impl Binder<'_> {
             )
             .at(position)),
             (None, _) => {
-                if let Some(expr) = system_column(item, &name.name) {
+                if let Some(expr) = self.system_column(item, &name.name) {
                     return expr.map_err(|error| error.at(position));
                 }
                 let relation = item.name.as_deref().unwrap_or("").to_string();
@@ -369,18 +394,6 @@ pub(super) fn fields_of(row: &Expr) -> Option<&[Expr]> {
             [arm] if matches!(arm.condition, Expr::IsNull { negated: true, .. }) => fields_of(&arm.result),
             _ => None,
         },
-        _ => None,
-    }
-}
-
-/// ctid, xmin ...: only tableoid has a meaning here.
-fn system_column(item: &Item, name: &str) -> Option<PgResult<Expr>> {
-    let relation = item.relation?;
-    match name {
-        "tableoid" => Some(Ok(Expr::constant(types::Datum::Oid(relation.0), DataType::Oid))),
-        "ctid" | "xmin" | "xmax" | "cmin" | "cmax" => {
-            Some(Err(PgError::unsupported(format!("the system column {name}"))))
-        }
         _ => None,
     }
 }

@@ -38,10 +38,9 @@ impl Session {
             self.notice(PgError::with_severity(Severity::Notice, error.code(), text));
             return Ok(Tag::Plain("CREATE TABLE AS"));
         }
-        let statement = Arc::new(create.statement.node.clone());
-        let prepared =
-            Arc::new(Prepared::new(run.prepared.text.clone(), Some(statement), run.prepared.given.clone()));
+        let prepared = self.contained(run.prepared, &create.statement.node)?;
         let planned = self.analyse(&prepared)?;
+        let given = prepared.given.clone();
         let plan = &planned.plan;
         if create.columns.len() > plan.output.len() {
             return Err(PgError::new(SqlState::SYNTAX_ERROR, "too many column names were specified").into());
@@ -70,7 +69,7 @@ impl Session {
             format!("INSERT INTO {target} ({}) {}", names.join(", "), create.statement.text)
         };
         let statement = planner::parse(&text)?.into_iter().next().map(Arc::new);
-        let prepared = Arc::new(Prepared::new(text.into(), statement, run.prepared.given.clone()));
+        let prepared = Arc::new(Prepared::new(text.into(), statement, given));
         let (_, mut execution) = self.begin_query(&prepared, &run.parameters).await?;
         while execution.next().await?.is_some() {}
         Ok(Tag::Rows("SELECT", execution.rows_affected()))

@@ -113,8 +113,7 @@ impl Session {
             )
             .into());
         }
-        let statement = Arc::new(declare.query.clone());
-        let prepared = Arc::new(Prepared::new(run.prepared.text.clone(), Some(statement), Vec::new()));
+        let prepared = self.contained(run.prepared, &declare.query)?;
         let rows = self.start_rows(&prepared, &run.parameters).await?;
         if declare.hold && !rows.planned.plan.read_only {
             let message = "DECLARE CURSOR WITH HOLD ... FOR UPDATE is not supported";

@@ -1,14 +1,12 @@
 //! EXPLAIN.
 
-use std::sync::Arc;
-
 use executor::ExecResult;
 use pgserver::ResultSink;
 use planner::ast::{Explain, OptionValue, StatementKind};
 use types::{DataType, PgError, PgResult, SqlState};
 
 use super::Session;
-use super::prepared::{Prepared, describe_column};
+use super::prepared::describe_column;
 use super::statement::{Run, Tag};
 
 struct Options {
@@ -87,9 +85,7 @@ impl Session {
             }
             return Err(PgError::unsupported("EXPLAIN of this kind of statement").into());
         }
-        let statement = Arc::new(explain.statement.clone());
-        let prepared =
-            Arc::new(Prepared::new(run.prepared.text.clone(), Some(statement), run.prepared.given.clone()));
+        let prepared = self.contained(run.prepared, &explain.statement)?;
         let inner = Run { prepared: &prepared, ..run.clone() };
         self.explain_prepared(&options, &inner, sink).await
     }

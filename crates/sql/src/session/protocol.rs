@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use pgserver::{
     Bind, ColumnFormats, Format, PortalDescription, ResultSink, StatementDescription, TransactionStatus,
 };
-use planner::ast::StatementKind;
+use planner::ast::{Statement, StatementKind};
 use types::format::{parse_binary, parse_text};
 use types::{DataType, Datum, PgError, PgResult, SqlState};
 
@@ -280,6 +280,9 @@ impl Session {
         if prepared.kind().is_some_and(StatementKind::is_plannable) {
             self.check_not_failed(&prepared)?;
             self.analyse(&prepared)?;
+        } else if prepared.kind().is_some_and(|kind| kind.contained().is_some()) {
+            self.check_not_failed(&prepared)?;
+            self.parameter_types(&prepared)?;
         }
         self.statements.insert(name.to_string(), prepared);
         Ok(())
@@ -311,7 +314,25 @@ impl Session {
         if prepared.kind().is_some_and(StatementKind::is_plannable) {
             return Ok(self.analyse(prepared)?.plan.parameters.as_slice().into());
         }
+        if let Some(statement) = prepared.kind().and_then(StatementKind::contained) {
+            let statement = Some(Arc::new(statement.clone()));
+            let inner = Arc::new(Prepared::new(prepared.text.clone(), statement, prepared.given.clone()));
+            let types: Arc<[DataType]> = self.analyse(&inner)?.plan.parameters.as_slice().into();
+            *prepared.parameters.lock() = Some(types.clone());
+            return Ok(types);
+        }
         Ok(prepared.given.iter().map(|given| given.unwrap_or(DataType::Text)).collect())
+    }
+
+    /// A query within a statement (DECLARE, EXPLAIN, CREATE TABLE AS), with the parameters of the whole.
+    pub(crate) fn contained(
+        &mut self,
+        outer: &Arc<Prepared>,
+        statement: &Statement,
+    ) -> PgResult<Arc<Prepared>> {
+        let given = self.parameter_types(outer)?.iter().map(|given| Some(*given)).collect();
+        let statement = Some(Arc::new(statement.clone()));
+        Ok(Arc::new(Prepared::new(outer.text.clone(), statement, given)))
     }
 
     async fn bind_portal(&mut self, message: Bind<'_>) -> PgResult<()> {

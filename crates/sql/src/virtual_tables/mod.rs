@@ -118,8 +118,9 @@ pub async fn rows(
     table: &VirtualTable,
     equalities: &[(u32, Datum)],
 ) -> ExecResult<Vec<Batch>> {
-    let definition = definition_by_id(table.id)
-        .ok_or_else(|| PgError::internal(format!("no one makes up the table {}", table.name)))?;
+    let Some(definition) = definition_by_id(table.id) else {
+        return sequence_rows(services, table).await;
+    };
     let wanted = Wanted { columns: definition.columns, equalities };
     let rows = match definition.rows {
         Rows::None => Vec::new(),
@@ -132,6 +133,25 @@ pub async fn rows(
         Rows::Waiting(make) => make(services).await?,
     };
     Ok(rows.chunks(BATCH_ROWS_MAX).map(|chunk| to_batch(definition, chunk)).collect())
+}
+
+/// A sequence's one row. Nothing is logged ahead of it.
+async fn sequence_rows(services: &Services, table: &VirtualTable) -> ExecResult<Vec<Batch>> {
+    let picture = Picture::of(services);
+    let found = picture.user_relations().into_iter().find_map(|relation| match relation {
+        relations::Relation::Sequence(sequence) if sequence.id == table.id => Some(sequence),
+        _ => None,
+    });
+    let Some(sequence) = found else {
+        return Err(PgError::internal(format!("no one makes up the table {}", table.name)).into());
+    };
+    let state = services.catalog.server.sequences.state(sequence).await?;
+    let row = [Datum::Int8(state.last_value), Datum::Int8(0), Datum::Bool(state.is_called)];
+    let columns = table.columns.iter().zip(&row);
+    let columns = columns
+        .map(|(column, datum)| Vector::from_datums(column.column_type.data_type, std::slice::from_ref(datum)))
+        .collect();
+    Ok(vec![Batch::new(columns, 1)])
 }
 
 fn to_batch(definition: &Definition, rows: &[Values]) -> Batch {
