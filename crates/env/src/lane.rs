@@ -11,6 +11,9 @@ pub type Job = Box<dyn FnOnce() + Send + 'static>;
 /// What carries the jobs: a thread in production, a scheduled task in simulation.
 pub(crate) trait Carrier: Send + Sync {
     fn submit(&self, job: Job);
+
+    /// Runs a job on the calling thread. False, and it is dropped, if that must not block.
+    fn run_here(&self, job: Job) -> bool;
 }
 
 /// A named queue of blocking jobs, run one at a time in the order of submission. Clones share the queue.
@@ -38,6 +41,15 @@ impl Lane {
     /// Queues a job and returns at once. Never blocks; may be called from anywhere, jobs included.
     pub fn submit(&self, job: impl FnOnce() + Send + 'static) {
         self.carrier.submit(Box::new(job));
+    }
+
+    /// Runs a job on the calling thread before it returns, if that thread may block; else drops it and gives false. To spare a
+    /// switch of threads where the caller waits for the job anyway.
+    ///
+    /// A job that runs here has no place in the order of the lane and may overlap with the lane's own: who uses this excludes
+    /// them otherwise. The caller holds no lock that the job takes.
+    pub fn run_here(&self, job: impl FnOnce() + Send + 'static) -> bool {
+        self.carrier.run_here(Box::new(job))
     }
 
     /// Queues a job at once (not at the first poll) and returns a future for its result.

@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::lane::{Carrier, Job};
 use crate::{BoxFuture, Env, Lane, TaskHandle, WallTime};
@@ -65,6 +65,7 @@ impl Env for RealEnv {
 
 /// The thread behind a lane. It ends when the last sender is gone and the queue is empty.
 struct LaneThread {
+    name: &'static str,
     jobs: mpsc::Sender<Job>,
 }
 
@@ -73,24 +74,32 @@ impl LaneThread {
         let (jobs, queue) = mpsc::channel::<Job>();
         std::thread::Builder::new()
             .name(name.to_string())
-            .spawn(move || {
-                for job in queue {
-                    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
-                        eprintln!(
-                            "a job of lane \"{name}\" panicked; the jobs behind it rely on it: aborting"
-                        );
-                        std::process::abort();
-                    }
-                }
-            })
+            .spawn(move || queue.into_iter().for_each(|job| run(name, job)))
             .expect("the operating system has a thread for each lane: they are few and start with the node");
-        LaneThread { jobs }
+        LaneThread { name, jobs }
+    }
+}
+
+fn run(name: &str, job: Job) {
+    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
+        eprintln!("a job of lane \"{name}\" panicked; the jobs behind it rely on it: aborting");
+        std::process::abort();
     }
 }
 
 impl Carrier for LaneThread {
     fn submit(&self, job: Job) {
         self.jobs.send(job).expect("the thread of a lane lives as long as its senders");
+    }
+
+    /// A worker of the runtime hands its other tasks to another thread first; that wakes one, but nobody waits for it.
+    fn run_here(&self, job: Job) -> bool {
+        match Handle::try_current() {
+            Ok(runtime) if runtime.runtime_flavor() != RuntimeFlavor::MultiThread => return false,
+            Ok(_) => tokio::task::block_in_place(|| run(self.name, job)),
+            Err(_) => run(self.name, job),
+        }
+        true
     }
 }
 
@@ -116,6 +125,31 @@ mod tests {
         let name = runtime.block_on(lane.run(|| std::thread::current().name().map(str::to_string)));
         assert_eq!(name.as_deref(), Some("log-writer"));
         assert_eq!(receiver.try_iter().collect::<Vec<_>>(), (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_job_that_may_block_runs_where_it_is_asked_for() {
+        let here = || std::thread::current().id();
+        let (sender, receiver) = mpsc::channel();
+        let ask = |env: &RealEnv| {
+            let sender = sender.clone();
+            let lane = env.lane("log-writer");
+            lane.run_here(move || sender.send(std::thread::current().id()).expect("the test waits"))
+        };
+        let many = runtime();
+        let env = RealEnv::with_runtime(many.handle().clone());
+        assert!(ask(&env));
+        assert_eq!(receiver.try_recv(), Ok(here()));
+        many.block_on(async {
+            assert!(ask(&env));
+            assert_eq!(receiver.try_recv(), Ok(here()));
+        });
+        // On a runtime of one thread everything else would stand still.
+        let single = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        single.block_on(async {
+            assert!(!ask(&env));
+            assert!(receiver.try_recv().is_err());
+        });
     }
 
     #[test]

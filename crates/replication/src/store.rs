@@ -286,10 +286,10 @@ impl Store {
         let shared = Arc::clone(&self.shared);
         shared.stopped.store(true, Ordering::Release);
         async move {
-            shared.writing.lane().barrier().await;
+            shared.writer_barrier().await;
             shared.applying.lane().barrier().await;
             // Applying may have marked groups again.
-            shared.writing.lane().barrier().await;
+            shared.writer_barrier().await;
             let flushing = Arc::clone(&shared);
             shared
                 .flusher
@@ -320,7 +320,7 @@ impl RangeHandle {
     }
 
     /// Proposes a command. It is in the log when this returns, and applied when the future completes. Dropping the
-    /// future does not take it back.
+    /// future does not take it back. If nobody else is writing, and this thread may block, it writes and applies by itself.
     pub fn propose(&self, command: Bytes) -> Proposal {
         self.propose_with(|state| state.propose(command))
     }
@@ -341,9 +341,12 @@ impl RangeHandle {
         match propose(&mut state) {
             Ok(position) => {
                 let receiver = state.waiters.add(position);
-                self.shared.mark(&self.replica);
+                let write_here = self.shared.mark_only(&self.replica);
                 self.shared.tick_if_needed(&self.replica, &mut state);
                 drop(state);
+                if write_here {
+                    self.shared.write_here();
+                }
                 if self.shared.failure.is_failed() {
                     // It failed since, and may have missed this waiter.
                     self.shared.abandon(&self.replica);

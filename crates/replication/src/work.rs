@@ -7,22 +7,28 @@
 //! ```
 //!
 //! A lane's job runs until its queue is empty, and the next one who adds to an empty queue submits the next job: no thread polls.
+//!
+//! Who proposes to an idle store may write by itself ([`Shared::write_here`]): one round on its own thread, its own proposal and
+//! whatever was marked before it. What is marked meanwhile is the lane's, so that nobody writes for others forever.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use env::Lane;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::replica::Replica;
 use crate::store::Shared;
 
 /// A queue of replicas and the lane that empties it.
 ///
-/// - `running` while a job of the lane is submitted or runs; only then may the queue be non-empty for long.
+/// - `running` while a job of the lane is submitted or runs, or a proposer is about to write or writes; only then may the queue be
+///   non-empty for long. Who has set it has the queue to itself.
 pub(crate) struct WorkQueue {
     lane: Lane,
     state: Mutex<QueueState>,
+    /// Held for reading by proposers that write by themselves, to the end of what they do.
+    helpers: RwLock<()>,
 }
 
 #[derive(Default)]
@@ -33,7 +39,7 @@ struct QueueState {
 
 impl WorkQueue {
     pub fn new(lane: Lane) -> WorkQueue {
-        WorkQueue { lane, state: Mutex::new(QueueState::default()) }
+        WorkQueue { lane, state: Mutex::new(QueueState::default()), helpers: RwLock::new(()) }
     }
 
     pub fn lane(&self) -> &Lane {
@@ -60,18 +66,66 @@ impl WorkQueue {
     fn is_empty(&self) -> bool {
         self.state.lock().replicas.is_empty()
     }
+
+    /// Gives the queue back if it is empty. False: somebody has to go on with it.
+    fn end_if_empty(&self) -> bool {
+        let mut state = self.state.lock();
+        state.running = !state.replicas.is_empty();
+        !state.running
+    }
 }
 
 impl Shared {
     /// Something has happened in the group of this replica: the writer is to look at it.
     pub fn mark(self: &Arc<Self>, replica: &Arc<Replica>) {
-        if replica.marked.swap(true, Ordering::AcqRel) {
+        if self.mark_only(replica) {
+            self.write_on_lane();
+        }
+    }
+
+    /// The same for a caller that holds a lock. True: it must call [`Shared::write_here`] once it holds none.
+    #[must_use]
+    pub fn mark_only(&self, replica: &Arc<Replica>) -> bool {
+        !replica.marked.swap(true, Ordering::AcqRel) && self.writing.add([Arc::clone(replica)])
+    }
+
+    /// Lets the caller write what is marked, if its thread may block; else the lane does.
+    pub fn write_here(self: &Arc<Self>) {
+        let shared = Arc::clone(self);
+        if !self.writing.lane().run_here(move || shared.run_writer_once()) {
+            self.write_on_lane();
+        }
+    }
+
+    fn write_on_lane(self: &Arc<Self>) {
+        let shared = Arc::clone(self);
+        self.writing.lane().submit(move || shared.run_writer());
+    }
+
+    /// One round; then the lane goes on if there is more.
+    fn run_writer_once(self: Arc<Self>) {
+        let _helping = self.writing.helpers.read();
+        let mut round = Vec::new();
+        if !self.writing.take(&mut round) {
             return;
         }
-        if self.writing.add([Arc::clone(replica)]) {
-            let shared = Arc::clone(self);
-            self.writing.lane().submit(move || shared.run_writer());
+        let committed = self.write_round(&mut round);
+        if self.writing.is_empty() {
+            self.apply_round(&committed);
+            if !self.writing.end_if_empty() {
+                self.write_on_lane();
+            }
+        } else {
+            // The next sync does not wait for this round to be applied.
+            self.write_on_lane();
+            self.apply_round(&committed);
         }
+    }
+
+    /// Completes when the writer's jobs that were submitted before have run, and no proposer is at work.
+    pub fn writer_barrier(self: &Arc<Self>) -> impl Future<Output = ()> + Send + use<> {
+        let shared = Arc::clone(self);
+        self.writing.lane().run(move || drop(shared.writing.helpers.write()))
     }
 
     fn run_writer(self: Arc<Self>) {

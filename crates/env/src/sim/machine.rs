@@ -169,6 +169,11 @@ impl Carrier for SimLane {
             runner.wake();
         }
     }
+
+    /// Never: a simulated machine has one thread for all that runs on it, and what blocks takes virtual time.
+    fn run_here(&self, _job: Job) -> bool {
+        false
+    }
 }
 
 /// The last clone of the lane is gone: what is queued still runs, then the lane's task ends.
