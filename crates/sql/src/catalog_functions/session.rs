@@ -44,7 +44,7 @@ fn current_schemas(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum
 }
 
 fn current_query(services: &Services, _: &[Datum]) -> PgResult<Datum> {
-    let session = services.catalog.server.session(services.process_id);
+    let session = services.catalog.server.session(services.info.backend_pid as u32);
     Ok(session.map_or(Datum::Null, |session| Datum::text(&*session.row.lock().query)))
 }
 

@@ -70,6 +70,8 @@ pub struct Session {
     settings_generation: u64,
     derived: Derived,
     statement_timeout: Option<Duration>,
+    /// idle_session_timeout and idle_in_transaction_session_timeout.
+    idle_limits: (Option<Duration>, Option<Duration>),
     lock_timeout: Option<Duration>,
     pub(crate) active: Option<Box<Active>>,
     lock_owner: LockOwner,
@@ -161,6 +163,7 @@ impl Session {
             settings_generation: u64::MAX,
             derived,
             statement_timeout: None,
+            idle_limits: (None, None),
             lock_timeout: None,
             active: None,
             statements: BTreeMap::new(),
@@ -233,6 +236,8 @@ impl Session {
             let unbounded = self.settings.get("temp_file_limit").is_ok_and(|value| &*value == "-1");
             spill.set_limit((!unbounded).then(|| self.settings.bytes("temp_file_limit")));
         }
+        let idle = self.settings.duration("idle_session_timeout");
+        self.idle_limits = (idle, self.settings.duration("idle_in_transaction_session_timeout"));
         let isolation = self.settings.get("default_transaction_isolation").unwrap_or_default();
         self.default_isolation = transaction::isolation_named(&isolation);
         self.default_read_only = self.settings.bool("default_transaction_read_only");

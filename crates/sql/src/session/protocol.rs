@@ -125,8 +125,8 @@ impl pgserver::Session for Session {
 
     fn idle_limit(&self) -> Option<Duration> {
         match self.status() {
-            TransactionStatus::Idle => self.settings.duration("idle_session_timeout"),
-            _ => self.settings.duration("idle_in_transaction_session_timeout"),
+            TransactionStatus::Idle => self.idle_limits.0,
+            _ => self.idle_limits.1,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use executor::{DeferredChecks, DeferredFunctions, ExecResult, TableLookup, VirtualTables};
-use expr::{CatalogLookup, FunctionRef};
+use expr::{CatalogLookup, FunctionRef, SessionInfo};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use planner::catalog::VirtualTable;
@@ -31,9 +31,7 @@ pub struct SequenceMemory {
 /// One statement's services. Shared by everything that the statement runs.
 pub struct Services {
     pub catalog: StatementCatalog,
-    pub user: String,
-    pub process_id: u32,
-    pub search_path: Vec<String>,
+    pub info: Arc<SessionInfo>,
     /// The session's, as the statement has changed them so far.
     pub settings: Mutex<Settings>,
     assigned: Arc<Mutex<Vec<Assignment>>>,
@@ -56,9 +54,7 @@ impl Session {
         let active = self.active.as_ref().expect("called within a transaction");
         Arc::new(Services {
             catalog: catalog.clone(),
-            user: self.user.clone(),
-            process_id: self.process_id(),
-            search_path: self.info().search_path.clone(),
+            info: self.info().clone(),
             settings: Mutex::new(self.settings.clone()),
             assigned: self.assigned.clone(),
             plan_options: self.plan_options().clone(),

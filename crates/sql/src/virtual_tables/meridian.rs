@@ -66,7 +66,7 @@ fn sessions(services: &Services) -> Vec<Sessions> {
     let superuser = super::picture::Picture::of(services).is_superuser();
     let row = |session: &std::sync::Arc<crate::server::SessionEntry>| {
         let row = session.row.lock().clone();
-        let visible = superuser || row.user == services.user;
+        let visible = superuser || row.user == services.info.user;
         Sessions {
             process_id: Datum::Int4(row.process_id as i32),
             user_name: text(&row.user),

@@ -43,8 +43,8 @@ impl<'a> Picture<'a> {
             snapshot: &services.catalog.snapshot,
             statistics: &services.catalog.server.statistics,
             database: services.catalog.database,
-            user: &services.user,
-            search_path: &services.search_path,
+            user: &services.info.user,
+            search_path: &services.info.search_path,
         }
     }
 

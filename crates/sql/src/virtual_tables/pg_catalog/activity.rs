@@ -128,7 +128,7 @@ fn activity(services: &Services) -> Vec<PgStatActivity> {
     let row = |session: &std::sync::Arc<crate::server::SessionEntry>| {
         let row = session.row.lock().clone();
         // Queries of others are for superusers' eyes.
-        let visible = row.user == services.user || picture.is_superuser();
+        let visible = row.user == services.info.user || picture.is_superuser();
         let query: &str = if visible { &row.query } else { "<insufficient privilege>" };
         PgStatActivity {
             datid: oid(row.database_id),
