@@ -14,13 +14,19 @@
 //! for it. Deadlocks among table locks are found when a request must wait: the wait-for graph is walked, and the request
 //! that would close a cycle fails with 40P01.
 //!
-//! The table of locks is one mutex: it is held for a few map operations, never across an await.
+//! The table of locks is one mutex: it is held for a few map operations, never across an await. The modes of everyday statements
+//! mostly do not come here: see `session`.
+
+mod session;
+
+pub use session::SessionLocks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use futures::channel::oneshot;
 use parking_lot::Mutex;
+use session::{Announced, Slots};
 use types::descriptor::Oid;
 use types::{PgError, PgResult, SqlState};
 
@@ -41,9 +47,32 @@ pub enum LockMode {
 const CONFLICTS: [u8; 8] =
     [0b1000_0000, 0b1100_0000, 0b1111_0000, 0b1111_1000, 0b1110_1100, 0b1111_1100, 0b1111_1110, 0b1111_1111];
 
+/// The modes that conflict with one of the three weakest.
+const STRONG: u8 = 0b1111_0000;
+
 impl LockMode {
+    const ALL: [LockMode; 8] = [
+        LockMode::AccessShare,
+        LockMode::RowShare,
+        LockMode::RowExclusive,
+        LockMode::ShareUpdateExclusive,
+        LockMode::Share,
+        LockMode::ShareRowExclusive,
+        LockMode::Exclusive,
+        LockMode::AccessExclusive,
+    ];
+
     fn bit(self) -> u8 {
         1 << self as u8
+    }
+
+    /// One of the modes of SELECT, FOR UPDATE and DML, which do not conflict with one another.
+    fn is_weak(self) -> bool {
+        self <= LockMode::RowExclusive
+    }
+
+    fn is_strong(self) -> bool {
+        self.bit() & STRONG != 0
     }
 
     /// Whether two transactions cannot hold these on one table at once.
@@ -88,10 +117,12 @@ struct Waiter {
 
 /// - a table's entry exists only while someone holds or waits.
 /// - `held` has a non-empty set of modes per owner.
+/// - `announced` while a strong mode is held or waited for: no session's slots hold the table then.
 #[derive(Default)]
 struct TableEntry {
     held: BTreeMap<LockOwner, u8>,
     queue: VecDeque<Waiter>,
+    announced: bool,
 }
 
 impl TableEntry {
@@ -128,9 +159,39 @@ struct State {
     tables: BTreeMap<Oid, TableEntry>,
     by_owner: BTreeMap<LockOwner, BTreeSet<Oid>>,
     next_ticket: u64,
+    sessions: BTreeMap<LockOwner, Arc<Slots>>,
 }
 
 impl State {
+    /// Before a strong mode is asked for: what sessions hold by themselves comes here, and nothing more goes there.
+    fn announce(&mut self, announced: &Announced, table: Oid) {
+        let entry = self.tables.entry(table).or_default();
+        if std::mem::replace(&mut entry.announced, true) {
+            return;
+        }
+        announced.raise(table);
+        for (owner, slots) in &self.sessions {
+            if let Some(modes) = slots.take(table) {
+                *entry.held.entry(*owner).or_insert(0) |= modes;
+                self.by_owner.entry(*owner).or_default().insert(table);
+            }
+        }
+    }
+
+    /// After something of a table was given up.
+    fn settle(&mut self, announced: &Announced, table: Oid) {
+        let Some(entry) = self.tables.get_mut(&table) else { return };
+        let strong = entry.held.values().any(|modes| modes & STRONG != 0)
+            || entry.queue.iter().any(|waiter| waiter.mode.is_strong());
+        if entry.announced && !strong {
+            entry.announced = false;
+            announced.lower(table);
+        }
+        if entry.held.is_empty() && entry.queue.is_empty() {
+            self.tables.remove(&table);
+        }
+    }
+
     /// Whom a queued or would-be request of `owner` for `mode` on `table` waits for: conflicting holders and
     /// conflicting requests ahead of it.
     fn blockers(
@@ -177,7 +238,13 @@ impl State {
 /// All table locks of a node. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct TableLocks {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    announced: Announced,
 }
 
 /// A queued request; dropping it leaves the queue.
@@ -194,7 +261,7 @@ impl Drop for QueuedRequest {
         if self.done {
             return;
         }
-        let mut state = self.locks.state.lock();
+        let mut state = self.locks.shared.state.lock();
         let Some(entry) = state.tables.get_mut(&self.table) else { return };
         let waiting = entry.queue.len();
         entry.queue.retain(|waiter| waiter.ticket != self.ticket);
@@ -204,9 +271,7 @@ impl Drop for QueuedRequest {
             return;
         }
         entry.wake_ready();
-        if entry.held.is_empty() && entry.queue.is_empty() {
-            state.tables.remove(&self.table);
-        }
+        state.settle(&self.locks.shared.announced, self.table);
     }
 }
 
@@ -217,7 +282,10 @@ impl TableLocks {
 
     /// Takes the lock if that needs no waiting, and tells whether it did.
     pub fn try_acquire(&self, owner: LockOwner, table: Oid, mode: LockMode) -> bool {
-        let mut state = self.state.lock();
+        let mut state = self.shared.state.lock();
+        if mode.is_strong() {
+            state.announce(&self.shared.announced, table);
+        }
         let entry = state.tables.entry(table).or_default();
         let held = entry.held.get(&owner).copied().unwrap_or(0);
         if held & mode.bit() != 0 {
@@ -226,6 +294,7 @@ impl TableLocks {
         let queue_lets_pass = held != 0 || entry.queue.iter().all(|waiter| !waiter.mode.conflicts_with(mode));
         let free = entry.conflicting_holders(owner, mode).next().is_none();
         if !(queue_lets_pass && free) {
+            state.settle(&self.shared.announced, table);
             return false;
         }
         entry.grant(owner, mode);
@@ -242,9 +311,13 @@ impl TableLocks {
         }
         let (wake, woken) = oneshot::channel();
         let mut request = {
-            let mut state = self.state.lock();
+            let mut state = self.shared.state.lock();
+            if mode.is_strong() {
+                state.announce(&self.shared.announced, table);
+            }
             let blockers = state.blockers(owner, mode, table, None);
             if state.closes_cycle(owner, blockers) {
+                state.settle(&self.shared.announced, table);
                 return Err(PgError::new(SqlState::DEADLOCK_DETECTED, "deadlock detected").detail(format!(
                     "Waiting for {} on relation {} would wait for a transaction that waits for this one.",
                     mode.name(),
@@ -267,43 +340,35 @@ impl TableLocks {
         let granted = woken.await;
         granted.map_err(|_| PgError::internal("a table lock request was lost"))?;
         request.done = true;
-        self.state.lock().by_owner.entry(owner).or_default().insert(table);
+        self.shared.state.lock().by_owner.entry(owner).or_default().insert(table);
         Ok(())
     }
 
     /// Releases all that `owner` holds; nothing of it may be waiting any more.
     pub fn release_all(&self, owner: LockOwner) {
-        let mut state = self.state.lock();
+        let mut state = self.shared.state.lock();
         let Some(tables) = state.by_owner.remove(&owner) else { return };
         for table in tables {
             let Some(entry) = state.tables.get_mut(&table) else { continue };
             entry.held.remove(&owner);
             entry.wake_ready();
-            if entry.held.is_empty() && entry.queue.is_empty() {
-                state.tables.remove(&table);
-            }
+            state.settle(&self.shared.announced, table);
         }
     }
 
     /// For pg_locks, in order of table.
     pub fn rows(&self) -> Vec<LockRow> {
-        const MODES: [LockMode; 8] = [
-            LockMode::AccessShare,
-            LockMode::RowShare,
-            LockMode::RowExclusive,
-            LockMode::ShareUpdateExclusive,
-            LockMode::Share,
-            LockMode::ShareRowExclusive,
-            LockMode::Exclusive,
-            LockMode::AccessExclusive,
-        ];
-        let state = self.state.lock();
+        let granted = |table: Oid, owner: LockOwner, modes: u8| {
+            let held = LockMode::ALL.into_iter().filter(move |mode| modes & mode.bit() != 0);
+            held.map(move |mode| LockRow { table, owner, mode, granted: true })
+        };
+        let state = self.shared.state.lock();
         let mut rows = Vec::new();
+        for (owner, slots) in &state.sessions {
+            rows.extend(slots.held().into_iter().flat_map(|(table, modes)| granted(table, *owner, modes)));
+        }
         for (table, entry) in &state.tables {
-            for (owner, modes) in &entry.held {
-                let held = MODES.into_iter().filter(|mode| modes & mode.bit() != 0);
-                rows.extend(held.map(|mode| LockRow { table: *table, owner: *owner, mode, granted: true }));
-            }
+            rows.extend(entry.held.iter().flat_map(|(owner, modes)| granted(*table, *owner, *modes)));
             let waiting = entry.queue.iter();
             rows.extend(waiting.map(|w| LockRow {
                 table: *table,
@@ -312,6 +377,7 @@ impl TableLocks {
                 granted: false,
             }));
         }
+        rows.sort_by_key(|row: &LockRow| (row.table, !row.granted));
         rows
     }
 }
@@ -330,20 +396,13 @@ mod tests {
     #[test]
     fn conflict_table_is_symmetric_and_as_documented() {
         use LockMode::*;
-        let modes = [
-            AccessShare,
-            RowShare,
-            RowExclusive,
-            ShareUpdateExclusive,
-            Share,
-            ShareRowExclusive,
-            Exclusive,
-            AccessExclusive,
-        ];
-        for a in modes {
-            for b in modes {
+        for a in LockMode::ALL {
+            for b in LockMode::ALL {
                 assert_eq!(a.conflicts_with(b), b.conflicts_with(a), "{a:?} {b:?}");
             }
+            let beats_a_weak_one =
+                LockMode::ALL.into_iter().any(|weak| weak.is_weak() && weak.conflicts_with(a));
+            assert_eq!(a.is_strong(), beats_a_weak_one, "{a:?}");
             assert!(a.conflicts_with(AccessExclusive));
         }
         assert!(!AccessShare.conflicts_with(Exclusive));
@@ -369,6 +428,31 @@ mod tests {
         assert!(reader.now_or_never().expect("granted").is_ok());
         locks.release_all(C);
         assert!(locks.rows().is_empty());
+    }
+
+    #[test]
+    fn weak_locks_of_sessions_come_to_light_when_a_strong_one_is_wanted() {
+        let locks = TableLocks::new();
+        let (a, b) = (SessionLocks::new(locks.clone(), A), SessionLocks::new(locks.clone(), B));
+        assert!(a.try_acquire(T, LockMode::AccessShare) && a.try_acquire(T, LockMode::RowExclusive));
+        assert!(b.try_acquire(T, LockMode::AccessShare) && b.try_acquire(U, LockMode::RowShare));
+        assert!(locks.shared.state.lock().tables.is_empty(), "nobody wants more");
+        assert_eq!(locks.rows().len(), 4);
+        assert!(!b.try_acquire(T, LockMode::AccessExclusive));
+        assert_eq!(locks.rows().len(), 4, "asking in vain leaves nothing behind but where they are held");
+        let mut alter = Box::pin(b.acquire(T, LockMode::AccessExclusive));
+        assert!(alter.as_mut().now_or_never().is_none());
+        let c = SessionLocks::new(locks.clone(), C);
+        assert!(!c.try_acquire(T, LockMode::AccessShare), "no overtaking");
+        a.release_all();
+        assert!(alter.now_or_never().expect("granted").is_ok());
+        assert!(!c.try_acquire(T, LockMode::AccessShare));
+        drop(b);
+        assert!(c.try_acquire(T, LockMode::AccessShare));
+        drop((a, c));
+        assert!(locks.rows().is_empty());
+        let state = locks.shared.state.lock();
+        assert!(state.tables.is_empty() && state.sessions.is_empty());
     }
 
     #[test]

@@ -288,8 +288,7 @@ impl Session {
         };
         for reference in &lock.tables {
             let id = self.table_named(&reference.name)?;
-            let owner = self.active().locks;
-            if lock.nowait && !self.server.table_locks.try_acquire(owner, id, mode) {
+            if lock.nowait && !self.locks.try_acquire(id, mode) {
                 return Err(PgError::new(
                     SqlState::LOCK_NOT_AVAILABLE,
                     format!("could not obtain lock on relation \"{}\"", reference.name.name()),

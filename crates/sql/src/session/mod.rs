@@ -47,7 +47,7 @@ use crate::cancel::CancelHandle;
 use crate::catalog::CatalogSnapshot;
 use crate::server::{SessionEntry, SessionRow, SqlServer};
 use crate::settings::{SERVER_VERSION, Settings, checks::split_search_path};
-use crate::table_locks::LockOwner;
+use crate::table_locks::SessionLocks;
 use portal::Portals;
 use prepared::Prepared;
 use services::{Assignment, SequenceMemory};
@@ -74,7 +74,8 @@ pub struct Session {
     idle_limits: (Option<Duration>, Option<Duration>),
     lock_timeout: Option<Duration>,
     pub(crate) active: Option<Box<Active>>,
-    lock_owner: LockOwner,
+    /// The table locks of the running transaction.
+    pub(crate) locks: SessionLocks,
     statements: BTreeMap<String, Arc<Prepared>>,
     portals: Portals,
     cancel: CancelHandle,
@@ -155,7 +156,7 @@ impl Session {
         };
         let derived = derive(&settings, &startup.user, &startup.database, &entry)?;
         let mut session = Session {
-            lock_owner,
+            locks: SessionLocks::new(server.table_locks.clone(), lock_owner),
             database: database.id,
             database_name: startup.database,
             user: startup.user,
@@ -195,10 +196,6 @@ impl Session {
 
     pub(crate) fn cancel_flag(&self) -> &executor::CancelFlag {
         self.cancel.flag()
-    }
-
-    pub(crate) fn process_id(&self) -> u32 {
-        self.entry.key.process_id()
     }
 
     pub(crate) fn plan_options(&self) -> &Arc<PlanOptions> {
@@ -259,9 +256,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         // A dropped Txn rolls itself back.
-        if let Some(active) = self.active.take() {
-            self.server.table_locks.release_all(active.locks);
-        }
+        drop(self.active.take());
         self.server.leave(self.entry.key.process_id());
     }
 }

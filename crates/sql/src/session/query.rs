@@ -134,11 +134,9 @@ impl Session {
         if active.holds(table, mode) {
             return Ok(());
         }
-        let locks = self.server.table_locks.clone();
-        let owner = active.locks;
-        if !locks.try_acquire(owner, table, mode) {
-            let wait = locks.acquire(owner, table, mode);
-            wait_for_lock(self.server.env.clone(), self.lock_timeout, wait).await?;
+        if !self.locks.try_acquire(table, mode) {
+            let wait = self.locks.acquire(table, mode);
+            Box::pin(wait_for_lock(self.server.env.clone(), self.lock_timeout, wait)).await?;
         }
         let active = self.active.as_mut().expect("still running");
         active.note_held(table, mode);

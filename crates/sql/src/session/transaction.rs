@@ -20,7 +20,7 @@ use types::{PgError, PgResult, SqlState};
 use super::Session;
 use crate::catalog::{TransactionCatalog, session_catalog::CatalogMark};
 use crate::settings::SettingsMark;
-use crate::table_locks::{LockMode, LockOwner};
+use crate::table_locks::LockMode;
 
 /// A deferred constraint check: rows of a table, by encoded primary key, against one of its constraints.
 #[derive(Clone)]
@@ -63,7 +63,6 @@ pub struct Active {
     pub block: bool,
     pub failed: bool,
     pub catalog: TransactionCatalog,
-    pub locks: LockOwner,
     /// Locks known to be held: spares a look into the shared table.
     held: Vec<(Oid, LockMode)>,
     /// The definitions of tables used, if other nodes may change them: see `catalog::lease`.
@@ -198,7 +197,6 @@ impl Session {
             block: false,
             failed: false,
             catalog: TransactionCatalog::new(self.server.catalog.clone()),
-            locks: self.lock_owner,
             held: Vec::new(),
             used: Vec::new(),
             savepoints: Vec::new(),
@@ -367,7 +365,7 @@ impl Session {
 
     fn release(&self, active: &Active) {
         if !active.held.is_empty() {
-            self.server.table_locks.release_all(active.locks);
+            self.locks.release_all();
         }
     }
 
