@@ -50,18 +50,20 @@ impl Session {
         let options = CopyOptions::new(copy)?;
         self.ensure_transaction();
         if copy.from {
-            self.copy_from(copy, &options, sink).await
+            self.copy_from(copy, &options, run.alone, sink).await
         } else {
             self.copy_to(copy, &options, run, sink).await
         }
     }
 
     /// Each batch of rows is one execution of the same INSERT plan: the rows so far are written before more are read, and
-    /// memory stays bounded whatever the length of the input.
+    /// memory stays bounded whatever the length of the input. A COPY that commits by itself (`alone`) finds out that a key is taken
+    /// when its writes reach the store, and need not look at and lock every key before.
     async fn copy_from(
         &mut self,
         copy: &CopyStatement,
         options: &CopyOptions,
+        alone: bool,
         sink: &mut ResultSink,
     ) -> ExecResult<Tag> {
         let CopySource::Table { name, .. } = &copy.source else {
@@ -100,7 +102,7 @@ impl Session {
                 }
             };
             while let Some(batch) = reader.take_batch(ended) {
-                count += self.insert_batch(&plan, &catalog, batch).await?;
+                count += self.insert_batch(&plan, &catalog, batch, alone).await?;
             }
             if ended {
                 return Ok(Tag::Rows("COPY", count));
@@ -113,8 +115,9 @@ impl Session {
         plan: &Arc<planner::Plan>,
         catalog: &crate::planning::StatementCatalog,
         batch: Batch,
+        alone: bool,
     ) -> ExecResult<u64> {
-        let context = self.exec_context(catalog, &Arc::from([]), false);
+        let context = self.exec_context(catalog, &Arc::from([]), alone);
         context.txn.begin_statement(false);
         let handover = Handover::default();
         handover.0.lock().push_back(batch);

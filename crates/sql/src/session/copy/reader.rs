@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use expr::{CatalogLookup, SessionInfo, parse_text};
+use memchr::{memchr, memchr2};
 use types::{BATCH_ROWS_MAX, Batch, ColumnType, PgError, PgResult, SqlState, Vector};
 
 use super::options::CopyOptions;
@@ -261,7 +262,7 @@ impl RowReader {
     fn read_text_field(&mut self, line: &[u8], start: usize) -> Option<usize> {
         let delimiter = self.options.delimiter;
         let rest = &line[start..];
-        let end = rest.iter().position(|byte| *byte == delimiter || *byte == b'\\');
+        let end = memchr2(delimiter, b'\\', rest);
         match end {
             // The common case: nothing to unescape.
             None => self.field.text.extend_from_slice(rest),
@@ -405,10 +406,6 @@ fn bad_encoding(bytes: &str) -> PgError {
         SqlState::CHARACTER_NOT_IN_REPERTOIRE,
         format!("invalid byte sequence for encoding \"UTF8\": {bytes}"),
     )
-}
-
-fn memchr(byte: u8, haystack: &[u8]) -> Option<usize> {
-    haystack.iter().position(|other| *other == byte)
 }
 
 fn trim_carriage_return(line: &[u8]) -> &[u8] {
