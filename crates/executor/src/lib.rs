@@ -111,7 +111,9 @@ impl Execution {
                     return Ok(Some(batch));
                 }
                 self.state = State::Ended;
-                write::run_after(&mut self.run).await?;
+                if !self.run.after.is_empty() {
+                    Box::pin(write::run_after(&mut self.run)).await?;
+                }
                 Ok(None)
             }
         }

@@ -245,7 +245,7 @@ impl Router {
                 Err(error) => error,
             };
             let retry = retry.get_or_insert_with(Retry::new);
-            if !self.prepare_retry(&route, &error, retry).await {
+            if !Box::pin(self.prepare_retry(&route, &error, retry)).await {
                 return Err(given_up(&route, error));
             }
             if let KvError::RangeMismatch { descriptors } = &error

@@ -137,7 +137,7 @@ impl Inner {
         let mut fresh: Vec<Key> = Vec::new();
         loop {
             if let Taken::MustWait(pending) = self.take_locks(replica, locking, keys(), &mut fresh)? {
-                self.wait_for_lock(replica, locking.header, &locking.txn.meta, pending).await?;
+                Box::pin(self.wait_for_lock(replica, locking.header, &locking.txn.meta, pending)).await?;
                 continue;
             }
             let view = self.locking_view(replica, locking, &keys).await?;
@@ -157,7 +157,7 @@ impl Inner {
                     locking.forward(timestamp, key, self.ranges.clock.now())?;
                 }
                 Err(MvccError::Conflicts(conflicts)) => {
-                    self.discover(replica, locking.header, conflicts).await?;
+                    Box::pin(self.discover(replica, locking.header, conflicts)).await?;
                 }
                 Err(error) => return Err(read_error(error)),
             }

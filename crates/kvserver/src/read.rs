@@ -117,7 +117,7 @@ impl Inner {
                     return Ok((found, timestamp));
                 }
                 Err(MvccError::Conflicts(conflicts)) => {
-                    self.read_past(header, conflicts, &view, &mut attempts).await?;
+                    Box::pin(self.read_past(header, conflicts, &view, &mut attempts)).await?;
                 }
                 Err(MvccError::Uncertain { timestamp: uncertain, .. })
                     if header.can_forward_read && forwards < FORWARDS_MAX =>

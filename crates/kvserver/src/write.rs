@@ -110,7 +110,7 @@ impl Inner {
             let mut latch = match first {
                 Ok(latch) => latch,
                 Err(pending) => {
-                    self.wait_for_lock(replica, header, &writer.meta, pending).await?;
+                    Box::pin(self.wait_for_lock(replica, header, &writer.meta, pending)).await?;
                     continue;
                 }
             };
@@ -194,7 +194,7 @@ impl Inner {
                 }
                 Err(MvccError::Conflicts(conflicts)) => {
                     drop(sequenced);
-                    self.discover(replica, header, conflicts).await?;
+                    Box::pin(self.discover(replica, header, conflicts)).await?;
                 }
                 Err(MvccError::Newer { key, timestamp }) => {
                     let reason = RestartReason::LockLost;

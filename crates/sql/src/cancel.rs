@@ -37,7 +37,8 @@ impl CancelHandle {
 
 /// Runs `work` unless it is cancelled or `limit` passes; then it is dropped where it stands.
 ///
-/// Costs an atomic store per poll when nobody cancels; a timer only with a limit.
+/// Costs an atomic store per poll when nobody cancels; a timer only with a limit. Large work is given pinned, so that it is not
+/// moved around.
 pub async fn cancellable<T, E: From<PgError>>(
     env: &Arc<dyn Env>,
     handle: &CancelHandle,

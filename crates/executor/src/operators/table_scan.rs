@@ -164,6 +164,13 @@ impl Operator for TableScanOperator {
             }
             self.state = State::Reading(Box::new(Reading::open(&self.node, run)?));
         }
+        // Boxed: the point read, which is small, does not pay for it.
+        Box::pin(self.next_rows(run)).await
+    }
+}
+
+impl TableScanOperator {
+    async fn next_rows(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
         let State::Reading(reading) = &mut self.state else { return Ok(None) };
         loop {
             run.check_cancelled()?;

@@ -62,7 +62,7 @@ impl AfterStatement {
         }
     }
 
-    fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.restricts.is_empty() && self.actions.is_empty() && self.checks.is_empty()
     }
 
@@ -153,9 +153,6 @@ fn affected_rows(columns: &[usize], old: Located<'_>, new: Option<Located<'_>>) 
 
 /// Does everything that is owed.
 pub(crate) async fn run_after(run: &mut Run) -> ExecResult<()> {
-    if run.after.is_empty() {
-        return Ok(());
-    }
     run.after.verified.forget();
     run.context.txn.begin_part();
     while let Some(event) = run.after.pop() {

@@ -136,7 +136,7 @@ impl Txn {
             (timestamp, Leftovers::take(&mut state))
         };
         if !leftovers.is_empty() {
-            self.shared.db.clean_up(leftovers).await;
+            Box::pin(self.shared.db.clean_up(leftovers)).await;
         }
         timestamp
     }
@@ -167,7 +167,7 @@ impl Txn {
                     if !self.shared.state.lock().isolation().refreshes_reads() {
                         return Err(error);
                     }
-                    self.refresh_to(timestamp).await?;
+                    Box::pin(self.refresh_to(timestamp)).await?;
                 }
                 _ => return Err(error),
             }
@@ -181,7 +181,7 @@ impl Txn {
             (pushed && state.isolation().refreshes_reads()).then_some(state.txn.meta.write_timestamp)
         };
         if let Some(timestamp) = pushed_to {
-            self.refresh_to(timestamp).await?;
+            Box::pin(self.refresh_to(timestamp)).await?;
         }
         let plan = self.plan();
         let router = &self.shared.db.router;
@@ -193,7 +193,7 @@ impl Txn {
                 return self.commit_in_one_phase(plan, &span).await;
             }
         }
-        self.commit_in_parallel(plan).await
+        Box::pin(self.commit_in_parallel(plan)).await
     }
 
     fn plan(&self) -> Plan {
@@ -227,7 +227,9 @@ impl Txn {
         let key = Key::copy_from(plan.writes.key(0));
         let (claims, elsewhere): (Vec<_>, Vec<_>) =
             plan.claims.into_iter().partition(|claim| range.contains(&claim.key));
-        self.shared.db.router.claim(&plan.header, &elsewhere).await?;
+        if !elsewhere.is_empty() {
+            Box::pin(self.shared.db.router.claim(&plan.header, &elsewhere)).await?;
+        }
         let all = plan.reads.len();
         plan.reads.retain(|span| range.contains_span(span));
         let request = CommitRequest {
@@ -507,7 +509,7 @@ impl Txn {
             Leftovers::take(&mut state)
         };
         if !leftovers.is_empty() {
-            self.shared.db.clean_up(leftovers).await;
+            Box::pin(self.shared.db.clean_up(leftovers)).await;
         }
     }
 }

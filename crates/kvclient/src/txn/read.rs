@@ -53,7 +53,7 @@ impl Txn {
                     state.was_read_at(at);
                     return Ok(value);
                 }
-                Err(error) => self.get_past(error, &mut attempts).await?,
+                Err(error) => Box::pin(self.get_past(error, &mut attempts)).await?,
             }
         }
     }
@@ -169,7 +169,7 @@ impl Txn {
                     state.was_read_at(at);
                     return Ok((answer.rows, answer.count));
                 }
-                Err(error) => self.get_past(error, &mut attempts).await?,
+                Err(error) => Box::pin(self.get_past(error, &mut attempts)).await?,
             }
         }
     }
@@ -215,7 +215,7 @@ impl Txn {
                     let rows = state.buffer.overlay(&covered, scan.reverse, sequence, answer.rows);
                     return Ok((rows, covered));
                 }
-                Err(error) => self.get_past(error, &mut attempts).await?,
+                Err(error) => Box::pin(self.get_past(error, &mut attempts)).await?,
             }
         }
     }
@@ -272,7 +272,7 @@ impl Txn {
             state.anchor_at(anchor);
             self.register(&mut state);
         }
-        self.shared.db.heartbeat_one(&self.shared, self.shared.db.clock.now()).await;
+        Box::pin(self.shared.db.heartbeat_one(&self.shared, self.shared.db.clock.now())).await;
         self.shared.state.lock().check_alive()
     }
 

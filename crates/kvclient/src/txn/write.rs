@@ -96,7 +96,7 @@ impl Txn {
             let state = self.shared.state.lock();
             state.buffer.bytes() > self.shared.db.config.buffer_bytes_max
         };
-        if large { self.flush().await } else { Ok(()) }
+        if large { Box::pin(self.flush()).await } else { Ok(()) }
     }
 
     /// Sends all buffered writes as intents.

@@ -423,7 +423,7 @@ impl Session {
         let plannable = prepared.kind().is_some_and(StatementKind::is_plannable);
         if suspended || (row_limit.is_some() && plannable && portal.columns.is_some()) {
             self.check_not_failed(&prepared)?;
-            return self.run_suspendable(name, row_limit, sink).await;
+            return Box::pin(self.run_suspendable(name, row_limit, sink)).await;
         }
         self.show_activity(&prepared.text);
         let run = Run {

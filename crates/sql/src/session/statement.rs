@@ -85,7 +85,7 @@ impl Session {
                 Err(error) => error,
             };
             attempts += 1;
-            if attempts >= ATTEMPTS_MAX || !sink.rewind(mark) || !self.restart(&error, alone).await {
+            if attempts >= ATTEMPTS_MAX || !sink.rewind(mark) || !Box::pin(self.restart(&error, alone)).await {
                 return Err(self.word_error(error, alone));
             }
         }
@@ -96,7 +96,10 @@ impl Session {
         let (env, cancel, limit) = (self.server.env.clone(), self.cancel.clone(), self.statement_timeout);
         self.assigned.lock().clear();
         self.server.lease.hold().await?;
-        let tag = cancellable(&env, &cancel, limit, self.dispatch(run, sink)).await?;
+        let tag = {
+            let work = std::pin::pin!(self.dispatch(run, sink));
+            cancellable(&env, &cancel, limit, work).await?
+        };
         self.apply_assignments()?;
         if run.alone && !self.in_block() {
             // Not under the limit: a commit that is given up halfway has an unknown outcome.
@@ -298,10 +301,22 @@ impl Session {
     }
 
     async fn dispatch(&mut self, run: &Run<'_>, sink: &mut ResultSink) -> ExecResult<Tag> {
-        use StatementKind::*;
         let kind = run.prepared.kind().expect("an empty statement was answered before");
+        if kind.is_plannable() {
+            return self.run_query(run, sink).await;
+        }
+        // Boxed: what runs the other statements is a hundred times as large, and would be part of every query's future.
+        Box::pin(self.dispatch_other(kind, run, sink)).await
+    }
+
+    async fn dispatch_other(
+        &mut self,
+        kind: &StatementKind,
+        run: &Run<'_>,
+        sink: &mut ResultSink,
+    ) -> ExecResult<Tag> {
+        use StatementKind::*;
         match kind {
-            kind if kind.is_plannable() => return self.run_query(run, sink).await,
             Copy(copy) => return self.run_copy(copy, run, sink).await,
             Explain(explain) => return self.run_explain(explain, run, sink).await,
             Show(show) => return Ok(self.run_show(show, run, sink)?),

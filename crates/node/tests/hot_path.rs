@@ -1,0 +1,37 @@
+//! What a session allocates for each message is its future, whole: it must stay small, or every statement moves tens of kilobytes.
+
+use env::RealEnv;
+use node::{Node, NodeConfig, World};
+use pgserver::{Backend, CancelKey, Peer, ResultSink, Session, StartupParameters};
+use sql::SqlBackend;
+use storage::{MemoryDisk, MemoryOptions};
+
+/// In bytes. A future that grows beyond holds what only rare statements need: box that.
+const FUTURE_BYTES_MAX: usize = 4 << 10;
+
+#[tokio::test]
+async fn the_future_of_a_message_stays_small() {
+    let env = RealEnv::new();
+    let engine = MemoryDisk::new().open(MemoryOptions::default()).expect("a new disk");
+    let node = Node::start(&NodeConfig::default(), World::alone(env, engine)).await.expect("it starts");
+    let backend = SqlBackend(node.sql.clone());
+    let startup = StartupParameters {
+        user: "postgres".into(),
+        database: "postgres".into(),
+        settings: Vec::new(),
+        peer: Peer::Local,
+        encrypted: false,
+        cancel_key: CancelKey::new(1, b"secret"),
+    };
+    let mut session: Box<dyn Session> = backend.connect(startup).await.expect("it lets us in");
+    let mut sink = ResultSink::in_memory();
+    session.parse("", "SELECT 1", &[]).await.expect("it parses");
+    let sizes = [
+        ("execute", size_of_val(&*session.execute("", None, &mut sink))),
+        ("simple query", size_of_val(&*session.simple_query("SELECT 1", &mut sink))),
+        ("sync", size_of_val(&*session.sync(&mut sink))),
+    ];
+    for (what, size) in sizes {
+        assert!(size <= FUTURE_BYTES_MAX, "the future of {what} has {size} bytes: {sizes:?}");
+    }
+}
