@@ -11,8 +11,8 @@ use keys::Span;
 use super::version::Version;
 use crate::{Cursor, CursorOptions, Keyspace, PinnedValue, Reader, StorageError};
 
-/// From this many keys on a cursor is tried.
-const CURSOR_COUNT_MIN: usize = 4;
+/// From this many keys on a cursor is tried: opening one costs several gets, and the few keys of a small transaction lie far apart.
+const CURSOR_COUNT_MIN: usize = 16;
 /// Steps tried before a seek.
 const STEPS_MAX: usize = 4;
 /// After this many more seeks than hits nearby, gets are used.
