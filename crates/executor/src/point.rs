@@ -3,13 +3,16 @@
 //! A primary-key SELECT is this and a projection. From the plan are prepared: the encoder of the key, the key's expressions,
 //! the decoder of the row. What is left per execution: evaluate, encode, one `Txn::get`, decode into vectors of one row.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use kvclient::Locking;
 use planner::plan::TableScan;
 use types::row::{KeyPrefixEncoder, RowDecoder};
 use types::{Batch, PgResult};
 
 use crate::error::ExecResult;
-use crate::operator::Run;
+use crate::operator::{BoxedOperator, Node, Operator, Run};
 use crate::operators::{Fetch, KeyRanges, SpanSet, row_locking, word_lock_error};
 use crate::program;
 use expr::Program;
@@ -86,5 +89,29 @@ impl PointRead {
                 Err(types::PgError::internal("a point read whose key is not fixed").into())
             }
         }
+    }
+}
+
+/// A point read below other operators.
+pub(crate) struct PointReadNode(pub PointRead);
+
+impl Node for PointReadNode {
+    fn open(self: Arc<Self>) -> BoxedOperator {
+        Box::new(PointReadOperator { node: self, done: false })
+    }
+}
+
+struct PointReadOperator {
+    node: Arc<PointReadNode>,
+    done: bool,
+}
+
+#[async_trait]
+impl Operator for PointReadOperator {
+    async fn next(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
+        if std::mem::replace(&mut self.done, true) {
+            return Ok(None);
+        }
+        self.node.0.read(run).await
     }
 }

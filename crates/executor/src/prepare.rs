@@ -8,7 +8,7 @@ use types::{DataType, PgError, PgResult};
 
 use crate::operator::NodeRef;
 use crate::operators::*;
-use crate::point::PointRead;
+use crate::point::{PointRead, PointReadNode};
 use crate::program::Projection;
 use crate::write::{DeleteNode, InsertNode, UpdateNode, WrittenTables};
 use expr::Program;
@@ -90,7 +90,10 @@ impl Preparer {
     fn node(&self, node: &PlanNode, counts: bool) -> PgResult<NodeRef> {
         use Operator::*;
         Ok(match &node.operator {
-            TableScan(scan) => Arc::new(TableScanNode::new(scan)?),
+            TableScan(scan) => match PointRead::new(scan)? {
+                Some(read) => Arc::new(PointReadNode(read)),
+                None => Arc::new(TableScanNode::new(scan)?),
+            },
             Values(values) => Arc::new(ValuesNode::new(values, &node.columns)?),
             Feed(_) => Arc::new(FeedNode {}),
             CteScan(scan) => Arc::new(CteScanNode { cte: scan.cte as usize }),

@@ -4,7 +4,7 @@
 //!
 //! | spans | read by |
 //! | --- | --- |
-//! | one whole key | [`PointRead`]: one get |
+//! | one whole key | not here: a [`crate::point`] read, one get |
 //! | whole keys only (`id IN (...)`) | multi-gets of up to 1,024 keys |
 //! | anything else | page by page, span after span |
 //!
@@ -27,7 +27,6 @@ use super::locking::{lock_rows, row_locking, word_lock_error};
 use super::spans::{KeyRanges, SpanSet, contains};
 use crate::error::ExecResult;
 use crate::operator::{BoxedOperator, Node, Operator, Run};
-use crate::point::PointRead;
 use crate::program::{self, Scalar, row_count};
 
 pub(crate) struct TableScanNode {
@@ -39,7 +38,6 @@ pub(crate) struct TableScanNode {
     filter: Option<Program>,
     row_hint: Option<Scalar>,
     lock: Option<LockedRead>,
-    point: Option<PointRead>,
 }
 
 /// How entries become rows.
@@ -116,7 +114,6 @@ impl TableScanNode {
             filter: scan.filter.as_ref().map(Program::new).transpose()?,
             row_hint: scan.row_hint.as_ref().map(Scalar::new).transpose()?,
             lock: LockedRead::new(scan)?,
-            point: PointRead::new(scan)?,
         })
     }
 
@@ -158,19 +155,8 @@ struct Reading {
 impl Operator for TableScanOperator {
     async fn next(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
         if let State::Unopened = self.state {
-            if let Some(point) = &self.node.point {
-                self.state = State::Done;
-                return point.read(run).await;
-            }
             self.state = State::Reading(Box::new(Reading::open(&self.node, run)?));
         }
-        // Boxed: the point read, which is small, does not pay for it.
-        Box::pin(self.next_rows(run)).await
-    }
-}
-
-impl TableScanOperator {
-    async fn next_rows(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
         let State::Reading(reading) = &mut self.state else { return Ok(None) };
         loop {
             run.check_cancelled()?;
