@@ -31,8 +31,11 @@ fn main() {
         std::process::exit(2);
     };
     let count: u64 = count.parse().expect("COUNT is a number");
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let (workload, mode) = (workload.clone(), mode.clone());
     let work = runtime.spawn(async move { run(&workload, mode == "prepared", count).await });
     runtime.block_on(work).expect("no panic");

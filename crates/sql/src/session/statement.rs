@@ -85,7 +85,8 @@ impl Session {
                 Err(error) => error,
             };
             attempts += 1;
-            if attempts >= ATTEMPTS_MAX || !sink.rewind(mark) || !Box::pin(self.restart(&error, alone)).await {
+            if attempts >= ATTEMPTS_MAX || !sink.rewind(mark) || !Box::pin(self.restart(&error, alone)).await
+            {
                 return Err(self.word_error(error, alone));
             }
         }

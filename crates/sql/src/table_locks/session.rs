@@ -127,11 +127,7 @@ impl SessionLocks {
     }
 
     /// Takes the lock, waiting as long as it takes. See [`TableLocks::acquire`].
-    pub fn acquire(
-        &self,
-        table: Oid,
-        mode: LockMode,
-    ) -> impl Future<Output = PgResult<()>> + Send + use<> {
+    pub fn acquire(&self, table: Oid, mode: LockMode) -> impl Future<Output = PgResult<()>> + Send + use<> {
         self.slots.0.lock().in_table = true;
         let (locks, owner) = (self.locks.clone(), self.owner);
         async move { locks.acquire(owner, table, mode).await }
