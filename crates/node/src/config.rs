@@ -62,6 +62,7 @@ impl Default for NodeConfig {
 impl NodeConfig {
     pub(crate) fn sql_options(&self, world: &World) -> SqlOptions {
         SqlOptions {
+            node_id: world.identity.node.0,
             memory_bytes_max: self.sql_memory_bytes,
             spill: Some(world.spill.clone()),
             others: world.dialer.as_ref().map(|_| {

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use types::descriptor::{
-    ColumnId, DescriptorVersion, IndexDescriptor, Oid, SequenceDescriptor, TableDescriptor, ViewColumn,
+    ColumnId, DescriptorVersion, FunctionDescriptor, IndexDescriptor, Oid, SequenceDescriptor,
+    TableDescriptor, ViewColumn,
 };
 use types::{ColumnType, Datum, PgResult};
 pub use types::{DomainType, UserType, UserTypeKind};
@@ -15,6 +16,11 @@ pub use types::{DomainType, UserType, UserTypeKind};
 pub trait Catalog {
     /// Is there a schema of this name? (pg_catalog and information_schema are schemas like others.)
     fn schema_exists(&self, schema: &str) -> bool;
+
+    /// Has the user the privilege to look names up in the schema? (USAGE; a schema that does not exist is no secret.)
+    fn may_use_schema(&self, _schema: &str) -> bool {
+        true
+    }
 
     /// A relation by schema and name; `None` when there is none.
     fn relation(&self, schema: &str, name: &str) -> PgResult<Option<Relation>>;
@@ -26,6 +32,11 @@ pub trait Catalog {
     fn user_type(&self, schema: &str, name: &str) -> PgResult<Option<Arc<UserType>>>;
 
     fn user_type_by_oid(&self, oid: u32) -> PgResult<Option<Arc<UserType>>>;
+
+    /// Functions of a name that users made in a schema.
+    fn functions(&self, _schema: &str, _name: &str) -> Vec<Arc<FunctionDescriptor>> {
+        Vec::new()
+    }
 
     /// What ANALYZE (or counting along) found; `None` leaves the planner to its defaults.
     fn statistics(&self, table: Oid) -> Option<Arc<Statistics>>;
@@ -117,6 +128,10 @@ pub struct View {
     /// The search path when the view was made.
     pub search_path: Vec<String>,
     pub columns: Vec<ViewColumn>,
+    /// What it reads is read with the privileges of whoever asks.
+    pub security_invoker: bool,
+    /// Conditions from outside wait until its own have been applied.
+    pub security_barrier: bool,
 }
 
 /// A table that `sql` makes up from the catalog.

@@ -2,6 +2,8 @@
 //!
 //! `sql` calls these; they bind with the same rules as queries.
 
+use std::sync::Arc;
+
 use expr::{Expr, Volatility};
 use types::descriptor::{ColumnDescriptor, ColumnId, TableDescriptor};
 use types::{ColumnType, DataType, PgError, PgResult, SqlState};
@@ -19,6 +21,16 @@ pub fn resolve_type(
     options: &PlanOptions,
 ) -> PgResult<ColumnType> {
     bind::resolve_type(name, catalog, options)
+}
+
+/// Binds the body of a function in language SQL, so that errors show when it is defined: 42P13 for one that does not give what
+/// is declared, 0A000 for what cannot be expanded into a statement.
+pub fn check_function_body(
+    function: &Arc<types::descriptor::FunctionDescriptor>,
+    catalog: &dyn Catalog,
+    options: &PlanOptions,
+) -> PgResult<()> {
+    bind::check_body(function, catalog, options)
 }
 
 /// Binds an expression without columns to a value of `target` (assignment coercion): EXECUTE's arguments.

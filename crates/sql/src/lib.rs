@@ -9,12 +9,14 @@
 //!
 //! This crate never touches a storage engine: everything it keeps is rows of the KV layer, written in transactions.
 
+pub mod advisory_locks;
 pub mod cancel;
 pub mod catalog;
 mod catalog_functions;
 mod constraints;
 mod definition;
 pub mod garbage;
+pub mod notifications;
 mod planning;
 mod privileges;
 pub mod sequences;

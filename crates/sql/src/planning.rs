@@ -7,10 +7,11 @@ use parking_lot::Mutex;
 use planner::ast::ObjectKind;
 use planner::catalog::{Catalog, Relation, Statistics, Table, UserType, View};
 use types::PgResult;
-use types::descriptor::{DescriptorVersion, Oid, ViewDescriptor};
+use types::descriptor::{DescriptorVersion, FunctionDescriptor, Oid, ViewDescriptor};
 use types::user_type::TypeDirectory;
 
 use crate::catalog::{CatalogSnapshot, NameTarget, Object};
+use crate::definition::functions_named;
 use crate::virtual_tables;
 
 /// Most relations that the cache keeps.
@@ -56,6 +57,8 @@ pub struct StatementCatalog {
     pub server: Arc<crate::SqlServer>,
     pub snapshot: Arc<CatalogSnapshot>,
     pub database: Oid,
+    /// Whose privileges count.
+    pub session: Arc<expr::SessionInfo>,
 }
 
 impl StatementCatalog {
@@ -74,6 +77,8 @@ impl StatementCatalog {
             query: view.query.as_str().into(),
             search_path: view.search_path.clone(),
             columns: view.columns.clone(),
+            security_invoker: view.security_invoker,
+            security_barrier: view.security_barrier,
         })
     }
 
@@ -82,7 +87,11 @@ impl StatementCatalog {
             Object::Table(table) => self.table(table.id).map(Relation::Table),
             Object::Sequence(sequence) => Some(Relation::Sequence(sequence.clone())),
             Object::View(view) => Some(Relation::View(self.view(view))),
-            Object::Database(_) | Object::Schema(_) | Object::Role(_) | Object::Type(_) => None,
+            Object::Database(_)
+            | Object::Schema(_)
+            | Object::Role(_)
+            | Object::Type(_)
+            | Object::Function(_) => None,
         }
     }
 }
@@ -90,6 +99,12 @@ impl StatementCatalog {
 impl Catalog for StatementCatalog {
     fn schema_exists(&self, schema: &str) -> bool {
         virtual_tables::is_system_schema(schema) || self.snapshot.schema(self.database, schema).is_some()
+    }
+
+    fn may_use_schema(&self, schema: &str) -> bool {
+        let Some(schema) = self.snapshot.schema(self.database, schema) else { return true };
+        let wanted = types::acl::Rights::USAGE;
+        !self.snapshot.rights(self.database, &self.session.user, (&**schema).into(), wanted, false).is_empty()
     }
 
     fn relation(&self, schema: &str, name: &str) -> PgResult<Option<Relation>> {
@@ -121,6 +136,11 @@ impl Catalog for StatementCatalog {
 
     fn user_type_by_oid(&self, oid: u32) -> PgResult<Option<Arc<UserType>>> {
         Ok(self.snapshot.user_type(oid))
+    }
+
+    fn functions(&self, schema: &str, name: &str) -> Vec<Arc<FunctionDescriptor>> {
+        let Some(schema) = self.snapshot.schema(self.database, schema) else { return Vec::new() };
+        functions_named(&self.snapshot, schema.id, name)
     }
 
     fn statistics(&self, table: Oid) -> Option<Arc<Statistics>> {

@@ -203,6 +203,8 @@ mod tests {
             cycle,
             owned_by: None,
             storage_id: 100,
+            comment: None,
+            acl: Default::default(),
         }
     }
 

@@ -17,8 +17,9 @@ use types::{PgError, PgResult, SqlState};
 use crate::cancel::CancelHandle;
 use crate::catalog::lease::{CatalogLease, Others};
 use crate::catalog::{CatalogSnapshot, SharedCatalog, store};
-use crate::definition::IdBlock;
+use crate::definition::{IdBlock, temporary};
 use crate::garbage::Garbage;
+use crate::notifications::Notifications;
 use crate::planning::RelationCache;
 use crate::sequences::Sequences;
 use crate::session::Session;
@@ -29,6 +30,8 @@ use crate::table_locks::TableLocks;
 /// Bounds of a node's SQL layer.
 #[derive(Clone)]
 pub struct SqlOptions {
+    /// Which node of the cluster this is.
+    pub node_id: u32,
     /// Memory that all statements together may hold.
     pub memory_bytes_max: u64,
     /// Memory that one statement may hold.
@@ -50,6 +53,7 @@ impl std::fmt::Debug for SqlOptions {
 impl Default for SqlOptions {
     fn default() -> Self {
         SqlOptions {
+            node_id: 1,
             memory_bytes_max: 2 << 30,
             statement_memory_bytes_max: 512 << 20,
             spill: None,
@@ -94,6 +98,7 @@ pub struct SqlServer {
     pub(crate) lease: Arc<CatalogLease>,
     pub relations: RelationCache,
     pub table_locks: TableLocks,
+    pub notifications: Notifications,
     pub sequences: Sequences,
     pub garbage: Arc<Garbage>,
     pub statistics: StatisticsCache,
@@ -113,7 +118,7 @@ impl SqlServer {
             None => MemoryAccount::root("node", options.memory_bytes_max),
         };
         let catalog = Arc::new(SharedCatalog::new(snapshot));
-        Ok(Arc::new(SqlServer {
+        let server = Arc::new(SqlServer {
             lease: CatalogLease::start(&env, &db, &catalog, options.others.clone()),
             sequences: Sequences::new(db.clone()),
             garbage: Garbage::start(&env, db.clone()),
@@ -125,12 +130,15 @@ impl SqlServer {
             catalog,
             relations: RelationCache::default(),
             table_locks: TableLocks::new(),
+            notifications: Notifications::default(),
             memory,
             oids: Default::default(),
             storage_ids: Default::default(),
             sessions: Mutex::default(),
             next_lock_owner: AtomicU64::new(1),
-        }))
+        });
+        temporary::collect_leftovers(&server).await.map_err(executor::ExecError::into_pg_error)?;
+        Ok(server)
     }
 
     /// A fresh owner of table locks.
@@ -144,6 +152,7 @@ impl SqlServer {
 
     pub(crate) fn leave(&self, process_id: u32) {
         self.sessions.lock().remove(&process_id);
+        self.notifications.leave(process_id);
     }
 
     /// All sessions, by process id.

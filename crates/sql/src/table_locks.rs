@@ -1,6 +1,8 @@
 //! Table locks: PostgreSQL's eight modes (chapter 13.3.1), held by a transaction until it ends.
 //!
-//! Rows are protected by the KV layer's locks; these protect a table's *definition* and serve LOCK TABLE. A statement
+//! Advisory locks are granted from the same table, so that a deadlock between the two kinds is found.
+//!
+//! Rows are protected by the KV layer's locks; table locks protect a table's *definition* and serve LOCK TABLE. A statement
 //! takes the mode that PostgreSQL's documentation gives for it; DDL takes the strongest, so that a definition
 //! never changes under a transaction that has used it, and DDL in a transaction is atomic with the rest of it.
 //!
@@ -13,6 +15,9 @@
 //! A holder that asks for a stronger mode goes ahead of the queue, as in PostgreSQL, else it would wait for those who wait
 //! for it. Deadlocks among table locks are found when a request must wait: the wait-for graph is walked, and the request
 //! that would close a cycle fails with 40P01.
+//!
+//! This is one node's table. Of several nodes each would ask the one that a [`LockTag`] belongs to: `try_acquire`, `acquire`,
+//! `release` and `rows` are all that the rest of the server knows of it.
 //!
 //! The table of locks is one mutex: it is held for a few map operations, never across an await. The modes of everyday statements
 //! mostly do not come here: see `session`.
@@ -62,7 +67,8 @@ impl LockMode {
         LockMode::AccessExclusive,
     ];
 
-    fn bit(self) -> u8 {
+    /// Its bit in a set of modes.
+    pub fn bit(self) -> u8 {
         1 << self as u8
     }
 
@@ -95,14 +101,38 @@ impl LockMode {
     }
 }
 
-/// Who holds locks: a session's current transaction.
+/// What is locked.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub enum LockTag {
+    Table(Oid),
+    Advisory(AdvisoryKey),
+}
+
+impl From<Oid> for LockTag {
+    fn from(table: Oid) -> Self {
+        LockTag::Table(table)
+    }
+}
+
+/// What an advisory lock is on: numbers that mean something to the application, in one database.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct AdvisoryKey {
+    pub database: Oid,
+    /// The high half of a bigint, or the first of two integers.
+    pub class: u32,
+    pub object: u32,
+    /// Two integers rather than one bigint: keys of the two forms never meet.
+    pub is_pair: bool,
+}
+
+/// Who holds locks: a session (its transaction, but for advisory locks taken for longer).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub struct LockOwner(pub u64);
 
 /// One row of pg_locks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockRow {
-    pub table: Oid,
+    pub tag: LockTag,
     pub owner: LockOwner,
     pub mode: LockMode,
     pub granted: bool,
@@ -115,17 +145,17 @@ struct Waiter {
     wake: oneshot::Sender<()>,
 }
 
-/// - a table's entry exists only while someone holds or waits.
+/// - a tag's entry exists only while someone holds or waits.
 /// - `held` has a non-empty set of modes per owner.
 /// - `announced` while a strong mode is held or waited for: no session's slots hold the table then.
 #[derive(Default)]
-struct TableEntry {
+struct Entry {
     held: BTreeMap<LockOwner, u8>,
     queue: VecDeque<Waiter>,
     announced: bool,
 }
 
-impl TableEntry {
+impl Entry {
     fn conflicting_holders(&self, owner: LockOwner, mode: LockMode) -> impl Iterator<Item = LockOwner> + '_ {
         let conflicts = CONFLICTS[mode as usize];
         self.held
@@ -156,16 +186,18 @@ impl TableEntry {
 
 #[derive(Default)]
 struct State {
-    tables: BTreeMap<Oid, TableEntry>,
-    by_owner: BTreeMap<LockOwner, BTreeSet<Oid>>,
+    entries: BTreeMap<LockTag, Entry>,
+    by_owner: BTreeMap<LockOwner, BTreeSet<LockTag>>,
     next_ticket: u64,
     sessions: BTreeMap<LockOwner, Arc<Slots>>,
 }
 
 impl State {
     /// Before a strong mode is asked for: what sessions hold by themselves comes here, and nothing more goes there.
-    fn announce(&mut self, announced: &Announced, table: Oid) {
-        let entry = self.tables.entry(table).or_default();
+    fn announce(&mut self, announced: &Announced, tag: LockTag) {
+        // Sessions keep weak locks of tables alone to themselves.
+        let LockTag::Table(table) = tag else { return };
+        let entry = self.entries.entry(tag).or_default();
         if std::mem::replace(&mut entry.announced, true) {
             return;
         }
@@ -173,35 +205,52 @@ impl State {
         for (owner, slots) in &self.sessions {
             if let Some(modes) = slots.take(table) {
                 *entry.held.entry(*owner).or_insert(0) |= modes;
-                self.by_owner.entry(*owner).or_default().insert(table);
+                self.by_owner.entry(*owner).or_default().insert(tag);
             }
         }
     }
 
-    /// After something of a table was given up.
-    fn settle(&mut self, announced: &Announced, table: Oid) {
-        let Some(entry) = self.tables.get_mut(&table) else { return };
+    /// After something of a tag was given up.
+    fn settle(&mut self, announced: &Announced, tag: LockTag) {
+        let Some(entry) = self.entries.get_mut(&tag) else { return };
         let strong = entry.held.values().any(|modes| modes & STRONG != 0)
             || entry.queue.iter().any(|waiter| waiter.mode.is_strong());
-        if entry.announced && !strong {
+        if let LockTag::Table(table) = tag
+            && entry.announced
+            && !strong
+        {
             entry.announced = false;
             announced.lower(table);
         }
         if entry.held.is_empty() && entry.queue.is_empty() {
-            self.tables.remove(&table);
+            self.entries.remove(&tag);
         }
     }
 
-    /// Whom a queued or would-be request of `owner` for `mode` on `table` waits for: conflicting holders and
+    /// Leaves an owner the given modes of those it holds on a tag and wakes who can go then; tells whether it still holds any.
+    fn reduce(&mut self, announced: &Announced, owner: LockOwner, tag: LockTag, modes: u8) -> bool {
+        let Some(entry) = self.entries.get_mut(&tag) else { return false };
+        let left = entry.held.get(&owner).map_or(0, |held| held & modes);
+        if left == 0 {
+            entry.held.remove(&owner);
+        } else {
+            entry.held.insert(owner, left);
+        }
+        entry.wake_ready();
+        self.settle(announced, tag);
+        left != 0
+    }
+
+    /// Whom a queued or would-be request of `owner` for `mode` on `tag` waits for: conflicting holders and
     /// conflicting requests ahead of it.
     fn blockers(
         &self,
         owner: LockOwner,
         mode: LockMode,
-        table: Oid,
+        tag: LockTag,
         ahead_of: Option<u64>,
     ) -> Vec<LockOwner> {
-        let Some(entry) = self.tables.get(&table) else { return Vec::new() };
+        let Some(entry) = self.entries.get(&tag) else { return Vec::new() };
         let mut blockers: Vec<LockOwner> = entry.conflicting_holders(owner, mode).collect();
         for waiter in &entry.queue {
             if ahead_of == Some(waiter.ticket) {
@@ -225,9 +274,9 @@ impl State {
             if !visited.insert(current) {
                 continue;
             }
-            for (table, entry) in &self.tables {
+            for (tag, entry) in &self.entries {
                 for waiter in entry.queue.iter().filter(|waiter| waiter.owner == current) {
-                    pending.extend(self.blockers(current, waiter.mode, *table, Some(waiter.ticket)));
+                    pending.extend(self.blockers(current, waiter.mode, *tag, Some(waiter.ticket)));
                 }
             }
         }
@@ -250,7 +299,7 @@ struct Shared {
 /// A queued request; dropping it leaves the queue.
 struct QueuedRequest {
     locks: TableLocks,
-    table: Oid,
+    tag: LockTag,
     ticket: u64,
     owner: LockOwner,
     done: bool,
@@ -262,16 +311,16 @@ impl Drop for QueuedRequest {
             return;
         }
         let mut state = self.locks.shared.state.lock();
-        let Some(entry) = state.tables.get_mut(&self.table) else { return };
+        let Some(entry) = state.entries.get_mut(&self.tag) else { return };
         let waiting = entry.queue.len();
         entry.queue.retain(|waiter| waiter.ticket != self.ticket);
         if entry.queue.len() == waiting {
             // It was granted in the moment it gave up: the transaction is failing and releases all it holds.
-            state.by_owner.entry(self.owner).or_default().insert(self.table);
+            state.by_owner.entry(self.owner).or_default().insert(self.tag);
             return;
         }
         entry.wake_ready();
-        state.settle(&self.locks.shared.announced, self.table);
+        state.settle(&self.locks.shared.announced, self.tag);
     }
 }
 
@@ -281,12 +330,13 @@ impl TableLocks {
     }
 
     /// Takes the lock if that needs no waiting, and tells whether it did.
-    pub fn try_acquire(&self, owner: LockOwner, table: Oid, mode: LockMode) -> bool {
+    pub fn try_acquire(&self, owner: LockOwner, tag: impl Into<LockTag>, mode: LockMode) -> bool {
+        let tag = tag.into();
         let mut state = self.shared.state.lock();
         if mode.is_strong() {
-            state.announce(&self.shared.announced, table);
+            state.announce(&self.shared.announced, tag);
         }
-        let entry = state.tables.entry(table).or_default();
+        let entry = state.entries.entry(tag).or_default();
         let held = entry.held.get(&owner).copied().unwrap_or(0);
         if held & mode.bit() != 0 {
             return true;
@@ -294,39 +344,40 @@ impl TableLocks {
         let queue_lets_pass = held != 0 || entry.queue.iter().all(|waiter| !waiter.mode.conflicts_with(mode));
         let free = entry.conflicting_holders(owner, mode).next().is_none();
         if !(queue_lets_pass && free) {
-            state.settle(&self.shared.announced, table);
+            state.settle(&self.shared.announced, tag);
             return false;
         }
         entry.grant(owner, mode);
-        state.by_owner.entry(owner).or_default().insert(table);
+        state.by_owner.entry(owner).or_default().insert(tag);
         true
     }
 
     /// Takes the lock, waiting as long as it takes. Cancel-safe: a dropped future leaves the queue.
     ///
     /// Errors: 40P01 when waiting would close a cycle of table locks.
-    pub async fn acquire(&self, owner: LockOwner, table: Oid, mode: LockMode) -> PgResult<()> {
-        if self.try_acquire(owner, table, mode) {
+    pub async fn acquire(&self, owner: LockOwner, tag: impl Into<LockTag>, mode: LockMode) -> PgResult<()> {
+        let tag = tag.into();
+        if self.try_acquire(owner, tag, mode) {
             return Ok(());
         }
         let (wake, woken) = oneshot::channel();
         let mut request = {
             let mut state = self.shared.state.lock();
             if mode.is_strong() {
-                state.announce(&self.shared.announced, table);
+                state.announce(&self.shared.announced, tag);
             }
-            let blockers = state.blockers(owner, mode, table, None);
+            let blockers = state.blockers(owner, mode, tag, None);
             if state.closes_cycle(owner, blockers) {
-                state.settle(&self.shared.announced, table);
+                state.settle(&self.shared.announced, tag);
                 return Err(PgError::new(SqlState::DEADLOCK_DETECTED, "deadlock detected").detail(format!(
-                    "Waiting for {} on relation {} would wait for a transaction that waits for this one.",
+                    "Waiting for {} on {} would wait for a transaction that waits for this one.",
                     mode.name(),
-                    table.0
+                    describe(tag)
                 )));
             }
             let ticket = state.next_ticket;
             state.next_ticket += 1;
-            let entry = state.tables.entry(table).or_default();
+            let entry = state.entries.entry(tag).or_default();
             let waiter = Waiter { owner, mode, ticket, wake };
             // One that holds a lock already goes first: those in the queue may be waiting for it.
             if entry.held.contains_key(&owner) {
@@ -335,50 +386,78 @@ impl TableLocks {
                 entry.queue.push_back(waiter);
             }
             entry.wake_ready();
-            QueuedRequest { locks: self.clone(), table, ticket, owner, done: false }
+            QueuedRequest { locks: self.clone(), tag, ticket, owner, done: false }
         };
         let granted = woken.await;
         granted.map_err(|_| PgError::internal("a table lock request was lost"))?;
         request.done = true;
-        self.shared.state.lock().by_owner.entry(owner).or_default().insert(table);
+        self.shared.state.lock().by_owner.entry(owner).or_default().insert(tag);
         Ok(())
     }
 
     /// Releases all that `owner` holds; nothing of it may be waiting any more.
     pub fn release_all(&self, owner: LockOwner) {
+        self.release_but(owner, &BTreeMap::new());
+    }
+
+    /// Releases what `owner` holds but for the given modes (bits, see [`LockMode::bit`]) on the given tags.
+    pub fn release_but(&self, owner: LockOwner, kept: &BTreeMap<LockTag, u8>) {
         let mut state = self.shared.state.lock();
-        let Some(tables) = state.by_owner.remove(&owner) else { return };
-        for table in tables {
-            let Some(entry) = state.tables.get_mut(&table) else { continue };
-            entry.held.remove(&owner);
-            entry.wake_ready();
-            state.settle(&self.shared.announced, table);
+        let Some(tags) = state.by_owner.remove(&owner) else { return };
+        let mut left = BTreeSet::new();
+        for tag in tags {
+            let kept = kept.get(&tag).copied().unwrap_or(0);
+            if state.reduce(&self.shared.announced, owner, tag, kept) {
+                left.insert(tag);
+            }
+        }
+        if !left.is_empty() {
+            state.by_owner.insert(owner, left);
         }
     }
 
-    /// For pg_locks, in order of table.
+    /// Releases one lock.
+    pub fn release(&self, owner: LockOwner, tag: LockTag, mode: LockMode) {
+        let mut state = self.shared.state.lock();
+        if !state.reduce(&self.shared.announced, owner, tag, !mode.bit())
+            && let Some(tags) = state.by_owner.get_mut(&owner)
+        {
+            tags.remove(&tag);
+            if tags.is_empty() {
+                state.by_owner.remove(&owner);
+            }
+        }
+    }
+
+    /// For pg_locks, in order of what is locked.
     pub fn rows(&self) -> Vec<LockRow> {
-        let granted = |table: Oid, owner: LockOwner, modes: u8| {
+        let granted = |tag: LockTag, owner: LockOwner, modes: u8| {
             let held = LockMode::ALL.into_iter().filter(move |mode| modes & mode.bit() != 0);
-            held.map(move |mode| LockRow { table, owner, mode, granted: true })
+            held.map(move |mode| LockRow { tag, owner, mode, granted: true })
         };
         let state = self.shared.state.lock();
         let mut rows = Vec::new();
         for (owner, slots) in &state.sessions {
-            rows.extend(slots.held().into_iter().flat_map(|(table, modes)| granted(table, *owner, modes)));
+            rows.extend(slots.held().into_iter().flat_map(|(table, modes)| granted(table.into(), *owner, modes)));
         }
-        for (table, entry) in &state.tables {
-            rows.extend(entry.held.iter().flat_map(|(owner, modes)| granted(*table, *owner, *modes)));
+        for (tag, entry) in &state.entries {
+            rows.extend(entry.held.iter().flat_map(|(owner, modes)| granted(*tag, *owner, *modes)));
             let waiting = entry.queue.iter();
-            rows.extend(waiting.map(|w| LockRow {
-                table: *table,
-                owner: w.owner,
-                mode: w.mode,
-                granted: false,
-            }));
+            rows.extend(waiting.map(|w| LockRow { tag: *tag, owner: w.owner, mode: w.mode, granted: false }));
         }
-        rows.sort_by_key(|row: &LockRow| (row.table, !row.granted));
+        rows.sort_by_key(|row: &LockRow| (row.tag, !row.granted));
         rows
+    }
+}
+
+/// What is locked, for a message.
+fn describe(tag: LockTag) -> String {
+    match tag {
+        LockTag::Table(table) => format!("relation {}", table.0),
+        LockTag::Advisory(key) => {
+            let form = if key.is_pair { 2 } else { 1 };
+            format!("advisory lock [{},{},{},{form}]", key.database.0, key.class, key.object)
+        }
     }
 }
 
@@ -436,7 +515,7 @@ mod tests {
         let (a, b) = (SessionLocks::new(locks.clone(), A), SessionLocks::new(locks.clone(), B));
         assert!(a.try_acquire(T, LockMode::AccessShare) && a.try_acquire(T, LockMode::RowExclusive));
         assert!(b.try_acquire(T, LockMode::AccessShare) && b.try_acquire(U, LockMode::RowShare));
-        assert!(locks.shared.state.lock().tables.is_empty(), "nobody wants more");
+        assert!(locks.shared.state.lock().entries.is_empty(), "nobody wants more");
         assert_eq!(locks.rows().len(), 4);
         assert!(!b.try_acquire(T, LockMode::AccessExclusive));
         assert_eq!(locks.rows().len(), 4, "asking in vain leaves nothing behind but where they are held");
@@ -452,7 +531,26 @@ mod tests {
         drop((a, c));
         assert!(locks.rows().is_empty());
         let state = locks.shared.state.lock();
-        assert!(state.tables.is_empty() && state.sessions.is_empty());
+        assert!(state.entries.is_empty() && state.sessions.is_empty());
+    }
+
+    #[test]
+    fn what_is_kept_is_kept_and_the_rest_wakes_waiters() {
+        let locks = TableLocks::new();
+        let key = AdvisoryKey { database: Oid(5), class: 0, object: 7, is_pair: false };
+        assert!(locks.try_acquire(A, LockTag::Advisory(key), LockMode::Exclusive));
+        assert!(locks.try_acquire(A, T, LockMode::AccessExclusive));
+        let mut reader = Box::pin(locks.acquire(B, T, LockMode::AccessShare));
+        assert!(reader.as_mut().now_or_never().is_none());
+        let kept = BTreeMap::from([(LockTag::Advisory(key), LockMode::Exclusive.bit())]);
+        locks.release_but(A, &kept);
+        assert!(reader.now_or_never().expect("granted").is_ok());
+        assert!(!locks.try_acquire(C, LockTag::Advisory(key), LockMode::Share));
+        locks.release(A, LockTag::Advisory(key), LockMode::Exclusive);
+        assert!(locks.try_acquire(C, LockTag::Advisory(key), LockMode::Share));
+        locks.release_all(B);
+        locks.release_all(C);
+        assert!(locks.rows().is_empty());
     }
 
     #[test]

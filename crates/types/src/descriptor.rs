@@ -8,6 +8,7 @@
 //! [`TableDescriptor::storage_id`] names the keyspace of a table and changes with TRUNCATE; [`IndexDescriptor::storage_index`]
 //! the index within it.
 
+use crate::acl::{Acl, AclKind};
 use crate::data_type::{ColumnType, DataType};
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,14 @@ pub struct DatabaseDescriptor {
     pub name: String,
     pub version: DescriptorVersion,
     pub owner: String,
+    /// What is granted on it.
+    #[serde(default)]
+    pub acl: Acl,
+    /// What ALTER DEFAULT PRIVILEGES grants on objects made from now on.
+    #[serde(default)]
+    pub default_acls: Vec<DefaultAcl>,
+    #[serde(default)]
+    pub comment: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +50,26 @@ pub struct SchemaDescriptor {
     pub name: String,
     pub version: DescriptorVersion,
     pub owner: String,
+    /// The node whose session it belongs to: a schema of temporary objects, gone with that session.
+    #[serde(default)]
+    pub temporary_on: Option<u32>,
+    /// What is granted on it.
+    #[serde(default)]
+    pub acl: Acl,
+    /// What ALTER DEFAULT PRIVILEGES grants on objects made from now on.
+    #[serde(default)]
+    pub default_acls: Vec<DefaultAcl>,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+/// ALTER DEFAULT PRIVILEGES: what objects of a kind get that a role makes. A database's replace what the kind has by default, a
+/// schema's are added.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DefaultAcl {
+    pub role: Oid,
+    pub kind: AclKind,
+    pub acl: Acl,
 }
 
 /// A table and all that belongs to it.
@@ -73,6 +102,15 @@ pub struct TableDescriptor {
     pub referenced_by: Vec<(Oid, Oid)>,
     #[serde(default)]
     pub comment: Option<String>,
+    /// Of a temporary table.
+    #[serde(default)]
+    pub on_commit: OnCommit,
+    /// What is granted on it.
+    #[serde(default)]
+    pub acl: Acl,
+    /// Comments on constraints, by their ids.
+    #[serde(default)]
+    pub constraint_comments: std::collections::BTreeMap<u32, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,6 +143,18 @@ pub struct ColumnDescriptor {
     pub state: ElementState,
     #[serde(default)]
     pub comment: Option<String>,
+    /// What is granted on this column, beside what is granted on the table.
+    #[serde(default)]
+    pub acl: Acl,
+}
+
+/// What the end of a transaction does to a temporary table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub enum OnCommit {
+    #[default]
+    PreserveRows,
+    DeleteRows,
+    Drop,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -226,6 +276,11 @@ pub struct SequenceDescriptor {
     #[serde(default)]
     pub owned_by: Option<(Oid, ColumnId)>,
     pub storage_id: u32,
+    #[serde(default)]
+    pub comment: Option<String>,
+    /// What is granted on it.
+    #[serde(default)]
+    pub acl: Acl,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -244,6 +299,27 @@ pub struct ViewDescriptor {
     pub search_path: Vec<String>,
     /// Relations that it reads.
     pub depends_on: Vec<Oid>,
+    #[serde(default)]
+    pub comment: Option<String>,
+    /// WITH CHECK OPTION.
+    #[serde(default)]
+    pub check_option: Option<CheckOption>,
+    /// The relations that it reads are read with the privileges of whoever asks rather than with the owner's.
+    #[serde(default)]
+    pub security_invoker: bool,
+    /// Nothing that could tell of a row is evaluated before the view's own conditions.
+    #[serde(default)]
+    pub security_barrier: bool,
+    /// What is granted on it.
+    #[serde(default)]
+    pub acl: Acl,
+}
+
+/// Which rows may be written through a view: those that satisfy the view itself, or also the views that it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckOption {
+    Local,
+    Cascaded,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -251,6 +327,86 @@ pub struct ViewColumn {
     pub name: String,
     #[serde(with = "column_type_serde")]
     pub column_type: ColumnType,
+    /// What is granted on this column, beside what is granted on the view.
+    #[serde(default)]
+    pub acl: Acl,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+/// A function or procedure that a user made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FunctionDescriptor {
+    pub id: Oid,
+    pub database: Oid,
+    pub schema: Oid,
+    pub name: String,
+    /// Name and input types by oid, `f(23,25)`: unique in its schema.
+    pub identity: String,
+    pub version: DescriptorVersion,
+    pub owner: String,
+    pub procedure: bool,
+    pub parameters: Vec<FunctionParameter>,
+    /// What is returned: record if there are several output parameters.
+    #[serde(with = "column_type_serde")]
+    pub result: ColumnType,
+    pub returns_set: bool,
+    /// The relation whose rows are returned.
+    #[serde(default)]
+    pub result_relation: Option<Oid>,
+    pub language: String,
+    pub body: String,
+    pub volatility: FunctionVolatility,
+    pub strict: bool,
+    pub security_definer: bool,
+    pub leakproof: bool,
+    #[serde(default)]
+    pub comment: Option<String>,
+    /// What is granted on it.
+    #[serde(default)]
+    pub acl: Acl,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FunctionParameter {
+    pub mode: FunctionParameterMode,
+    pub name: Option<String>,
+    #[serde(with = "column_type_serde")]
+    pub column_type: ColumnType,
+    /// SQL text.
+    #[serde(default)]
+    pub default: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FunctionParameterMode {
+    In,
+    Out,
+    InOut,
+    Variadic,
+    /// A column of RETURNS TABLE.
+    Table,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FunctionVolatility {
+    Immutable,
+    Stable,
+    Volatile,
+}
+
+impl FunctionDescriptor {
+    /// Parameters that a call gives.
+    pub fn inputs(&self) -> impl Iterator<Item = &FunctionParameter> {
+        use FunctionParameterMode::{In, InOut, Variadic};
+        self.parameters.iter().filter(|parameter| matches!(parameter.mode, In | InOut | Variadic))
+    }
+
+    /// Parameters and TABLE columns that a call returns.
+    pub fn outputs(&self) -> impl Iterator<Item = &FunctionParameter> {
+        use FunctionParameterMode::{InOut, Out, Table};
+        self.parameters.iter().filter(|parameter| matches!(parameter.mode, Out | InOut | Table))
+    }
 }
 
 impl TableDescriptor {
@@ -292,6 +448,9 @@ pub struct TypeDescriptor {
     pub definition: TypeDefinition,
     #[serde(default)]
     pub comment: Option<String>,
+    /// What is granted on it.
+    #[serde(default)]
+    pub acl: Acl,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -14,10 +14,12 @@
 //! | [`jsonpath`] | the SQL/JSON path language |
 //! | [`descriptor`], [`row`] | what the catalog stores of tables; rows to keys and values and back |
 //! | [`user_type`] | what types that users made are made of; row values |
+//! | [`acl`] | who may do what with an object |
 //! | [`error`] | [`PgError`] with all fields of PostgreSQL's error message |
 //!
 //! This crate reads no clock (`now` comes in with the context), does no I/O and has no async.
 
+pub mod acl;
 mod cell;
 pub mod compare;
 pub mod data_type;

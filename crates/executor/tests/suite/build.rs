@@ -30,6 +30,7 @@ pub fn table(id: u32, name: &str, columns: &[(&str, DataType, bool)]) -> TableDe
             hidden: false,
             state: ElementState::Public,
             comment: None,
+            acl: Default::default(),
         })
         .collect();
     let mut primary = index(id + 1, &format!("{name}_pkey"), 1, &[1], true);
@@ -51,6 +52,9 @@ pub fn table(id: u32, name: &str, columns: &[(&str, DataType, bool)]) -> TableDe
         foreign_keys: Vec::new(),
         referenced_by: Vec::new(),
         comment: None,
+        on_commit: Default::default(),
+        acl: Default::default(),
+        constraint_comments: Default::default(),
     }
 }
 

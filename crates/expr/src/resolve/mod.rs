@@ -19,11 +19,13 @@ mod common_type;
 mod function;
 mod operator;
 mod polymorphic;
+mod signature;
 
 pub use coerce::{coerce, coerce_to_common, compare, function_call, operator_call};
 pub use common_type::common_type;
 pub use function::{FunctionArguments, function_as_cast, resolve_function};
 pub use operator::{equality, ordering, resolve_operator};
+pub use signature::{Signatures, choose_signature, instantiate_signature};
 
 use crate::catalogue::casts::CastRowMethod;
 use crate::catalogue::{Cast, CastMethod, catalogue};

@@ -149,6 +149,8 @@ pub enum StatementKind {
     DropRole(Box<DropRole>),
     Grant(Box<Grant>),
     GrantRole(Box<GrantRole>),
+    AlterDefaultPrivileges(Box<AlterDefaultPrivileges>),
+    Owned(Box<Owned>),
     Comment(Box<Comment>),
     Drop(Box<DropStatement>),
     Rename(Box<Rename>),

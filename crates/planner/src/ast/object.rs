@@ -400,6 +400,25 @@ pub enum GrantTarget {
     AllInSchema { kind: ObjectKind, schemas: Vec<Identifier> },
 }
 
+/// ALTER DEFAULT PRIVILEGES. The grant's target is [`GrantTarget::AllInSchema`] without schemas: they stand here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlterDefaultPrivileges {
+    /// Empty: the current role.
+    pub roles: Vec<RoleName>,
+    /// Empty: everywhere in the database.
+    pub schemas: Vec<Identifier>,
+    pub grant: Grant,
+}
+
+/// DROP OWNED and REASSIGN OWNED.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Owned {
+    pub roles: Vec<RoleName>,
+    /// The new owner; `None`: dropped.
+    pub new_owner: Option<RoleName>,
+    pub cascade: bool,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct GrantRole {
     pub grant: bool,

@@ -109,6 +109,7 @@ impl Binder<'_> {
         let mut level = Level::new(Clause::UpdateSet);
         level.namespace.push(self.target_item(&existing, alias));
         let mut excluded = self.target_item(&proposed, "excluded");
+        excluded.columns.iter_mut().for_each(|column| column.source = None);
         excluded.relation = None;
         // Plain names mean the existing row.
         excluded.columns_visible = false;

@@ -11,11 +11,7 @@ use types::PgResult;
 impl Binder<'_> {
     pub(super) fn bind_delete(&mut self, delete: &ast::Delete) -> PgResult<ModifyOutput> {
         let table = self.find_target(&delete.table.name, "DELETE")?;
-        let privileges = Privileges {
-            delete: true,
-            select: delete.filter.is_some() || !delete.returning.is_empty(),
-            ..Privileges::default()
-        };
+        let privileges = Privileges { delete: true, ..Privileges::default() };
         self.depend_on(table.descriptor.id, table.descriptor.version, privileges);
         self.writes = true;
         self.levels.push(Level::new(Clause::Where));

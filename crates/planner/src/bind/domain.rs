@@ -219,6 +219,7 @@ pub(crate) fn bind_domain_check(
         expr: Expr::column(0, over),
         column_type: over.into(),
         hidden: false,
+        source: None,
     };
     level.namespace.push(Item::new(None, vec![value]));
     binder.levels.push(level);

@@ -116,6 +116,9 @@ impl Binder<'_> {
     }
 
     fn bind_table_function_calls(&mut self, function: &TableFunction) -> PgResult<(Relational, Item)> {
+        if let Some(expanded) = self.bind_user_function_in_from(function)? {
+            return Ok(expanded);
+        }
         let mut functions = Vec::new();
         let mut scalars: Vec<(Expr, bool)> = Vec::new();
         let mut columns = Vec::new();

@@ -13,17 +13,14 @@ use types::{DataType, PgError, PgResult, SqlState};
 const ARGUMENTS_MAX: usize = 100;
 
 /// Bound arguments with where they stand.
-struct Arguments {
-    values: Vec<Expr>,
-    positions: Vec<u32>,
+pub(super) struct Arguments {
+    pub values: Vec<Expr>,
+    pub positions: Vec<u32>,
 }
 
 impl Binder<'_> {
     pub(super) fn bind_function(&mut self, call: &FunctionCall) -> PgResult<Expr> {
         let position = call.position;
-        if let Some(named) = call.arguments.iter().find_map(|argument| argument.name.as_ref()) {
-            return Err(PgError::unsupported("named notation of arguments").at(named.position));
-        }
         if call.arguments.len() > ARGUMENTS_MAX {
             let message = format!("cannot pass more than {ARGUMENTS_MAX} arguments to a function");
             return Err(PgError::new(SqlState::TOO_MANY_ARGUMENTS, message).at(position));
@@ -34,6 +31,10 @@ impl Binder<'_> {
         let arguments = self.bind_arguments(call)?;
         if let Some(cast) = self.cast_by_name(call, &arguments)? {
             return Ok(cast);
+        }
+        if let Some(called) = self.find_user_function(call, &arguments)? {
+            self.refuse_aggregate_clauses(call)?;
+            return self.expand_scalar(called, arguments, position);
         }
         let resolved = self.resolve_call(call, &arguments)?;
         self.refuse_aggregate_clauses(call)?;
@@ -56,7 +57,7 @@ impl Binder<'_> {
             || (call.star || call.filter.is_some() || call.within_group)
     }
 
-    fn bind_arguments(&mut self, call: &FunctionCall) -> PgResult<Arguments> {
+    pub(super) fn bind_arguments(&mut self, call: &FunctionCall) -> PgResult<Arguments> {
         let mut arguments = Arguments { values: Vec::new(), positions: Vec::new() };
         for argument in &call.arguments {
             if let ExpressionKind::Wildcard(qualifier) = &argument.value.kind {
@@ -91,7 +92,16 @@ impl Binder<'_> {
         self.coerce(input.clone(), to.into(), CastContext::Explicit, arguments.positions[0])
     }
 
-    fn resolve_call(&mut self, call: &FunctionCall, arguments: &Arguments) -> PgResult<Resolved> {
+    /// 0A000 for `name => value`, which built-in functions do not take here.
+    fn refuse_names(&self, call: &FunctionCall) -> PgResult<()> {
+        match call.arguments.iter().find_map(|argument| argument.name.as_ref()) {
+            Some(named) => Err(PgError::unsupported("named notation of arguments").at(named.position)),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn resolve_call(&mut self, call: &FunctionCall, arguments: &Arguments) -> PgResult<Resolved> {
+        self.refuse_names(call)?;
         if let Some(database) = call.name.database()
             && database != self.options.database
         {

@@ -91,7 +91,6 @@ impl Binder<'_> {
     pub(super) fn bind_insert(&mut self, insert: &ast::Insert) -> PgResult<ModifyOutput> {
         let table = self.find_target(&insert.table, "INSERT")?;
         let mut privileges = Privileges { insert: true, ..Privileges::default() };
-        privileges.select = !insert.returning.is_empty();
         privileges.update = matches!(
             insert.on_conflict.as_ref().map(|conflict| &conflict.action),
             Some(ast::ConflictAction::Update { .. })
@@ -99,6 +98,9 @@ impl Binder<'_> {
         self.depend_on(table.descriptor.id, table.descriptor.version, privileges);
         self.writes = true;
         let targets = self.insert_columns(&table, &insert.columns)?;
+        for target in &targets {
+            self.note_written(table.descriptor.id, table.descriptor.columns[target.position].id, true);
+        }
         let explicit = !insert.columns.is_empty();
         let (source, given) = self.insert_source(insert, &table, &targets, explicit)?;
         let (source, columns, given) =
@@ -463,6 +465,9 @@ impl Binder<'_> {
             .collect();
         let targets = self.insert_columns(&table, &listed)?;
         let mut columns: Vec<usize> = targets.into_iter().map(|target| target.position).collect();
+        for position in &columns {
+            self.note_written(table.descriptor.id, table.descriptor.columns[*position].id, true);
+        }
         for (position, column) in columns.iter().zip(&listed) {
             if table.descriptor.columns[*position].generated.is_some() {
                 let message = format!("column \"{}\" is a generated column", column.name.name);

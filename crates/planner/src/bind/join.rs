@@ -183,6 +183,8 @@ impl Binder<'_> {
             let left_index = using_column(&left_columns, name, "left", *position)?;
             let right_index = using_column(&right_columns, name, "right", *position)?;
             let (one, other) = (&left_columns[left_index], &right_columns[right_index]);
+            self.note_selected(one);
+            self.note_selected(other);
             let equal = crate::ast::Operator::plain("=");
             let condition = self.operator(
                 &equal,

@@ -49,6 +49,7 @@ mod table_expressions;
 mod target;
 mod type_name;
 mod update;
+mod user_function;
 mod values;
 mod view;
 mod window;
@@ -64,6 +65,7 @@ pub(crate) use table_expressions::{
     CHECK, GENERATED, PREDICATE, bind_default_expression, bind_over_row, bind_table, bind_transform,
 };
 pub use type_name::resolve_type;
+pub(crate) use user_function::check_body;
 
 use crate::logical::{Columns, InitSubquery};
 use crate::plan::RelationUse;
@@ -95,6 +97,8 @@ pub(crate) struct Binder<'a> {
     instances: Vec<relation::Instance>,
     /// Owner of the view being expanded.
     check_as: Option<Box<str>>,
+    /// Functions being expanded, innermost last.
+    frames: Vec<user_function::Frame>,
     view_depth: u32,
     as_of: Option<expr::Expr>,
     /// Something is written, or a row locked.
@@ -119,6 +123,7 @@ impl<'a> Binder<'a> {
             init: Vec::new(),
             instances: Vec::new(),
             check_as: None,
+            frames: Vec::new(),
             view_depth: 0,
             as_of: None,
             writes: false,

@@ -44,6 +44,9 @@ impl Parameters {
 
 impl Binder<'_> {
     pub(super) fn bind_parameter(&mut self, number: u16, position: u32) -> PgResult<Expr> {
+        if let Some(frame) = self.frames.last() {
+            return frame.numbered(number, position);
+        }
         let index = usize::from(number) - 1;
         if !self.parameters.open && index >= self.parameters.types.len() {
             let message = format!("there is no parameter ${number}");

@@ -5,9 +5,9 @@ use super::scope::{Item, ItemColumn, item_column};
 use crate::ast::{Alias, ObjectKind, ObjectName, RelationReference};
 use crate::catalog::{Relation, Table, VirtualColumn, VirtualTable};
 use crate::logical::{ColumnInfo, ColumnNumber, Relational, Scan, VirtualScan};
-use crate::plan::{Privileges, RelationUse};
+use crate::plan::{ColumnUse, Privileges, RelationUse};
 use std::sync::Arc;
-use types::descriptor::{DescriptorVersion, ElementState, Oid, SequenceDescriptor};
+use types::descriptor::{ColumnId, DescriptorVersion, ElementState, Oid, SequenceDescriptor};
 use types::{ColumnType, DataType, PgError, PgResult, SqlState};
 
 /// A scan of a table, remembered for what is asked about its columns later.
@@ -26,7 +26,10 @@ impl Binder<'_> {
     /// Schemas in which a plain name is looked for, in order.
     pub(super) fn schemas(&self) -> Vec<&str> {
         let mut schemas: Vec<&str> = Vec::with_capacity(self.search_path.len() + 2);
-        schemas.extend(self.options.temporary_schema.as_deref());
+        // A view's path says itself whether temporary tables come into it.
+        let temporary = self.options.temporary_schema.as_deref();
+        let implicit = |schema: &&str| self.view_depth == 0 && !self.search_path.iter().any(|s| s == schema);
+        schemas.extend(temporary.filter(implicit));
         if !self.search_path.iter().any(|schema| schema == "pg_catalog") {
             schemas.push("pg_catalog");
         }
@@ -56,15 +59,28 @@ impl Binder<'_> {
                 ("pg_temp", Some(temporary)) => temporary.as_str(),
                 (other, _) => other,
             };
+            self.require_usage(schema, position)?;
             let found = self.catalog.relation(schema, name.name())?;
             return found.map(|relation| (relation, schema.into())).ok_or_else(missing);
         }
         for schema in self.schemas() {
+            if self.view_depth == 0 && !self.catalog.may_use_schema(schema) {
+                continue;
+            }
             if let Some(relation) = self.catalog.relation(schema, name.name())? {
                 return Ok((relation, schema.into()));
             }
         }
         Err(missing())
+    }
+
+    /// 42501 for the name of a schema that the user may not look into.
+    fn require_usage(&self, schema: &str, position: u32) -> PgResult<()> {
+        if self.view_depth > 0 || self.catalog.may_use_schema(schema) {
+            return Ok(());
+        }
+        let message = format!("permission denied for schema {schema}");
+        Err(PgError::new(SqlState::INSUFFICIENT_PRIVILEGE, message).at(position))
     }
 
     /// A table that can be changed.
@@ -102,9 +118,32 @@ impl Binder<'_> {
             known.privileges.insert |= privileges.insert;
             known.privileges.update |= privileges.update;
             known.privileges.delete |= privileges.delete;
+            known.privileges.execute |= privileges.execute;
             return;
         }
-        self.relations.push(RelationUse { id, version, privileges, check_as });
+        self.relations.push(RelationUse { id, version, privileges, check_as, columns: ColumnUse::default() });
+    }
+
+    fn relation_use(&mut self, id: Oid) -> Option<&mut RelationUse> {
+        let check_as = &self.check_as;
+        self.relations.iter_mut().find(|known| known.id == id && known.check_as == *check_as)
+    }
+
+    /// A column has been named.
+    pub(super) fn note_selected(&mut self, column: &ItemColumn) {
+        let Some((relation, column)) = column.source else { return };
+        if let Some(used) = self.relation_use(relation) {
+            used.privileges.select = true;
+            include(&mut used.columns.selected, column);
+        }
+    }
+
+    /// A column of a statement's target is written.
+    pub(super) fn note_written(&mut self, relation: Oid, column: ColumnId, insert: bool) {
+        if let Some(used) = self.relation_use(relation) {
+            let list = if insert { &mut used.columns.inserted } else { &mut used.columns.updated };
+            include(list, column);
+        }
     }
 
     /// A scan of a table under an alias, with what it shows.
@@ -133,7 +172,10 @@ impl Binder<'_> {
         let columns = instance.table.descriptor.columns.iter().zip(&instance.columns);
         columns
             .filter(|(column, _)| column.state == ElementState::Public)
-            .map(|(column, number)| item_column(&column.name, *number, column.column_type, column.hidden))
+            .map(|(column, number)| ItemColumn {
+                source: Some((instance.table.descriptor.id, column.id)),
+                ..item_column(&column.name, *number, column.column_type, column.hidden)
+            })
             .collect()
     }
 
@@ -166,7 +208,10 @@ impl Binder<'_> {
             }
             Relation::View(view) => {
                 self.depend_on(view.id, view.version, select);
-                let (plan, columns) = self.bind_view(&view)?;
+                let (plan, mut columns) = self.bind_view(&view)?;
+                for (position, column) in columns.iter_mut().enumerate() {
+                    column.source = Some((view.id, ColumnId(position as u16 + 1)));
+                }
                 (plan, columns, view.id)
             }
             Relation::Sequence(sequence) => {
@@ -218,6 +263,12 @@ fn sequence_row(sequence: &SequenceDescriptor, schema: &str) -> Arc<VirtualTable
         name: sequence.name.as_str().into(),
         columns: columns.into_iter().map(column).collect(),
     })
+}
+
+fn include(list: &mut Vec<ColumnId>, column: ColumnId) {
+    if let Err(position) = list.binary_search(&column) {
+        list.insert(position, column);
+    }
 }
 
 fn cannot_open(name: &ObjectName, kind: ObjectKind) -> PgError {

@@ -34,6 +34,7 @@ pub fn scalar(
         expr: Expr::column(index as u32, column.column_type.data_type),
         column_type: column.column_type,
         hidden: false,
+        source: None,
     };
     level.namespace.push(Item::new(None, columns.iter().enumerate().map(shown).collect()));
     binder.levels.push(level);

@@ -8,7 +8,7 @@ use super::Binder;
 use crate::ast::Identifier;
 use crate::logical::ColumnNumber;
 use expr::Expr;
-use types::descriptor::Oid;
+use types::descriptor::{ColumnId, Oid};
 use types::{ColumnType, DataType, PgError, PgResult, SqlState};
 
 /// A column that can be named.
@@ -19,6 +19,8 @@ pub(crate) struct ItemColumn {
     pub column_type: ColumnType,
     /// Left out by `*`.
     pub hidden: bool,
+    /// The relation's column that it shows: whoever names it needs the privilege to read that.
+    pub source: Option<(Oid, ColumnId)>,
 }
 
 /// What an entry of FROM shows.
@@ -97,7 +99,7 @@ impl Binder<'_> {
                 {
                     let expr = system.map_err(|error| error.at(position))?;
                     let column_type = ColumnType::from(expr.data_type());
-                    columns.push(ItemColumn { name: name.into(), expr, column_type, hidden: true });
+                    columns.push(ItemColumn { name: name.into(), expr, column_type, hidden: true, source: None });
                 }
                 for column in columns {
                     if found.is_some() {
@@ -248,12 +250,15 @@ impl Binder<'_> {
         }
         if let [name] = names {
             if let Some((level, column)) = self.find_column(&name.name, position)? {
-                self.note_reference(level, &column.expr, position);
+                self.note_reference(level, &column, position);
                 return Ok(column.expr);
             }
             // A relation's name alone is its whole row.
             if let Some(found) = self.find_item(names)? {
                 return self.whole_row(found, position);
+            }
+            if let Some(argument) = self.frames.last().and_then(|frame| frame.named(&name.name)) {
+                return Ok(argument);
             }
             return Err(self.missing_column(&name.name, position));
         }
@@ -264,6 +269,12 @@ impl Binder<'_> {
                 let row = self.bind_column(qualifier)?;
                 return self.field_of(row, name);
             }
+            if let ([function], Some(frame)) = (qualifier, self.frames.last())
+                && frame.is_called(&function.name)
+                && let Some(argument) = frame.named(&name.name)
+            {
+                return Ok(argument);
+            }
             return Err(self.missing_item(qualifier));
         };
         let item = &self.levels[found.level].namespace[found.item];
@@ -271,7 +282,7 @@ impl Binder<'_> {
         match (matches.next(), matches.next()) {
             (Some(column), None) => {
                 let column = column.clone();
-                self.note_reference(found.level, &column.expr, position);
+                self.note_reference(found.level, &column, position);
                 Ok(column.expr)
             }
             (Some(_), Some(_)) => Err(PgError::new(
@@ -294,9 +305,10 @@ impl Binder<'_> {
     }
 
     /// Remembers where a column of the current level was named, for the error about ungrouped columns.
-    fn note_reference(&mut self, level: usize, expr: &Expr, position: u32) {
+    fn note_reference(&mut self, level: usize, column: &ItemColumn, position: u32) {
+        self.note_selected(column);
         let level = &mut self.levels[level];
-        if let Expr::Column { index, .. } = expr
+        if let Expr::Column { index, .. } = &column.expr
             && !level.in_aggregate
         {
             level.references.push((*index, position));
@@ -315,14 +327,14 @@ impl Binder<'_> {
     fn whole_row(&mut self, found: Found, position: u32) -> PgResult<Expr> {
         let item = &self.levels[found.level].namespace[found.item];
         let presence = item.presence;
-        let columns = item.columns.iter().filter(|column| !column.hidden);
-        let (names, fields): (Vec<Box<str>>, Vec<Expr>) =
-            columns.map(|column| (column.name.clone(), column.expr.clone())).unzip();
+        let shown: Vec<ItemColumn> = item.columns.iter().filter(|column| !column.hidden).cloned().collect();
+        let names: Vec<Box<str>> = shown.iter().map(|column| column.name.clone()).collect();
         let data_type = self.type_of_row(item.relation, &names);
-        for field in &fields {
-            self.note_reference(found.level, field, position);
+        for column in &shown {
+            self.note_reference(found.level, column, position);
         }
-        let fields = fields.into_iter().map(|field| self.with_padding(field)).collect::<PgResult<_>>()?;
+        let fields =
+            shown.into_iter().map(|column| self.with_padding(column.expr)).collect::<PgResult<_>>()?;
         let row = Expr::Row { fields, names: names.into(), data_type };
         let Some(presence) = presence else { return Ok(row) };
         let input = Box::new(self.columns.expr(presence));
@@ -405,5 +417,6 @@ pub(crate) fn item_column(
     column_type: ColumnType,
     hidden: bool,
 ) -> ItemColumn {
-    ItemColumn { name: name.into(), expr: Expr::column(number, column_type.data_type), column_type, hidden }
+    let expr = Expr::column(number, column_type.data_type);
+    ItemColumn { name: name.into(), expr, column_type, hidden, source: None }
 }

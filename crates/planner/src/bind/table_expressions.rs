@@ -261,6 +261,7 @@ fn over_row<'a>(
         expr: Expr::column(position as u32, column.column_type.data_type),
         column_type: column.column_type,
         hidden: column.hidden,
+        source: None,
     };
     let visible =
         table.columns.iter().enumerate().filter(|(_, column)| column.state != ElementState::DeleteOnly);

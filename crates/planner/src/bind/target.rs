@@ -60,6 +60,7 @@ impl Binder<'_> {
             let (_, item) = self.item_named(qualifier)?;
             item.columns.iter().filter(|column| !column.hidden).cloned().collect()
         };
+        columns.iter().for_each(|column| self.note_selected(column));
         let level = self.level();
         if !level.in_aggregate {
             for column in &columns {

@@ -27,11 +27,7 @@ pub(super) struct BoundTarget {
 impl Binder<'_> {
     pub(super) fn bind_update(&mut self, update: &ast::Update) -> PgResult<ModifyOutput> {
         let table = self.find_target(&update.table.name, "UPDATE")?;
-        let privileges = Privileges {
-            update: true,
-            select: update.filter.is_some() || !update.returning.is_empty(),
-            ..Privileges::default()
-        };
+        let privileges = Privileges { update: true, ..Privileges::default() };
         self.depend_on(table.descriptor.id, table.descriptor.version, privileges);
         self.writes = true;
         self.levels.push(Level::new(Clause::Where));
@@ -151,6 +147,7 @@ impl Binder<'_> {
                     return Err(PgError::new(SqlState::SYNTAX_ERROR, message).at(target.name.position));
                 }
                 positions.push(position);
+                self.note_written(table.descriptor.id, table.descriptor.columns[position].id, false);
             }
             if positions.is_empty() {
                 continue;

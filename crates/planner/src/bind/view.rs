@@ -23,7 +23,10 @@ impl Binder<'_> {
         let levels = std::mem::take(&mut self.levels);
         let ctes = std::mem::take(&mut self.ctes);
         let search_path = std::mem::replace(&mut self.search_path, view.search_path.clone());
-        let check_as = self.check_as.replace(view.owner.clone());
+        let check_as = self.check_as.clone();
+        if !view.security_invoker {
+            self.check_as = Some(view.owner.clone());
+        }
         self.view_depth += 1;
         let output = self.bind_query(&query, Context::default());
         self.view_depth -= 1;
@@ -54,6 +57,16 @@ impl Binder<'_> {
             columns.push(item_column(&column.name, number, column.column_type, false));
         }
         plan = plan.extend(converted);
+        if view.security_barrier {
+            // Nothing is moved below a limit.
+            let offset = Some(expr::Expr::constant(types::Datum::Int8(0), types::DataType::Int8));
+            plan = Relational::Limit(Box::new(crate::logical::Limit {
+                input: plan,
+                count: None,
+                offset,
+                ties: Vec::new(),
+            }));
+        }
         Ok((plan, columns))
     }
 }

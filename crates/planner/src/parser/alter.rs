@@ -10,7 +10,7 @@ impl Parser<'_> {
         self.expect(Keyword::Alter)?;
         match self.keyword() {
             Keyword::System => return self.unsupported("ALTER SYSTEM"),
-            Keyword::Default => return self.unsupported("ALTER DEFAULT PRIVILEGES"),
+            Keyword::Default => return self.alter_default_privileges(),
             Keyword::Role | Keyword::Group => return self.alter_role(),
             Keyword::User if self.keyword_at(1) != Keyword::Mapping => return self.alter_role(),
             _ => {}

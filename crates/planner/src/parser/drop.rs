@@ -64,7 +64,7 @@ impl Parser<'_> {
         let position = self.start();
         self.expect(Keyword::Drop)?;
         if self.at(Keyword::Owned) {
-            return self.unsupported("DROP OWNED");
+            return self.drop_owned();
         }
         let kind = self.object_kind().ok_or_else(|| self.syntax_error())?;
         match kind {

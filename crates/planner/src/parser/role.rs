@@ -243,6 +243,78 @@ impl Parser<'_> {
         Ok(StatementKind::GrantRole(Box::new(GrantRole { grant, roles, members, admin_option, cascade })))
     }
 
+    /// ALTER DEFAULT PRIVILEGES, at DEFAULT.
+    pub(super) fn alter_default_privileges(&mut self) -> PgResult<StatementKind> {
+        self.expect(Keyword::Default)?;
+        self.expect(Keyword::Privileges)?;
+        let (mut roles, mut schemas) = (Vec::new(), Vec::new());
+        loop {
+            if self.eat_all(&[Keyword::In, Keyword::Schema]) {
+                schemas = self.list(Self::column_id)?;
+            } else if self.eat(Keyword::For) {
+                if !self.eat(Keyword::Role) {
+                    self.expect(Keyword::User)?;
+                }
+                roles = self.role_list()?;
+            } else {
+                break;
+            }
+        }
+        let grant = !self.at(Keyword::Revoke);
+        if grant {
+            self.expect(Keyword::Grant)?;
+        } else {
+            self.expect(Keyword::Revoke)?;
+        }
+        let grant_option_for = !grant && self.eat_all(&[Keyword::Grant, Keyword::Option, Keyword::For]);
+        let privileges = self.privileges()?;
+        self.expect(Keyword::On)?;
+        let kind = match self.keyword() {
+            Keyword::Tables => ObjectKind::Table,
+            Keyword::Sequences => ObjectKind::Sequence,
+            Keyword::Functions | Keyword::Routines => ObjectKind::Function,
+            Keyword::Types => ObjectKind::Type,
+            Keyword::Schemas => ObjectKind::Schema,
+            _ => return Err(self.syntax_error()),
+        };
+        self.advance();
+        self.expect(if grant { Keyword::To } else { Keyword::From })?;
+        let grantees = self.grantees()?;
+        let with_grant_option = grant && self.eat_all(&[Keyword::With, Keyword::Grant, Keyword::Option]);
+        let cascade = !grant && self.cascade();
+        let grant = Grant {
+            grant,
+            grant_option_for,
+            privileges,
+            target: GrantTarget::AllInSchema { kind, schemas: Vec::new() },
+            grantees,
+            with_grant_option,
+            cascade,
+        };
+        let alter = AlterDefaultPrivileges { roles, schemas, grant };
+        Ok(StatementKind::AlterDefaultPrivileges(Box::new(alter)))
+    }
+
+    /// DROP OWNED BY, at OWNED.
+    pub(super) fn drop_owned(&mut self) -> PgResult<StatementKind> {
+        self.expect(Keyword::Owned)?;
+        self.expect(Keyword::By)?;
+        let roles = self.role_list()?;
+        let cascade = self.cascade();
+        Ok(StatementKind::Owned(Box::new(Owned { roles, new_owner: None, cascade })))
+    }
+
+    /// REASSIGN OWNED BY ... TO.
+    pub(super) fn reassign_owned(&mut self) -> PgResult<StatementKind> {
+        self.expect(Keyword::Reassign)?;
+        self.expect(Keyword::Owned)?;
+        self.expect(Keyword::By)?;
+        let roles = self.role_list()?;
+        self.expect(Keyword::To)?;
+        let new_owner = Some(self.role_name()?);
+        Ok(StatementKind::Owned(Box::new(Owned { roles, new_owner, cascade: false })))
+    }
+
     fn granted_by(&mut self) -> PgResult<()> {
         if self.eat_all(&[Keyword::Granted, Keyword::By]) {
             self.role_name()?;

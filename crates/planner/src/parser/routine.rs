@@ -111,16 +111,23 @@ impl Parser<'_> {
             }
             Keyword::Return => {
                 self.advance();
+                let start = self.start() as usize;
                 self.expression()?;
+                let end = self.previous_end() as usize;
+                function.body = vec![format!("SELECT {}", &self.text[start..end]).into()];
                 function.sql_body = true;
                 return Ok(true);
             }
             Keyword::Begin if self.keyword_at(1) == Keyword::Atomic => {
                 self.position += 2;
+                let start = self.start() as usize;
+                let mut end = start;
                 while !self.eat(Keyword::End) {
                     self.nest(Self::statement_in_body)?;
                     self.expect_symbol(b';')?;
+                    end = self.previous_end() as usize;
                 }
+                function.body = vec![self.text[start..end].into()];
                 function.sql_body = true;
                 return Ok(true);
             }

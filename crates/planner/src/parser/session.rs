@@ -258,7 +258,7 @@ impl Parser<'_> {
             Keyword::Reindex => self.unsupported("REINDEX"),
             Keyword::Cluster => self.unsupported("CLUSTER"),
             Keyword::Load => self.unsupported("LOAD"),
-            Keyword::Reassign => self.unsupported("REASSIGN OWNED"),
+            Keyword::Reassign => self.reassign_owned(),
             Keyword::Import => self.unsupported("IMPORT FOREIGN SCHEMA"),
             Keyword::Security => self.unsupported("SECURITY LABEL"),
             _ => Err(self.syntax_error()),

@@ -98,9 +98,19 @@ pub struct RelationUse {
     pub id: Oid,
     pub version: DescriptorVersion,
     pub privileges: Privileges,
+    /// The columns concerned: a privilege on each of them does instead of one on the relation.
+    pub columns: ColumnUse,
     /// Whose privileges count: `None` is the session's user, otherwise the owner of the view that the relation was reached
     /// through.
     pub check_as: Option<Box<str>>,
+}
+
+/// The columns that a statement reads and writes, ascending.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ColumnUse {
+    pub selected: Vec<ColumnId>,
+    pub inserted: Vec<ColumnId>,
+    pub updated: Vec<ColumnId>,
 }
 
 /// Privileges that a statement needs on a relation.
@@ -110,6 +120,8 @@ pub struct Privileges {
     pub insert: bool,
     pub update: bool,
     pub delete: bool,
+    /// Of a function.
+    pub execute: bool,
 }
 
 /// A column of a batch.

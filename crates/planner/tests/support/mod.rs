@@ -99,6 +99,8 @@ impl TestCatalog {
                 let columns = bound.output.iter().enumerate().map(|(index, (name, column))| d::ViewColumn {
                     name: create.columns.get(index).map_or(name.to_string(), |alias| alias.name.to_string()),
                     column_type: bound.columns.get(*column).column_type,
+                    acl: Default::default(),
+                    comment: None,
                 });
                 let view = View {
                     id: Oid(self.next + 1000),
@@ -109,6 +111,8 @@ impl TestCatalog {
                     query: create.query.text.clone(),
                     search_path: vec!["public".into()],
                     columns: columns.collect(),
+                    security_invoker: false,
+                    security_barrier: false,
                 };
                 let _ = script;
                 self.relations.insert(create.name.name().to_string(), Relation::View(Arc::new(view)));
@@ -168,6 +172,9 @@ impl TestCatalog {
             foreign_keys: Vec::new(),
             referenced_by: Vec::new(),
             comment: None,
+            on_commit: Default::default(),
+            acl: Default::default(),
+            constraint_comments: Default::default(),
         };
         let mut primary: Option<Vec<(String, bool)>> = None;
         let mut uniques: Vec<Vec<(String, bool)>> = Vec::new();

@@ -16,12 +16,14 @@
 
 pub mod lease;
 mod object;
+mod roles;
 pub mod session_catalog;
 mod snapshot;
 pub mod store;
 mod user_types;
 
 pub use object::{NameTarget, Object, RoleDescriptor, Space};
+pub use roles::{DATABASE_OWNER_ROLE, Securable};
 pub use session_catalog::TransactionCatalog;
 pub use snapshot::CatalogSnapshot;
 pub use store::CatalogChange;

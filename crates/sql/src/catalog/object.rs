@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use types::descriptor::{
-    DatabaseDescriptor, Oid, SchemaDescriptor, SequenceDescriptor, TableDescriptor, TypeDescriptor,
-    ViewDescriptor,
+    DatabaseDescriptor, FunctionDescriptor, Oid, SchemaDescriptor, SequenceDescriptor, TableDescriptor,
+    TypeDescriptor, ViewDescriptor,
 };
 
 /// A role (user or group) with what CREATE ROLE says of it.
@@ -26,6 +26,31 @@ pub struct RoleDescriptor {
     /// Oids of the roles that this one is a member of.
     #[serde(default)]
     pub member_of: Vec<Oid>,
+    /// Of those, the ones that it may grant membership in.
+    #[serde(default)]
+    pub admin_of: Vec<Oid>,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+impl RoleDescriptor {
+    /// A role with what CREATE ROLE gives it without options.
+    pub fn new(id: Oid, name: impl Into<String>) -> Self {
+        RoleDescriptor {
+            id,
+            name: name.into(),
+            superuser: false,
+            login: false,
+            create_database: false,
+            create_role: false,
+            inherit: true,
+            verifier: None,
+            connection_limit: -1,
+            member_of: Vec::new(),
+            admin_of: Vec::new(),
+            comment: None,
+        }
+    }
 }
 
 /// A catalog object.
@@ -37,6 +62,7 @@ pub enum Object {
     Table(Arc<TableDescriptor>),
     Sequence(Arc<SequenceDescriptor>),
     View(Arc<ViewDescriptor>),
+    Function(Arc<FunctionDescriptor>),
     Role(Arc<RoleDescriptor>),
     Type(Arc<TypeDescriptor>),
 }
@@ -52,6 +78,8 @@ pub enum Space {
     Relations(Oid),
     /// Types of a schema. Relations are types as well, under their own names.
     Types(Oid),
+    /// Functions of a schema, by name and input types.
+    Functions(Oid),
 }
 
 impl Object {
@@ -62,6 +90,7 @@ impl Object {
             Object::Table(d) => d.id,
             Object::Sequence(d) => d.id,
             Object::View(d) => d.id,
+            Object::Function(d) => d.id,
             Object::Role(d) => d.id,
             Object::Type(d) => d.id,
         }
@@ -74,6 +103,7 @@ impl Object {
             Object::Table(d) => &d.name,
             Object::Sequence(d) => &d.name,
             Object::View(d) => &d.name,
+            Object::Function(d) => &d.name,
             Object::Role(d) => &d.name,
             Object::Type(d) => &d.name,
         }
@@ -88,13 +118,30 @@ impl Object {
             Object::Sequence(d) => Space::Relations(d.schema),
             Object::View(d) => Space::Relations(d.schema),
             Object::Type(d) => Space::Types(d.schema),
+            Object::Function(d) => Space::Functions(d.schema),
+        }
+    }
+
+    /// The schema that it is in.
+    pub fn schema(&self) -> Option<Oid> {
+        match self {
+            Object::Table(d) => Some(d.schema),
+            Object::Sequence(d) => Some(d.schema),
+            Object::View(d) => Some(d.schema),
+            Object::Function(d) => Some(d.schema),
+            Object::Type(d) => Some(d.schema),
+            Object::Database(_) | Object::Schema(_) | Object::Role(_) => None,
         }
     }
 
     /// Every name that the object takes in its space: its own, and a table's indexes.
     pub fn names(&self) -> Vec<(Space, &str, NameTarget)> {
         let own = NameTarget::Object(self.id());
-        let mut names = vec![(self.space(), self.name(), own)];
+        let own_name = match self {
+            Object::Function(function) => function.identity.as_str(),
+            other => other.name(),
+        };
+        let mut names = vec![(self.space(), own_name, own)];
         if let Object::Table(table) = self {
             let clustered_on_key = table.primary.constraint.is_some();
             let primary = clustered_on_key.then_some(&table.primary);

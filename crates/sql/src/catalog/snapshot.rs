@@ -67,6 +67,13 @@ impl CatalogSnapshot {
         self.names.get(&space).into_iter().flatten().map(|(name, target)| (&**name, *target))
     }
 
+    /// Names of a space from a given text on, in order.
+    pub fn names_from(&self, space: Space, from: &str) -> impl Iterator<Item = (&str, NameTarget)> {
+        let from: Arc<str> = from.into();
+        let names = self.names.get(&space).map(|names| names.range(from..));
+        names.into_iter().flatten().map(|(name, target)| (&**name, *target))
+    }
+
     fn lookup_object(&self, space: Space, name: &str) -> Option<&Object> {
         match self.lookup(space, name)? {
             NameTarget::Object(id) => self.object(id),
@@ -111,6 +118,11 @@ impl CatalogSnapshot {
 
     pub fn schema_name(&self, id: Oid) -> &str {
         self.schema_by_id(id).map_or("", |schema| &schema.name)
+    }
+
+    /// Is it the schema of some session's temporary objects?
+    pub fn is_temporary(&self, schema: Oid) -> bool {
+        self.schema_by_id(schema).is_some_and(|schema| schema.temporary_on.is_some())
     }
 
     pub fn relation(&self, schema: Oid, name: &str) -> Option<NameTarget> {
@@ -174,6 +186,9 @@ mod tests {
             name: name.into(),
             version: DescriptorVersion(1),
             owner: "postgres".into(),
+            acl: Default::default(),
+            default_acls: Vec::new(),
+            comment: None,
         }))
     }
 

@@ -17,10 +17,12 @@ use executor::{ExecError, ExecResult};
 use keys::encoding::{put_bytes_terminated, put_u32};
 use keys::{IndexId, Key, TableId, table};
 use kvclient::{InsertCheck, KvBlock, Locking, ScanOptions, Txn};
+use types::acl::{Acl, AclItem, AclKind, PUBLIC, Rights};
 use types::descriptor::{DatabaseDescriptor, DescriptorVersion, Oid, SchemaDescriptor};
 use types::{PgError, SqlState};
 
 use super::object::{NameTarget, Object, RoleDescriptor, Space};
+use super::roles::DATABASE_OWNER_ROLE;
 use super::snapshot::CatalogSnapshot;
 
 /// The tables of the system itself.
@@ -49,6 +51,7 @@ pub fn name_key(space: Space, name: &str) -> Vec<u8> {
         Space::Schemas(database) => (3, database.0),
         Space::Relations(schema) => (4, schema.0),
         Space::Types(schema) => (8, schema.0),
+        Space::Functions(schema) => (5, schema.0),
     };
     key.push(kind);
     put_u32(&mut key, parent);
@@ -182,6 +185,7 @@ pub fn already_exists(space: Space, name: &str) -> PgError {
         Space::Schemas(_) => (SqlState::DUPLICATE_SCHEMA, "schema"),
         Space::Relations(_) => (SqlState::DUPLICATE_TABLE, "relation"),
         Space::Types(_) => (SqlState::DUPLICATE_OBJECT, "type"),
+        Space::Functions(_) => (SqlState::DUPLICATE_FUNCTION, "function"),
     };
     PgError::new(code, format!("{noun} \"{name}\" already exists"))
 }
@@ -206,6 +210,39 @@ pub async fn allocate(txn: &Txn, allocator: &str, first: u32, count: u32) -> Exe
     Ok(next)
 }
 
+/// Roles that PostgreSQL's initdb makes for others to be members of. What they stand for and is there to be done: reading and writing
+/// all data.
+const PREDEFINED_ROLES: [(u32, &str); 11] = [
+    (3373, "pg_monitor"),
+    (3374, "pg_read_all_settings"),
+    (3375, "pg_read_all_stats"),
+    (3377, "pg_stat_scan_tables"),
+    (4200, "pg_signal_backend"),
+    (4544, "pg_checkpoint"),
+    (4569, "pg_read_server_files"),
+    (4570, "pg_write_server_files"),
+    (4571, "pg_execute_server_program"),
+    (6181, "pg_read_all_data"),
+    (6182, "pg_write_all_data"),
+];
+
+/// The schema that a new database has: everybody may use it, the database's owner create in it.
+pub fn public_schema(id: Oid, database: Oid) -> Object {
+    let owner = DATABASE_OWNER_ROLE.0;
+    let item = |grantee, rights| AclItem { grantee, grantor: owner, rights, grantable: Rights::NONE };
+    Object::Schema(Arc::new(SchemaDescriptor {
+        id,
+        database,
+        name: "public".into(),
+        version: DescriptorVersion(1),
+        owner: DATABASE_OWNER_ROLE.1.into(),
+        temporary_on: None,
+        acl: Acl(Some(vec![item(owner, AclKind::Schema.all()), item(PUBLIC, Rights::USAGE)])),
+        default_acls: Vec::new(),
+        comment: None,
+    }))
+}
+
 /// The objects of a new cluster: the databases that PostgreSQL's initdb makes, their public schemas, the superuser.
 pub fn initial_objects() -> Vec<Object> {
     const OWNER: &str = "postgres";
@@ -216,34 +253,29 @@ pub fn initial_objects() -> Vec<Object> {
             name: name.into(),
             version,
             owner: OWNER.into(),
+            acl: Default::default(),
+            default_acls: Vec::new(),
+            comment: None,
         }))
     };
-    let schema = |id, database| {
-        Object::Schema(Arc::new(SchemaDescriptor {
-            id: Oid(id),
-            database: Oid(database),
-            name: "public".into(),
-            version,
-            owner: "pg_database_owner".into(),
-        }))
-    };
+    let schema = |id, database| public_schema(Oid(id), Oid(database));
     let superuser = RoleDescriptor {
-        id: Oid(10),
-        name: OWNER.into(),
         superuser: true,
         login: true,
         create_database: true,
         create_role: true,
-        inherit: true,
-        verifier: None,
-        connection_limit: -1,
-        member_of: Vec::new(),
+        ..RoleDescriptor::new(Oid(10), OWNER)
     };
-    vec![
+    let predefined = PREDEFINED_ROLES
+        .iter()
+        .map(|(id, name)| Object::Role(Arc::new(RoleDescriptor::new(Oid(*id), *name))));
+    let mut objects = vec![
         database(1, "template1"),
         database(5, "postgres"),
         schema(2200, 5),
         schema(2201, 1),
         Object::Role(Arc::new(superuser)),
-    ]
+    ];
+    objects.extend(predefined);
+    objects
 }

@@ -1,25 +1,55 @@
 //! obj_description and its relatives.
 
+use types::descriptor::Oid;
 use types::{Datum, PgResult};
 
-use super::Answer::{self, Null, Strict};
+use super::Answer::{self, Strict};
 use super::{integer_argument, oid_argument, optional, text_argument};
+use crate::catalog::Object;
 use crate::virtual_tables::pg_catalog::depend::comment;
 use crate::virtual_tables::picture::Picture;
 
 pub const FUNCTIONS: &[(&str, Answer)] = &[
     ("col_description", Strict(col_description)),
     ("obj_description", Strict(obj_description)),
-    // Databases, roles and tablespaces take no comments.
-    ("shobj_description", Null),
+    ("shobj_description", Strict(shobj_description)),
 ];
+
+/// The comment on an object that a catalog lists. Without a catalog the object may be in any.
+fn comment_in(picture: &Picture<'_>, id: Oid, catalog: Option<&str>) -> Option<String> {
+    let asked = |name: &str| catalog.is_none_or(|catalog| catalog == name);
+    if asked("pg_class")
+        && let Some(relation) = picture.relation(id)
+    {
+        return comment(&relation, 0);
+    }
+    if asked("pg_constraint")
+        && let Some(constraint) = picture.constraint(id)
+    {
+        return constraint.table().constraint_comments.get(&id.0).cloned();
+    }
+    match picture.snapshot.object(id)? {
+        Object::Function(function) if asked("pg_proc") => function.comment.clone(),
+        Object::Schema(schema) if asked("pg_namespace") => schema.comment.clone(),
+        _ => None,
+    }
+}
 
 fn obj_description(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
     let id = oid_argument(arguments, 0)?;
-    if arguments.len() > 1 && text_argument(arguments, 1)? != "pg_class" {
-        return Ok(Datum::Null);
-    }
-    Ok(optional(picture.relation(id).and_then(|relation| comment(&relation, 0))))
+    let catalog = if arguments.len() > 1 { Some(text_argument(arguments, 1)?) } else { None };
+    Ok(optional(comment_in(picture, id, catalog)))
+}
+
+/// Objects that all databases share.
+fn shobj_description(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
+    let id = oid_argument(arguments, 0)?;
+    let comment = match (text_argument(arguments, 1)?, picture.snapshot.object(id)) {
+        ("pg_database", Some(Object::Database(database))) => database.comment.clone(),
+        ("pg_authid", Some(Object::Role(role))) => role.comment.clone(),
+        _ => None,
+    };
+    Ok(optional(comment))
 }
 
 fn col_description(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {

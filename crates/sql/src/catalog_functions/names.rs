@@ -12,13 +12,15 @@
 
 use expr::{FunctionRef, Operator};
 use planner::parser::keywords::quote_identifier;
-use types::descriptor::Oid;
+use std::sync::Arc;
+use types::descriptor::{FunctionDescriptor, Oid};
 use types::user_type::TypeDirectory;
 use types::{ColumnType, DataType, Datum, PgError, PgResult, SqlState};
 
 use super::Answer::{self, OnNull, Strict};
 use super::identifiers::{qualified, relation_text, split_name};
 use super::{integer_argument, oid_argument, text_argument};
+use crate::definition;
 use crate::definition::type_label;
 use crate::virtual_tables::is_system_schema;
 use crate::virtual_tables::pg_catalog::builtin_types::{builtin_type, builtin_type_named};
@@ -380,7 +382,26 @@ pub fn find_procedure_id(picture: &Picture<'_>, text: &str) -> PgResult<Option<O
         }
     }
     let candidates = functions_named(picture, name)?;
-    Ok(candidates.into_iter().find(|callable| callable.arguments() == types).map(Callable::id))
+    let built_in = candidates.into_iter().find(|callable| callable.arguments() == types).map(Callable::id);
+    let users = user_functions_named(picture, name)?;
+    let own = users.into_iter().find(|function| input_types(function) == types).map(|function| function.id);
+    Ok(built_in.or(own))
+}
+
+fn input_types(function: &FunctionDescriptor) -> Vec<u32> {
+    function.inputs().map(|parameter| parameter.column_type.data_type.oid()).collect()
+}
+
+/// Functions that users made, of a possibly qualified name, along the search path.
+fn user_functions_named(picture: &Picture<'_>, text: &str) -> PgResult<Vec<Arc<FunctionDescriptor>>> {
+    let parts = split_name(text.trim())?;
+    let (schema, name) = schema_and_name(&parts)?;
+    let schemas: Vec<&str> = match schema {
+        Some(schema) => vec![schema],
+        None => picture.lookup_path().collect(),
+    };
+    let known = schemas.into_iter().filter_map(|schema| picture.snapshot.schema(picture.database, schema));
+    Ok(known.flat_map(|schema| definition::functions_named(picture.snapshot, schema.id, name)).collect())
 }
 
 /// Pieces between commas that stand outside of parentheses.
@@ -407,7 +428,20 @@ fn find_procedure(picture: &Picture<'_>, text: &str) -> PgResult<Found> {
     Ok(Found::one(find_procedure_id(picture, text)?, || no_function(text)))
 }
 
+/// A user's function as regproc and regprocedure print it: qualified unless the path leads to it.
+fn user_function_text(picture: &Picture<'_>, function: &FunctionDescriptor) -> String {
+    let reachable = user_functions_named(picture, &quote_identifier(&function.name))
+        .is_ok_and(|functions| functions.iter().any(|other| other.id == function.id));
+    match (reachable, picture.schema_name(function.schema)) {
+        (false, Some(schema)) => qualified(schema, &function.name),
+        _ => quote_identifier(&function.name),
+    }
+}
+
 fn function_output(picture: &Picture<'_>, id: Oid) -> Option<String> {
+    if let Some(function) = picture.function(id) {
+        return Some(user_function_text(picture, function));
+    }
     let callable = Callable::by_id(id)?;
     let name = quote_identifier(callable.name());
     let alone = functions_named(picture, &name).is_ok_and(|functions| functions.len() == 1);
@@ -416,6 +450,11 @@ fn function_output(picture: &Picture<'_>, id: Oid) -> Option<String> {
 }
 
 fn procedure_output(picture: &Picture<'_>, id: Oid) -> Option<String> {
+    if let Some(function) = picture.function(id) {
+        let types = function.inputs().map(|parameter| parameter.column_type.data_type.sql_name());
+        let types: Vec<String> = types.collect();
+        return Some(format!("{}({})", user_function_text(picture, function), types.join(",")));
+    }
     let callable = Callable::by_id(id)?;
     let name = quote_identifier(callable.name());
     let reachable = functions_named(picture, &name).is_ok_and(|functions| !functions.is_empty());

@@ -1,22 +1,23 @@
 //! has_table_privilege and its relatives, pg_has_role, acldefault.
 //!
-//! There is no GRANT: who owns an object, and a superuser, may do everything with it; everybody may do with it what PostgreSQL
-//! grants to PUBLIC by default (use schemas' names, connect, call functions, read system catalogs).
-//!
 //! All of them take `[role,] object, privilege`: role and object by name or oid, several privileges with commas between, one
-//! of which suffices. An object given by an oid that does not exist is NULL, one given by a name an error.
+//! of which suffices. An object given by an oid that does not exist is NULL, one given by a name an error. What belongs to the
+//! system has the privileges that PostgreSQL's initdb grants.
 
+use types::acl::{AclKind, Rights};
 use types::descriptor::Oid;
 use types::{DataType, Datum, PgError, PgResult, SqlState};
 
 use super::Answer::{self, Null, Strict};
 use super::names::{find_procedure_id, relation_named};
 use super::{mismatch, oid_argument, text_argument};
+use crate::catalog::{Object, Securable};
+use crate::privileges::{SECRET_TABLES, column_acls, column_securable};
 use crate::virtual_tables::pg_catalog::builtin_types::builtin_type;
 use crate::virtual_tables::pg_catalog::functions::runnable;
 use crate::virtual_tables::pg_catalog::internal_functions::internal_function;
-use crate::virtual_tables::pg_catalog::schema::{INTERNAL_LANGUAGE, TABLESPACES};
-use crate::virtual_tables::picture::{DATABASE_OWNER_ROLE, Picture};
+use crate::virtual_tables::pg_catalog::schema::{INTERNAL_LANGUAGE, SQL_LANGUAGE, TABLESPACES};
+use crate::virtual_tables::picture::Picture;
 use crate::virtual_tables::relations::Relation;
 use crate::virtual_tables::shape::array_of;
 
@@ -37,11 +38,6 @@ pub const FUNCTIONS: &[(&str, Answer)] = &[
     ("has_type_privilege", Strict(has_type_privilege)),
     ("pg_has_role", Strict(pg_has_role)),
 ];
-
-const TABLE_PRIVILEGES: &[&str] =
-    &["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "RULE"];
-const COLUMN_PRIVILEGES: &[&str] = &["SELECT", "INSERT", "UPDATE", "REFERENCES"];
-const SEQUENCE_PRIVILEGES: &[&str] = &["USAGE", "SELECT", "UPDATE"];
 
 /// The role that is asked about: the first of `count` arguments, or the session's own where it was left out.
 fn role<'a>(picture: &Picture<'a>, arguments: &'a [Datum], count: usize) -> PgResult<(&'a str, &'a [Datum])> {
@@ -65,20 +61,43 @@ fn role_of<'a>(picture: &Picture<'a>, argument: &'a Datum) -> PgResult<&'a str> 
 }
 
 fn is_superuser(picture: &Picture<'_>, role: &str) -> bool {
-    picture.snapshot.role(role).is_some_and(|role| role.superuser)
+    picture.snapshot.is_superuser(role)
 }
 
-/// The privileges of a list, upper case and without WITH GRANT OPTION (owners may always grant). Errors: 22023.
-fn privileges(arguments: &[Datum], position: usize, known: &[&'static str]) -> PgResult<Vec<&'static str>> {
+/// One privilege asked about, and whether it is the right to grant it.
+#[derive(Clone, Copy)]
+struct Asked {
+    right: Rights,
+    grantable: bool,
+}
+
+/// The privileges of a list. Errors: 22023.
+fn asked(arguments: &[Datum], position: usize, known: Rights) -> PgResult<Vec<Asked>> {
     let one = |text: &str| {
         let upper = text.trim().to_ascii_uppercase();
-        let name = upper.strip_suffix(" WITH GRANT OPTION").map_or(upper.as_str(), str::trim_end);
-        known.iter().copied().find(|privilege| *privilege == name).ok_or_else(|| {
+        let (name, grantable) = match upper.strip_suffix(" WITH GRANT OPTION") {
+            Some(name) => (name.trim_end(), true),
+            None => (upper.as_str(), false),
+        };
+        let right = match name {
+            "TEMP" => Some(Rights::TEMPORARY),
+            // Accepted for what it once was; nobody has it.
+            "RULE" if known.contains(Rights::DELETE) => Some(Rights::NONE),
+            name => Rights::named(name).filter(|right| known.contains(*right)),
+        };
+        right.map(|right| Asked { right, grantable }).ok_or_else(|| {
             let message = format!("unrecognized privilege type: \"{}\"", text.trim());
             PgError::new(SqlState::INVALID_PARAMETER_VALUE, message)
         })
     };
     text_argument(arguments, position)?.split(',').map(one).collect()
+}
+
+/// Has the role one of the privileges on an object?
+fn has_any(picture: &Picture<'_>, role: &str, object: Securable<'_>, asked: &[Asked]) -> bool {
+    asked.iter().any(|asked| {
+        !picture.snapshot.rights(picture.database, role, object, asked.right, asked.grantable).is_empty()
+    })
 }
 
 // Relations.
@@ -91,61 +110,98 @@ fn relation_argument<'a>(picture: &Picture<'a>, arguments: &[Datum]) -> PgResult
     }
 }
 
-/// Tables of the system that not everybody may read.
-const SECRET_TABLES: [&str; 4] = ["pg_authid", "pg_shadow", "pg_statistic", "pg_subscription"];
+/// The catalog's object behind a relation; `None` for what the system makes up.
+fn object_of<'a>(picture: &Picture<'a>, relation: &Relation<'a>) -> Option<&'a Object> {
+    picture.snapshot.object(match relation {
+        Relation::Index(index) => index.table.id,
+        other => other.id(),
+    })
+}
 
-fn may(picture: &Picture<'_>, role: &str, relation: &Relation<'_>, wanted: &[&str]) -> bool {
-    let read_by_all = match relation {
-        Relation::System(definition) => !SECRET_TABLES.contains(&definition.name),
-        _ => false,
+/// Of the system's tables everybody may read most, superusers may do everything.
+fn may_system(picture: &Picture<'_>, role: &str, relation: &Relation<'_>, asked: &[Asked]) -> bool {
+    let read_by_all =
+        matches!(relation, Relation::System(definition) if !SECRET_TABLES.contains(&definition.name));
+    is_superuser(picture, role)
+        || (read_by_all && asked.iter().any(|asked| asked.right == Rights::SELECT && !asked.grantable))
+}
+
+fn may(picture: &Picture<'_>, role: &str, relation: &Relation<'_>, asked: &[Asked]) -> bool {
+    match object_of(picture, relation).and_then(Securable::of) {
+        Some(object) => has_any(picture, role, object, asked),
+        None => may_system(picture, role, relation, asked),
+    }
+}
+
+/// The same of a column, or of any column if none is named.
+fn may_column(
+    picture: &Picture<'_>,
+    role: &str,
+    relation: &Relation<'_>,
+    column: Option<u16>,
+    asked: &[Asked],
+) -> bool {
+    let Some(object) = object_of(picture, relation) else {
+        return may_system(picture, role, relation, asked);
     };
-    relation.is_owned_by(role, picture) || (read_by_all && wanted.contains(&"SELECT"))
+    column_acls(object).into_iter().filter(|(id, _, _)| column.is_none_or(|column| id.0 == column)).any(
+        |(_, name, acl)| {
+            column_securable(object, name, acl).is_some_and(|column| has_any(picture, role, column, asked))
+        },
+    )
 }
 
 fn has_table_privilege(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
     let (role, rest) = role(picture, arguments, 3)?;
     let relation = relation_argument(picture, rest)?;
-    let wanted = privileges(rest, 1, TABLE_PRIVILEGES)?;
-    Ok(relation.map_or(Datum::Null, |relation| Datum::Bool(may(picture, role, &relation, &wanted))))
+    let asked = asked(rest, 1, AclKind::Table.all())?;
+    Ok(relation.map_or(Datum::Null, |relation| Datum::Bool(may(picture, role, &relation, &asked))))
 }
 
 fn has_any_column_privilege(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
     let (role, rest) = role(picture, arguments, 3)?;
     let relation = relation_argument(picture, rest)?;
-    let wanted = privileges(rest, 1, COLUMN_PRIVILEGES)?;
-    Ok(relation.map_or(Datum::Null, |relation| Datum::Bool(may(picture, role, &relation, &wanted))))
+    let asked = asked(rest, 1, AclKind::Column.all())?;
+    Ok(relation.map_or(Datum::Null, |relation| {
+        let any = may(picture, role, &relation, &asked) || may_column(picture, role, &relation, None, &asked);
+        Datum::Bool(any)
+    }))
 }
 
 fn has_column_privilege(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
     let (role, rest) = role(picture, arguments, 4)?;
     let relation = relation_argument(picture, rest)?;
-    let wanted = privileges(rest, 2, COLUMN_PRIVILEGES)?;
+    let asked = asked(rest, 2, AclKind::Column.all())?;
     let Some(relation) = relation else { return Ok(Datum::Null) };
     let attributes = relation.attributes();
-    match rest.get(1) {
-        Some(Datum::Text(name)) => {
-            if !attributes.iter().any(|attribute| *attribute.name == **name) {
+    let number = match rest.get(1) {
+        Some(Datum::Text(name)) => attributes
+            .iter()
+            .find(|attribute| *attribute.name == **name)
+            .map(|attribute| attribute.number)
+            .ok_or_else(|| {
                 let message = format!("column \"{name}\" of relation \"{}\" does not exist", relation.name());
-                return Err(PgError::new(SqlState::UNDEFINED_COLUMN, message));
-            }
-        }
+                PgError::new(SqlState::UNDEFINED_COLUMN, message)
+            })?,
         Some(Datum::Int2(number)) => {
-            if !attributes.iter().any(|attribute| i32::from(attribute.number) == i32::from(*number)) {
-                return Ok(Datum::Null);
-            }
+            let known = attributes.iter().find(|a| i32::from(a.number) == i32::from(*number));
+            let Some(known) = known else { return Ok(Datum::Null) };
+            known.number
         }
         _ => return Err(mismatch(arguments)),
-    }
-    Ok(Datum::Bool(may(picture, role, &relation, &wanted)))
+    };
+    let has =
+        may(picture, role, &relation, &asked) || may_column(picture, role, &relation, Some(number), &asked);
+    Ok(Datum::Bool(has))
 }
 
 fn has_sequence_privilege(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
     let (role, rest) = role(picture, arguments, 3)?;
     let relation = relation_argument(picture, rest)?;
-    let wanted = privileges(rest, 1, SEQUENCE_PRIVILEGES)?;
+    let asked = asked(rest, 1, AclKind::Sequence.all())?;
     match relation {
         None => Ok(Datum::Null),
-        Some(relation @ Relation::Sequence(_)) => Ok(Datum::Bool(may(picture, role, &relation, &wanted))),
+        Some(relation @ Relation::Sequence(_)) => Ok(Datum::Bool(may(picture, role, &relation, &asked))),
         Some(other) => {
             let message = format!("\"{}\" is not a sequence", other.name());
             Err(PgError::new(SqlState::WRONG_OBJECT_TYPE, message))
@@ -163,11 +219,17 @@ fn has_schema_privilege(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<
         })?),
         _ => Some(oid_argument(rest, 0)?),
     };
-    let wanted = privileges(rest, 1, &["CREATE", "USAGE"])?;
+    let asked = asked(rest, 1, AclKind::Schema.all())?;
     let schema = picture.schemas().into_iter().find(|schema| Some(schema.id) == id);
     Ok(schema.map_or(Datum::Null, |schema| {
-        let owner = is_superuser(picture, role) || acts_as(picture, role, schema.owner);
-        Datum::Bool(owner || wanted.contains(&"USAGE"))
+        Datum::Bool(match picture.snapshot.schema_by_id(schema.id) {
+            Some(schema) => has_any(picture, role, (&**schema).into(), &asked),
+            // Everybody may use the system's schemas.
+            None => {
+                is_superuser(picture, role)
+                    || asked.iter().any(|asked| asked.right == Rights::USAGE && !asked.grantable)
+            }
+        })
     }))
 }
 
@@ -179,46 +241,55 @@ fn has_database_privilege(picture: &Picture<'_>, arguments: &[Datum]) -> PgResul
         })?),
         _ => picture.snapshot.database_by_id(oid_argument(rest, 0)?),
     };
-    let wanted = privileges(rest, 1, &["CREATE", "CONNECT", "TEMPORARY", "TEMP"])?;
-    Ok(database.map_or(Datum::Null, |database| {
-        let owner = is_superuser(picture, role) || acts_as(picture, role, &database.owner);
-        Datum::Bool(owner || wanted.iter().any(|privilege| *privilege != "CREATE"))
-    }))
+    let asked = asked(rest, 1, AclKind::Database.all())?;
+    Ok(database
+        .map_or(Datum::Null, |database| Datum::Bool(has_any(picture, role, (&**database).into(), &asked))))
 }
 
 // What only the system has: superusers may do everything, others what is granted to PUBLIC.
 
 fn has_function_privilege(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
-    let (_, rest) = role(picture, arguments, 3)?;
+    let (role, rest) = role(picture, arguments, 3)?;
     let id = match rest.first() {
         Some(Datum::Text(name)) => find_procedure_id(picture, name)?.ok_or_else(|| {
             PgError::new(SqlState::UNDEFINED_FUNCTION, format!("function \"{name}\" does not exist"))
         })?,
         _ => oid_argument(rest, 0)?,
     };
-    privileges(rest, 1, &["EXECUTE"])?;
+    let asked = asked(rest, 1, Rights::EXECUTE)?;
+    if let Some(function) = picture.function(id) {
+        return Ok(Datum::Bool(has_any(picture, role, (&**function).into(), &asked)));
+    }
     let exists = runnable(id).is_some() || internal_function(id.0).is_some();
     Ok(if exists { Datum::Bool(true) } else { Datum::Null })
 }
 
 fn has_language_privilege(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
     let (role, rest) = role(picture, arguments, 3)?;
-    let exists = match rest.first() {
-        Some(Datum::Text(name)) if **name != *"internal" => {
+    let trusted = match rest.first() {
+        Some(Datum::Text(name)) if !matches!(&**name, "internal" | "sql") => {
             let message = format!("language \"{name}\" does not exist");
             return Err(PgError::new(SqlState::UNDEFINED_OBJECT, message));
         }
-        Some(Datum::Text(_)) => true,
-        _ => oid_argument(rest, 0)?.0 == INTERNAL_LANGUAGE,
+        Some(Datum::Text(name)) => Some(&**name == "sql"),
+        _ => match oid_argument(rest, 0)?.0 {
+            INTERNAL_LANGUAGE => Some(false),
+            SQL_LANGUAGE => Some(true),
+            _ => None,
+        },
     };
-    privileges(rest, 1, &["USAGE"])?;
-    Ok(if exists { Datum::Bool(is_superuser(picture, role)) } else { Datum::Null })
+    let asked = asked(rest, 1, Rights::USAGE)?;
+    Ok(trusted.map_or(Datum::Null, |trusted| {
+        // Everybody may write functions in a trusted language.
+        Datum::Bool(is_superuser(picture, role) || (trusted && asked.iter().any(|asked| !asked.grantable)))
+    }))
 }
 
 fn has_parameter_privilege(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
     let (role, rest) = role(picture, arguments, 3)?;
-    let wanted = privileges(rest, 1, &["SET", "ALTER SYSTEM"])?;
-    Ok(Datum::Bool(is_superuser(picture, role) || wanted.contains(&"SET")))
+    let asked = asked(rest, 1, Rights::SET.with(Rights::ALTER_SYSTEM))?;
+    let set = asked.iter().any(|asked| asked.right == Rights::SET && !asked.grantable);
+    Ok(Datum::Bool(is_superuser(picture, role) || set))
 }
 
 fn has_tablespace_privilege(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
@@ -236,13 +307,13 @@ fn has_tablespace_privilege(picture: &Picture<'_>, arguments: &[Datum]) -> PgRes
             TABLESPACES.iter().any(|(other, _)| *other == id.0)
         }
     };
-    privileges(rest, 1, &["CREATE"])?;
+    asked(rest, 1, Rights::CREATE)?;
     Ok(if exists { Datum::Bool(is_superuser(picture, role)) } else { Datum::Null })
 }
 
 fn has_type_privilege(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
     let (_, rest) = role(picture, arguments, 3)?;
-    privileges(rest, 1, &["USAGE"])?;
+    asked(rest, 1, Rights::USAGE)?;
     let id = match rest.first() {
         Some(Datum::Text(_)) => {
             let found = super::call_on_picture(picture, "regtypein", &rest[..1])?;
@@ -255,45 +326,35 @@ fn has_type_privilege(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Da
 
 // Roles.
 
-/// Whether a role is another one or, directly or through others, a member of it.
+/// Whether a role has the privileges of another one.
 pub fn acts_as(picture: &Picture<'_>, role: &str, other: &str) -> bool {
-    if role == other {
-        return true;
-    }
-    if other == DATABASE_OWNER_ROLE.1 {
-        let owner = picture.snapshot.database_by_id(picture.database).map(|database| database.owner.as_str());
-        return owner.is_some_and(|owner| owner != other && acts_as(picture, role, owner));
-    }
-    let target = picture.role_id(other);
-    let mut seen = std::collections::BTreeSet::new();
-    let mut pending: Vec<Oid> = vec![picture.role_id(role)];
-    while let Some(id) = pending.pop() {
-        if id == target {
-            return true;
-        }
-        if seen.insert(id)
-            && let Some(crate::catalog::Object::Role(role)) = picture.snapshot.object(id)
-        {
-            pending.extend(&role.member_of);
-        }
-    }
-    false
+    picture.snapshot.acts_as(picture.database, role, other)
 }
 
 fn pg_has_role(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
     let (role, rest) = role(picture, arguments, 3)?;
     let other = role_of(picture, rest.first().ok_or_else(|| mismatch(arguments))?)?;
     let text = text_argument(rest, 1)?;
-    let known = |name: &str| {
+    let (snapshot, database) = (picture.snapshot, picture.database);
+    let mut has = false;
+    for name in text.split(',') {
         let upper = name.trim().to_ascii_uppercase();
-        let name = upper.strip_suffix(" WITH GRANT OPTION").or(upper.strip_suffix(" WITH ADMIN OPTION"));
-        matches!(name.unwrap_or(&upper), "MEMBER" | "USAGE")
-    };
-    if let Some(unknown) = text.split(',').find(|name| !known(name)) {
-        let message = format!("unrecognized privilege type: \"{}\"", unknown.trim());
-        return Err(PgError::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        let (word, admin) =
+            match upper.strip_suffix(" WITH GRANT OPTION").or(upper.strip_suffix(" WITH ADMIN OPTION")) {
+                Some(word) => (word, true),
+                None => (upper.as_str(), false),
+            };
+        has |= match word {
+            "MEMBER" | "USAGE" if admin => snapshot.is_admin(database, role, other),
+            "MEMBER" => snapshot.is_member(database, role, other),
+            "USAGE" => snapshot.acts_as(database, role, other),
+            _ => {
+                let message = format!("unrecognized privilege type: \"{}\"", name.trim());
+                return Err(PgError::new(SqlState::INVALID_PARAMETER_VALUE, message));
+            }
+        };
     }
-    Ok(Datum::Bool(is_superuser(picture, role) || acts_as(picture, role, other)))
+    Ok(Datum::Bool(has))
 }
 
 /// acldefault(kind, owner): what an object without an ACL grants.
@@ -326,4 +387,21 @@ fn acldefault(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
         items.push(Datum::text(format!("{owner}={own}/{owner}")));
     }
     Ok(array_of(DataType::Aclitem, items))
+}
+
+/// An object's list as aclitem[]; NULL when it has none.
+pub fn acl_items(picture: &Picture<'_>, acl: &types::acl::Acl) -> Datum {
+    let Some(items) = &acl.0 else { return Datum::Null };
+    let name = |id: Oid| match id {
+        types::acl::PUBLIC => String::new(),
+        id => {
+            let name = picture.role_name(id).map_or_else(|| id.0.to_string(), str::to_string);
+            let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            if plain { name } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+        }
+    };
+    let texts = items
+        .iter()
+        .map(|item| Datum::text(format!("{}={}/{}", name(item.grantee), item.letters(), name(item.grantor))));
+    array_of(DataType::Aclitem, texts.collect())
 }

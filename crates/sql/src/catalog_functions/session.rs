@@ -40,6 +40,13 @@ fn current_schemas(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum
     if super::flag_argument(arguments, 0) && !names.contains(&"pg_catalog") {
         names.insert(0, "pg_catalog");
     }
+    let temporary = picture.temporary_schema;
+    if super::flag_argument(arguments, 0)
+        && !names.contains(&temporary)
+        && picture.schema_id(temporary).is_some()
+    {
+        names.insert(0, temporary);
+    }
     Ok(array_of(DataType::Name, names.into_iter().map(Datum::text).collect()))
 }
 
@@ -75,7 +82,7 @@ fn pg_blocking_pids(services: &Services, arguments: &[Datum]) -> PgResult<Datum>
     let blockers = waiting.flat_map(|wanted| {
         let conflicting = rows.iter().filter(move |row| {
             row.granted
-                && row.table == wanted.table
+                && row.tag == wanted.tag
                 && row.owner != wanted.owner
                 && row.mode.conflicts_with(wanted.mode)
         });

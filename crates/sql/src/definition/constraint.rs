@@ -10,6 +10,7 @@ use planner::ast::{
     ConstraintTiming, ForeignKeyMatch, ForeignKeyReference, Identifier, ReferentialAction, TableConstraint,
     TableConstraintKind,
 };
+use types::acl::Rights;
 use types::descriptor::{
     CheckConstraint, ColumnId, ElementState, ForeignKey, ForeignKeyAction, IndexDescriptor, Oid,
     TableDescriptor,
@@ -228,6 +229,10 @@ impl Session {
         } else {
             TableDescriptor::clone(snapshot.table(referenced_id).expect("just found"))
         };
+        if !to_itself {
+            self.check_reference_persistence(table, &referenced)?;
+            self.require_right(&snapshot, (&referenced).into(), Rights::REFERENCES)?;
+        }
         let (referenced_columns, index) = referenced_key(&referenced, reference)?;
         check_same_length(&ids, &referenced_columns)?;
         check_comparable(table, &ids, &referenced, &referenced_columns, constraint)?;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use executor::ExecResult;
 use planner::ast::{
-    ColumnConstraintKind, ColumnDefinition, CreateTable, ExpressionKind, Identifier, LikeClause, Literal,
-    Persistence, SequenceOption, TableConstraint, TableConstraintKind, TableElement, TypeName,
+    ColumnConstraintKind, ColumnDefinition, CreateTable, ExpressionKind, Identifier, Literal, Persistence,
+    SequenceOption, TableConstraint, TableConstraintKind, TableElement, TypeName,
 };
+use types::acl::AclKind;
 use types::descriptor::{
     ColumnDescriptor, ColumnId, DescriptorVersion, ElementState, Identity, IndexColumn, IndexDescriptor, Oid,
-    TableDescriptor,
+    OnCommit, TableDescriptor,
 };
 use types::{ColumnType, DataType, PgError, PgResult, SqlState};
 
@@ -28,18 +29,18 @@ const FIRST_STORAGE_INDEX: u32 = 1;
 pub const ROWID: ColumnId = ColumnId(COLUMNS_MAX as u16 + 1);
 
 /// A sequence that serial or identity calls for.
-struct OwnedSequence {
-    column: ColumnId,
-    data_type: DataType,
-    options: Vec<SequenceOption>,
+pub struct OwnedSequence {
+    pub column: ColumnId,
+    pub data_type: DataType,
+    pub options: Vec<SequenceOption>,
     /// nextval as DEFAULT (serial); an identity column has none.
-    is_default: bool,
+    pub is_default: bool,
 }
 
 /// A table being put together.
 pub struct TableBuilder {
     pub table: TableDescriptor,
-    sequences: Vec<OwnedSequence>,
+    pub sequences: Vec<OwnedSequence>,
     /// Constraints still to be added, in order: (column it was written at, constraint).
     pub constraints: Vec<(Option<ColumnId>, TableConstraint)>,
 }
@@ -67,7 +68,7 @@ pub fn serial_type(name: &TypeName) -> Option<DataType> {
 impl Session {
     pub(super) async fn create_table(&mut self, create: &CreateTable) -> ExecResult<Tag> {
         refuse_unsupported(create)?;
-        let schema = self.creation_schema(&create.name)?;
+        let schema = self.place(&create.name, create.persistence).await?;
         let name = create.name.name();
         let snapshot = self.snapshot();
         if relation_taken(&snapshot, schema, name) {
@@ -80,17 +81,42 @@ impl Session {
             return Ok(Tag::Plain("CREATE TABLE"));
         }
         let mut builder = self.new_table(schema, name).await?;
+        self.set_on_commit(&mut builder.table, create.on_commit)?;
+        let mut indexes = Vec::new();
         for element in &create.elements {
             match element {
                 TableElement::Column(column) => self.add_column_definition(&mut builder, column)?,
                 TableElement::Constraint(constraint) => {
                     builder.constraints.push((None, (**constraint).clone()));
                 }
-                TableElement::Like(like) => self.copy_columns(&mut builder, like)?,
+                TableElement::Like(like) => indexes.extend(self.copy_columns(&mut builder, like)?),
             }
         }
-        self.finish_table(builder).await?;
+        let table = self.finish_table(builder).await?;
+        self.copy_indexes(&table, indexes).await?;
         Ok(Tag::Plain("CREATE TABLE"))
+    }
+
+    /// ON COMMIT. Errors: 42P16 for a table that is not temporary.
+    pub(super) fn set_on_commit(
+        &mut self,
+        table: &mut TableDescriptor,
+        on_commit: Option<planner::ast::OnCommit>,
+    ) -> PgResult<()> {
+        let Some(on_commit) = on_commit else { return Ok(()) };
+        if !self.snapshot().is_temporary(table.schema) {
+            return Err(PgError::new(
+                SqlState::INVALID_TABLE_DEFINITION,
+                "ON COMMIT can only be used on temporary tables",
+            ));
+        }
+        table.on_commit = match on_commit {
+            planner::ast::OnCommit::PreserveRows => OnCommit::PreserveRows,
+            planner::ast::OnCommit::DeleteRows => OnCommit::DeleteRows,
+            planner::ast::OnCommit::Drop => OnCommit::Drop,
+        };
+        self.has_on_commit |= table.on_commit != OnCommit::PreserveRows;
+        Ok(())
     }
 
     /// An empty table, clustered on the hidden rowid.
@@ -128,6 +154,9 @@ impl Session {
             foreign_keys: Vec::new(),
             referenced_by: Vec::new(),
             comment: None,
+            on_commit: Default::default(),
+            acl: self.new_acl(AclKind::Table, Some(schema)),
+            constraint_comments: Default::default(),
         };
         Ok(TableBuilder::over(table))
     }
@@ -295,35 +324,6 @@ impl Session {
         Ok(column_type)
     }
 
-    /// LIKE: columns with their types and NOT NULL; what INCLUDING names as well.
-    fn copy_columns(&mut self, builder: &mut TableBuilder, like: &LikeClause) -> PgResult<()> {
-        let id = self.table_named(&like.table)?;
-        let snapshot = self.snapshot();
-        let source = snapshot.table(id).expect("just found").clone();
-        let including = |property: &str| {
-            let chosen = like.options.iter().rev().find(|(_, name)| *name == property || *name == "all");
-            chosen.is_some_and(|(including, _)| *including)
-        };
-        for property in ["constraints", "indexes", "identity", "statistics", "storage", "comments"] {
-            if including(property) && property != "statistics" && property != "storage" {
-                return Err(PgError::unsupported(format!("LIKE ... INCLUDING {}", property.to_uppercase())));
-            }
-        }
-        for column in source.columns.iter().filter(|column| !column.hidden) {
-            let name = Identifier::new(column.name.as_str(), like.table.position());
-            let id = append_column(&mut builder.table, &name, column.column_type)?;
-            let copy = column_mut(&mut builder.table, id);
-            copy.not_null = column.not_null;
-            if including("defaults") {
-                copy.default.clone_from(&column.default);
-            }
-            if including("generated") {
-                copy.generated.clone_from(&column.generated);
-            }
-        }
-        Ok(())
-    }
-
     /// Binds defaults and generation expressions, so that one that makes no sense fails here.
     pub(super) fn validate_column_expressions(&mut self, table: &TableDescriptor) -> PgResult<()> {
         let catalog = self.statement_catalog();
@@ -370,14 +370,12 @@ impl Session {
 fn refuse_unsupported(create: &CreateTable) -> PgResult<()> {
     let unsupported = |feature: &str| Err(PgError::unsupported(feature));
     match () {
-        _ if create.persistence == Persistence::Temporary => unsupported("temporary tables"),
         _ if create.persistence == Persistence::Unlogged => unsupported("unlogged tables"),
         _ if !create.inherits.is_empty() => unsupported("table inheritance"),
         _ if create.of_type.is_some() => unsupported("CREATE TABLE OF"),
         _ if create.partition_of.is_some() || create.partition_by.is_some() => {
             unsupported("table partitioning")
         }
-        _ if create.on_commit.is_some() => unsupported("ON COMMIT"),
         _ if create.tablespace.as_ref().is_some_and(|name| &*name.name != "pg_default") => {
             unsupported("tablespaces")
         }
@@ -410,6 +408,7 @@ pub fn new_column(id: ColumnId, name: &str, column_type: ColumnType) -> ColumnDe
         state: ElementState::Public,
         missing_value: None,
         comment: None,
+        acl: Default::default(),
     }
 }
 

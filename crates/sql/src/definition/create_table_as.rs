@@ -17,17 +17,16 @@ impl Session {
     pub(super) async fn create_table_as(&mut self, create: &CreateTableAs, run: &Run<'_>) -> ExecResult<Tag> {
         match () {
             _ if create.materialized_view => return Err(PgError::unsupported("materialized views").into()),
-            _ if create.persistence != Persistence::Permanent => {
-                return Err(PgError::unsupported("temporary and unlogged tables").into());
+            _ if create.persistence == Persistence::Unlogged => {
+                return Err(PgError::unsupported("unlogged tables").into());
             }
-            _ if create.on_commit.is_some() => return Err(PgError::unsupported("ON COMMIT").into()),
             _ if !create.options.is_empty() => return Err(PgError::unsupported("storage parameters").into()),
             _ if !matches!(create.statement.node.kind, StatementKind::Select(_)) => {
                 return Err(PgError::unsupported("CREATE TABLE AS EXECUTE").into());
             }
             _ => {}
         }
-        let schema = self.creation_schema(&create.name)?;
+        let schema = self.place(&create.name, create.persistence).await?;
         let name = create.name.name();
         if relation_taken(&*self.snapshot(), schema, name) {
             let error = store::already_exists(Space::Relations(schema), name);
@@ -46,6 +45,7 @@ impl Session {
             return Err(PgError::new(SqlState::SYNTAX_ERROR, "too many column names were specified").into());
         }
         let mut builder = self.new_table(schema, name).await?;
+        self.set_on_commit(&mut builder.table, create.on_commit)?;
         for (position, column) in plan.output.iter().enumerate() {
             let name = create.columns.get(position).cloned();
             let name = name.unwrap_or_else(|| Identifier::new(column.name.clone(), 0));

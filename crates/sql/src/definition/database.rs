@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use executor::ExecResult;
 use planner::ast::{CreateDatabase, DropDatabase};
-use types::descriptor::{DatabaseDescriptor, DescriptorVersion, SchemaDescriptor};
+use types::descriptor::{DatabaseDescriptor, DescriptorVersion};
 use types::{PgError, PgResult, Severity, SqlState};
 
 use crate::catalog::{Object, Space, store};
@@ -46,16 +46,18 @@ impl Session {
         }
         let id = self.new_oid().await?;
         let version = DescriptorVersion(1);
-        let database = DatabaseDescriptor { id, name: name.to_string(), version, owner: self.user.clone() };
-        self.put_object(Object::Database(Arc::new(database))).await?;
-        let public = SchemaDescriptor {
-            id: self.new_oid().await?,
-            database: id,
-            name: "public".into(),
+        let database = DatabaseDescriptor {
+            id,
+            name: name.to_string(),
             version,
-            owner: "pg_database_owner".into(),
+            owner: self.user.clone(),
+            acl: Default::default(),
+            default_acls: Vec::new(),
+            comment: None,
         };
-        self.put_object(Object::Schema(Arc::new(public))).await?;
+        self.put_object(Object::Database(Arc::new(database))).await?;
+        let public = store::public_schema(self.new_oid().await?, id);
+        self.put_object(public).await?;
         Ok(Tag::Plain("CREATE DATABASE"))
     }
 
@@ -102,6 +104,7 @@ impl Session {
             Object::Sequence(sequence) => sequence.database == database.id,
             Object::View(view) => view.database == database.id,
             Object::Type(found) => found.database == database.id,
+            Object::Function(function) => function.database == database.id,
             Object::Database(_) | Object::Role(_) => false,
         };
         let objects: Vec<Object> = snapshot.objects().filter(belongs).cloned().collect();

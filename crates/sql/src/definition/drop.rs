@@ -42,6 +42,9 @@ pub(super) fn has_dependents(what: &str, dependents: &[String]) -> PgError {
 
 impl Session {
     pub(super) async fn run_drop(&mut self, drop: &DropStatement) -> ExecResult<Tag> {
+        if matches!(drop.kind, ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine) {
+            return self.drop_functions(drop).await;
+        }
         let Some(tag) = tag(drop.kind) else { return self.drop_nothing(drop) };
         if drop.concurrently && self.in_block() {
             return Err(PgError::new(
@@ -91,7 +94,6 @@ impl Session {
         }
         Ok(Tag::Plain(match drop.kind {
             ObjectKind::MaterializedView => "DROP MATERIALIZED VIEW",
-            ObjectKind::Function => "DROP FUNCTION",
             ObjectKind::Extension => "DROP EXTENSION",
             ObjectKind::Trigger => "DROP TRIGGER",
             ObjectKind::Aggregate => "DROP AGGREGATE",
@@ -164,6 +166,7 @@ impl Session {
             }
             Object::Sequence(sequence) => self.drop_sequence(&sequence, cascade, together).await,
             Object::Type(descriptor) => self.drop_type(&descriptor, cascade, together).await,
+            Object::Function(function) => self.drop_function(&function, cascade, together).await,
             Object::Database(_) | Object::Schema(_) | Object::Role(_) => {
                 Err(PgError::internal("not a relation").into())
             }
@@ -232,7 +235,7 @@ impl Session {
     }
 
     /// Views that read the relation go too, or stand in the way.
-    async fn drop_dependent_views(
+    pub(super) async fn drop_dependent_views(
         &mut self,
         id: Oid,
         what: &str,
@@ -308,19 +311,16 @@ impl Session {
             return Err(PgError::new(SqlState::INVALID_SCHEMA_NAME, message).into());
         };
         self.require_owner("schema", &schema.name, &schema.owner)?;
-        let inside: Vec<Object> = snapshot
-            .objects()
-            .filter(|object| {
-                use crate::catalog::Space;
-                [Space::Relations(schema.id), Space::Types(schema.id)].contains(&object.space())
-            })
-            .cloned()
-            .collect();
+        let inside: Vec<Object> =
+            snapshot.objects().filter(|object| object.schema() == Some(schema.id)).cloned().collect();
         if !drop.cascade && !inside.is_empty() {
             let what = format!("schema {}", schema.name);
             let texts: Vec<String> = inside
                 .iter()
                 .map(|object| {
+                    if let Object::Function(function) = object {
+                        return format!("function {} depends on {what}", super::signature_of(function));
+                    }
                     let kind = kind_of(&snapshot, NameTarget::Object(object.id())).noun();
                     format!("{kind} {} depends on {what}", object.name())
                 })

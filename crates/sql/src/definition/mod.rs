@@ -14,18 +14,23 @@ mod database;
 mod domain;
 mod drop;
 mod drop_type;
+mod function;
+mod grant;
 mod index;
+mod like;
 mod maintenance;
 mod names;
 mod rename;
 mod role;
 mod schema;
 mod sequence;
+pub mod temporary;
 mod truncate;
 mod user_type;
 mod view;
 
 pub use create_table::quote;
+pub use function::{functions_named, signature_of};
 pub use names::IdBlock;
 pub(crate) use user_type::type_label;
 
@@ -85,9 +90,12 @@ impl Session {
             AlterType(alter) => self.alter_type(alter).await,
             CreateDomain(create) => self.create_domain(create).await,
             AlterDomain(alter) => self.alter_domain(alter).await,
-            CreateFunction(_) => unsupported("CREATE FUNCTION"),
+            CreateFunction(create) => self.create_function(create).await,
             CreateTrigger(_) => unsupported("CREATE TRIGGER"),
-            Grant(_) | GrantRole(_) => unsupported("GRANT and REVOKE"),
+            Grant(grant) => self.run_grant(grant).await,
+            GrantRole(grant) => self.run_grant_role(grant).await,
+            AlterDefaultPrivileges(alter) => self.alter_default_privileges(alter).await,
+            Owned(owned) => self.run_owned(owned).await,
             other => Err(PgError::internal(format!("no one runs {}", command_name(other))).into()),
         }
     }
@@ -144,9 +152,7 @@ impl Session {
 
     /// 42501 unless the session's role may change the object.
     pub(super) fn require_owner(&mut self, kind: &str, name: &str, owner: &str) -> PgResult<()> {
-        let snapshot = self.snapshot();
-        let superuser = snapshot.role(&self.user).is_some_and(|role| role.superuser);
-        if superuser || self.user == owner {
+        if self.snapshot().acts_as(self.database, &self.user, owner) {
             return Ok(());
         }
         Err(PgError::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("must be owner of {kind} {name}")))
@@ -164,6 +170,7 @@ fn command_name(kind: &StatementKind) -> &'static str {
         AlterView(_) => "ALTER VIEW",
         CreateIndex(_) => "CREATE INDEX",
         CreateSequence(_) => "CREATE SEQUENCE",
+        CreateFunction(_) => "CREATE FUNCTION",
         AlterSequence(_) => "ALTER SEQUENCE",
         CreateSchema(_) => "CREATE SCHEMA",
         CreateView(_) => "CREATE VIEW",
@@ -176,7 +183,13 @@ fn command_name(kind: &StatementKind) -> &'static str {
         Truncate(_) => "TRUNCATE TABLE",
         Analyze(_) => "ANALYZE",
         Vacuum(_) => "VACUUM",
-        Grant(_) | GrantRole(_) => "GRANT",
+        Grant(grant) if !grant.grant => "REVOKE",
+        GrantRole(grant) if !grant.grant => "REVOKE ROLE",
+        Grant(_) => "GRANT",
+        GrantRole(_) => "GRANT ROLE",
+        AlterDefaultPrivileges(_) => "ALTER DEFAULT PRIVILEGES",
+        Owned(owned) if owned.new_owner.is_some() => "REASSIGN OWNED",
+        Owned(_) => "DROP OWNED",
         _ => "this command",
     }
 }

@@ -2,6 +2,7 @@
 
 use executor::ExecResult;
 use planner::ast::{ObjectKind, ObjectName};
+use types::acl::Rights;
 use types::descriptor::Oid;
 use types::{PgError, PgResult, SqlState};
 
@@ -44,15 +45,25 @@ impl Session {
     pub(super) fn creation_schema(&mut self, name: &ObjectName) -> PgResult<Oid> {
         let snapshot = self.snapshot();
         self.check_database(name)?;
-        if let Some(schema) = name.schema() {
-            return self.schema_named(&snapshot, schema).map_err(|error| error.or_at(name.position()));
+        let id = match name.schema() {
+            Some(schema) => {
+                self.schema_named(&snapshot, schema).map_err(|error| error.or_at(name.position()))?
+            }
+            None => {
+                let search_path = &self.info().search_path;
+                let found = search_path.iter().find_map(|schema| snapshot.schema(self.database, schema));
+                let found = found.map(|schema| schema.id).ok_or_else(|| {
+                    PgError::new(SqlState::INVALID_SCHEMA_NAME, "no schema has been selected to create in")
+                        .at(name.position())
+                })?;
+                found
+            }
+        };
+        if let Some(schema) = snapshot.schema_by_id(id) {
+            self.require_right(&snapshot, (&**schema).into(), Rights::CREATE)
+                .map_err(|error| error.or_at(name.position()))?;
         }
-        let search_path = self.info().search_path.clone();
-        let found = search_path.iter().find_map(|schema| snapshot.schema(self.database, schema));
-        found.map(|schema| schema.id).ok_or_else(|| {
-            PgError::new(SqlState::INVALID_SCHEMA_NAME, "no schema has been selected to create in")
-                .at(name.position())
-        })
+        Ok(id)
     }
 
     pub(super) fn schema_named(&self, snapshot: &CatalogSnapshot, schema: &str) -> PgResult<Oid> {
@@ -84,6 +95,10 @@ impl Session {
         let snapshot = self.snapshot();
         self.check_database(name)?;
         if let Some(schema) = name.schema() {
+            if self.is_own_temporary(schema) {
+                let own = self.temporary_schema();
+                return Ok(own.and_then(|schema| snapshot.relation(schema, name.name())));
+            }
             if virtual_tables::is_system_schema(schema) {
                 return match virtual_tables::find(schema, name.name()) {
                     None => Ok(None),
@@ -96,7 +111,7 @@ impl Session {
             let schema = self.schema_named(&snapshot, schema)?;
             return Ok(snapshot.relation(schema, name.name()));
         }
-        let search_path = self.info().search_path.clone();
+        let search_path = self.lookup_schemas();
         let schemas = search_path.iter().filter_map(|schema| snapshot.schema(self.database, schema));
         let found = schemas.filter_map(|schema| snapshot.relation(schema.id, name.name())).next();
         if found.is_none() && virtual_tables::find("pg_catalog", name.name()).is_some() {
@@ -155,6 +170,7 @@ pub fn kind_of(snapshot: &CatalogSnapshot, target: NameTarget) -> ObjectKind {
             Some(Object::Database(_)) => ObjectKind::Database,
             Some(Object::Role(_)) => ObjectKind::Role,
             Some(Object::Type(_)) => ObjectKind::Type,
+            Some(Object::Function(_)) => ObjectKind::Function,
             Some(Object::Table(_)) | None => ObjectKind::Table,
         },
     }

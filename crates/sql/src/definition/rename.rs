@@ -23,6 +23,7 @@ impl Session {
         match rename.kind {
             ObjectKind::Schema => return self.rename_schema(rename).await,
             ObjectKind::Database => return self.rename_database(rename).await,
+            ObjectKind::Role => return self.rename_role(rename.name.name(), &rename.new_name.name).await,
             ObjectKind::Table
             | ObjectKind::View
             | ObjectKind::Sequence
@@ -93,9 +94,11 @@ impl Session {
                 let renamed = ViewDescriptor { name, ..ViewDescriptor::clone(view) };
                 self.put_object(Object::View(Arc::new(renamed))).await
             }
-            Object::Database(_) | Object::Schema(_) | Object::Role(_) | Object::Type(_) => {
-                Err(PgError::internal("not a relation").into())
-            }
+            Object::Database(_)
+            | Object::Schema(_)
+            | Object::Role(_)
+            | Object::Type(_)
+            | Object::Function(_) => Err(PgError::internal("not a relation").into()),
         }
     }
 

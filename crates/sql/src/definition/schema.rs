@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use executor::ExecResult;
 use planner::ast::{CreateSchema, RoleName, SetOwner, SetSchema, StatementKind};
+use types::acl::{AclKind, Rights};
 use types::descriptor::{
-    DescriptorVersion, Oid, SchemaDescriptor, SequenceDescriptor, TableDescriptor, ViewDescriptor,
+    DatabaseDescriptor, DescriptorVersion, FunctionDescriptor, Oid, SchemaDescriptor, SequenceDescriptor,
+    TableDescriptor, ViewDescriptor,
 };
 use types::{PgError, PgResult, Severity, SqlState};
 
 use super::names::relation_taken;
-use crate::catalog::{NameTarget, Object, Space, store};
+use crate::catalog::{CatalogSnapshot, NameTarget, Object, Securable, Space, store};
+use crate::privileges::denied;
 use crate::session::Session;
 use crate::session::statement::{Run, Tag};
 use crate::table_locks::LockMode;
@@ -30,6 +33,14 @@ impl Session {
             .detail("The prefix \"pg_\" is reserved for system schemas.")
             .into());
         }
+        let snapshot = self.snapshot();
+        if let Some(database) = snapshot.database_by_id(self.database) {
+            self.require_right(&snapshot, (&**database).into(), Rights::CREATE)?;
+        }
+        if !snapshot.is_member(self.database, &self.user, &owner) {
+            let message = format!("must be member of role \"{owner}\"");
+            return Err(PgError::new(SqlState::INSUFFICIENT_PRIVILEGE, message).into());
+        }
         let exists = self.snapshot().schema(self.database, &name).is_some()
             || crate::virtual_tables::is_system_schema(&name);
         if exists {
@@ -47,6 +58,10 @@ impl Session {
             name: name.clone(),
             version: DescriptorVersion(1),
             owner,
+            temporary_on: None,
+            acl: self.new_acl(AclKind::Schema, None),
+            default_acls: Vec::new(),
+            comment: None,
         };
         self.put_object(Object::Schema(Arc::new(schema))).await?;
         for element in &create.elements {
@@ -91,12 +106,13 @@ impl Session {
     /// The name of a role that must exist.
     pub(super) fn role_name(&mut self, role: &RoleName) -> PgResult<String> {
         match role {
-            RoleName::CurrentUser | RoleName::CurrentRole | RoleName::SessionUser => Ok(self.user.clone()),
+            RoleName::CurrentUser | RoleName::CurrentRole => Ok(self.user.clone()),
+            RoleName::SessionUser => Ok(self.session_user.clone()),
             RoleName::Public => {
-                Err(PgError::new(SqlState::RESERVED_NAME, "role name \"public\" is reserved"))
+                Err(PgError::new(SqlState::UNDEFINED_OBJECT, "role \"public\" does not exist"))
             }
             RoleName::Name(name) => {
-                if self.snapshot().role(&name.name).is_none() {
+                if self.snapshot().role_id(&name.name).0 == 0 {
                     return Err(PgError::new(
                         SqlState::UNDEFINED_OBJECT,
                         format!("role \"{}\" does not exist", name.name),
@@ -107,38 +123,96 @@ impl Session {
         }
     }
 
+    /// Gives an object away: the user must own it, and be a member of the role that gets it.
     pub(super) async fn change_owner(&mut self, id: Oid, owner: &RoleName) -> ExecResult<()> {
         let owner = self.role_name(owner)?;
         let snapshot = self.snapshot();
         let object =
             snapshot.object(id).ok_or_else(|| PgError::internal("an object to be given away is gone"))?;
+        let securable = Securable::of(object).ok_or_else(|| PgError::internal("a role has no owner"))?;
+        if securable.owner == owner {
+            return Ok(());
+        }
+        self.require_owner(securable.noun, securable.name, securable.owner)?;
+        if !snapshot.is_member(self.database, &self.user, &owner) {
+            let message = format!("must be member of role \"{owner}\"");
+            return Err(PgError::new(SqlState::INSUFFICIENT_PRIVILEGE, message).into());
+        }
+        if !snapshot.is_superuser(&self.user) {
+            self.check_new_owner(&snapshot, object, &owner)?;
+        }
+        self.store_owner(id, &owner).await
+    }
+
+    /// The new owner could have made the object himself.
+    fn check_new_owner(&self, snapshot: &CatalogSnapshot, object: &Object, owner: &str) -> PgResult<()> {
+        let within = match object.schema().and_then(|schema| snapshot.schema_by_id(schema)) {
+            Some(schema) => Securable::from(&**schema),
+            None => match snapshot.database_by_id(self.database) {
+                Some(database) => Securable::from(&**database),
+                None => return Ok(()),
+            },
+        };
+        if snapshot.rights(self.database, owner, within, Rights::CREATE, false).is_empty() {
+            return Err(denied(within.noun, within.name));
+        }
+        Ok(())
+    }
+
+    /// Stores an object, and the sequences that belong to a table's columns, under another owner. Privileges that the old owner
+    /// has granted are the new one's grants.
+    pub(super) async fn store_owner(&mut self, id: Oid, owner: &str) -> ExecResult<()> {
+        let snapshot = self.snapshot();
+        let Some(object) = snapshot.object(id) else { return Ok(()) };
+        let Some(securable) = Securable::of(object) else { return Ok(()) };
+        let mut acl = securable.acl.clone();
+        acl.change_owner(snapshot.role_id(securable.owner), snapshot.role_id(owner));
+        let owner = owner.to_string();
         let changed = match object {
             Object::Table(table) => {
                 let mut table = TableDescriptor::clone(table);
-                table.owner = owner;
-                return self.put_table(table).await.map(drop);
+                let sequences: Vec<Oid> =
+                    table.columns.iter().filter_map(|column| column.owned_sequence).collect();
+                table.owner.clone_from(&owner);
+                table.acl = acl;
+                self.put_table(table).await?;
+                for sequence in sequences {
+                    Box::pin(self.store_owner(sequence, &owner)).await?;
+                }
+                return Ok(());
             }
             Object::Sequence(sequence) => Object::Sequence(Arc::new(SequenceDescriptor {
                 owner,
+                acl,
                 ..SequenceDescriptor::clone(sequence)
             })),
-            Object::View(view) => {
-                Object::View(Arc::new(ViewDescriptor { owner, ..ViewDescriptor::clone(view) }))
-            }
+            Object::View(view) => Object::View(Arc::new(ViewDescriptor {
+                owner,
+                acl,
+                version: DescriptorVersion(view.version.0 + 1),
+                ..ViewDescriptor::clone(view)
+            })),
             Object::Schema(schema) => {
-                Object::Schema(Arc::new(SchemaDescriptor { owner, ..SchemaDescriptor::clone(schema) }))
+                Object::Schema(Arc::new(SchemaDescriptor { owner, acl, ..SchemaDescriptor::clone(schema) }))
             }
-            Object::Database(database) => {
-                let mut database = types::descriptor::DatabaseDescriptor::clone(database);
-                database.owner = owner;
-                Object::Database(Arc::new(database))
-            }
+            Object::Database(database) => Object::Database(Arc::new(DatabaseDescriptor {
+                owner,
+                acl,
+                ..DatabaseDescriptor::clone(database)
+            })),
+            Object::Function(function) => Object::Function(Arc::new(FunctionDescriptor {
+                owner,
+                acl,
+                version: DescriptorVersion(function.version.0 + 1),
+                ..FunctionDescriptor::clone(function)
+            })),
             Object::Type(found) => {
                 let mut found = types::descriptor::TypeDescriptor::clone(found);
                 found.owner = owner;
+                found.acl = acl;
                 Object::Type(Arc::new(found))
             }
-            Object::Role(_) => return Err(PgError::internal("a role has no owner").into()),
+            Object::Role(_) => return Ok(()),
         };
         self.put_object(changed).await
     }

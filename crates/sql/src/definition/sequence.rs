@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use executor::ExecResult;
 use planner::ast::{AlterSequence, CreateSequence, ObjectKind, ObjectName, Persistence, SequenceOption};
+use types::acl::AclKind;
 use types::descriptor::{ColumnId, DescriptorVersion, Oid, SequenceDescriptor};
 use types::{DataType, PgError, PgResult, Severity, SqlState};
 
@@ -170,10 +171,10 @@ pub fn sequence_bounds(definition: &SequenceDefinition) -> PgResult<(SequenceBou
 
 impl Session {
     pub(super) async fn create_sequence(&mut self, create: &CreateSequence) -> ExecResult<Tag> {
-        if create.persistence != Persistence::Permanent {
-            return Err(PgError::unsupported("temporary and unlogged sequences").into());
+        if create.persistence == Persistence::Unlogged {
+            return Err(PgError::unsupported("unlogged sequences").into());
         }
-        let schema = self.creation_schema(&create.name)?;
+        let schema = self.place(&create.name, create.persistence).await?;
         let name = create.name.name();
         if relation_taken(&*self.snapshot(), schema, name) {
             let error = store::already_exists(Space::Relations(schema), name);
@@ -233,6 +234,8 @@ impl Session {
             cycle: bounds.cycle,
             owned_by,
             storage_id: self.new_storage_id().await?,
+            comment: None,
+            acl: self.new_acl(AclKind::Sequence, Some(schema)),
         });
         self.put_object(Object::Sequence(sequence.clone())).await?;
         Ok(sequence)

@@ -2,6 +2,7 @@
 
 use executor::ExecResult;
 use planner::ast::Truncate;
+use types::acl::Rights;
 use types::descriptor::{Oid, TableDescriptor};
 use types::{PgError, Severity, SqlState};
 
@@ -52,17 +53,24 @@ impl Session {
             }
         }
         for id in tables {
-            let mut table = TableDescriptor::clone(&self.descriptor(id));
-            self.require_owner("table", &table.name, &table.owner)?;
-            let old = table.storage_id;
-            table.storage_id = self.new_storage_id().await?;
-            if truncate.restart_identity {
-                self.restart_sequences(&table).await?;
-            }
-            self.put_table(table).await?;
-            self.leave_garbage(old, WHOLE_TABLE)?;
+            let table = self.descriptor(id);
+            let snapshot = self.snapshot();
+            self.require_right(&snapshot, (&*table).into(), Rights::TRUNCATE)?;
+            self.empty_table(id, truncate.restart_identity).await?;
         }
         Ok(Tag::Plain("TRUNCATE TABLE"))
+    }
+
+    /// Gives a table, locked by the caller, a new keyspace.
+    pub(super) async fn empty_table(&mut self, id: Oid, restart_identity: bool) -> ExecResult<()> {
+        let mut table = TableDescriptor::clone(&self.descriptor(id));
+        let old = table.storage_id;
+        table.storage_id = self.new_storage_id().await?;
+        if restart_identity {
+            self.restart_sequences(&table).await?;
+        }
+        self.put_table(table).await?;
+        self.leave_garbage(old, WHOLE_TABLE)
     }
 
     /// RESTART IDENTITY: the owned sequences begin anew, in fresh keyspaces so that a rollback brings the old state back.

@@ -86,6 +86,7 @@ impl Session {
             owner: self.user.clone(),
             definition,
             comment: None,
+            acl: self.new_acl(types::acl::AclKind::Type, Some(schema)),
         };
         self.put_object(Object::Type(Arc::new(descriptor))).await
     }
@@ -385,7 +386,12 @@ fn add_attribute(
             format!("column \"{}\" specified more than once", name.name),
         ));
     }
-    attributes.push(ViewColumn { name: name.name.to_string(), column_type });
+    attributes.push(ViewColumn {
+        name: name.name.to_string(),
+        column_type,
+        acl: Default::default(),
+        comment: None,
+    });
     Ok(())
 }
 

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use executor::ExecResult;
-use planner::ast::{CreateView, Persistence, StatementKind};
+use planner::ast::{CopyOption, CreateView, OptionValue, Persistence, StatementKind};
+use types::acl::AclKind;
 use types::descriptor::{DescriptorVersion, Oid, ViewColumn, ViewDescriptor};
-use types::{DataType, PgError, SqlState};
+use types::{DataType, PgError, PgResult, SqlState};
 
+use super::create_table::quote;
 use super::names::{kind_of, relation_taken, wrong_kind};
 use crate::catalog::{NameTarget, Object, Space, store};
 use crate::session::Session;
@@ -16,14 +18,16 @@ use crate::session::statement::Tag;
 impl Session {
     pub(super) async fn create_view(&mut self, create: &CreateView) -> ExecResult<Tag> {
         match () {
-            _ if create.persistence != Persistence::Permanent => {
-                return Err(PgError::unsupported("temporary views").into());
+            _ if create.persistence == Persistence::Unlogged => {
+                return Err(PgError::new(
+                    SqlState::SYNTAX_ERROR,
+                    "views cannot be unlogged because they do not have storage",
+                )
+                .into());
             }
-            _ if create.recursive => return Err(PgError::unsupported("CREATE RECURSIVE VIEW").into()),
             _ if create.check_option.is_some() => {
                 return Err(PgError::unsupported("WITH CHECK OPTION").into());
             }
-            _ if !create.options.is_empty() => return Err(PgError::unsupported("view options").into()),
             _ if !matches!(create.query.node.kind, StatementKind::Select(_)) => {
                 return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, "views must be queries").into());
             }
@@ -33,10 +37,20 @@ impl Session {
             }
             _ => {}
         }
-        let schema = self.creation_schema(&create.name)?;
         let name = create.name.name();
-        let text: Arc<str> = create.query.text.as_ref().into();
+        let options = ViewOptions::read(&create.options)?;
+        let text: Arc<str> = view_text(create);
+        if create.recursive {
+            let statement = planner::parse(&text)?.into_iter().next();
+            let query = statement.map(|node| planner::ast::Sourced { node, text: text.as_ref().into() });
+            let plain = query.map(|query| CreateView { query, recursive: false, ..create.clone() });
+            if let Some(plain) = plain {
+                return Box::pin(self.create_view(&plain)).await;
+            }
+        }
         let (columns, depends_on) = self.view_columns(create, &text)?;
+        let persistence = self.view_persistence(create, &depends_on);
+        let schema = self.place(&create.name, persistence).await?;
         let snapshot = self.snapshot();
         let existing = snapshot.relation(schema, name);
         let old = match existing {
@@ -67,11 +81,36 @@ impl Session {
             owner: self.user.clone(),
             query: text.to_string(),
             columns,
-            search_path: self.info().search_path.clone(),
+            search_path: self.view_search_path(snapshot.is_temporary(schema)),
             depends_on,
+            comment: None,
+            check_option: None,
+            security_invoker: options.security_invoker,
+            security_barrier: options.security_barrier,
+            acl: old
+                .as_ref()
+                .map_or_else(|| self.new_acl(AclKind::Table, Some(schema)), |old| old.acl.clone()),
         };
         self.put_object(Object::View(Arc::new(view))).await?;
         Ok(Tag::Plain("CREATE VIEW"))
+    }
+
+    /// A view over something temporary is temporary itself.
+    fn view_persistence(&mut self, create: &CreateView, depends_on: &[Oid]) -> Persistence {
+        let snapshot = self.snapshot();
+        let temporary = |id: &Oid| {
+            let schema = snapshot.object(*id).and_then(Object::schema);
+            schema.is_some_and(|schema| snapshot.is_temporary(schema))
+        };
+        let named_temporary = create.name.schema().is_some_and(|schema| self.is_own_temporary(schema));
+        if create.persistence == Persistence::Permanent
+            && !named_temporary
+            && depends_on.iter().any(temporary)
+        {
+            self.notice(PgError::notice(format!("view \"{}\" will be a temporary view", create.name.name())));
+            return Persistence::Temporary;
+        }
+        create.persistence
     }
 
     fn view_columns(
@@ -108,13 +147,67 @@ impl Session {
             if column_type.data_type == DataType::Unknown {
                 column_type = DataType::Text.into();
             }
-            columns.push(ViewColumn { name: name.to_string(), column_type });
+            columns.push(ViewColumn {
+                name: name.to_string(),
+                column_type,
+                acl: Default::default(),
+                comment: None,
+            });
         }
         let mut depends_on: Vec<Oid> = plan.relations.iter().map(|relation| relation.id).collect();
         depends_on.sort_unstable();
         depends_on.dedup();
         Ok((columns, depends_on))
     }
+}
+
+/// WITH (...) of a view.
+#[derive(Default)]
+struct ViewOptions {
+    security_invoker: bool,
+    security_barrier: bool,
+}
+
+impl ViewOptions {
+    fn read(options: &[CopyOption]) -> PgResult<ViewOptions> {
+        let mut read = ViewOptions::default();
+        for option in options {
+            let flag = || match &option.value {
+                OptionValue::None => Ok(true),
+                OptionValue::Text(text) | OptionValue::Number(text) => match &*text.to_ascii_lowercase() {
+                    "true" | "on" | "yes" | "1" => Ok(true),
+                    "false" | "off" | "no" | "0" => Ok(false),
+                    _ => Err(PgError::new(
+                        SqlState::INVALID_PARAMETER_VALUE,
+                        format!("invalid value for boolean option \"{}\": {text}", option.name),
+                    )),
+                },
+                _ => Err(PgError::unsupported(format!("this value of the view option {}", option.name))),
+            };
+            match &*option.name {
+                "security_invoker" => read.security_invoker = flag()?,
+                "security_barrier" => read.security_barrier = flag()?,
+                "check_option" => return Err(PgError::unsupported("WITH CHECK OPTION")),
+                other => {
+                    let message = format!("unrecognized parameter \"{other}\"");
+                    return Err(PgError::new(SqlState::INVALID_PARAMETER_VALUE, message));
+                }
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// The query of a view as it is kept. A recursive view is one over a recursive common table of its name.
+fn view_text(create: &CreateView) -> Arc<str> {
+    if !create.recursive {
+        return create.query.text.as_ref().into();
+    }
+    let name = quote(create.name.name());
+    let columns: Vec<String> = create.columns.iter().map(|column| quote(&column.name)).collect();
+    let columns = columns.join(", ");
+    format!("WITH RECURSIVE {name} ({columns}) AS ({}) SELECT {columns} FROM {name}", create.query.text)
+        .into()
 }
 
 /// OR REPLACE may only add columns at the end.

@@ -43,8 +43,11 @@ use types::descriptor::Oid;
 use types::user_type::Directory;
 use types::{PgError, PgResult, SqlState};
 
+use crate::advisory_locks::AdvisoryLocks;
 use crate::cancel::CancelHandle;
 use crate::catalog::CatalogSnapshot;
+use crate::definition::temporary::{self, schema_name};
+use crate::notifications::Inbox;
 use crate::server::{SessionEntry, SessionRow, SqlServer};
 use crate::settings::{SERVER_VERSION, Settings, checks::split_search_path};
 use crate::table_locks::SessionLocks;
@@ -63,7 +66,12 @@ struct Derived {
 pub struct Session {
     pub(crate) server: Arc<SqlServer>,
     entry: Arc<SessionEntry>,
+    /// The role whose privileges count: the session's, unless SET ROLE has named another.
     pub(crate) user: String,
+    /// The role of SET SESSION AUTHORIZATION, at first the authenticated one.
+    pub(crate) session_user: String,
+    /// The role that the client logged in as.
+    pub(crate) authenticated_user: String,
     pub(crate) database: Oid,
     database_name: String,
     pub(crate) settings: Settings,
@@ -74,8 +82,12 @@ pub struct Session {
     idle_limits: (Option<Duration>, Option<Duration>),
     lock_timeout: Option<Duration>,
     pub(crate) active: Option<Box<Active>>,
-    /// The table locks of the running transaction.
+    /// The table and advisory locks of the session.
     pub(crate) locks: SessionLocks,
+    /// Name of the schema of this session's temporary objects; it exists once there has been one.
+    temporary_schema: Arc<str>,
+    /// A temporary table was made that the end of a transaction empties or drops.
+    pub(crate) has_on_commit: bool,
     statements: BTreeMap<String, Arc<Prepared>>,
     portals: Portals,
     cancel: CancelHandle,
@@ -89,7 +101,10 @@ pub struct Session {
     /// work_mem: bytes that one operator holds before it spills.
     work_bytes: u64,
     /// To be sent with the next message that may carry them.
-    notices: Vec<PgError>,
+    notices: Arc<Mutex<Vec<PgError>>>,
+    advisory_locks: Arc<Mutex<AdvisoryLocks>>,
+    /// Notifications on their way to the client.
+    inbox: Arc<Inbox>,
     /// Reported settings as the client last heard of them.
     reported: Vec<(&'static str, Arc<str>)>,
     reported_generation: u64,
@@ -124,8 +139,11 @@ impl Session {
         })?;
         let mut settings = Settings::new();
         for (name, value) in &startup.settings {
+            check_startup_identity(&catalog, database.id, &startup.user, name, value)?;
             settings.set_default(name, value)?;
         }
+        settings.set_default("session_authorization", &startup.user)?;
+        settings.set_default("is_superuser", if role.superuser { "on" } else { "off" })?;
         let cancel = CancelHandle::default();
         let started_at = wall_to_timestamp(server.env.wall());
         let row = SessionRow {
@@ -140,6 +158,7 @@ impl Session {
             query: "".into(),
         };
         let lock_owner = server.new_lock_owner();
+        let temporary = schema_name(server.options.node_id, lock_owner);
         let entry = Arc::new(SessionEntry {
             key: startup.cancel_key.clone(),
             cancel: cancel.clone(),
@@ -154,12 +173,16 @@ impl Session {
             Some(spill) => server.memory.child_with_spill("session", bytes_max, spill.clone()),
             None => server.memory.child("session", bytes_max),
         };
-        let derived = derive(&settings, &startup.user, &startup.database, &entry)?;
+        let derived = derive(&settings, &temporary, &startup.database, &entry)?;
         let mut session = Session {
+            temporary_schema: temporary.into(),
+            has_on_commit: false,
             locks: SessionLocks::new(server.table_locks.clone(), lock_owner),
             database: database.id,
             database_name: startup.database,
-            user: startup.user,
+            user: startup.user.clone(),
+            session_user: startup.user.clone(),
+            authenticated_user: startup.user,
             entry,
             settings_generation: u64::MAX,
             derived,
@@ -176,7 +199,9 @@ impl Session {
             memory,
             spill,
             work_bytes: 0,
-            notices: Vec::new(),
+            notices: Arc::default(),
+            advisory_locks: Arc::default(),
+            inbox: Arc::default(),
             reported: settings.reported(),
             reported_generation: settings.generation(),
             default_isolation: IsolationLevel::Serializable,
@@ -198,6 +223,14 @@ impl Session {
         self.cancel.flag()
     }
 
+    pub(crate) fn process_id(&self) -> u32 {
+        self.entry.key.process_id()
+    }
+
+    pub(crate) fn temporary_schema_name(&self) -> &Arc<str> {
+        &self.temporary_schema
+    }
+
     pub(crate) fn plan_options(&self) -> &Arc<PlanOptions> {
         &self.derived.plan_options
     }
@@ -217,7 +250,7 @@ impl Session {
 
     /// Queues a notice for the client, unless client_min_messages keeps it back.
     pub(crate) fn notice(&mut self, notice: PgError) {
-        self.notices.push(notice);
+        self.notices.lock().push(notice);
     }
 
     /// Follows a change of settings: everything derived from them is made anew.
@@ -242,8 +275,10 @@ impl Session {
             active.txn.set_lock_timeout(self.lock_timeout);
         }
         // Every value was checked when it was set: deriving cannot fail, and if it does the old values stay.
-        match derive(&self.settings, &self.user, &self.database_name, &self.entry) {
+        match derive(&self.settings, &self.temporary_schema, &self.database_name, &self.entry) {
             Ok(derived) => {
+                self.user.clone_from(&derived.info.user);
+                self.session_user.clone_from(&derived.info.session_user);
                 self.derived = derived;
                 self.types_version = None;
             }
@@ -258,26 +293,77 @@ impl Drop for Session {
         // A dropped Txn rolls itself back.
         drop(self.active.take());
         self.server.leave(self.entry.key.process_id());
+        let left = self.server.catalog.current();
+        let Some(schema) = left.schema(self.database, &self.temporary_schema).map(|schema| schema.id) else {
+            return;
+        };
+        let server = self.server.clone();
+        drop(self.server.env.spawn(
+            "sql-temporary",
+            Box::pin(async move {
+                if let Err(error) = temporary::collect(&server, schema).await {
+                    tracing::warn!(error = %error.into_pg_error(), "temporary tables of an ended session stay until the next start");
+                }
+            }),
+        ));
     }
 }
 
-/// A parameter of the startup message: what RESET goes back to.
-fn derive(settings: &Settings, user: &str, database: &str, entry: &SessionEntry) -> PgResult<Derived> {
+/// A startup parameter must not make the client somebody that it may not become.
+fn check_startup_identity(
+    catalog: &crate::catalog::CatalogSnapshot,
+    database: Oid,
+    user: &str,
+    name: &str,
+    value: &str,
+) -> PgResult<()> {
+    let refused = match name.to_ascii_lowercase().as_str() {
+        "role" => value != "none" && !catalog.is_member(database, user, value),
+        "session_authorization" | "is_superuser" => true,
+        _ => false,
+    };
+    if refused {
+        let message = format!("permission denied to set parameter \"{name}\"");
+        return Err(PgError::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+    }
+    Ok(())
+}
+
+fn derive(settings: &Settings, temporary: &str, database: &str, entry: &SessionEntry) -> PgResult<Derived> {
+    let session_user = settings.get("session_authorization")?;
+    let user = Some(settings.get("role")?).filter(|role| **role != *"none").unwrap_or(session_user.clone());
     let search_path: Vec<String> = split_search_path(&settings.get("search_path")?)
         .into_iter()
-        .map(|name| if name == "$user" { user.to_string() } else { name })
+        .map(|name| match name.as_str() {
+            "$user" => user.to_string(),
+            "pg_temp" => temporary.to_string(),
+            _ => name,
+        })
         .collect();
     let info = SessionInfo {
         database: database.to_string(),
         user: user.to_string(),
-        session_user: user.to_string(),
+        session_user: session_user.to_string(),
         search_path: search_path.clone(),
         application_name: settings.get("application_name")?.to_string(),
         backend_pid: entry.key.process_id() as i32,
         server_version: SERVER_VERSION.to_string(),
         format: variables::format_context(settings)?,
     };
-    let plan_options = PlanOptions { database: database.to_string(), search_path, ..PlanOptions::default() };
+    let plan_options = PlanOptions {
+        database: database.to_string(),
+        search_path,
+        temporary_schema: Some(temporary.to_string()),
+        methods: planner::Methods {
+            sequential_scan: settings.bool("enable_seqscan"),
+            index_scan: settings.bool("enable_indexscan"),
+            hash_join: settings.bool("enable_hashjoin"),
+            nested_loop: settings.bool("enable_nestloop"),
+            hash_aggregate: settings.bool("enable_hashagg"),
+            ..planner::Methods::default()
+        },
+        ..PlanOptions::default()
+    };
     Ok(Derived { info: Arc::new(info), plan_options: Arc::new(plan_options) })
 }
 

@@ -14,6 +14,7 @@ pub struct Names {
     catalog: StatementCatalog,
     user: String,
     search_path: Vec<String>,
+    temporary_schema: String,
 }
 
 impl Session {
@@ -23,6 +24,7 @@ impl Session {
             catalog: catalog.clone(),
             user: self.user.clone(),
             search_path: self.info().search_path.clone(),
+            temporary_schema: self.temporary_schema_name().to_string(),
         })
     }
 }
@@ -70,6 +72,7 @@ impl Names {
             database: self.catalog.database,
             user: &self.user,
             search_path: &self.search_path,
+            temporary_schema: &self.temporary_schema,
         };
         name_output(&picture, data_type, id)
     }

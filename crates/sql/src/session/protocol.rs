@@ -2,12 +2,14 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use expr::CatalogLookup;
 use futures::future::BoxFuture;
 use pgserver::{
-    Bind, ColumnFormats, Format, PortalDescription, ResultSink, StatementDescription, TransactionStatus,
+    Bind, ColumnFormats, Format, PortalDescription, ResultSink, SessionEvent, StatementDescription,
+    TransactionStatus,
 };
 use planner::ast::{Statement, StatementKind};
 use types::format::{parse_binary, parse_text};
@@ -121,6 +123,14 @@ impl pgserver::Session for Session {
 
     fn message_failed(&mut self, _error: &PgError) {
         self.fail();
+    }
+
+    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<SessionEvent> {
+        // Within a transaction they are held back. Its end is answered with ReadyForQuery, before which this is asked again.
+        if self.active.is_some() {
+            return Poll::Pending;
+        }
+        self.inbox.poll_next(context).map(SessionEvent::Notification)
     }
 
     fn idle_limit(&self) -> Option<Duration> {
@@ -246,11 +256,12 @@ impl Session {
     }
 
     pub(super) fn flush_notices(&mut self, sink: &mut ResultSink) {
-        if self.notices.is_empty() {
+        let notices = std::mem::take(&mut *self.notices.lock());
+        if notices.is_empty() {
             return;
         }
         let level = self.settings.get("client_min_messages").unwrap_or_else(|_| "notice".into());
-        for notice in self.notices.drain(..) {
+        for notice in notices {
             if super::variables::reaches_client(notice.fields().severity, &level) {
                 sink.notice(&notice);
             }

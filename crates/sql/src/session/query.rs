@@ -286,7 +286,7 @@ impl RunningRows {
 }
 
 /// Waits under lock_timeout. Errors: 55P03.
-async fn wait_for_lock(
+pub(super) async fn wait_for_lock(
     env: Arc<dyn env::Env>,
     limit: Option<Duration>,
     wait: impl Future<Output = PgResult<()>>,

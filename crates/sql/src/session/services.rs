@@ -10,15 +10,20 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use planner::catalog::VirtualTable;
 use planner::{PlanOptions, Table};
+use types::acl::Rights;
 use types::descriptor::{Oid, SequenceDescriptor, TableDescriptor};
 use types::{Batch, Datum, PgError, PgResult, SqlState};
 
 use super::Session;
+use super::query::wait_for_lock;
 use super::transaction::{DeferredState, Modes, PendingCheck};
+use crate::advisory_locks::{self, Action, AdvisoryLocks, parse_name};
+use crate::notifications::PendingNotifications;
 use crate::planning::StatementCatalog;
 use crate::sequences::SequenceState;
 use crate::settings::Settings;
 use crate::settings::checks::split_values;
+use crate::table_locks::{LockMode, LockOwner, LockTag};
 use crate::{catalog_functions, virtual_tables};
 
 /// What currval and lastval answer.
@@ -32,6 +37,8 @@ pub struct SequenceMemory {
 pub struct Services {
     pub catalog: StatementCatalog,
     pub info: Arc<SessionInfo>,
+    pub process_id: u32,
+    pub temporary_schema: Arc<str>,
     /// The session's, as the statement has changed them so far.
     pub settings: Mutex<Settings>,
     assigned: Arc<Mutex<Vec<Assignment>>>,
@@ -39,6 +46,11 @@ pub struct Services {
     sequence_memory: Arc<Mutex<SequenceMemory>>,
     deferred: Arc<Mutex<DeferredState>>,
     modes: Modes,
+    notifications: Arc<Mutex<PendingNotifications>>,
+    advisory_locks: Arc<Mutex<AdvisoryLocks>>,
+    lock_owner: LockOwner,
+    lock_timeout: Option<Duration>,
+    notices: Arc<Mutex<Vec<PgError>>>,
 }
 
 /// What set_config asks for: done by the session when the statement has gone through.
@@ -55,12 +67,19 @@ impl Session {
         Arc::new(Services {
             catalog: catalog.clone(),
             info: self.info().clone(),
+            process_id: self.process_id(),
+            temporary_schema: self.temporary_schema_name().clone(),
             settings: Mutex::new(self.settings.clone()),
             assigned: self.assigned.clone(),
             plan_options: self.plan_options().clone(),
             sequence_memory: self.sequence_memory.clone(),
             deferred: active.deferred.clone(),
             modes: active.modes(),
+            notifications: active.notifications.clone(),
+            advisory_locks: self.advisory_locks.clone(),
+            lock_owner: self.locks.owner(),
+            lock_timeout: self.lock_timeout,
+            notices: self.notices.clone(),
         })
     }
 
@@ -150,7 +169,23 @@ impl DeferredFunctions for Services {
                     }
                     Ok(Datum::Bool(session.is_some()))
                 }
-                _ => Err(PgError::unsupported(format!("function {}", function.name)).into()),
+                ("pg_notify", [channel, payload]) => self.notify(channel, payload),
+                ("pg_notification_queue_usage", []) => {
+                    Ok(Datum::Float8(self.catalog.server.notifications.usage()))
+                }
+                ("pg_advisory_unlock_all", []) => {
+                    for (key, mode) in self.advisory_locks.lock().give_all_back() {
+                        let locks = &self.catalog.server.table_locks;
+                        locks.release(self.lock_owner, LockTag::Advisory(key), mode);
+                    }
+                    Ok(Datum::text(""))
+                }
+                (name, arguments) => match parse_name(name) {
+                    Some((action, mode, for_transaction)) => {
+                        self.advisory_lock(action, mode, for_transaction, arguments).await
+                    }
+                    None => Err(PgError::unsupported(format!("function {name}")).into()),
+                },
             }
         })
     }
@@ -200,6 +235,59 @@ impl Services {
         Ok(Datum::text(&*shown))
     }
 
+    fn notify(&self, channel: &Datum, payload: &Datum) -> ExecResult<Datum> {
+        let text = |datum: &Datum| match datum {
+            Datum::Text(text) => text.to_string(),
+            _ => String::new(),
+        };
+        self.notifications.lock().notify(&text(channel), &text(payload))?;
+        Ok(Datum::text(""))
+    }
+
+    /// A function of the pg_advisory_lock family.
+    async fn advisory_lock(
+        &self,
+        action: Action,
+        mode: LockMode,
+        for_transaction: bool,
+        arguments: &[Datum],
+    ) -> ExecResult<Datum> {
+        let key = advisory_locks::key(self.catalog.database, arguments)?;
+        let tag = LockTag::Advisory(key);
+        let (server, owner) = (&self.catalog.server, self.lock_owner);
+        let locks = &server.table_locks;
+        if action == Action::Unlock {
+            let given_back = self.advisory_locks.lock().give_back(key, mode);
+            match given_back {
+                None => {
+                    let message = format!("you don't own a lock of type {}", mode.name());
+                    self.notices.lock().push(PgError::warning(SqlState::WARNING, message));
+                }
+                Some(true) => locks.release(owner, tag, mode),
+                Some(false) => {}
+            }
+            return Ok(Datum::Bool(given_back.is_some()));
+        }
+        if !locks.try_acquire(owner, tag, mode) {
+            if action == Action::Try {
+                return Ok(Datum::Bool(false));
+            }
+            let wait = locks.acquire(owner, tag, mode);
+            wait_for_lock(server.env.clone(), self.lock_timeout, wait).await?;
+        }
+        self.advisory_locks.lock().note(key, mode, for_transaction);
+        Ok(if action == Action::Try { Datum::Bool(true) } else { Datum::text("") })
+    }
+
+    /// 42501 unless the user has one of the privileges.
+    fn require_on(&self, sequence: &SequenceDescriptor, any: Rights) -> PgResult<()> {
+        let StatementCatalog { snapshot, database, .. } = &self.catalog;
+        if snapshot.rights(*database, &self.info.user, sequence.into(), any, false).is_empty() {
+            return Err(crate::privileges::denied("sequence", &sequence.name));
+        }
+        Ok(())
+    }
+
     fn require_write(&self, command: &str) -> PgResult<()> {
         if self.modes.read_only { Err(super::read_only_error(command)) } else { Ok(()) }
     }
@@ -207,6 +295,7 @@ impl Services {
     async fn next_value(&self, argument: &Datum) -> ExecResult<Datum> {
         self.require_write("nextval()")?;
         let sequence = self.sequence(argument)?;
+        self.require_on(&sequence, Rights::USAGE.with(Rights::UPDATE))?;
         let value = self.catalog.server.sequences.next_value(&sequence).await?;
         let mut memory = self.sequence_memory.lock();
         memory.current.insert(sequence.id, value);
@@ -216,6 +305,7 @@ impl Services {
 
     fn current_value(&self, argument: &Datum) -> ExecResult<Datum> {
         let sequence = self.sequence(argument)?;
+        self.require_on(&sequence, Rights::USAGE.with(Rights::SELECT))?;
         let current = self.sequence_memory.lock().current.get(&sequence.id).copied();
         current.map(Datum::Int8).ok_or_else(|| {
             let message =
@@ -236,6 +326,7 @@ impl Services {
     async fn set_value(&self, argument: &Datum, value: i64, is_called: bool) -> ExecResult<Datum> {
         self.require_write("setval()")?;
         let sequence = self.sequence(argument)?;
+        self.require_on(&sequence, Rights::UPDATE)?;
         if value < sequence.minimum || value > sequence.maximum {
             return Err(PgError::new(
                 SqlState::NUMERIC_VALUE_OUT_OF_RANGE,

@@ -19,7 +19,9 @@ use types::{DataType, Datum, PgError, PgResult, SqlState};
 use super::Session;
 use super::prepared::{Planned, Prepared, describe_column};
 use crate::cancel::cancellable;
+use crate::notifications::ChannelChange;
 use crate::planning::StatementCatalog;
+use crate::table_locks::LockTag;
 
 /// Attempts of one statement inside the server before the client is told. Each makes progress (locks are kept), so that
 /// this bounds a livelock, not contention.
@@ -73,6 +75,7 @@ impl Session {
         let mut attempts = 0;
         loop {
             let mark = sink.mark();
+            let notifications = self.active.as_ref().map(|active| active.notifications.lock().mark());
             let error = match self.attempt(&run, sink).await {
                 Ok(tag) => {
                     self.flush_notices(sink);
@@ -88,6 +91,9 @@ impl Session {
             if attempts >= ATTEMPTS_MAX || !sink.rewind(mark) || !Box::pin(self.restart(&error, alone)).await
             {
                 return Err(self.word_error(error, alone));
+            }
+            if let Some(active) = &self.active {
+                active.notifications.lock().rollback_to(notifications.unwrap_or_default());
             }
         }
     }
@@ -268,7 +274,12 @@ impl Session {
     pub(crate) fn statement_catalog(&mut self) -> StatementCatalog {
         let snapshot = self.catalog_snapshot();
         self.follow_types(&snapshot);
-        StatementCatalog { server: self.server.clone(), snapshot, database: self.database }
+        StatementCatalog {
+            server: self.server.clone(),
+            snapshot,
+            database: self.database,
+            session: self.info().clone(),
+        }
     }
 
     /// Plans without running: Parse and Describe.
@@ -328,12 +339,23 @@ impl Session {
             DeclareCursor(declare) => return self.run_declare(declare, run).await,
             Fetch(fetch) => return self.run_fetch(fetch, run, sink).await,
             CloseCursor(name) => return Ok(self.run_close(name.as_ref())?),
-            Discard(target) => return Ok(self.run_discard(*target)?),
+            Discard(target) => return self.run_discard(*target).await,
             SetConstraints(set) => return self.run_set_constraints(set).await,
             LockTable(lock) => return self.run_lock_table(lock).await,
             Checkpoint => return Err(PgError::unsupported("CHECKPOINT").into()),
-            Listen(_) | Unlisten(_) | Notify(_) => {
-                return Err(PgError::unsupported("LISTEN and NOTIFY").into());
+            Listen(channel) => {
+                let change = ChannelChange::Listen(channel.name.to_string());
+                return Ok(self.change_channels(change, "LISTEN"));
+            }
+            Unlisten(Some(channel)) => {
+                let change = ChannelChange::Unlisten(channel.name.to_string());
+                return Ok(self.change_channels(change, "UNLISTEN"));
+            }
+            Unlisten(None) => return Ok(self.change_channels(ChannelChange::UnlistenAll, "UNLISTEN")),
+            Notify(notify) => {
+                let pending = self.ensure_transaction().notifications.clone();
+                pending.lock().notify(&notify.channel.name, notify.payload.as_deref().unwrap_or(""))?;
+                return Ok(Tag::Plain("NOTIFY"));
             }
             Do(_) => return Err(PgError::unsupported("DO").into()),
             Call(_) => return Err(PgError::unsupported("CALL").into()),
@@ -343,20 +365,37 @@ impl Session {
         self.run_definition(kind, run).await
     }
 
-    fn run_discard(&mut self, target: DiscardTarget) -> PgResult<Tag> {
+    fn change_channels(&mut self, change: ChannelChange, tag: &'static str) -> Tag {
+        self.ensure_transaction().notifications.lock().change(change);
+        Tag::Plain(tag)
+    }
+
+    /// Gives back every advisory lock that is held for the session.
+    fn unlock_all_advisory(&mut self) {
+        for (key, mode) in self.advisory_locks.lock().give_all_back() {
+            self.server.table_locks.release(self.locks.owner(), LockTag::Advisory(key), mode);
+        }
+    }
+
+    async fn run_discard(&mut self, target: DiscardTarget) -> ExecResult<Tag> {
         Ok(match target {
             DiscardTarget::All => {
                 if self.in_block() {
                     return Err(PgError::new(
                         SqlState::ACTIVE_SQL_TRANSACTION,
                         "DISCARD ALL cannot run inside a transaction block",
-                    ));
+                    )
+                    .into());
                 }
                 self.portals.remove_cursors();
                 self.statements.clear();
+                self.reset_session_authorization(false)?;
                 self.settings.reset_all(false);
                 self.refresh_settings();
                 *self.sequence_memory.lock() = Default::default();
+                self.drop_temporary_objects().await?;
+                self.change_channels(ChannelChange::UnlistenAll, "UNLISTEN");
+                self.unlock_all_advisory();
                 Tag::Plain("DISCARD ALL")
             }
             // Plans are checked against the catalog's version each time: there is nothing to throw away.
@@ -365,7 +404,10 @@ impl Session {
                 *self.sequence_memory.lock() = Default::default();
                 Tag::Plain("DISCARD SEQUENCES")
             }
-            DiscardTarget::Temporary => Tag::Plain("DISCARD TEMP"),
+            DiscardTarget::Temporary => {
+                self.drop_temporary_objects().await?;
+                Tag::Plain("DISCARD TEMP")
+            }
         })
     }
 }

@@ -19,6 +19,7 @@ use types::{PgError, PgResult, SqlState};
 
 use super::Session;
 use crate::catalog::{TransactionCatalog, session_catalog::CatalogMark};
+use crate::notifications::{PendingMark, PendingNotifications};
 use crate::settings::SettingsMark;
 use crate::table_locks::LockMode;
 
@@ -54,6 +55,7 @@ struct SavepointEntry {
     catalog: CatalogMark,
     settings: SettingsMark,
     deferred: DeferredState,
+    notifications: PendingMark,
 }
 
 /// A running transaction.
@@ -69,6 +71,7 @@ pub struct Active {
     used: Vec<(Oid, DescriptorVersion)>,
     savepoints: Vec<SavepointEntry>,
     pub deferred: Arc<Mutex<DeferredState>>,
+    pub notifications: Arc<Mutex<PendingNotifications>>,
     /// Microseconds since 2000-01-01 UTC.
     pub started_at: i64,
     /// Statements that have finished: their results may have been seen.
@@ -201,6 +204,7 @@ impl Session {
             used: Vec::new(),
             savepoints: Vec::new(),
             deferred: Arc::default(),
+            notifications: Arc::default(),
             started_at: self.now(),
             statements: 0,
             after_commit: Vec::new(),
@@ -278,13 +282,20 @@ impl Session {
             return Ok(());
         }
         self.check_deferred(None).await?;
+        self.on_commit_actions().await?;
         self.hold_cursors().await?;
         let Some(active) = &mut self.active else { return Ok(()) };
         let txn = active.txn.clone();
         let changes = active.catalog.has_changes();
+        let pending = active.notifications.lock().clone();
         if self.server.lease.is_shared() {
             self.check_definitions_used()?;
         }
+        let server = self.server.clone();
+        let order = match pending.is_empty() {
+            true => None,
+            false => Some(server.notifications.begin_commit(self.database, &pending).await?),
+        };
         if changes && let Err(error) = self.server.lease.record_change(&txn).await {
             self.server.lease.settle(None).await;
             return Err(error);
@@ -298,6 +309,10 @@ impl Session {
                 return Err(self.commit_error(error));
             }
         };
+        if order.is_some() {
+            server.notifications.committed(self.database, self.process_id(), &self.inbox, pending);
+        }
+        drop(order);
         let mut active = self.active.take().expect("there until now");
         if changes {
             self.server.lease.settle(Some(committed)).await;
@@ -364,7 +379,10 @@ impl Session {
     }
 
     fn release(&self, active: &Active) {
-        if !active.held.is_empty() {
+        let mut advisory = self.advisory_locks.lock();
+        if !advisory.is_empty() {
+            self.locks.release_but(&advisory.end_transaction());
+        } else if !active.held.is_empty() {
             self.locks.release_all();
         }
     }
@@ -386,6 +404,7 @@ impl Session {
             catalog: active.catalog.mark(),
             settings,
             deferred: active.deferred.lock().clone(),
+            notifications: active.notifications.lock().mark(),
         };
         active.savepoints.push(entry);
         Ok(())
@@ -406,6 +425,7 @@ impl Session {
         let entry = &active.savepoints[position];
         let (kv, catalog, settings) = (entry.kv, entry.catalog.clone(), entry.settings.clone());
         *active.deferred.lock() = entry.deferred.clone();
+        active.notifications.lock().rollback_to(entry.notifications);
         active.txn.clone().rollback_to(kv).await?;
         let active = self.active.as_mut().expect("in a block");
         active.catalog.rollback_to(catalog);

@@ -83,6 +83,11 @@ pub fn show_columns(show: &Show) -> PgResult<Arc<[ColumnDescription]>> {
     })
 }
 
+/// 22023, as for any value that a setting does not take.
+fn no_role(role: &str) -> PgError {
+    PgError::new(SqlState::INVALID_PARAMETER_VALUE, format!("role \"{role}\" does not exist"))
+}
+
 /// SHOW's spellings in words.
 fn shown_name(name: &str) -> &str {
     match name {
@@ -142,6 +147,10 @@ impl Session {
         let in_transaction = self.active.is_some();
         let mut tag = "SET";
         match &set.action {
+            SetAction::Default { name } if &**name == "session_authorization" => {
+                self.reset_session_authorization(local)?;
+                tag = "RESET";
+            }
             SetAction::Set { name, values } => {
                 let texts = values.iter().map(|value| match value {
                     SetValue::Text(text) | SetValue::Number(text) => &**text,
@@ -176,14 +185,9 @@ impl Session {
             SetAction::TransactionSnapshot(_) => {
                 return Err(PgError::unsupported("SET TRANSACTION SNAPSHOT"));
             }
-            SetAction::Role(None) => {}
-            SetAction::Role(Some(role)) if **role == *self.user => {}
-            SetAction::Role(_) => return Err(PgError::unsupported("SET ROLE")),
-            SetAction::SessionAuthorization(None) => {}
-            SetAction::SessionAuthorization(Some(role)) if **role == *self.user => {}
-            SetAction::SessionAuthorization(_) => {
-                return Err(PgError::unsupported("SET SESSION AUTHORIZATION"));
-            }
+            SetAction::Role(role) => self.set_role(role.as_deref().unwrap_or("none"), local)?,
+            SetAction::SessionAuthorization(None) => self.reset_session_authorization(local)?,
+            SetAction::SessionAuthorization(Some(role)) => self.set_session_authorization(role, local)?,
         }
         self.refresh_settings();
         Ok(Tag::Plain(tag))
@@ -212,10 +216,57 @@ impl Session {
             }
             _ => None,
         };
+        // These say who the user is: they are checked, however they are spelled.
+        match (name.to_ascii_lowercase().as_str(), values) {
+            ("role", [role]) => return self.set_role(role, local),
+            ("session_authorization", [role]) => return self.set_session_authorization(role, local),
+            ("is_superuser", _) => {
+                let message = "parameter \"is_superuser\" cannot be changed";
+                return Err(PgError::new(SqlState::CANT_CHANGE_RUNTIME_PARAM, message));
+            }
+            _ => {}
+        }
         match mode {
             Some(mode) if self.in_block() => self.set_modes(&[mode]),
             _ => self.settings.set(name, values, local, in_transaction),
         }
+    }
+
+    /// SET ROLE: a role that the session's is a member of. `none`: the session's own.
+    fn set_role(&mut self, role: &str, local: bool) -> PgResult<()> {
+        if role != "none" {
+            let catalog = self.catalog_snapshot();
+            if catalog.role_id(role).0 == 0 {
+                return Err(no_role(role));
+            }
+            if !catalog.is_member(self.database, &self.session_user, role) {
+                let message = format!("permission denied to set role \"{role}\"");
+                return Err(PgError::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+            }
+        }
+        let in_transaction = self.active.is_some();
+        self.settings.set("role", &[role], local, in_transaction)
+    }
+
+    /// SET SESSION AUTHORIZATION: superusers may become anybody; the role of SET ROLE is given up.
+    fn set_session_authorization(&mut self, role: &str, local: bool) -> PgResult<()> {
+        let catalog = self.catalog_snapshot();
+        if catalog.role(role).is_none() {
+            return Err(no_role(role));
+        }
+        if role != self.authenticated_user && !catalog.is_superuser(&self.authenticated_user) {
+            let message = "permission denied to set session authorization";
+            return Err(PgError::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+        }
+        let in_transaction = self.active.is_some();
+        self.settings.set("session_authorization", &[role], local, in_transaction)?;
+        self.settings.set("role", &["none"], local, in_transaction)
+    }
+
+    pub(super) fn reset_session_authorization(&mut self, local: bool) -> PgResult<()> {
+        let in_transaction = self.active.is_some();
+        self.settings.reset("session_authorization", local, in_transaction)?;
+        self.settings.reset("role", local, in_transaction)
     }
 
     fn set_time_zone(&mut self, zone: Option<&TimeZoneValue>, local: bool) -> PgResult<()> {

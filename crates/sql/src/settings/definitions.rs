@@ -168,6 +168,30 @@ pub static DEFINITIONS: &[Definition] = &[
         "Sets the default read-only status of new transactions.",
     )
     .reported(),
+    // A method of execution that is off is used only where there is no other; those that do not exist here are never used.
+    user("enable_bitmapscan", Bool, "on", "Enables the planner's use of bitmap-scan plans."),
+    user("enable_gathermerge", Bool, "on", "Enables the planner's use of gather merge plans."),
+    user("enable_hashagg", Bool, "on", "Enables the planner's use of hashed aggregation plans."),
+    user("enable_hashjoin", Bool, "on", "Enables the planner's use of hash join plans."),
+    user("enable_incremental_sort", Bool, "on", "Enables the planner's use of incremental sort steps."),
+    user("enable_indexonlyscan", Bool, "on", "Enables the planner's use of index-only-scan plans."),
+    user("enable_indexscan", Bool, "on", "Enables the planner's use of index-scan plans."),
+    user("enable_material", Bool, "on", "Enables the planner's use of materialization."),
+    user("enable_memoize", Bool, "on", "Enables the planner's use of memoization."),
+    user("enable_mergejoin", Bool, "on", "Enables the planner's use of merge join plans."),
+    user("enable_nestloop", Bool, "on", "Enables the planner's use of nested-loop join plans."),
+    user("enable_parallel_append", Bool, "on", "Enables the planner's use of parallel append plans."),
+    user("enable_parallel_hash", Bool, "on", "Enables the planner's use of parallel hash plans."),
+    user(
+        "enable_partitionwise_aggregate",
+        Bool,
+        "off",
+        "Enables the planner's use of partitionwise aggregation and grouping.",
+    ),
+    user("enable_partitionwise_join", Bool, "off", "Enables the planner's use of partitionwise join."),
+    user("enable_seqscan", Bool, "on", "Enables the planner's use of sequential-scan plans."),
+    user("enable_sort", Bool, "on", "Enables the planner's use of explicit sort steps."),
+    user("enable_tidscan", Bool, "on", "Enables the planner's use of TID scan plans."),
     user("escape_string_warning", Bool, "on", "Warn about backslash escapes in ordinary string literals."),
     user(
         "extra_float_digits",
@@ -175,6 +199,13 @@ pub static DEFINITIONS: &[Definition] = &[
         "1",
         "Sets the number of digits displayed for floating-point values.",
     ),
+    user(
+        "force_parallel_mode",
+        Enum(&["off", "on", "regress"]),
+        "off",
+        "Forces use of parallel query facilities.",
+    )
+    .check(Check::Only(&["off"])),
     user(
         "idle_in_transaction_session_timeout",
         Milliseconds(0),
@@ -196,7 +227,7 @@ pub static DEFINITIONS: &[Definition] = &[
         "Sets the display format for interval values.",
     )
     .reported(),
-    user("is_superuser", Bool, "on", "Shows whether the current user is a superuser.").reported().check(ON),
+    user("is_superuser", Bool, "on", "Shows whether the current user is a superuser.").reported(),
     internal("lc_collate", Text, "C.UTF-8", "Shows the collation order locale."),
     internal("lc_ctype", Text, "C.UTF-8", "Shows the character classification and case conversion locale."),
     user("lc_messages", Text, "C.UTF-8", "Sets the language in which messages are displayed.")
@@ -233,9 +264,8 @@ pub static DEFINITIONS: &[Definition] = &[
         "150018",
         "Shows the server version as an integer.",
     ),
-    user("session_authorization", Text, "postgres", "Sets the session user name.")
-        .reported()
-        .check(Check::Only(&["postgres"])),
+    user("role", Text, "none", "Sets the current role."),
+    user("session_authorization", Text, "postgres", "Sets the session user name.").reported(),
     user(
         "session_replication_role",
         Text,

@@ -169,8 +169,14 @@ impl Settings {
 
     pub fn reset_all(&mut self, in_transaction: bool) {
         self.remember(in_transaction);
-        self.local = Arc::default();
-        self.session = Arc::default();
+        // Who the user is, is no matter of RESET ALL (GUC_NO_RESET_ALL).
+        let kept = |values: &Values| -> Arc<Values> {
+            let of_identity = |name: &str| matches!(name, "role" | "session_authorization");
+            let kept = values.iter().filter(|(name, _)| of_identity(name));
+            Arc::new(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+        };
+        self.local = kept(&self.local);
+        self.session = kept(&self.session);
         self.generation += 1;
     }
 

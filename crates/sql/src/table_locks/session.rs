@@ -15,6 +15,7 @@
 //!
 //! Lock order: the table of locks, then slots.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -23,7 +24,7 @@ use smallvec::SmallVec;
 use types::PgResult;
 use types::descriptor::Oid;
 
-use super::{LockMode, LockOwner, TableLocks};
+use super::{LockMode, LockOwner, LockTag, TableLocks};
 
 /// Counters of announced tables.
 const COUNTERS: usize = 256;
@@ -144,11 +145,21 @@ impl SessionLocks {
             self.locks.release_all(self.owner);
         }
     }
+
+    /// Releases all but the given modes on the given tags. See [`TableLocks::release_but`].
+    pub fn release_but(&self, kept: &BTreeMap<LockTag, u8>) {
+        {
+            let mut held = self.slots.0.lock();
+            held.weak.clear();
+            held.in_table = false;
+        }
+        self.locks.release_but(self.owner, kept);
+    }
 }
 
 impl Drop for SessionLocks {
     fn drop(&mut self) {
-        self.release_all();
+        self.release_but(&BTreeMap::new());
         self.locks.shared.state.lock().sessions.remove(&self.owner);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use types::descriptor::{Oid, ViewDescriptor};
+use types::descriptor::{FunctionDescriptor, Oid, ViewDescriptor};
 
 use super::definitions;
 use super::relations::{Constraint, Index, Relation};
@@ -28,6 +28,8 @@ pub struct Picture<'a> {
     pub database: Oid,
     pub user: &'a str,
     pub search_path: &'a [String],
+    /// The schema of the session's temporary objects, whether it exists or not.
+    pub temporary_schema: &'a str,
 }
 
 /// A schema of the current database.
@@ -45,6 +47,7 @@ impl<'a> Picture<'a> {
             database: services.catalog.database,
             user: &services.info.user,
             search_path: &services.info.search_path,
+            temporary_schema: &services.temporary_schema,
         }
     }
 
@@ -63,20 +66,11 @@ impl<'a> Picture<'a> {
 
     /// The oid of a role by name; 0 for one that is gone.
     pub fn role_id(&self, name: &str) -> Oid {
-        if name == DATABASE_OWNER_ROLE.1 {
-            return DATABASE_OWNER_ROLE.0;
-        }
-        self.snapshot.role(name).map_or(Oid(0), |role| role.id)
+        self.snapshot.role_id(name)
     }
 
     pub fn role_name(&self, id: Oid) -> Option<&'a str> {
-        if id == DATABASE_OWNER_ROLE.0 {
-            return Some(DATABASE_OWNER_ROLE.1);
-        }
-        match self.snapshot.object(id)? {
-            Object::Role(role) => Some(&role.name),
-            _ => None,
-        }
+        self.snapshot.role_name(id)
     }
 
     pub fn bootstrap_role_name(&self) -> &'a str {
@@ -84,7 +78,7 @@ impl<'a> Picture<'a> {
     }
 
     pub fn is_superuser(&self) -> bool {
-        self.snapshot.role(self.user).is_some_and(|role| role.superuser)
+        self.snapshot.is_superuser(self.user)
     }
 
     // Schemas.
@@ -149,6 +143,22 @@ impl<'a> Picture<'a> {
         self.snapshot.tables(self.database).flat_map(Index::all)
     }
 
+    /// Functions that users made.
+    pub fn functions(&self) -> impl Iterator<Item = &'a Arc<FunctionDescriptor>> + use<'a> {
+        let database = self.database;
+        self.snapshot.objects().filter_map(move |object| match object {
+            Object::Function(function) if function.database == database => Some(function),
+            _ => None,
+        })
+    }
+
+    pub fn function(&self, id: Oid) -> Option<&'a Arc<FunctionDescriptor>> {
+        match self.snapshot.object(id)? {
+            Object::Function(function) if function.database == self.database => Some(function),
+            _ => None,
+        }
+    }
+
     pub fn views(&self) -> impl Iterator<Item = &'a Arc<ViewDescriptor>> + use<'a> {
         let database = self.database;
         self.snapshot.objects().filter_map(move |object| match object {
@@ -177,6 +187,7 @@ impl<'a> Picture<'a> {
         if super::is_system_schema(schema) {
             return super::find(schema, name).map(|table| table.id);
         }
+        let schema = if schema == "pg_temp" { self.temporary_schema } else { schema };
         let schema = self.snapshot.schema(self.database, schema)?;
         match self.snapshot.relation(schema.id, name)? {
             NameTarget::Object(id) => Some(id),
@@ -187,8 +198,12 @@ impl<'a> Picture<'a> {
     /// The schemas in which an unqualified name is looked for, in order. pg_catalog comes first unless it is named elsewhere.
     pub fn lookup_path(&self) -> impl Iterator<Item = &'a str> {
         let named = self.search_path.iter().any(|schema| schema == "pg_catalog");
-        let implicit = (!named).then_some("pg_catalog");
-        implicit.into_iter().chain(self.search_path.iter().map(String::as_str))
+        let temporary = self.temporary_schema;
+        let implicit = [
+            (!self.search_path.iter().any(|schema| schema == temporary)).then_some(temporary),
+            (!named).then_some("pg_catalog"),
+        ];
+        implicit.into_iter().flatten().chain(self.search_path.iter().map(String::as_str))
     }
 
     /// The relation that an unqualified name means.

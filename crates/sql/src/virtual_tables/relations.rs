@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use types::acl::Acl;
 use types::descriptor::{
     CheckConstraint, ColumnDescriptor, ColumnId, ElementState, ForeignKey, Identity, IndexDescriptor, Oid,
-    SequenceDescriptor, TableDescriptor, ViewDescriptor,
+    SequenceDescriptor, TableDescriptor, ViewColumn, ViewDescriptor,
 };
 use types::{ColumnType, DataType};
 
@@ -54,6 +55,8 @@ pub struct Attribute<'a> {
     pub not_null: bool,
     /// Of a table's column.
     pub column: Option<&'a ColumnDescriptor>,
+    /// Of a view's column.
+    pub view_column: Option<&'a ViewColumn>,
 }
 
 impl Attribute<'_> {
@@ -61,6 +64,13 @@ impl Attribute<'_> {
     pub fn default(&self) -> Option<&str> {
         let column = self.column?;
         column.generated.as_deref().or(column.default.as_deref())
+    }
+
+    /// What is granted on the column.
+    pub fn acl(&self) -> &Acl {
+        static NONE: Acl = Acl(None);
+        let of_view = self.view_column.map(|column| &column.acl);
+        self.column.map(|column| &column.acl).or(of_view).unwrap_or(&NONE)
     }
 
     pub fn identity(&self) -> Option<Identity> {
@@ -164,6 +174,7 @@ impl<'a> Relation<'a> {
                     column_type: column.column_type,
                     not_null: column.not_null,
                     column: Some(column),
+                    view_column: None,
                 })
                 .collect(),
             Relation::Index(index) => index_attributes(index),
@@ -176,7 +187,13 @@ impl<'a> Relation<'a> {
                 numbered(columns.map(|(name, data_type)| (name, data_type.into(), true)))
             }
             Relation::View(view) => {
-                numbered(view.columns.iter().map(|column| (column.name.as_str(), column.column_type, false)))
+                let mut attributes = numbered(
+                    view.columns.iter().map(|column| (column.name.as_str(), column.column_type, false)),
+                );
+                for (attribute, column) in attributes.iter_mut().zip(&view.columns) {
+                    attribute.view_column = Some(column);
+                }
+                attributes
             }
             Relation::System(definition) => numbered(
                 definition
@@ -189,9 +206,15 @@ impl<'a> Relation<'a> {
 }
 
 fn numbered<'a>(columns: impl IntoIterator<Item = (&'a str, ColumnType, bool)>) -> Vec<Attribute<'a>> {
-    let attribute = |(position, (name, column_type, not_null)): (usize, (&'a str, ColumnType, bool))| {
-        Attribute { number: position as u16 + 1, name, column_type, not_null, column: None }
-    };
+    let attribute =
+        |(position, (name, column_type, not_null)): (usize, (&'a str, ColumnType, bool))| Attribute {
+            number: position as u16 + 1,
+            name,
+            column_type,
+            not_null,
+            column: None,
+            view_column: None,
+        };
     columns.into_iter().enumerate().map(attribute).collect()
 }
 

@@ -33,6 +33,7 @@ impl World {
             database: Oid(5),
             user,
             search_path: &self.search_path,
+            temporary_schema: "pg_temp_1_1",
         }
     }
 }
@@ -51,6 +52,7 @@ fn column(id: u16, name: &str, column_type: impl Into<ColumnType>) -> ColumnDesc
         hidden: false,
         state: ElementState::Public,
         comment: None,
+        acl: Default::default(),
     }
 }
 
@@ -126,6 +128,9 @@ fn parent() -> TableDescriptor {
         foreign_keys: Vec::new(),
         referenced_by: vec![(CHILD, Oid(16393))],
         comment: Some("hello".into()),
+        on_commit: Default::default(),
+        acl: Default::default(),
+        constraint_comments: Default::default(),
     }
 }
 
@@ -175,6 +180,9 @@ fn child() -> TableDescriptor {
         foreign_keys: vec![foreign_key],
         referenced_by: Vec::new(),
         comment: None,
+        on_commit: Default::default(),
+        acl: Default::default(),
+        constraint_comments: Default::default(),
     }
 }
 
@@ -195,6 +203,8 @@ fn sequence(id: Oid, name: &str, column: u16) -> SequenceDescriptor {
         cycle: false,
         owned_by: Some((PARENT, ColumnId(column))),
         storage_id: 110,
+        comment: None,
+        acl: Default::default(),
     }
 }
 
@@ -208,9 +218,19 @@ fn view() -> ViewDescriptor {
         version: DescriptorVersion(1),
         owner: "postgres".into(),
         query: "SELECT a FROM child WHERE a > 3".into(),
-        columns: vec![ViewColumn { name: "a".into(), column_type: DataType::Int4.into() }],
+        columns: vec![ViewColumn {
+            name: "a".into(),
+            column_type: DataType::Int4.into(),
+            acl: Default::default(),
+            comment: None,
+        }],
         search_path: vec!["public".into()],
         depends_on: vec![CHILD],
+        comment: None,
+        check_option: None,
+        security_invoker: false,
+        security_barrier: false,
+        acl: Default::default(),
     }
 }
 
@@ -228,6 +248,8 @@ pub fn world() -> World {
         verifier: Some("SCRAM-SHA-256$4096:x$y:z".into()),
         connection_limit: -1,
         member_of: Vec::new(),
+        admin_of: Vec::new(),
+        comment: None,
     };
     let schema = SchemaDescriptor {
         id: Oid(16400),
@@ -235,6 +257,10 @@ pub fn world() -> World {
         name: "s".into(),
         version: DescriptorVersion(1),
         owner: "postgres".into(),
+        temporary_on: None,
+        acl: Default::default(),
+        default_acls: Vec::new(),
+        comment: None,
     };
     snapshot.insert(Object::Role(Arc::new(role)));
     snapshot.insert(Object::Schema(Arc::new(schema)));

@@ -24,6 +24,7 @@ fn column(id: u16, column_type: impl Into<ColumnType>) -> ColumnDescriptor {
         hidden: false,
         state: ElementState::Public,
         comment: None,
+        acl: Default::default(),
     }
 }
 
@@ -73,6 +74,9 @@ fn table(types: &[ColumnType]) -> TableDescriptor {
         foreign_keys: Vec::new(),
         referenced_by: Vec::new(),
         comment: None,
+        on_commit: Default::default(),
+        acl: Default::default(),
+        constraint_comments: Default::default(),
     }
 }
 

@@ -23,6 +23,8 @@ functions! {
     2171 "pg_cancel_backend" (Int4) -> Bool, strict Volatile, Deferred;
     5059 "pg_current_xact_id" () -> Xid8, strict Stable, Deferred;
     5060 "pg_current_xact_id_if_assigned" () -> Xid8, strict Stable, Deferred;
+    3296 "pg_notification_queue_usage" () -> Float8, strict Volatile, Deferred;
+    3036 "pg_notify" (Text, Text) -> Void, called Volatile, Deferred;
     2626 "pg_sleep" (Float8) -> Void, strict Volatile, Deferred;
     3935 "pg_sleep_for" (Interval) -> Void, strict Volatile, Deferred;
     3936 "pg_sleep_until" (TimestampTz) -> Void, strict Volatile, Deferred;

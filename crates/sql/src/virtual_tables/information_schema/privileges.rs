@@ -1,12 +1,13 @@
-//! Privileges and roles. There is no GRANT: an owner has every privilege on what he owns, and everybody may read what belongs
-//! to the system.
+//! Privileges and roles. Everybody may read what belongs to the system.
+
+use types::acl::{Acl, AclKind, PUBLIC, Rights};
+use types::descriptor::Oid;
 
 use crate::virtual_tables::Definition;
 use crate::virtual_tables::picture::Picture;
 use crate::virtual_tables::relations::Relation;
 use crate::virtual_tables::shape::*;
 
-use super::tables::shown_relations;
 use crate::catalog_functions::privileges::acts_as;
 use crate::virtual_tables::picture::DATABASE_OWNER_ROLE;
 
@@ -59,10 +60,7 @@ pub static TABLES: &[Definition] = &[
     ApplicableRoles::definition(Rows::Catalog(|picture, _| values(applicable_roles(picture)))),
 ];
 
-const OF_TABLES: [&str; 7] = ["INSERT", "SELECT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"];
-const OF_COLUMNS: [&str; 4] = ["INSERT", "SELECT", "UPDATE", "REFERENCES"];
-
-/// A privilege on a relation: who has it.
+/// A privilege on a relation or one of its columns: who has it.
 struct Grant<'a> {
     relation: Relation<'a>,
     grantor: &'a str,
@@ -71,24 +69,88 @@ struct Grant<'a> {
     grantable: bool,
 }
 
-fn grants<'a>(picture: &Picture<'a>, privileges: &'static [&'static str]) -> Vec<Grant<'a>> {
+/// The items of a list as grants. Owners may grant what they have.
+fn grants_of<'a>(
+    picture: &Picture<'a>,
+    relation: Relation<'a>,
+    kind: AclKind,
+    acl: &Acl,
+    wanted: Rights,
+) -> Vec<Grant<'a>> {
+    let owner = relation.owner(picture);
     let mut grants = Vec::new();
-    for relation in shown_relations(picture) {
-        let grantor = relation.owner_text(picture);
-        if matches!(relation, Relation::System(_)) {
+    for item in acl.items(kind, owner) {
+        let name = |id: Oid| if id == PUBLIC { "PUBLIC" } else { picture.role_name(id).unwrap_or("") };
+        for right in item.rights.common(wanted).each() {
             grants.push(Grant {
                 relation,
-                grantor,
+                grantor: name(item.grantor),
+                grantee: name(item.grantee),
+                privilege: right.word(),
+                grantable: item.grantee == owner || item.grantable.contains(right),
+            });
+        }
+    }
+    grants
+}
+
+/// Those that the user has granted or may use.
+fn is_shown(picture: &Picture<'_>, grant: &Grant<'_>) -> bool {
+    grant.grantee == "PUBLIC"
+        || acts_as(picture, picture.user, grant.grantee)
+        || acts_as(picture, picture.user, grant.grantor)
+}
+
+fn grants<'a>(picture: &Picture<'a>, wanted: Rights) -> Vec<Grant<'a>> {
+    let mut grants = Vec::new();
+    for relation in picture.relations().into_iter().filter(|relation| relation.is_readable()) {
+        match relation {
+            Relation::Table(table) => {
+                grants.extend(grants_of(picture, relation, AclKind::Table, &table.acl, wanted));
+            }
+            Relation::View(view) => {
+                grants.extend(grants_of(picture, relation, AclKind::Table, &view.acl, wanted));
+            }
+            _ => grants.push(Grant {
+                relation,
+                grantor: relation.owner_text(picture),
                 grantee: "PUBLIC",
                 privilege: "SELECT",
                 grantable: false,
-            });
-            continue;
+            }),
         }
-        let grant = |privilege| Grant { relation, grantor, grantee: grantor, privilege, grantable: true };
-        grants.extend(privileges.iter().map(|privilege| grant(*privilege)));
     }
+    grants.retain(|grant| is_shown(picture, grant));
     grants
+}
+
+/// Privileges on columns, by themselves or with their relation: (column, grant).
+fn column_grants<'a>(picture: &Picture<'a>) -> Vec<(String, Grant<'a>)> {
+    let wanted = AclKind::Column.all();
+    let mut all: Vec<(String, Grant<'a>)> = Vec::new();
+    for grant in grants(picture, wanted) {
+        let relation = grant.relation;
+        for attribute in relation.attributes() {
+            all.push((attribute.name.to_string(), Grant { ..grant }));
+        }
+    }
+    for relation in picture.user_relations().into_iter().filter(|relation| relation.is_readable()) {
+        for attribute in relation.attributes() {
+            for grant in grants_of(picture, relation, AclKind::Column, attribute.acl(), wanted) {
+                let same = |(name, other): &(String, Grant<'_>)| {
+                    *name == attribute.name
+                        && other.relation.id() == relation.id()
+                        && other.grantor == grant.grantor
+                        && other.grantee == grant.grantee
+                        && other.privilege == grant.privilege
+                };
+                if is_shown(picture, &grant) && !all.iter().any(same) {
+                    all.push((attribute.name.to_string(), grant));
+                }
+            }
+        }
+    }
+    all
 }
 
 fn table_privileges(picture: &Picture<'_>) -> Vec<TablePrivileges> {
@@ -102,7 +164,7 @@ fn table_privileges(picture: &Picture<'_>) -> Vec<TablePrivileges> {
         is_grantable: yes_or_no(grant.grantable),
         with_hierarchy: yes_or_no(grant.privilege == "SELECT"),
     };
-    grants(picture, &OF_TABLES).into_iter().map(row).collect()
+    grants(picture, AclKind::Table.all()).into_iter().map(row).collect()
 }
 
 fn role_table_grants(picture: &Picture<'_>) -> Vec<RoleTableGrants> {
@@ -116,41 +178,40 @@ fn role_table_grants(picture: &Picture<'_>) -> Vec<RoleTableGrants> {
         is_grantable: yes_or_no(grant.grantable),
         with_hierarchy: yes_or_no(grant.privilege == "SELECT"),
     };
-    grants(picture, &OF_TABLES).into_iter().filter(|grant| grant.grantee != "PUBLIC").map(row).collect()
+    grants(picture, AclKind::Table.all())
+        .into_iter()
+        .filter(|grant| grant.grantee != "PUBLIC")
+        .map(row)
+        .collect()
 }
 
 fn column_privileges(picture: &Picture<'_>) -> Vec<ColumnPrivileges> {
-    let mut rows = Vec::new();
-    for grant in grants(picture, &OF_COLUMNS) {
-        rows.extend(grant.relation.attributes().iter().map(|attribute| ColumnPrivileges {
-            grantor: text(grant.grantor),
-            grantee: text(grant.grantee),
-            table_catalog: text(picture.database_name()),
-            table_schema: optional_text(picture.schema_name(grant.relation.schema())),
-            table_name: text(grant.relation.name()),
-            column_name: text(attribute.name),
-            privilege_type: text(grant.privilege),
-            is_grantable: yes_or_no(grant.grantable),
-        }));
-    }
-    rows
+    let row = |(column, grant): (String, Grant<'_>)| ColumnPrivileges {
+        grantor: text(grant.grantor),
+        grantee: text(grant.grantee),
+        table_catalog: text(picture.database_name()),
+        table_schema: optional_text(picture.schema_name(grant.relation.schema())),
+        table_name: text(grant.relation.name()),
+        column_name: text(column),
+        privilege_type: text(grant.privilege),
+        is_grantable: yes_or_no(grant.grantable),
+    };
+    column_grants(picture).into_iter().map(row).collect()
 }
 
 fn role_column_grants(picture: &Picture<'_>) -> Vec<RoleColumnGrants> {
-    let mut rows = Vec::new();
-    for grant in grants(picture, &OF_COLUMNS).into_iter().filter(|grant| grant.grantee != "PUBLIC") {
-        rows.extend(grant.relation.attributes().iter().map(|attribute| RoleColumnGrants {
-            grantor: text(grant.grantor),
-            grantee: text(grant.grantee),
-            table_catalog: text(picture.database_name()),
-            table_schema: optional_text(picture.schema_name(grant.relation.schema())),
-            table_name: text(grant.relation.name()),
-            column_name: text(attribute.name),
-            privilege_type: text(grant.privilege),
-            is_grantable: yes_or_no(grant.grantable),
-        }));
-    }
-    rows
+    let row = |(column, grant): (String, Grant<'_>)| RoleColumnGrants {
+        grantor: text(grant.grantor),
+        grantee: text(grant.grantee),
+        table_catalog: text(picture.database_name()),
+        table_schema: optional_text(picture.schema_name(grant.relation.schema())),
+        table_name: text(grant.relation.name()),
+        column_name: text(column),
+        privilege_type: text(grant.privilege),
+        is_grantable: yes_or_no(grant.grantable),
+    };
+    let by_roles = column_grants(picture).into_iter().filter(|(_, grant)| grant.grantee != "PUBLIC");
+    by_roles.map(row).collect()
 }
 
 /// Roles that the user may act as.
@@ -165,11 +226,11 @@ fn applicable_roles(picture: &Picture<'_>) -> Vec<ApplicableRoles> {
     for member in
         picture.roles().filter(|role| picture.is_superuser() || acts_as(picture, picture.user, &role.name))
     {
-        let groups = member.member_of.iter().filter_map(|group| picture.role_name(*group));
+        let groups = member.member_of.iter();
         rows.extend(groups.map(|group| ApplicableRoles {
             grantee: text(&member.name),
-            role_name: text(group),
-            is_grantable: yes_or_no(false),
+            role_name: optional_text(picture.role_name(*group)),
+            is_grantable: yes_or_no(member.admin_of.contains(group)),
         }));
     }
     rows

@@ -2,7 +2,9 @@
 
 use types::Datum;
 
+use crate::catalog::Securable;
 use crate::catalog_functions::definitions::view_definition;
+use crate::privileges::{column_acls, column_securable};
 use crate::virtual_tables::Definition;
 use crate::virtual_tables::picture::Picture;
 use crate::virtual_tables::relations::Relation;
@@ -55,14 +57,27 @@ pub static TABLES: &[Definition] = &[
     Schemata::definition(Rows::Catalog(|picture, _| values(schemata(picture)))),
 ];
 
-/// Tables and views that the user may see: his own, and the system's.
+/// Tables and views that the user may see: those that he has some privilege on, and the system's.
 pub fn shown_relations<'a>(picture: &Picture<'a>) -> impl Iterator<Item = Relation<'a>> {
     let picture = *picture;
     let shown = move |relation: &Relation<'_>| {
         relation.is_readable()
-            && (matches!(relation, Relation::System(_)) || relation.is_owned_by(picture.user, &picture))
+            && (matches!(relation, Relation::System(_)) || has_some_privilege(&picture, relation))
     };
     picture.relations().into_iter().filter(shown)
+}
+
+fn has_some_privilege(picture: &Picture<'_>, relation: &Relation<'_>) -> bool {
+    let rights = |object: Securable<'_>| {
+        let wanted = object.kind.all();
+        !picture.snapshot.rights(picture.database, picture.user, object, wanted, false).is_empty()
+    };
+    let Some(object) = picture.snapshot.object(relation.id()) else { return false };
+    Securable::of(object).is_some_and(rights)
+        || column_acls(object)
+            .into_iter()
+            .filter_map(|(_, name, acl)| column_securable(object, name, acl))
+            .any(rights)
 }
 
 /// Whether rows can be inserted: PostgreSQL says so of simple views as well, which here cannot be written to.
@@ -75,7 +90,11 @@ fn tables(picture: &Picture<'_>) -> Vec<Tables> {
         table_catalog: text(picture.database_name()),
         table_schema: optional_text(picture.schema_name(relation.schema())),
         table_name: text(relation.name()),
-        table_type: text(if relation.kind() == "v" { "VIEW" } else { "BASE TABLE" }),
+        table_type: text(match relation.kind() {
+            "v" => "VIEW",
+            _ if picture.snapshot.is_temporary(relation.schema()) => "LOCAL TEMPORARY",
+            _ => "BASE TABLE",
+        }),
         is_insertable_into: yes_or_no(is_writable(&relation)),
         is_typed: yes_or_no(false),
         ..Tables::default()

@@ -21,9 +21,6 @@ pub static TABLES: &[Definition] = empty_tables! {
     2964 table pg_db_role_setting {
         setdatabase: OID, setrole: OID, setconfig: nullable(TEXTS),
     }
-    826 table pg_default_acl {
-        oid: OID, defaclrole: OID, defaclnamespace: OID, defaclobjtype: CHAR, defaclacl: ACLITEMS,
-    }
     3466 table pg_event_trigger {
         oid: OID, evtname: NAME, evtevent: NAME, evtowner: OID, evtfoid: OID, evtenabled: CHAR,
         evttags: nullable(TEXTS),

@@ -8,6 +8,7 @@ use types::{DataType, Datum};
 use super::class::estimated_size;
 use crate::catalog::Object;
 use crate::session::Services;
+use crate::table_locks::LockTag;
 use crate::virtual_tables::Definition;
 use crate::virtual_tables::picture::Picture;
 use crate::virtual_tables::relations::{Index, visible_columns};
@@ -99,24 +100,36 @@ pub static TABLES: &[Definition] = &[
     PgStats::definition(Rows::Catalog(|picture, _| values(column_statistics(picture)))),
 ];
 
-/// Table locks. (Rows are locked in the KV layer, each where it lies: no node knows them all.)
+/// Table and advisory locks. (Rows are locked in the KV layer, each where it lies: no node knows them all.)
 fn locks(services: &Services) -> Vec<PgLocks> {
     let server = &services.catalog.server;
     let sessions = server.sessions();
     let row = |lock: crate::table_locks::LockRow| {
         let session = sessions.iter().find(|session| session.lock_owner == lock.owner);
         let process_id = session.map_or(Datum::Null, |session| Datum::Int4(session.key.process_id() as i32));
-        let database = services.catalog.snapshot.table(lock.table).map(|table| table.database);
+        let named = match lock.tag {
+            LockTag::Table(table) => PgLocks {
+                locktype: text("relation"),
+                database: services.catalog.snapshot.table(table).map_or(Datum::Null, |t| oid(t.database)),
+                relation: oid(table),
+                ..PgLocks::default()
+            },
+            LockTag::Advisory(key) => PgLocks {
+                locktype: text("advisory"),
+                database: oid(key.database),
+                classid: number(key.class),
+                objid: number(key.object),
+                objsubid: Datum::Int2(if key.is_pair { 2 } else { 1 }),
+                ..PgLocks::default()
+            },
+        };
         PgLocks {
-            locktype: text("relation"),
-            database: database.map_or(Datum::Null, oid),
-            relation: oid(lock.table),
             virtualtransaction: text(format!("{}/0", lock.owner.0)),
             pid: process_id,
             mode: text(lock.mode.name()),
             granted: boolean(lock.granted),
             fastpath: boolean(false),
-            ..PgLocks::default()
+            ..named
         }
     };
     server.table_locks.rows().into_iter().map(row).collect()

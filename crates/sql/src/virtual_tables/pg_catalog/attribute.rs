@@ -4,6 +4,7 @@ use types::Datum;
 use types::descriptor::{ColumnDescriptor, Identity, Oid};
 
 use super::builtin_types::{BuiltinType, builtin_type};
+use crate::catalog_functions::privileges::acl_items;
 use crate::virtual_tables::Definition;
 use crate::virtual_tables::picture::Picture;
 use crate::virtual_tables::relations::{Attribute, Relation, visible_columns};
@@ -38,12 +39,16 @@ fn attributes(picture: &Picture<'_>, wanted: &Wanted<'_>) -> Vec<PgAttribute> {
     };
     let rows = |relation: &Relation<'_>| {
         let id = relation.id();
-        relation.attributes().into_iter().map(move |column| attribute(id, &column)).collect::<Vec<_>>()
+        relation
+            .attributes()
+            .into_iter()
+            .map(move |column| attribute(picture, id, &column))
+            .collect::<Vec<_>>()
     };
     relations.iter().flat_map(rows).collect()
 }
 
-fn attribute(relation: Oid, column: &Attribute<'_>) -> PgAttribute {
+fn attribute(picture: &Picture<'_>, relation: Oid, column: &Attribute<'_>) -> PgAttribute {
     let data_type = column.column_type.data_type;
     let builtin = builtin_type(data_type.oid());
     let fact = |of: fn(&BuiltinType) -> &'static str| text(builtin.map_or("", of));
@@ -70,7 +75,7 @@ fn attribute(relation: Oid, column: &Attribute<'_>) -> PgAttribute {
         attislocal: boolean(true),
         attinhcount: Datum::Int4(0),
         attcollation: number(builtin.map_or(0, |row| row.collation)),
-        attacl: Datum::Null,
+        attacl: acl_items(picture, column.acl()),
         attoptions: Datum::Null,
         attfdwoptions: Datum::Null,
         attmissingval: Datum::Null,

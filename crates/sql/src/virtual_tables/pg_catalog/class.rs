@@ -3,6 +3,7 @@
 use types::Datum;
 use types::descriptor::Oid;
 
+use crate::catalog_functions::privileges::acl_items;
 use crate::virtual_tables::picture::Picture;
 use crate::virtual_tables::relations::Relation;
 use crate::virtual_tables::shape::*;
@@ -108,7 +109,7 @@ fn class(picture: &Picture<'_>, relation: &Relation<'_>) -> PgClass {
             table.is_some_and(|table| table.primary.constraint.is_some() || !table.indexes.is_empty()),
         ),
         relisshared: boolean(is_shared(relation)),
-        relpersistence: text("p"),
+        relpersistence: text(if picture.snapshot.is_temporary(relation.schema()) { "t" } else { "p" }),
         relkind: text(relation.kind()),
         relnatts: int2(attributes),
         relchecks: int2(table.map_or(0, |table| table.checks.len())),
@@ -126,9 +127,18 @@ fn class(picture: &Picture<'_>, relation: &Relation<'_>) -> PgClass {
         relrewrite: number(0),
         relfrozenxid: number(0),
         relminmxid: number(0),
-        relacl: Datum::Null,
+        relacl: relation_acl(picture, relation),
         reloptions: Datum::Null,
         relpartbound: Datum::Null,
+    }
+}
+
+fn relation_acl(picture: &Picture<'_>, relation: &Relation<'_>) -> Datum {
+    match relation {
+        Relation::Table(table) => acl_items(picture, &table.acl),
+        Relation::View(view) => acl_items(picture, &view.acl),
+        Relation::Sequence(sequence) => acl_items(picture, &sequence.acl),
+        Relation::Index(_) | Relation::System(_) => Datum::Null,
     }
 }
 

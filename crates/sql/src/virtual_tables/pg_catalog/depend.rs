@@ -34,6 +34,7 @@ pub static TABLES: &[Definition] = &[
 // Oids of the catalogs that objects belong to.
 const PG_ATTRDEF: u32 = 2604;
 const PG_CLASS: u32 = 1259;
+const PG_PROC: u32 = 1255;
 const PG_CONSTRAINT: u32 = 2606;
 const PG_NAMESPACE: u32 = 2615;
 const PG_REWRITE: u32 = 2618;
@@ -93,7 +94,8 @@ fn dependencies(picture: &Picture<'_>) -> Vec<PgDepend> {
                 let rule = part(PG_REWRITE, rule_id(view.id));
                 rows.push(depends(rule, own, "i"));
                 rows.push(depends(rule, own, "n"));
-                rows.extend(view.depends_on.iter().map(|id| depends(rule, part(PG_CLASS, id.0), "n")));
+                let class = |id: Oid| if picture.function(id).is_some() { PG_PROC } else { PG_CLASS };
+                rows.extend(view.depends_on.iter().map(|id| depends(rule, part(class(*id), id.0), "n")));
             }
             Relation::System(_) => {}
         }
@@ -142,6 +144,9 @@ pub fn comment(relation: &Relation<'_>, column: u16) -> Option<String> {
         Relation::Table(table) if column == 0 => table.comment.clone(),
         Relation::Table(table) => table.column(types::descriptor::ColumnId(column))?.comment.clone(),
         Relation::Index(index) if column == 0 => index.index.comment.clone(),
+        Relation::View(view) if column == 0 => view.comment.clone(),
+        Relation::View(view) => view.columns.get(usize::from(column) - 1)?.comment.clone(),
+        Relation::Sequence(sequence) if column == 0 => sequence.comment.clone(),
         _ => None,
     }
 }
@@ -159,5 +164,26 @@ fn descriptions(picture: &Picture<'_>) -> Vec<PgDescription> {
             }));
         }
     }
+    let described = |class, id, text_of: &Option<String>| {
+        text_of.as_ref().map(|comment| PgDescription {
+            objoid: number(id),
+            classoid: number(class),
+            objsubid: Datum::Int4(0),
+            description: text(comment),
+        })
+    };
+    for table in picture.snapshot.tables(picture.database) {
+        let comments = table.constraint_comments.iter();
+        rows.extend(comments.filter_map(|(id, text)| described(PG_CONSTRAINT, *id, &Some(text.clone()))));
+    }
+    rows.extend(
+        picture.functions().filter_map(|function| described(PG_PROC, function.id.0, &function.comment)),
+    );
+    rows.extend(picture.snapshot.objects().filter_map(|object| match object {
+        crate::catalog::Object::Schema(schema) if schema.database == picture.database => {
+            described(2615, schema.id.0, &schema.comment)
+        }
+        _ => None,
+    }));
     rows
 }

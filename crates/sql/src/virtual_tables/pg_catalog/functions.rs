@@ -2,13 +2,14 @@
 
 use expr::catalogue::aggregates::{AggregateKind, AggregateRow, aggregate_row, aggregate_rows};
 use expr::{FunctionKind, FunctionRef, Volatility};
-use types::descriptor::Oid;
+use types::descriptor::{FunctionDescriptor, FunctionParameterMode, FunctionVolatility, Oid};
 use types::{DataType, Datum};
 
 use super::internal_functions::{INTERNAL_FUNCTIONS, InternalFunction};
-use super::schema::INTERNAL_LANGUAGE;
+use super::schema::{INTERNAL_LANGUAGE, SQL_LANGUAGE};
+use crate::catalog_functions::privileges::acl_items;
 use crate::virtual_tables::Definition;
-use crate::virtual_tables::picture::{BOOTSTRAP_ROLE, SYSTEM_SCHEMAS};
+use crate::virtual_tables::picture::{BOOTSTRAP_ROLE, Picture, SYSTEM_SCHEMAS};
 use crate::virtual_tables::shape::*;
 
 table! {
@@ -35,17 +36,21 @@ table! {
 }
 
 pub static TABLES: &[Definition] = &[
-    PgProc::definition(Rows::Catalog(|_, wanted| values(functions(wanted)))),
+    PgProc::definition(Rows::Catalog(|picture, wanted| values(functions(picture, wanted)))),
     PgAggregate::definition(Rows::Catalog(|_, _| values(aggregate_rows().iter().filter_map(aggregate)))),
 ];
 
-fn functions(wanted: &Wanted<'_>) -> Vec<PgProc> {
+fn functions(picture: &Picture<'_>, wanted: &Wanted<'_>) -> Vec<PgProc> {
     if let Some(id) = wanted.oid("oid") {
+        if let Some(function) = picture.function(id) {
+            return vec![user_function(picture, function)];
+        }
         let internal = super::internal_functions::internal_function(id.0).map(internal_function);
         return internal.or_else(|| runnable(id).map(function)).into_iter().collect();
     }
     let listed = expr::catalogue().functions().map(function);
-    listed.chain(INTERNAL_FUNCTIONS.iter().map(internal_function)).collect()
+    let built_in = listed.chain(INTERNAL_FUNCTIONS.iter().map(internal_function));
+    built_in.chain(picture.functions().map(|function| user_function(picture, function))).collect()
 }
 
 /// A function of the catalogue that is built here.
@@ -131,6 +136,61 @@ fn internal_function(function: &InternalFunction) -> PgProc {
         prorettype: number(function.result),
         proargtypes: oidvector(function.arguments.iter().copied()),
         prosrc: text(function.name),
+        ..common()
+    }
+}
+
+fn user_function(picture: &Picture<'_>, function: &FunctionDescriptor) -> PgProc {
+    use FunctionParameterMode::{In, InOut, Out, Table, Variadic};
+    let letter = |mode| match mode {
+        In => "i",
+        Out => "o",
+        InOut => "b",
+        Variadic => "v",
+        Table => "t",
+    };
+    let all = &function.parameters;
+    let plain = all.iter().all(|parameter| parameter.mode == In);
+    let named = all.iter().any(|parameter| parameter.name.is_some());
+    let names = all.iter().map(|parameter| text(parameter.name.as_deref().unwrap_or(""))).collect();
+    let modes = all.iter().map(|parameter| text(letter(parameter.mode))).collect();
+    let variadic = all.iter().find(|parameter| parameter.mode == Variadic);
+    PgProc {
+        oid: oid(function.id),
+        proname: text(&function.name),
+        pronamespace: oid(function.schema),
+        proowner: oid(picture.role_id(&function.owner)),
+        prolang: number(SQL_LANGUAGE),
+        procost: Datum::Float4(100.0),
+        prorows: Datum::Float4(if function.returns_set { 1000.0 } else { 0.0 }),
+        provariadic: number(variadic.map_or(0, |parameter| {
+            let data_type = parameter.column_type.data_type;
+            data_type.element().unwrap_or(data_type).oid()
+        })),
+        prokind: text(if function.procedure { "p" } else { "f" }),
+        prosecdef: boolean(function.security_definer),
+        proleakproof: boolean(function.leakproof),
+        proisstrict: boolean(function.strict),
+        proretset: boolean(function.returns_set),
+        provolatile: text(match function.volatility {
+            FunctionVolatility::Immutable => "i",
+            FunctionVolatility::Stable => "s",
+            FunctionVolatility::Volatile => "v",
+        }),
+        proparallel: text("u"),
+        pronargs: int2(function.inputs().count()),
+        pronargdefaults: int2(function.inputs().filter(|parameter| parameter.default.is_some()).count()),
+        prorettype: number(function.result.data_type.oid()),
+        proargtypes: oidvector(function.inputs().map(|parameter| parameter.column_type.data_type.oid())),
+        proallargtypes: if plain {
+            Datum::Null
+        } else {
+            oids(all.iter().map(|parameter| parameter.column_type.data_type.oid()))
+        },
+        proargmodes: if plain { Datum::Null } else { array_of(DataType::InternalChar, modes) },
+        proargnames: if named { array_of(DataType::Text, names) } else { Datum::Null },
+        prosrc: text(&function.body),
+        proacl: acl_items(picture, &function.acl),
         ..common()
     }
 }

@@ -65,18 +65,7 @@ const HIDDEN: &str = "********";
 /// All roles, the one that stands for a database's owner included.
 pub fn roles(picture: &Picture<'_>) -> Vec<RoleDescriptor> {
     let (id, name) = DATABASE_OWNER_ROLE;
-    let database_owner = RoleDescriptor {
-        id,
-        name: name.into(),
-        superuser: false,
-        login: false,
-        create_database: false,
-        create_role: false,
-        inherit: true,
-        verifier: None,
-        connection_limit: -1,
-        member_of: Vec::new(),
-    };
+    let database_owner = RoleDescriptor::new(id, name);
     picture.roles().map(|role| RoleDescriptor::clone(role)).chain([database_owner]).collect()
 }
 
@@ -125,13 +114,13 @@ fn role(role: &RoleDescriptor) -> PgRoles {
 }
 
 fn members(picture: &Picture<'_>) -> Vec<PgAuthMembers> {
-    let row = |group: Oid, member: Oid| PgAuthMembers {
+    let row = |group: Oid, member: &RoleDescriptor| PgAuthMembers {
         roleid: oid(group),
-        member: oid(member),
+        member: oid(member.id),
         grantor: oid(BOOTSTRAP_ROLE),
-        admin_option: boolean(false),
+        admin_option: boolean(member.admin_of.contains(&group)),
     };
-    picture.roles().flat_map(|role| role.member_of.iter().map(|group| row(*group, role.id))).collect()
+    picture.roles().flat_map(|role| role.member_of.iter().map(|group| row(*group, role))).collect()
 }
 
 fn shadows(picture: &Picture<'_>) -> Vec<PgShadow> {

@@ -1,8 +1,10 @@
 //! Databases, schemas, tablespaces, collations, languages.
 
 use types::Datum;
+use types::acl::AclKind;
 
 use crate::catalog::Object;
+use crate::catalog_functions::privileges::acl_items;
 use crate::virtual_tables::Definition;
 use crate::virtual_tables::picture::Picture;
 use crate::virtual_tables::shape::*;
@@ -19,6 +21,12 @@ table! {
         datallowconn: BOOL, datconnlimit: INT4, datfrozenxid: XID, datminmxid: XID, dattablespace: OID,
         datcollate: TEXT, datctype: TEXT, daticulocale: nullable(TEXT), datcollversion: nullable(TEXT),
         datacl: nullable(ACLITEMS),
+    }
+}
+
+table! {
+    PgDefaultAcl: 826 pg_catalog.pg_default_acl {
+        oid: OID, defaclrole: OID, defaclnamespace: OID, defaclobjtype: CHAR, defaclacl: ACLITEMS,
     }
 }
 
@@ -46,6 +54,7 @@ table! {
 pub static TABLES: &[Definition] = &[
     PgNamespace::definition(Rows::Catalog(|picture, _| values(schemas(picture)))),
     PgDatabase::definition(Rows::Catalog(|picture, _| values(databases(picture)))),
+    PgDefaultAcl::definition(Rows::Catalog(|picture, _| values(default_acls(picture)))),
     PgTablespace::definition(Rows::Catalog(|_, _| values(tablespaces()))),
     PgCollation::definition(Rows::Catalog(|_, _| values(collations()))),
     PgLanguage::definition(Rows::Catalog(|_, _| values(languages()))),
@@ -83,9 +92,42 @@ fn schemas(picture: &Picture<'_>) -> Vec<PgNamespace> {
         oid: oid(schema.id),
         nspname: text(schema.name),
         nspowner: oid(picture.role_id(schema.owner)),
-        nspacl: Datum::Null,
+        nspacl: picture
+            .snapshot
+            .schema_by_id(schema.id)
+            .map_or(Datum::Null, |schema| acl_items(picture, &schema.acl)),
     };
     picture.schemas().into_iter().map(row).collect()
+}
+
+/// Entries have no oids of their own: they are numbered from 1 in the order of what they belong to.
+fn default_acls(picture: &Picture<'_>) -> Vec<PgDefaultAcl> {
+    let mut rows = Vec::new();
+    for object in picture.snapshot.objects() {
+        let (schema, entries) = match object {
+            Object::Database(database) if database.id == picture.database => (0, &database.default_acls),
+            Object::Schema(schema) if schema.database == picture.database => {
+                (schema.id.0, &schema.default_acls)
+            }
+            _ => continue,
+        };
+        for entry in entries {
+            rows.push(PgDefaultAcl {
+                oid: number(rows.len() as u32 + 1),
+                defaclrole: oid(entry.role),
+                defaclnamespace: number(schema),
+                defaclobjtype: text(match entry.kind {
+                    AclKind::Sequence => "S",
+                    AclKind::Function => "f",
+                    AclKind::Type => "T",
+                    AclKind::Schema => "n",
+                    AclKind::Table | AclKind::Column | AclKind::Database => "r",
+                }),
+                defaclacl: acl_items(picture, &entry.acl),
+            });
+        }
+    }
+    rows
 }
 
 fn databases(picture: &Picture<'_>) -> Vec<PgDatabase> {
@@ -106,7 +148,7 @@ fn databases(picture: &Picture<'_>) -> Vec<PgDatabase> {
             datctype: text(LOCALE),
             daticulocale: Datum::Null,
             datcollversion: Datum::Null,
-            datacl: Datum::Null,
+            datacl: acl_items(picture, &database.acl),
         }),
         _ => None,
     };
@@ -143,17 +185,20 @@ fn collations() -> Vec<PgCollation> {
 
 /// pg_language.oid of functions built in.
 pub const INTERNAL_LANGUAGE: u32 = 12;
+/// The language of functions that users make.
+pub const SQL_LANGUAGE: u32 = 14;
 
 fn languages() -> Vec<PgLanguage> {
-    vec![PgLanguage {
-        oid: number(INTERNAL_LANGUAGE),
-        lanname: text("internal"),
+    let language = |id, name, trusted| PgLanguage {
+        oid: number(id),
+        lanname: text(name),
         lanowner: oid(crate::virtual_tables::picture::BOOTSTRAP_ROLE),
         lanispl: boolean(false),
-        lanpltrusted: boolean(false),
+        lanpltrusted: boolean(trusted),
         lanplcallfoid: number(0),
         laninline: number(0),
         lanvalidator: number(0),
         lanacl: Datum::Null,
-    }]
+    };
+    vec![language(INTERNAL_LANGUAGE, "internal", false), language(SQL_LANGUAGE, "sql", true)]
 }
