@@ -438,7 +438,9 @@ impl TableLocks {
         let state = self.shared.state.lock();
         let mut rows = Vec::new();
         for (owner, slots) in &state.sessions {
-            rows.extend(slots.held().into_iter().flat_map(|(table, modes)| granted(table.into(), *owner, modes)));
+            rows.extend(
+                slots.held().into_iter().flat_map(|(table, modes)| granted(table.into(), *owner, modes)),
+            );
         }
         for (tag, entry) in &state.entries {
             rows.extend(entry.held.iter().flat_map(|(owner, modes)| granted(*tag, *owner, *modes)));

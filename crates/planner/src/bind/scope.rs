@@ -99,7 +99,13 @@ impl Binder<'_> {
                 {
                     let expr = system.map_err(|error| error.at(position))?;
                     let column_type = ColumnType::from(expr.data_type());
-                    columns.push(ItemColumn { name: name.into(), expr, column_type, hidden: true, source: None });
+                    columns.push(ItemColumn {
+                        name: name.into(),
+                        expr,
+                        column_type,
+                        hidden: true,
+                        source: None,
+                    });
                 }
                 for column in columns {
                     if found.is_some() {
