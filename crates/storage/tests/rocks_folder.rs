@@ -120,6 +120,10 @@ fn missing_files_are_named() {
     }
 
     let path = copies.next();
+    files(&path.join("log"), ".log").into_iter().for_each(|log| fs::remove_file(log).expect("removes"));
+    assert_corruption(&path, "the write-ahead log");
+
+    let path = copies.next();
     fs::remove_file(path.join("FORMAT")).expect("removes");
     assert_corruption(&path, "FORMAT is missing");
 }

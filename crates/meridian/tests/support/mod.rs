@@ -1,13 +1,66 @@
 //! What the tests of clients share.
 
+// Each test uses a part of it.
+#![allow(dead_code)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use sqltests::server::Meridian;
+use sqltests::server::{Meridian, ServerProcess, free_port};
+
+pub fn binary() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_meridian"))
+}
 
 /// A node on an empty folder.
 pub fn node() -> Meridian {
-    Meridian::start(Path::new(env!("CARGO_BIN_EXE_meridian")), &[]).expect("the node starts")
+    Meridian::start(&binary(), &[]).expect("the node starts")
+}
+
+/// How a start on a data folder ends.
+pub enum Started {
+    /// It was refused, with this on the error stream.
+    Refused(String),
+    /// It runs; dropping it stops it.
+    Running(ServerProcess),
+}
+
+/// Tries to start a node on an existing folder.
+pub fn try_start(data: &Path, flags: &[&str]) -> Started {
+    let port = free_port().expect("there are free ports");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let log = folder.path().join("log");
+    let mut command = Command::new(binary());
+    command.arg("start").arg("--data-dir").arg(data);
+    command.args(["--listen-http", "127.0.0.1:0", "--listen-sql", &format!("127.0.0.1:{port}")]).args(flags);
+    let told = || std::fs::read_to_string(&log).expect("the node writes one");
+    let Ok(mut process) = ServerProcess::start(command, port, &log, "TERM") else {
+        return Started::Refused(told());
+    };
+    // It listens before it looks at the folder: clients wait meanwhile.
+    while !told().contains("meridian is ready") {
+        if process.wait(Duration::from_millis(5)).is_some() {
+            return Started::Refused(told());
+        }
+    }
+    Started::Running(process)
+}
+
+/// What a node says that refuses to start on a folder.
+pub fn start_refused(data: &Path, flags: &[&str]) -> String {
+    // A flag given twice is a mistake: the port is passed here unless the caller does.
+    let mut command = Command::new(binary());
+    command.arg("start").arg("--data-dir").arg(data);
+    if !flags.contains(&"--listen-sql") {
+        command.args(["--listen-sql", "127.0.0.1:0"]);
+    }
+    let output = command.args(["--listen-http", "127.0.0.1:0"]).args(flags).stdin(Stdio::null()).output();
+    let output = output.expect("the binary runs");
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("meridian: error: "), "{told}");
+    told
 }
 
 /// What a command prints; it must succeed.

@@ -12,6 +12,7 @@ pub struct Meridian {
     // Before the folder: fields are dropped in order, and the server must end before its folder goes.
     process: ServerProcess,
     pub http_port: u16,
+    host: String,
     binary: PathBuf,
     flags: Vec<String>,
     folder: TempDir,
@@ -20,9 +21,15 @@ pub struct Meridian {
 impl Meridian {
     /// Starts the binary on an empty folder; `flags` are added to the ones for folder and ports.
     pub fn start(binary: &Path, flags: &[String]) -> Result<Meridian, String> {
+        Meridian::start_at("127.0.0.1", binary, flags)
+    }
+
+    /// The same, with SQL listening on another host than loopback (which must be among what it stands for).
+    pub fn start_at(host: &str, binary: &Path, flags: &[String]) -> Result<Meridian, String> {
         let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
-        let (process, http_port) = launch(binary, flags, folder.path())?;
-        Ok(Meridian { process, http_port, binary: binary.to_path_buf(), flags: flags.to_vec(), folder })
+        let (process, http_port) = launch(host, binary, flags, folder.path())?;
+        let (host, binary) = (host.to_string(), binary.to_path_buf());
+        Ok(Meridian { process, http_port, host, binary, flags: flags.to_vec(), folder })
     }
 
     pub fn port(&self) -> u16 {
@@ -38,6 +45,11 @@ impl Meridian {
         self.folder.path()
     }
 
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        data_folder(self.folder.path())
+    }
+
     pub fn process(&mut self) -> &mut ServerProcess {
         &mut self.process
     }
@@ -46,17 +58,37 @@ impl Meridian {
     pub fn crash_and_restart(&mut self) -> Result<(), String> {
         self.process.signal("KILL");
         self.process.wait(std::time::Duration::from_secs(20)).ok_or("the killed process does not end")?;
-        (self.process, self.http_port) = launch(&self.binary, &self.flags, self.folder.path())?;
+        self.start_again()
+    }
+
+    /// Stops the process in order.
+    pub fn stop(&mut self) {
+        self.process.stop();
+    }
+
+    /// Starts another process on the same data. The one before must have ended.
+    pub fn start_again(&mut self) -> Result<(), String> {
+        (self.process, self.http_port) =
+            launch(&self.host, &self.binary, &self.flags, self.folder.path())?;
         Ok(())
     }
 }
 
-fn launch(binary: &Path, flags: &[String], folder: &Path) -> Result<(ServerProcess, u16), String> {
+fn data_folder(folder: &Path) -> PathBuf {
+    folder.join("data")
+}
+
+fn launch(
+    host: &str,
+    binary: &Path,
+    flags: &[String],
+    folder: &Path,
+) -> Result<(ServerProcess, u16), String> {
     let (sql_port, rpc_port, http_port) = (free_port()?, free_port()?, free_port()?);
     let mut command = Command::new(binary);
-    command.arg("start").arg("--data-dir").arg(folder.join("data"));
-    for (flag, port) in [("--listen-sql", sql_port), ("--listen-rpc", rpc_port), ("--listen-http", http_port)]
-    {
+    command.arg("start").arg("--data-dir").arg(data_folder(folder));
+    command.arg("--listen-sql").arg(format!("{host}:{sql_port}"));
+    for (flag, port) in [("--listen-rpc", rpc_port), ("--listen-http", http_port)] {
         command.arg(flag).arg(format!("127.0.0.1:{port}"));
     }
     command.args(flags);

@@ -6,3 +6,4 @@ mod process;
 
 pub use meridian::Meridian;
 pub use postgres::Postgres;
+pub use process::{ServerProcess, free_port};

@@ -78,6 +78,13 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl ServerProcess {
+    /// Stops it in order, unless it has ended already; kills it if it does not end.
+    pub fn stop(&mut self) {
         if self.wait(Duration::ZERO).is_some() {
             return;
         }

@@ -96,7 +96,20 @@ impl Folder {
                 return Err(StorageError::corruption(format!("{} is missing", current.display())));
             }
         }
-        Ok(())
+        self.check_has_write_ahead_log()
+    }
+
+    /// An open log side always has a write-ahead log that is written to; RocksDB itself takes a store without one as a store whose
+    /// memtables were empty, and would drop what was acknowledged since the last flush.
+    fn check_has_write_ahead_log(&self) -> Result<(), StorageError> {
+        let path = self.path.join(side_name(Side::Log));
+        for entry in fs::read_dir(&path).map_err(|error| at(&path, error))? {
+            let name = entry.map_err(|error| at(&path, error))?.file_name();
+            if Path::new(&name).extension().is_some_and(|extension| extension == "log") {
+                return Ok(());
+            }
+        }
+        Err(StorageError::corruption(format!("the write-ahead log (*.log) in {} is missing", path.display())))
     }
 
     fn begin_creation(&self) -> Result<(), StorageError> {

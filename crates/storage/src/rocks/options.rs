@@ -89,6 +89,8 @@ impl<'a> Shared<'a> {
             Side::Log => {
                 options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
                 options.set_max_total_wal_size(WAL_BYTES_MAX);
+                // A log that is gone, or shorter than when it was synced and closed, refuses to open.
+                options.set_track_and_verify_wals_in_manifest(true);
                 options.set_db_write_buffer_size(0);
             }
             Side::State => {
