@@ -82,8 +82,14 @@ fn psql(port: u16, sql: &str) -> Command {
 /// A folder with tables in files, Raft entries in files and in the write-ahead log, left by a process that was killed.
 fn make(folder: &Path) -> String {
     let mut node = node();
-    output_of(&mut psql(node.port(), "CREATE TABLE kept (k int PRIMARY KEY, v text); CREATE TABLE late (a int)"));
-    output_of(&mut psql(node.port(), "INSERT INTO kept SELECT g, repeat(md5(g::text), 3) FROM generate_series(1, 5000) g"));
+    output_of(&mut psql(
+        node.port(),
+        "CREATE TABLE kept (k int PRIMARY KEY, v text); CREATE TABLE late (a int)",
+    ));
+    output_of(&mut psql(
+        node.port(),
+        "INSERT INTO kept SELECT g, repeat(md5(g::text), 3) FROM generate_series(1, 5000) g",
+    ));
     node.stop();
     node.start_again().expect("it starts again");
     output_of(&mut psql(node.port(), "INSERT INTO late SELECT generate_series(1, 300)"));

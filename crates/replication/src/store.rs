@@ -27,7 +27,7 @@ use crate::ticker::Ticker;
 use crate::waiters::Answer;
 use crate::work::WorkQueue;
 use crate::{
-    INITIAL_INDEX, INITIAL_TERM, Leadership, NewRange, OpenError, ProposalError, RaftBatch, RaftTransport,
+    INITIAL_INDEX, INITIAL_TERM, NewRange, OpenError, ProposalError, RaftBatch, RaftTransport,
     ReceivedSnapshot, SendError, StateMachine, Stopped,
 };
 
@@ -571,11 +571,11 @@ impl Shared {
 
     /// Publishes what a change has done to a replica, which is locked.
     pub fn after_change(self: &Arc<Self>, replica: &Arc<Replica>, state: &mut ReplicaState) {
-        let mut leads = false;
         if let Some(leadership) = replica.publish(state) {
             self.machine.leadership_changed(replica.range, leadership);
-            leads = matches!(leadership, Leadership::Leading { .. });
         }
+        // It may have led before anybody waited for it: `Store::create` starts the replicas that `Store::start` starts again.
+        let leads = replica.leading().is_some();
         // Its log may tell that there are other voters by now: then it waits for nobody here.
         if state.is_unsettled && (leads || !state.group.configuration().is_sole_voter(state.group.id())) {
             state.is_unsettled = false;

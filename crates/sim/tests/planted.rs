@@ -51,7 +51,7 @@ fn a_lease_without_a_floor_is_noticed() {
 
 #[test]
 fn a_lost_lock_that_nobody_checks_is_noticed() {
-    assert_bug_noticed(Bug::NoLostUpdateCheck, "locks", 0, 20);
+    assert_bug_noticed(Bug::NoLostUpdateCheck, "locks", 0, 100);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_split_that_does_not_count_intents_is_noticed() {
 
 #[test]
 fn garbage_collected_too_early_is_noticed() {
-    assert_bug_noticed(Bug::CollectTooEarly, "garbage", 0, 20);
+    assert_bug_noticed(Bug::CollectTooEarly, "garbage", 0, 60);
 }
 
 #[test]

@@ -33,7 +33,8 @@ pub fn try_start(data: &Path, flags: &[&str]) -> Started {
     let log = folder.path().join("log");
     let mut command = Command::new(binary());
     command.arg("start").arg("--data-dir").arg(data);
-    command.args(["--listen-http", "127.0.0.1:0", "--listen-sql", &format!("127.0.0.1:{port}")]).args(flags);
+    command.args(["--listen-http", "127.0.0.1:0", "--listen-rpc", "127.0.0.1:0"]);
+    command.args(["--listen-sql", &format!("127.0.0.1:{port}")]).args(flags);
     let told = || std::fs::read_to_string(&log).expect("the node writes one");
     let Ok(mut process) = ServerProcess::start(command, port, &log, "TERM") else {
         return Started::Refused(told());
@@ -55,7 +56,8 @@ pub fn start_refused(data: &Path, flags: &[&str]) -> String {
     if !flags.contains(&"--listen-sql") {
         command.args(["--listen-sql", "127.0.0.1:0"]);
     }
-    let output = command.args(["--listen-http", "127.0.0.1:0"]).args(flags).stdin(Stdio::null()).output();
+    command.args(["--listen-http", "127.0.0.1:0", "--listen-rpc", "127.0.0.1:0"]);
+    let output = command.args(flags).stdin(Stdio::null()).output();
     let output = output.expect("the binary runs");
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();

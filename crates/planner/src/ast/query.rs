@@ -105,6 +105,9 @@ pub enum Distinct {
 pub struct SelectInto {
     pub name: ObjectName,
     pub persistence: super::Persistence,
+    /// Where the clause stands in the text, INTO included.
+    pub start: u32,
+    pub end: u32,
 }
 
 #[derive(Clone, Debug, PartialEq)]

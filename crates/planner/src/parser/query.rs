@@ -127,7 +127,8 @@ impl Parser<'_> {
         self.expect(Keyword::Select)?;
         let distinct = self.distinct()?;
         let items = self.select_items(distinct == Distinct::All)?;
-        let into = if self.eat(Keyword::Into) { Some(self.select_into()?) } else { None };
+        let start = self.start();
+        let into = if self.eat(Keyword::Into) { Some(self.select_into(start)?) } else { None };
         let from = if self.eat(Keyword::From) { self.from_list()? } else { Vec::new() };
         let as_of = self.as_of_system_time()?;
         let filter = self.where_clause()?;
@@ -212,10 +213,11 @@ impl Parser<'_> {
         Ok(SelectItem { expression, alias })
     }
 
-    fn select_into(&mut self) -> PgResult<SelectInto> {
+    fn select_into(&mut self, start: u32) -> PgResult<SelectInto> {
         let persistence = self.persistence();
         self.eat(Keyword::Table);
-        Ok(SelectInto { name: self.object_name()?, persistence })
+        let name = self.object_name()?;
+        Ok(SelectInto { name, persistence, start, end: self.previous_end() })
     }
 
     /// TEMPORARY, UNLOGGED or nothing.

@@ -45,6 +45,31 @@ impl Parser<'_> {
         })
     }
 
+    /// SELECT ... INTO is CREATE TABLE AS with the query without its INTO. Of set operations it is left to the binder, which refuses it.
+    fn table_of_select_into(&self, start: u32, mut kind: StatementKind) -> StatementKind {
+        let StatementKind::Select(query) = &mut kind else { return kind };
+        let QueryBody::Select(select) = &mut query.body else { return kind };
+        let Some(into) = select.into.take() else { return kind };
+        let end = self.previous_end();
+        let text = format!(
+            "{}{}",
+            &self.text[start as usize..into.start as usize],
+            &self.text[into.end as usize..end as usize]
+        );
+        let node = Statement { kind, start, end, parameter_count: self.parameter_max };
+        StatementKind::CreateTableAs(Box::new(CreateTableAs {
+            name: into.name,
+            columns: Vec::new(),
+            persistence: into.persistence,
+            if_not_exists: false,
+            on_commit: None,
+            options: Vec::new(),
+            statement: Sourced { node, text: text.into() },
+            with_data: true,
+            materialized_view: false,
+        }))
+    }
+
     fn statement_kind(&mut self) -> PgResult<StatementKind> {
         if self.at_symbol(b'(') {
             return self.preparable_kind();
@@ -60,7 +85,11 @@ impl Parser<'_> {
             | Keyword::Insert
             | Keyword::Update
             | Keyword::Delete
-            | Keyword::Merge => self.preparable_kind(),
+            | Keyword::Merge => {
+                let start = self.start();
+                let kind = self.preparable_kind()?;
+                Ok(self.table_of_select_into(start, kind))
+            }
             Keyword::Copy => Ok(StatementKind::Copy(Box::new(self.copy()?))),
             Keyword::Create => self.create(),
             Keyword::Alter => self.alter(),

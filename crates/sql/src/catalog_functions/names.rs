@@ -183,7 +183,8 @@ fn find_relation(picture: &Picture<'_>, text: &str) -> PgResult<Found> {
             return Err(PgError::new(SqlState::SYNTAX_ERROR, message));
         }
     };
-    if !is_system_schema(schema) && picture.schema_id(schema).is_none() {
+    let own = if schema == "pg_temp" { picture.temporary_schema } else { schema.as_str() };
+    if !is_system_schema(schema) && picture.schema_id(own).is_none() {
         return Ok(Found::Not(no_schema(schema)));
     }
     Ok(Found::one(picture.relation_in(schema, name), missing))

@@ -41,7 +41,7 @@ impl Folder {
         fs::create_dir_all(path).map_err(|error| at(path, error))?;
         let lock_path = path.join(LOCK);
         // A folder of something else is left without a trace of ours.
-        if !lock_path.exists() {
+        if !lock_path.exists() && !path.join(FORMAT).exists() {
             check_empty_or_ours(path)?;
         }
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
