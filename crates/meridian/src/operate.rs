@@ -82,8 +82,11 @@ async fn decommission(
     }
     client.set_standing(nodes, Standing::Decommissioning).await?;
     println!("node {names}: decommissioning");
+    if no_wait {
+        return Ok(());
+    }
     let mut last = String::new();
-    while !no_wait {
+    loop {
         match client.set_standing(nodes, Standing::Decommissioned).await {
             Ok(()) => {
                 println!("node {names}: decommissioned");
@@ -99,7 +102,6 @@ async fn decommission(
         }
         env.sleep(DECOMMISSION_INTERVAL).await;
     }
-    Ok(())
 }
 
 const LIST_TITLES: [&str; 6] = ["id", "state", "rpc", "sql", "locality", "version"];

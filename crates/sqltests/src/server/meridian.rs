@@ -68,8 +68,7 @@ impl Meridian {
 
     /// Starts another process on the same data. The one before must have ended.
     pub fn start_again(&mut self) -> Result<(), String> {
-        (self.process, self.http_port) =
-            launch(&self.host, &self.binary, &self.flags, self.folder.path())?;
+        (self.process, self.http_port) = launch(&self.host, &self.binary, &self.flags, self.folder.path())?;
         Ok(())
     }
 }
