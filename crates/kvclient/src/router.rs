@@ -532,6 +532,11 @@ fn given_up(route: &Route, error: KvError) -> KvError {
                 nodes.join(", ")
             ))
         }
+        // Nothing was done: what the addressing records say has not caught up with a split.
+        KvError::RangeMismatch { .. } => KvError::unavailable(format!(
+            "the ranges beside range {} cannot be found yet",
+            route.descriptor.id
+        )),
         other => other,
     }
 }

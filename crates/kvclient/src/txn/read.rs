@@ -50,7 +50,7 @@ impl Txn {
                     {
                         continue;
                     }
-                    state.was_read_at(at);
+                    state.was_read_at(at, locking.is_locking());
                     return Ok(value);
                 }
                 Err(error) => Box::pin(self.get_past(error, &mut attempts)).await?,
@@ -166,7 +166,7 @@ impl Txn {
                     if !holds {
                         continue;
                     }
-                    state.was_read_at(at);
+                    state.was_read_at(at, locking.is_locking());
                     return Ok((answer.rows, answer.count));
                 }
                 Err(error) => Box::pin(self.get_past(error, &mut attempts)).await?,
@@ -211,7 +211,7 @@ impl Txn {
                         }
                         state.locks.settle(&scan.span);
                     }
-                    state.was_read_at(answer.read_timestamp);
+                    state.was_read_at(answer.read_timestamp, locking.is_locking());
                     let rows = state.buffer.overlay(&covered, scan.reverse, sequence, answer.rows);
                     return Ok((rows, covered));
                 }

@@ -188,14 +188,15 @@ impl State {
         }
     }
 
-    /// A read was answered as of `timestamp`.
-    pub fn was_read_at(&mut self, timestamp: Timestamp) {
+    /// A read was answered as of `timestamp`. A locking read of READ COMMITTED takes the newest version of its row; any other read
+    /// is the statement's snapshot, which the rest of the statement reads at as well.
+    pub fn was_read_at(&mut self, timestamp: Timestamp, is_locking: bool) {
         self.has_read = true;
         if timestamp <= self.txn.read_timestamp {
             return;
         }
         self.txn.meta.write_timestamp = self.txn.meta.write_timestamp.max(timestamp);
-        if self.isolation() != Isolation::ReadCommitted {
+        if !(is_locking && self.isolation() == Isolation::ReadCommitted) {
             self.txn.read_timestamp = timestamp;
         }
     }
