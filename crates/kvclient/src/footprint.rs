@@ -120,13 +120,6 @@ impl LockSet {
         }
     }
 
-    /// The server kept no lock on `key`: the key has no value.
-    pub fn not_kept(&mut self, key: &[u8]) {
-        if self.keys.get(key).is_some_and(|locked| !locked.strength.is_locking()) {
-            self.keys.remove(key);
-        }
-    }
-
     /// The transaction starts over: locks are still held, what was read under them no longer counts.
     pub fn retire(&mut self) {
         self.attempted = self.spans();

@@ -250,7 +250,8 @@ impl Txn {
             state.locks.add(key, locking.strength, at);
             return true;
         }
-        state.locks.not_kept(key);
+        // The server gives back the lock on a key without value only if this very request took it: one that was handed over in a queue or
+        // moved by a split stays. So the attempt stays noted, and is released when the transaction ends.
         if state.tracks_reads() && locking.strength.excludes_writers() {
             if state.txn.read_timestamp > sent_at.max(at) {
                 return false;
