@@ -36,7 +36,7 @@ pub const LOCKS_MAX: usize = 262_144;
 /// The answer to a request for a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acquired {
-    /// The transaction holds the lock. `newly`: it did not hold it in this strength before.
+    /// The transaction holds the lock. `newly`: it held none on the key before, of whatever strength.
     Granted { newly: bool },
     /// Somebody is in the way. Queued, if a ticket was given.
     Conflict(LockWait),
@@ -196,7 +196,7 @@ impl LockTable {
                     let key = Key::copy_from(key);
                     self.remember(txn.id, key);
                 }
-                Acquired::Granted { newly: outcome != Held::Already }
+                Acquired::Granted { newly: outcome == Held::New }
             }
             Some(wait) => {
                 if let Some(ticket) = ticket {

@@ -71,7 +71,8 @@ pub enum Request {
 pub struct GetRequest {
     pub key: Key,
     pub lock: LockStrength,
-    /// Keep the lock when the key has no value.
+    /// Keep the lock when the key has no value. False also says that the transaction held no lock on the key before this request, which
+    /// may be sent several times: whatever lock it has there by now is given back if there is no value.
     pub lock_absent: bool,
 }
 
@@ -83,12 +84,12 @@ pub struct GetRequest {
 pub struct MultiGetRequest {
     pub keys: KeyBlock,
     pub lock: LockStrength,
-    /// Keep the locks of keys without value.
+    /// Keep the locks of keys without value. False also says that none of the keys was locked before: see [`GetRequest::lock_absent`].
     pub lock_absent: bool,
 }
 
 /// Reads the keys of a span that have a value, in ascending or descending order. Answered by
-/// `Response::Rows`.
+/// `Response::Rows`. Of locks that the request came to hold those on rows of the answer stay; a request that fails may leave others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScanRequest {
     pub span: Span,

@@ -112,11 +112,24 @@ impl LockSet {
         if self.keys.is_empty() { None } else { self.keys.get(key).copied() }
     }
 
+    /// Whether a lock on `key` may be held: by an answered request, or by one whose answer never came.
+    pub fn may_hold(&self, key: &[u8]) -> bool {
+        !self.is_empty()
+            && (self.keys.contains_key(key) || self.attempted.iter().any(|span| span.contains(key)))
+    }
+
     /// A lock on `key` is asked for by a request now on its way: strength `None` until it is answered.
     pub fn attempt_key(&mut self, key: &[u8]) {
         if !self.keys.contains_key(key) {
             let locked = Locked { strength: LockStrength::None, since: Timestamp::ZERO };
             self.keys.insert(Key::copy_from(key), locked);
+        }
+    }
+
+    /// The server has kept no lock on `key`, and none was held before: the key has no value.
+    pub fn not_kept(&mut self, key: &[u8]) {
+        if self.keys.get(key).is_some_and(|locked| !locked.strength.is_locking()) {
+            self.keys.remove(key);
         }
     }
 
@@ -142,19 +155,23 @@ impl LockSet {
         }
     }
 
-    /// Locks may be taken in `span` by a request now on its way.
-    pub fn attempt(&mut self, span: Span) {
+    /// Locks may be taken in `span` by a request now on its way. Whether the span is noted for this request alone, so that its
+    /// answer may settle it.
+    pub fn attempt(&mut self, span: Span) -> bool {
         if self.attempted.contains(&span) {
-            return;
+            return false;
         }
         if self.attempted.len() < ATTEMPTED_MAX {
             self.attempted.push(span);
-        } else if let Some(last) = self.attempted.last_mut() {
+            return true;
+        }
+        if let Some(last) = self.attempted.last_mut() {
             *last = last.cover(&span);
         }
+        false
     }
 
-    /// An attempt has been answered, and its locks are entered by key.
+    /// An attempt has been answered at the first try, and its locks are entered by key.
     pub fn settle(&mut self, span: &Span) {
         if let Some(position) = self.attempted.iter().rposition(|attempt| attempt == span) {
             self.attempted.swap_remove(position);
@@ -221,6 +238,28 @@ mod tests {
             let key = number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes();
             assert!(reads.spans.iter().any(|span| span.contains(&key)));
         }
+    }
+
+    #[test]
+    fn an_answer_settles_what_was_noted_for_it_alone() {
+        let span = |start: &str, end: &str| {
+            Span::new(Key::copy_from(start.as_bytes()), Key::copy_from(end.as_bytes()))
+        };
+        let mut locks = LockSet::default();
+        assert!(locks.attempt(span("c", "f")));
+        assert!(!locks.attempt(span("c", "f")), "an earlier request may have left locks there");
+        locks.attempt_key(b"k");
+        assert!(locks.may_hold(b"d") && locks.may_hold(b"k") && !locks.may_hold(b"f"));
+        locks.not_kept(b"k");
+        locks.settle(&span("c", "f"));
+        assert!(locks.is_empty());
+        for number in 0..ATTEMPTED_MAX as u8 {
+            assert!(locks.attempt(Span::point(Key::from(vec![number]))));
+        }
+        assert!(!locks.attempt(span("a", "z")), "it covers what others have noted");
+        locks.add(b"k", LockStrength::Update, Timestamp::new(1, 0));
+        locks.not_kept(b"k");
+        assert!(locks.get(b"k").is_some(), "held before");
     }
 
     #[test]

@@ -388,6 +388,7 @@ impl Router {
             // Begins where the scan begins, whatever the descriptor says: if that is stale the range will say so.
             let piece = piece_of(&scan.span, &route.descriptor.span, scan.reverse);
             let part = ScanRequest { span: piece.clone(), ..scan.clone() };
+            let was_retried = retry.reroutes > 0;
             match self.send_once(&route, &mut BatchRequest::new(header.clone(), part)).await {
                 Ok(response) => {
                     let read_timestamp = response.read_timestamp;
@@ -397,7 +398,7 @@ impl Router {
                         Some(resume) if scan.reverse => Span { start: resume.end, end: piece.end },
                         Some(resume) => Span { start: piece.start, end: resume.start },
                     };
-                    return Ok((ScanAnswer { rows: answer.rows, read_timestamp }, covered));
+                    return Ok((ScanAnswer { rows: answer.rows, read_timestamp, was_retried }, covered));
                 }
                 Err(error) => {
                     if !self.prepare_retry(&route, &error, &mut retry).await {
@@ -562,6 +563,8 @@ pub(crate) struct KeysAnswer {
 pub(crate) struct ScanAnswer {
     pub rows: KvBlock,
     pub read_timestamp: Timestamp,
+    /// Tries before the one that was answered may have left locks.
+    pub was_retried: bool,
 }
 
 fn highest(results: Vec<Result<Timestamp, KvError>>) -> Result<Timestamp, KvError> {

@@ -6,6 +6,11 @@
 //!
 //! A scan cannot lock what it has not seen. It latches its span instead, which excludes writers while it evaluates, and locks
 //! the rows it found before it lets go. Meeting a lock that it must wait for it lets go first, waits, and reads again.
+//!
+//! The lock on a key that turns out to have no value is given back, unless the transaction wants it or held it before. Which it is
+//! only the client knows: a request may be a second try of one that came to hold the lock in a queue, after which a split moved it.
+//! So the client says it with each get ([`GetRequest::lock_absent`]). A scan remembers itself what it has locked; of tries
+//! before it the client knows that they may have left locks.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -41,6 +46,8 @@ struct Locking<'a> {
     forwards: u32,
     /// Keys left out under `SkipLocked`.
     skipped: BTreeSet<Key>,
+    /// Keys on which a scan has come to hold a lock, or queues for one, and on which its transaction held none before.
+    taken: Option<Vec<Key>>,
 }
 
 /// What became of an attempt to take locks.
@@ -65,7 +72,7 @@ impl<'a> Locking<'a> {
             return Err(KvError::invalid("a transaction that locks has an anchor"));
         }
         let timestamp = txn.read_timestamp;
-        Ok(Locking { header, txn, strength, timestamp, forwards: 0, skipped: BTreeSet::new() })
+        Ok(Locking { header, txn, strength, timestamp, forwards: 0, skipped: BTreeSet::new(), taken: None })
     }
 
     fn skips(&self) -> bool {
@@ -134,9 +141,8 @@ impl Inner {
         keep_absent: bool,
         evaluate: impl Fn(&ReadView) -> Result<(T, Vec<Key>), MvccError>,
     ) -> Result<T, KvError> {
-        let mut fresh: Vec<Key> = Vec::new();
         loop {
-            if let Taken::MustWait(pending) = self.take_locks(replica, locking, keys(), &mut fresh)? {
+            if let Taken::MustWait(pending) = self.take_locks(replica, locking, keys())? {
                 Box::pin(self.wait_for_lock(replica, locking.header, &locking.txn.meta, pending)).await?;
                 continue;
             }
@@ -144,12 +150,8 @@ impl Inner {
             match evaluate(&view) {
                 Ok((found, absent)) => {
                     check_not_collected(replica, locking.timestamp)?;
-                    if !keep_absent {
-                        self.give_back(
-                            replica,
-                            locking.txn,
-                            absent.into_iter().filter(|key| fresh.contains(key)),
-                        );
+                    if !keep_absent && !absent.is_empty() {
+                        self.give_back(replica, locking.txn, &absent)?;
                     }
                     return Ok(found);
                 }
@@ -164,13 +166,12 @@ impl Inner {
         }
     }
 
-    /// Takes as many locks as it can under one hold of the mutex. `fresh` gathers those that were not held before.
+    /// Takes as many locks as it can under one hold of the mutex.
     fn take_locks<'k>(
         &self,
         replica: &Arc<Replica>,
         locking: &mut Locking<'_>,
         keys: impl Iterator<Item = &'k [u8]>,
-        fresh: &mut Vec<Key>,
     ) -> Result<Taken, KvError> {
         let mut guard = replica.state.lock();
         let state = &mut *guard;
@@ -183,10 +184,17 @@ impl Inner {
             }
             let locks = &mut state.manager.locks;
             match locks.acquire(key, &locking.txn.meta, locking.strength, None) {
-                Acquired::Granted { newly: true } => fresh.push(Key::copy_from(key)),
-                Acquired::Granted { newly: false } => {}
+                Acquired::Granted { newly } => {
+                    if let Some(taken) = locking.taken.as_mut().filter(|_| newly) {
+                        taken.push(Key::copy_from(key));
+                    }
+                }
                 Acquired::Conflict(wait) => match locking.header.wait_policy {
                     WaitPolicy::Block => {
+                        let holds = locks.held_strength(key, locking.txn.meta.id).is_locking();
+                        if let Some(taken) = locking.taken.as_mut().filter(|_| !holds) {
+                            taken.push(Key::copy_from(key));
+                        }
                         let pending = self.queue_for(state, key, &locking.txn.meta, locking.strength);
                         return Ok(Taken::MustWait(pending));
                     }
@@ -274,13 +282,33 @@ impl Inner {
         Some(ReadWait { ticket, receiver })
     }
 
-    fn give_back(&self, replica: &Replica, txn: &Txn, keys: impl Iterator<Item = Key>) {
+    /// Releases locks on keys without value. A split may have moved them: then they are given back there, by the next try.
+    fn give_back(&self, replica: &Replica, txn: &Txn, keys: &[Key]) -> Result<(), KvError> {
         let mut wakes = Vec::new();
-        {
+        let released = {
             let mut state = replica.state.lock();
-            keys.for_each(|key| state.manager.locks.release(&key, txn.meta.id, &mut wakes));
-        }
+            keys.iter().try_for_each(|key| {
+                state.check_key(key, &self.ranges)?;
+                state.manager.locks.release(key, txn.meta.id, &mut wakes);
+                Ok(())
+            })
+        };
         self.ranges.room.wake(wakes);
+        released
+    }
+
+    /// Releases what a scan has locked on the way and does not answer with: rows that were deleted while it waited for them.
+    /// The caller holds the latch on the scan's span, which keeps splits away.
+    fn release_unread(
+        &self,
+        replica: &Replica,
+        locking: &mut Locking<'_>,
+        rows: &KvBlock,
+    ) -> Result<(), KvError> {
+        let mut unread = locking.taken.take().unwrap_or_default();
+        let read: BTreeSet<&[u8]> = rows.iter().map(|row| row.key).collect();
+        unread.retain(|key| !read.contains(&key[..]));
+        self.give_back(replica, locking.txn, &unread)
     }
 
     /// Intents were met: those of ended transactions are resolved, the others become locks to queue for.
@@ -381,6 +409,8 @@ impl Inner {
         scan: &ScanRequest,
     ) -> Result<BatchResponse, KvError> {
         let mut locking = Locking::new(header, scan.lock)?;
+        locking.taken = Some(Vec::new());
+        let mut has_waited = false;
         loop {
             let mut latch = {
                 let mut guard = replica.state.lock();
@@ -398,11 +428,15 @@ impl Inner {
                     check_not_collected(&replica, locking.timestamp)?;
                     let taken = {
                         let keys = found.rows.iter().map(|row| row.key);
-                        self.take_locks(&replica, &mut locking, keys, &mut Vec::new())?
+                        self.take_locks(&replica, &mut locking, keys)?
                     };
+                    if has_waited && matches!(taken, Taken::All) {
+                        self.release_unread(&replica, &mut locking, &found.rows)?;
+                    }
                     drop(latch);
                     match taken {
                         Taken::MustWait(pending) => {
+                            has_waited = true;
                             self.wait_for_lock(&replica, header, &locking.txn.meta, pending).await?;
                         }
                         Taken::All => {
@@ -421,7 +455,8 @@ impl Inner {
                     let key = conflicts[0].key.clone();
                     self.discover(&replica, header, conflicts).await?;
                     let single = std::iter::once(&key[..]);
-                    let taken = self.take_locks(&replica, &mut locking, single, &mut Vec::new())?;
+                    let taken = self.take_locks(&replica, &mut locking, single)?;
+                    has_waited = true;
                     if let Taken::MustWait(pending) = taken {
                         self.wait_for_lock(&replica, header, &locking.txn.meta, pending).await?;
                     }

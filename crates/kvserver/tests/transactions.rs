@@ -8,7 +8,7 @@ use common::{World, get, get_now, key, options, put_all, rows, scan, serializabl
 use futures::future::{join, join_all};
 use kvclient::{
     Db, DbConfig, InsertCheck, Isolation, KvBlock, KvError, LockStrength, Locking, RestartReason,
-    RestartScope, ScanOptions, TxnOptions, WaitPolicy,
+    RestartScope, ScanOptions, Txn, TxnOptions, WaitPolicy,
 };
 
 fn no_wait(strength: LockStrength) -> Locking {
@@ -207,6 +207,97 @@ fn locks_conflict_as_postgresql_says() {
             assert!(matches!(error, KvError::LockTimeout { .. }), "{error:?}");
             third.rollback().await;
             assert!(get(&impatient, "a", Locking::UPDATE).await.unwrap().is_some());
+        },
+    );
+}
+
+/// How a row is asked for with a lock.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Get,
+    MultiGet,
+    Scan,
+}
+
+async fn ask_locked(txn: &Txn, asked: Asked) -> Result<usize, KvError> {
+    match asked {
+        Asked::Get => Ok(usize::from(get(txn, "r", Locking::NO_KEY_UPDATE).await?.is_some())),
+        Asked::MultiGet => {
+            let keys = [key("q"), key("r")].iter().map(|key| &key[..]).collect();
+            let found = txn.multi_get(&keys, Locking::NO_KEY_UPDATE).await?;
+            Ok(found.iter().filter(|row| row.value.is_some()).count())
+        }
+        Asked::Scan => {
+            let options = ScanOptions::forward(span("q", "s")).locking(Locking::NO_KEY_UPDATE);
+            Ok(rows(txn, txn.scan(options)).await?.len())
+        }
+    }
+}
+
+/// A row is deleted while others wait for its lock: who finds it gone does not keep the lock that was handed over.
+#[test]
+fn a_lock_on_a_row_that_was_deleted_meanwhile_is_given_back() {
+    let cases = [Asked::Get, Asked::MultiGet, Asked::Scan].map(|asked| [(asked, false), (asked, true)]);
+    for (asked, splits) in cases.into_iter().flatten() {
+        for isolation in [Isolation::Serializable, Isolation::ReadCommitted] {
+            World::new(16).run(
+                |_, _| {},
+                async move |node: common::Node| {
+                    put_all(&node.db, &[("r", "1")]).await;
+                    let deleter = serializable(&node.db);
+                    get(&deleter, "r", Locking::UPDATE).await.unwrap();
+                    deleter.delete(&key("r")).unwrap();
+                    let waiter = node.db.begin(options(isolation));
+                    let deletes = async {
+                        node.env.sleep(Duration::from_millis(10)).await;
+                        if splits {
+                            node.db.split_at(&key("r")).await.unwrap();
+                        }
+                        deleter.commit().await.unwrap();
+                    };
+                    let asks = async {
+                        match ask_locked(&waiter, asked).await {
+                            // A scan has read what is now another range before the deletion.
+                            Err(error) if splits && error.is_restart() => {
+                                waiter.restart(&error).await.unwrap();
+                                ask_locked(&waiter, asked).await
+                            }
+                            found => found,
+                        }
+                    };
+                    let (found, ()) = join(asks, deletes).await;
+                    assert_eq!(found.unwrap(), 0, "{asked:?} {isolation:?}");
+                    let next = serializable(&node.db);
+                    let took = next.get(&key("r"), no_wait(LockStrength::Update)).await;
+                    // A scan that was sent a second time does not know where the first one has left a lock.
+                    if !(splits && matches!(asked, Asked::Scan)) {
+                        assert!(took.is_ok(), "{asked:?} {isolation:?} {splits}: {took:?}");
+                        assert_eq!(node.store.metrics().locks, 0, "{asked:?} {isolation:?} {splits}");
+                    }
+                    waiter.commit().await.unwrap();
+                    assert_eq!(node.store.metrics().locks, 0, "{asked:?} {isolation:?} {splits}");
+                    assert!(next.get(&key("r"), no_wait(LockStrength::Update)).await.is_ok());
+                },
+            );
+        }
+    }
+}
+
+#[test]
+fn a_lock_on_a_key_without_value_that_was_held_before_is_kept() {
+    World::new(17).run(
+        |_, _| {},
+        async |node: common::Node| {
+            for asked in [Asked::Get, Asked::MultiGet, Asked::Scan] {
+                let holder = serializable(&node.db);
+                assert_eq!(get(&holder, "r", Locking::INSERT).await.unwrap(), None);
+                assert_eq!(ask_locked(&holder, asked).await.unwrap(), 0);
+                let other = serializable(&node.db);
+                let error = other.get(&key("r"), no_wait(LockStrength::Share)).await.unwrap_err();
+                assert!(matches!(&error, KvError::LockNotAvailable { holder: by, .. } if *by == holder.id()));
+                holder.rollback().await;
+                assert_eq!(node.store.metrics().locks, 0, "{asked:?}");
+            }
         },
     );
 }

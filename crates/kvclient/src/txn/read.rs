@@ -19,8 +19,10 @@ impl Txn {
     /// Reads one key.
     pub async fn get(&self, key: &[u8], locking: Locking) -> Result<Option<Vec<u8>>, KvError> {
         let mut attempts = 0;
+        let mut held = false;
         if locking.is_locking() {
             self.show_life(key).await?;
+            held = self.shared.state.lock().locks.may_hold(key);
         }
         loop {
             let header = {
@@ -36,8 +38,8 @@ impl Txn {
                 self.enter_point(&mut state, key, locking, header)
             };
             let sent_at = header.txn.as_ref().map_or(Timestamp::ZERO, |txn| txn.read_timestamp);
-            let request =
-                GetRequest { key: Key::copy_from(key), lock: locking.strength, lock_absent: locking.absent };
+            let lock_absent = locking.absent || held;
+            let request = GetRequest { key: Key::copy_from(key), lock: locking.strength, lock_absent };
             match self.shared.db.router.get(header, request).await {
                 Ok(mut response) => {
                     let Some(Response::Get(value)) = response.responses.pop() else {
@@ -46,7 +48,7 @@ impl Txn {
                     let at = response.read_timestamp;
                     let mut state = self.shared.state.lock();
                     if locking.is_locking()
-                        && !self.enter_locked(&mut state, key, value.is_some(), locking, at, sent_at)
+                        && !enter_locked(&mut state, key, value.is_some(), locking, held, at, sent_at)
                     {
                         continue;
                     }
@@ -101,15 +103,17 @@ impl Txn {
         if locking.is_locking() {
             self.show_life(keys.key(0)).await?;
         }
-        let (mut unknown, own) = {
+        let (mut unknown, own, held) = {
             let state = self.shared.state.lock();
             check_readable(&state, locking)?;
-            ask_buffer(&state, keys, sequence)
+            let (unknown, own) = ask_buffer(&state, keys, sequence);
+            let held = locking.is_locking() && unknown.iter().any(|key| state.locks.may_hold(key));
+            (unknown, own, held)
         };
         let (mut rows, asked) = (KvBlock::new(), unknown.len());
         while !unknown.is_empty() {
             let is_first = unknown.len() == asked;
-            let (page, count) = self.multi_get_page(&unknown, locking, sequence, is_first).await?;
+            let (page, count) = self.multi_get_page(&unknown, locking, sequence, held, is_first).await?;
             if rows.is_empty() {
                 rows = page
             } else {
@@ -125,12 +129,13 @@ impl Txn {
     }
 
     /// Reads those of ascending keys that lie in the first key's range. Answers with their rows and their number. The keys are
-    /// entered with the first page.
+    /// entered with the first page. `held`: one of the keys may have been locked before.
     async fn multi_get_page(
         &self,
         keys: &KeyBlock,
         locking: Locking,
         sequence: u32,
+        held: bool,
         is_first: bool,
     ) -> Result<(KvBlock, usize), KvError> {
         let mut attempts = 0;
@@ -145,22 +150,16 @@ impl Txn {
                 header
             };
             let sent_at = header.txn.as_ref().map_or(Timestamp::ZERO, |txn| txn.read_timestamp);
-            let request =
-                MultiGetRequest { keys: keys.clone(), lock: locking.strength, lock_absent: locking.absent };
+            let lock_absent = locking.absent || held;
+            let request = MultiGetRequest { keys: keys.clone(), lock: locking.strength, lock_absent };
             match self.shared.db.router.multi_get_page(&header, request).await {
                 Ok((answer, at)) => {
                     let mut state = self.shared.state.lock();
                     let mut holds = true;
                     if locking.is_locking() {
                         for row in answer.rows.iter() {
-                            holds &= self.enter_locked(
-                                &mut state,
-                                row.key,
-                                row.value.is_some(),
-                                locking,
-                                at,
-                                sent_at,
-                            );
+                            let found = row.value.is_some();
+                            holds &= enter_locked(&mut state, row.key, found, locking, held, at, sent_at);
                         }
                     }
                     if !holds {
@@ -186,6 +185,7 @@ impl Txn {
             self.show_life(&scan.span.start).await?;
         }
         loop {
+            let mut noted_alone = false;
             let header = {
                 let mut state = self.shared.state.lock();
                 check_readable(&state, locking)?;
@@ -195,7 +195,7 @@ impl Txn {
                 }
                 if locking.is_locking() {
                     state.anchor_at(&scan.span.start);
-                    state.locks.attempt(scan.span.clone());
+                    noted_alone = state.locks.attempt(scan.span.clone());
                     self.register(&mut state);
                     anchored(header, &state)
                 } else {
@@ -209,7 +209,10 @@ impl Txn {
                         for row in answer.rows.iter() {
                             state.locks.add(row.key, locking.strength, answer.read_timestamp);
                         }
-                        state.locks.settle(&scan.span);
+                        // Earlier tries may have come to hold locks on rows that are gone by now: those are released at the end.
+                        if noted_alone && !answer.was_retried {
+                            state.locks.settle(&scan.span);
+                        }
                     }
                     state.was_read_at(answer.read_timestamp, locking.is_locking());
                     let rows = state.buffer.overlay(&covered, scan.reverse, sequence, answer.rows);
@@ -233,32 +236,6 @@ impl Txn {
         state.locks.attempt_key(key);
         self.register(state);
         anchored(header, state)
-    }
-
-    /// Enters a locking read that was answered. False: the snapshot has moved on in the meantime and what was
-    /// read is protected by no lock; it must be read again.
-    fn enter_locked(
-        &self,
-        state: &mut State,
-        key: &[u8],
-        found: bool,
-        locking: Locking,
-        at: Timestamp,
-        sent_at: Timestamp,
-    ) -> bool {
-        if found || locking.absent {
-            state.locks.add(key, locking.strength, at);
-            return true;
-        }
-        // The server gives back the lock on a key without value only if this very request took it: one that was handed over in a queue or
-        // moved by a split stays. So the attempt stays noted, and is released when the transaction ends.
-        if state.tracks_reads() && locking.strength.excludes_writers() {
-            if state.txn.read_timestamp > sent_at.max(at) {
-                return false;
-            }
-            state.reads.add(Span::point(Key::copy_from(key)));
-        }
-        true
     }
 
     /// Before an old transaction leaves its first trace on a server: a record. Whoever meets the trace would else take
@@ -348,6 +325,33 @@ fn anchored(mut header: Header, state: &State) -> Header {
         txn.meta.anchor.clone_from(&state.txn.meta.anchor);
     }
     header
+}
+
+/// Enters a locking read that was answered. False: the snapshot has moved on in the meantime and what was read is protected by
+/// no lock; it must be read again. `held`: there may have been a lock before, so that the server was told to keep it.
+fn enter_locked(
+    state: &mut State,
+    key: &[u8],
+    found: bool,
+    locking: Locking,
+    held: bool,
+    at: Timestamp,
+    sent_at: Timestamp,
+) -> bool {
+    if found || locking.absent {
+        state.locks.add(key, locking.strength, at);
+        return true;
+    }
+    if !held {
+        state.locks.not_kept(key);
+    }
+    if state.tracks_reads() && locking.strength.excludes_writers() {
+        if state.txn.read_timestamp > sent_at.max(at) {
+            return false;
+        }
+        state.reads.add(Span::point(Key::copy_from(key)));
+    }
+    true
 }
 
 fn check_readable(state: &State, locking: Locking) -> Result<(), KvError> {

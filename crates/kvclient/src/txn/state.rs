@@ -223,7 +223,7 @@ impl State {
         } else {
             Span { start: first, end: Key::copy_from(last).next() }
         };
-        self.locks.attempt(span);
+        let _ = self.locks.attempt(span);
     }
 
     /// What must hold of a row for it to be written now.
