@@ -17,6 +17,7 @@ pub mod function;
 mod functions;
 pub mod resolve;
 pub mod set;
+pub mod signature;
 pub mod type_name;
 pub mod window;
 
@@ -25,3 +26,4 @@ pub use context::{CatalogLookup, EvalContext, SessionInfo, TextContext};
 pub use eval::{Program, eval, eval_filter, eval_scalar, fold, needs_catalog, parse_text};
 pub use expr::{Aggregate, CaseArm, CastContext, DomainConstraints, DomainPart, Expr, WindowCall};
 pub use function::{Evaluator, Function, FunctionKind, FunctionRef, Volatility};
+pub use functions::spread::takes_array;

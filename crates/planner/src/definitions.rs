@@ -179,6 +179,35 @@ pub fn stored_expression_text(
     Ok(crate::explain::definition_text(&bound, pretty, &name))
 }
 
+/// Prints a default (SQL text) that belongs to no table, as PostgreSQL does: of a domain, of a function's parameter.
+pub fn stored_default_text(
+    text: &str,
+    to: ColumnType,
+    pretty: bool,
+    catalog: &dyn Catalog,
+    prepare: &dyn Fn(&mut Expr),
+) -> PgResult<String> {
+    let written = crate::parser::parse_expression(text)?;
+    let options = &PlanOptions::default();
+    let mut bound =
+        bind::bind_default_expression(&written, "default", to, catalog, options)?.into_expression();
+    prepare(&mut bound);
+    Ok(crate::explain::definition_text(&bound, pretty, &|_| "?".into()))
+}
+
+/// Prints a domain's condition (SQL text) over VALUE, which is of type `over`, as PostgreSQL does.
+pub fn domain_condition_text(
+    text: &str,
+    over: DataType,
+    pretty: bool,
+    catalog: &dyn Catalog,
+    prepare: &dyn Fn(&mut Expr),
+) -> PgResult<String> {
+    let mut bound = bind::bind_domain_check(text, over, catalog, &PlanOptions::default())?;
+    prepare(&mut bound);
+    Ok(crate::explain::definition_text(&bound, pretty, &|_| "VALUE".into()))
+}
+
 /// The columns that a generated column is computed from, ascending.
 pub fn columns_of_generated(
     table: &TableDescriptor,

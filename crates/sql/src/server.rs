@@ -205,7 +205,11 @@ impl Credentials for SqlBackend {
     fn verifier<'a>(&'a self, user: &'a str) -> BoxFuture<'a, PgResult<Option<ScramVerifier>>> {
         Box::pin(async move {
             let catalog = self.0.catalog.current();
-            let stored = catalog.role(user).filter(|role| role.login).and_then(|role| role.verifier.clone());
+            let now = executor::wall_to_timestamp(self.0.env.wall());
+            let usable = |role: &&Arc<crate::catalog::RoleDescriptor>| {
+                role.login && role.valid_until.is_none_or(|until| now < until)
+            };
+            let stored = catalog.role(user).filter(usable).and_then(|role| role.verifier.clone());
             stored
                 .map(|text| {
                     text.parse::<ScramVerifier>().map_err(|_| {

@@ -41,6 +41,41 @@ pub struct DatabaseDescriptor {
     pub default_acls: Vec<DefaultAcl>,
     #[serde(default)]
     pub comment: Option<String>,
+    /// IS_TEMPLATE: it cannot be dropped.
+    #[serde(default)]
+    pub template: bool,
+    /// ALLOW_CONNECTIONS false.
+    #[serde(default)]
+    pub closed: bool,
+    /// Sessions at most; -1: no limit.
+    #[serde(default = "unlimited")]
+    pub connection_limit: i32,
+    /// ALTER DATABASE ... SET: name and value of what its sessions begin with.
+    #[serde(default)]
+    pub settings: Vec<(String, String)>,
+}
+
+fn unlimited() -> i32 {
+    -1
+}
+
+impl DatabaseDescriptor {
+    /// A database as CREATE DATABASE without options makes it.
+    pub fn new(id: Oid, name: impl Into<String>, owner: impl Into<String>) -> Self {
+        DatabaseDescriptor {
+            id,
+            name: name.into(),
+            version: DescriptorVersion(1),
+            owner: owner.into(),
+            acl: Acl::default(),
+            default_acls: Vec::new(),
+            comment: None,
+            template: false,
+            closed: false,
+            connection_limit: unlimited(),
+            settings: Vec::new(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -146,6 +181,9 @@ pub struct ColumnDescriptor {
     /// What is granted on this column, beside what is granted on the table.
     #[serde(default)]
     pub acl: Acl,
+    /// pg_collation.oid of COLLATE; `None` is the type's. All collations order by code point.
+    #[serde(default)]
+    pub collation: Option<u32>,
 }
 
 /// What the end of a transaction does to a temporary table.

@@ -31,6 +31,7 @@ pub fn table(id: u32, name: &str, columns: &[(&str, DataType, bool)]) -> TableDe
             state: ElementState::Public,
             comment: None,
             acl: Default::default(),
+            collation: None,
         })
         .collect();
     let mut primary = index(id + 1, &format!("{name}_pkey"), 1, &[1], true);

@@ -66,7 +66,6 @@ lookups! {
     pg_conf_load_time: TimestampTz;
     pg_conversion_is_visible: Bool;
     pg_database_collation_actual_version: Text;
-    pg_database_size: Int8;
     pg_function_is_visible: Bool;
     pg_get_constraintdef: Text;
     pg_get_expr: Text;
@@ -91,7 +90,6 @@ lookups! {
     pg_index_column_has_property: Bool;
     pg_index_has_property: Bool;
     pg_indexam_has_property: Bool;
-    pg_indexes_size: Int8;
     pg_opclass_is_visible: Bool;
     pg_operator_is_visible: Bool;
     pg_opfamily_is_visible: Bool;
@@ -100,14 +98,10 @@ lookups! {
     pg_relation_filenode: Oid;
     pg_relation_is_publishable: Bool;
     pg_relation_is_updatable: Int4;
-    pg_relation_size: Int8;
     pg_sequence_last_value: Int8;
     pg_statistics_obj_is_visible: Bool;
     pg_table_is_visible: Bool;
-    pg_table_size: Int8;
     pg_tablespace_location: Text;
-    pg_tablespace_size: Int8;
-    pg_total_relation_size: Int8;
     pg_ts_config_is_visible: Bool;
     pg_ts_dict_is_visible: Bool;
     pg_ts_parser_is_visible: Bool;

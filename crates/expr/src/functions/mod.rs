@@ -18,6 +18,7 @@ pub mod lookup;
 pub mod math;
 pub mod misc;
 pub mod pattern;
+pub mod spread;
 pub mod string;
 pub mod system;
 pub(crate) mod text;

@@ -5,6 +5,7 @@ use super::{Resolved, find_cast, polymorphic};
 use crate::catalogue::{CastMethod, catalogue};
 use crate::expr::Expr;
 use crate::function::{FunctionKind, FunctionRef};
+use crate::functions::spread;
 use types::{BUILTIN_TYPES, DataType, Datum, PgError, PgResult, SqlState};
 
 /// How a call passes its arguments.
@@ -134,8 +135,14 @@ fn finish(
             signature(None, name, function.0.arguments)
         )));
     }
+    let mut function = function;
     if passing == FunctionArguments::VariadicArray && arguments.last() == Some(&DataType::Any) {
-        return Err(PgError::unsupported(format!("VARIADIC with an array in a call of {name}")));
+        if !inputs.last().is_some_and(|last| matches!(last.base(), DataType::Array(_))) {
+            let message = "VARIADIC argument must be an array";
+            return Err(PgError::new(SqlState::DATATYPE_MISMATCH, message));
+        }
+        function = spread::of_array(function)
+            .ok_or_else(|| PgError::unsupported(format!("VARIADIC with an array in a call of {name}")))?;
     }
     let omitted = if function.0.variadic { 0 } else { function.0.arguments.len() - inputs.len() };
     let defaults = defaults(function, omitted);
@@ -144,6 +151,12 @@ fn finish(
 
 /// The default values of the last `omitted` arguments.
 fn defaults(function: FunctionRef, omitted: usize) -> Vec<Expr> {
+    let count = function.0.arguments.len();
+    (count - omitted..count).map(|index| default_argument(function, index)).collect()
+}
+
+/// The default value of a parameter that has one.
+pub fn default_argument(function: FunctionRef, index: usize) -> Expr {
     let declared = function.0.arguments;
     let of = |data_type: DataType, last: bool| match (function.0.name, data_type) {
         (name, DataType::Jsonb) if name.starts_with("jsonb_path_") => Datum::Jsonb("{}".into()),
@@ -158,9 +171,7 @@ fn defaults(function: FunctionRef, omitted: usize) -> Vec<Expr> {
         (_, DataType::Float8) => Datum::Float8(0.0),
         (name, other) => unreachable!("no default known for an argument of type {other} of {name}"),
     };
-    (declared.len() - omitted..declared.len())
-        .map(|index| Expr::constant(of(declared[index], index + 1 == declared.len()), declared[index]))
-        .collect()
+    Expr::constant(of(declared[index], index + 1 == declared.len()), declared[index])
 }
 
 fn signature(schema: Option<&str>, name: &str, inputs: &[DataType]) -> String {

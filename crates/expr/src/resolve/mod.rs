@@ -23,7 +23,7 @@ mod signature;
 
 pub use coerce::{coerce, coerce_to_common, compare, function_call, operator_call};
 pub use common_type::common_type;
-pub use function::{FunctionArguments, function_as_cast, resolve_function};
+pub use function::{FunctionArguments, default_argument, function_as_cast, resolve_function};
 pub use operator::{equality, ordering, resolve_operator};
 pub use signature::{Signatures, choose_signature, instantiate_signature};
 
@@ -81,6 +81,9 @@ pub fn find_cast(from: DataType, to: DataType) -> Option<Cast> {
     }
     if matches!((from, to), (DataType::Composite(_), DataType::Record)) {
         return Some(Cast { context: CastContext::Implicit, method: CastMethod::Binary });
+    }
+    if from == DataType::Record && to.category() == b'S' {
+        return Some(Cast { context: CastContext::Assignment, method: CastMethod::InOut });
     }
     if from.category() == b'P' || to.category() == b'P' {
         return None;

@@ -124,6 +124,7 @@ impl Binder<'_> {
         let mut columns = Vec::new();
         let mut numbers = Vec::new();
         let mut default: Option<Box<str>> = None;
+        let mut scalar = false;
         let items = expand_unnest(&function.functions);
         for item in items.iter() {
             let name: Box<str> = match &item.call.kind {
@@ -140,9 +141,15 @@ impl Binder<'_> {
             let (call, shown, expand) = match made {
                 Made::Several { call, columns, expand } => (call, columns, expand),
                 Made::One(call) => {
-                    // A single function's column takes the alias as its name.
-                    let column_name = match &function.alias {
-                        Some(alias) if items.len() == 1 => alias.name.name.clone(),
+                    scalar = items.len() == 1 && !function.ordinality;
+                    let own = match &call {
+                        Expr::Call { function, .. } => expr::signature::single_output(function.oid),
+                        _ => None,
+                    };
+                    // An output parameter's name; without one, a single function's column takes the alias as its name.
+                    let column_name = match (&function.alias, own) {
+                        (_, Some(own)) => own.into(),
+                        (Some(alias), None) if items.len() == 1 => alias.name.name.clone(),
                         _ => name,
                     };
                     let data_type = call.data_type();
@@ -190,6 +197,7 @@ impl Binder<'_> {
             Some((call, expand)) => self.scalar_function(call, expand, function.ordinality, numbers),
         };
         let mut item = Item::new(None, columns);
+        item.scalar = scalar;
         apply_alias(&mut item, function.alias.as_ref(), &default)?;
         Ok((plan, item))
     }

@@ -36,6 +36,7 @@ impl Binder<'_> {
             self.refuse_aggregate_clauses(call)?;
             return self.expand_scalar(called, arguments, position);
         }
+        let arguments = self.place_named(call, arguments)?;
         let resolved = self.resolve_call(call, &arguments)?;
         self.refuse_aggregate_clauses(call)?;
         let kind = resolved.function.kind;
@@ -92,16 +93,39 @@ impl Binder<'_> {
         self.coerce(input.clone(), to.into(), CastContext::Explicit, arguments.positions[0])
     }
 
-    /// 0A000 for `name => value`, which built-in functions do not take here.
-    fn refuse_names(&self, call: &FunctionCall) -> PgResult<()> {
-        match call.arguments.iter().find_map(|argument| argument.name.as_ref()) {
-            Some(named) => Err(PgError::unsupported("named notation of arguments").at(named.position)),
-            None => Ok(()),
+    /// `name => value`: puts the arguments into the order of the function's parameters, with the defaults of those left out.
+    /// 42883 when no function has such parameters.
+    fn place_named(&self, call: &FunctionCall, arguments: Arguments) -> PgResult<Arguments> {
+        let names: Vec<Option<&str>> =
+            call.arguments.iter().map(|argument| argument.name.as_ref().map(|name| &*name.name)).collect();
+        if names.iter().all(Option::is_none) {
+            return Ok(arguments);
         }
+        for function in expr::catalogue().functions_named(call.name.name()) {
+            let Some(slots) = expr::signature::place(*function, &names) else { continue };
+            let mut placed = Arguments { values: Vec::new(), positions: Vec::new() };
+            for (parameter, slot) in slots.into_iter().enumerate() {
+                let (value, position) = match slot {
+                    Some(given) => (arguments.values[given].clone(), arguments.positions[given]),
+                    None => (resolve::default_argument(*function, parameter), call.position),
+                };
+                placed.values.push(value);
+                placed.positions.push(position);
+            }
+            return Ok(placed);
+        }
+        let described = names.iter().zip(&arguments.values).map(|(name, value)| {
+            let data_type = self.type_label(value.data_type());
+            name.map_or(data_type.clone(), |name| format!("{name} => {data_type}"))
+        });
+        let described = described.collect::<Vec<_>>().join(", ");
+        let message = format!("function {}({described}) does not exist", call.name);
+        Err(PgError::new(SqlState::UNDEFINED_FUNCTION, message)
+            .hint("No function matches the given name and argument types. You might need to add explicit type casts.")
+            .at(call.position))
     }
 
     pub(super) fn resolve_call(&mut self, call: &FunctionCall, arguments: &Arguments) -> PgResult<Resolved> {
-        self.refuse_names(call)?;
         if let Some(database) = call.name.database()
             && database != self.options.database
         {
@@ -440,13 +464,15 @@ impl Binder<'_> {
             let message = format!("the function {} in {}", function.name, self.level().clause.name());
             return Err(PgError::unsupported(message).at(position));
         }
-        if self.level().in_aggregate || self.level().in_window {
-            let message = format!("the function {} in the argument of an aggregate", function.name);
+        if self.level().in_window {
+            let message = format!("the function {} in the argument of a window function", function.name);
             return Err(PgError::unsupported(message).at(position));
         }
         let column: ColumnNumber = self.columns.computed(function.name, data_type);
         let call = DeferredCall { function, arguments, data_type, position };
-        self.level().deferred.push((column, call));
+        let level = self.level();
+        let calls = if level.in_aggregate { &mut level.deferred_below } else { &mut level.deferred };
+        calls.push((column, call));
         self.writes |= matches!(function.name, "nextval" | "setval");
         Ok(Expr::column(column, data_type))
     }

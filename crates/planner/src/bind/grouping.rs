@@ -70,6 +70,14 @@ impl Binder<'_> {
         let below = std::mem::replace(&mut self.level().pending, pending);
         self.level().pending_below.extend(below);
         let (keys, mut sets) = sets?;
+        // So do deferred calls that they use, be it by naming an item of the SELECT list.
+        let mut used = ColumnSet::new();
+        keys.iter().for_each(|key| crate::logical::collect_columns(key, &mut used));
+        let level = self.level();
+        let calls = std::mem::take(&mut level.deferred);
+        let (below, above) = calls.into_iter().partition(|(column, _)| used.contains(*column));
+        level.deferred = above;
+        level.deferred_below.append(&mut { below });
         if select.group_distinct {
             let mut seen: Vec<Vec<u32>> = Vec::new();
             for mut set in sets {

@@ -172,6 +172,7 @@ pub(crate) struct Level {
     pub deferred: Vec<(ColumnNumber, DeferredCall)>,
     pub pending: Vec<Pending>,
     /// Those of aggregate arguments.
+    pub deferred_below: Vec<(ColumnNumber, DeferredCall)>,
     pub pending_below: Vec<Pending>,
     /// GROUPING() calls: (column, arguments, position).
     pub groupings: Vec<(ColumnNumber, Vec<Expr>, u32)>,
@@ -194,6 +195,7 @@ impl Level {
             set_functions: Vec::new(),
             deferred: Vec::new(),
             pending: Vec::new(),
+            deferred_below: Vec::new(),
             pending_below: Vec::new(),
             groupings: Vec::new(),
             references: Vec::new(),

@@ -44,6 +44,8 @@ pub(crate) struct Item {
     pub presence: Option<ColumnNumber>,
     /// The alias of a join, whose whole row is put together of columns and so is never NULL itself.
     pub of_join: bool,
+    /// A single function that returns no row: its whole row is the value.
+    pub scalar: bool,
 }
 
 impl Item {
@@ -59,6 +61,7 @@ impl Item {
             lateral_ok: true,
             presence: None,
             of_join: false,
+            scalar: false,
         }
     }
 }
@@ -334,6 +337,13 @@ impl Binder<'_> {
         let item = &self.levels[found.level].namespace[found.item];
         let presence = item.presence;
         let shown: Vec<ItemColumn> = item.columns.iter().filter(|column| !column.hidden).cloned().collect();
+        if item.scalar
+            && let [column] = shown.as_slice()
+        {
+            let column = column.clone();
+            self.note_reference(found.level, &column, position);
+            return self.with_padding(column.expr);
+        }
         let names: Vec<Box<str>> = shown.iter().map(|column| column.name.clone()).collect();
         let data_type = self.type_of_row(item.relation, &names);
         for column in &shown {

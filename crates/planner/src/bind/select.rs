@@ -289,6 +289,10 @@ impl Binder<'_> {
             for pending in std::mem::take(&mut self.level().pending_below) {
                 plan = pending.attach(plan);
             }
+            let calls = std::mem::take(&mut self.level().deferred_below);
+            if !calls.is_empty() {
+                plan = Relational::Deferred(Box::new(logical::Deferred { input: plan, calls }));
+            }
             plan = self.build_aggregate(plan, grouping);
         }
         plan = self.attach_possible(plan);

@@ -269,6 +269,12 @@ impl Printer<'_> {
             {
                 format!("EXTRACT({field} FROM {})", self.text(value))
             }
+            _ if expr::takes_array(function) => {
+                let (array, leading) = arguments.split_last().expect("it has one");
+                let mut texts: Vec<String> = leading.iter().map(|argument| self.text(argument)).collect();
+                texts.push(format!("VARIADIC {}", self.text(array)));
+                format!("{}({})", function.name, texts.join(", "))
+            }
             _ => format!("{}({})", function.name, self.list(arguments)),
         }
     }

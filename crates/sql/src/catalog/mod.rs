@@ -22,7 +22,7 @@ mod snapshot;
 pub mod store;
 mod user_types;
 
-pub use object::{NameTarget, Object, RoleDescriptor, Space};
+pub use object::{NameTarget, Object, RoleDescriptor, RoleSettings, Space};
 pub use roles::{DATABASE_OWNER_ROLE, Securable};
 pub use session_catalog::TransactionCatalog;
 pub use snapshot::CatalogSnapshot;

@@ -31,6 +31,19 @@ pub struct RoleDescriptor {
     pub admin_of: Vec<Oid>,
     #[serde(default)]
     pub comment: Option<String>,
+    /// VALID UNTIL: when its password ends, in microseconds since 2000-01-01 UTC.
+    #[serde(default)]
+    pub valid_until: Option<i64>,
+    /// ALTER ROLE ... SET: what its sessions begin with, in all databases (`None`) or in one.
+    #[serde(default)]
+    pub settings: Vec<RoleSettings>,
+}
+
+/// Names and values of ALTER ROLE ... [IN DATABASE ...] SET.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoleSettings {
+    pub database: Option<Oid>,
+    pub values: Vec<(String, String)>,
 }
 
 impl RoleDescriptor {
@@ -49,6 +62,8 @@ impl RoleDescriptor {
             member_of: Vec::new(),
             admin_of: Vec::new(),
             comment: None,
+            valid_until: None,
+            settings: Vec::new(),
         }
     }
 }

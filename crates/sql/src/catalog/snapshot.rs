@@ -178,18 +178,9 @@ impl CatalogSnapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::descriptor::DescriptorVersion;
 
     fn database(id: u32, name: &str) -> Object {
-        Object::Database(Arc::new(DatabaseDescriptor {
-            id: Oid(id),
-            name: name.into(),
-            version: DescriptorVersion(1),
-            owner: "postgres".into(),
-            acl: Default::default(),
-            default_acls: Vec::new(),
-            comment: None,
-        }))
+        Object::Database(Arc::new(DatabaseDescriptor::new(Oid(id), name, "postgres")))
     }
 
     #[test]

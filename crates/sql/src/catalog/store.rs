@@ -226,6 +226,9 @@ const PREDEFINED_ROLES: [(u32, &str); 11] = [
     (6182, "pg_write_all_data"),
 ];
 
+/// The roles that pg_monitor is a member of.
+const MONITOR_ROLES: [u32; 3] = [3374, 3375, 3377];
+
 /// The schema that a new database has: everybody may use it, the database's owner create in it.
 pub fn public_schema(id: Oid, database: Oid) -> Object {
     let owner = DATABASE_OWNER_ROLE.0;
@@ -239,25 +242,24 @@ pub fn public_schema(id: Oid, database: Oid) -> Object {
         temporary_on: None,
         acl: Acl(Some(vec![item(owner, AclKind::Schema.all()), item(PUBLIC, Rights::USAGE)])),
         default_acls: Vec::new(),
-        comment: None,
+        comment: Some("standard public schema".into()),
     }))
 }
 
 /// The objects of a new cluster: the databases that PostgreSQL's initdb makes, their public schemas, the superuser.
 pub fn initial_objects() -> Vec<Object> {
     const OWNER: &str = "postgres";
-    let version = DescriptorVersion(1);
-    let database = |id, name: &str| {
-        Object::Database(Arc::new(DatabaseDescriptor {
-            id: Oid(id),
-            name: name.into(),
-            version,
-            owner: OWNER.into(),
-            acl: Default::default(),
-            default_acls: Vec::new(),
-            comment: None,
-        }))
+    let described = |id, name: &str, comment: &str| DatabaseDescriptor {
+        comment: Some(comment.into()),
+        ..DatabaseDescriptor::new(Oid(id), name, OWNER)
     };
+    let template = |id, name: &str, closed, comment: &str| {
+        let owner = Oid(10);
+        let item = |grantee, rights| AclItem { grantee, grantor: owner, rights, grantable: Rights::NONE };
+        let items = vec![item(PUBLIC, Rights::CONNECT), item(owner, AclKind::Database.all())];
+        DatabaseDescriptor { template: true, closed, acl: Acl(Some(items)), ..described(id, name, comment) }
+    };
+    let database = |descriptor| Object::Database(Arc::new(descriptor));
     let schema = |id, database| public_schema(Oid(id), Oid(database));
     let superuser = RoleDescriptor {
         superuser: true,
@@ -266,14 +268,17 @@ pub fn initial_objects() -> Vec<Object> {
         create_role: true,
         ..RoleDescriptor::new(Oid(10), OWNER)
     };
-    let predefined = PREDEFINED_ROLES
-        .iter()
-        .map(|(id, name)| Object::Role(Arc::new(RoleDescriptor::new(Oid(*id), *name))));
+    let predefined = PREDEFINED_ROLES.iter().map(|(id, name)| {
+        let member_of = if *name == "pg_monitor" { MONITOR_ROLES.map(Oid).to_vec() } else { Vec::new() };
+        Object::Role(Arc::new(RoleDescriptor { member_of, ..RoleDescriptor::new(Oid(*id), *name) }))
+    });
     let mut objects = vec![
-        database(1, "template1"),
-        database(5, "postgres"),
+        database(template(1, "template1", false, "default template for new databases")),
+        database(template(4, "template0", true, "unmodifiable empty database")),
+        database(described(5, "postgres", "default administrative connection database")),
         schema(2200, 5),
         schema(2201, 1),
+        schema(2202, 4),
         Object::Role(Arc::new(superuser)),
     ];
     objects.extend(predefined);

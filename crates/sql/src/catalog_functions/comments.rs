@@ -1,12 +1,13 @@
 //! obj_description and its relatives.
 
-use types::descriptor::Oid;
+use types::descriptor::{FIRST_USER_OID, Oid};
 use types::{Datum, PgResult};
 
 use super::Answer::{self, Strict};
 use super::{integer_argument, oid_argument, optional, text_argument};
 use crate::catalog::Object;
 use crate::virtual_tables::pg_catalog::depend::comment;
+use crate::virtual_tables::pg_catalog::descriptions::{description, description_in_any};
 use crate::virtual_tables::picture::Picture;
 
 pub const FUNCTIONS: &[(&str, Answer)] = &[
@@ -28,9 +29,20 @@ fn comment_in(picture: &Picture<'_>, id: Oid, catalog: Option<&str>) -> Option<S
     {
         return constraint.table().constraint_comments.get(&id.0).cloned();
     }
+    if id.0 < FIRST_USER_OID {
+        let class = catalog.map(|catalog| crate::virtual_tables::find("pg_catalog", catalog));
+        let built_in = match class {
+            Some(class) => class.and_then(|class| description(class.id.0, id.0)),
+            None => description_in_any(id.0),
+        };
+        if let Some(text) = built_in {
+            return Some(text.to_string());
+        }
+    }
     match picture.snapshot.object(id)? {
         Object::Function(function) if asked("pg_proc") => function.comment.clone(),
         Object::Schema(schema) if asked("pg_namespace") => schema.comment.clone(),
+        Object::Type(found) if asked("pg_type") => found.comment.clone(),
         _ => None,
     }
 }

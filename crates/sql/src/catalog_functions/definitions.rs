@@ -10,10 +10,11 @@ use planner::Catalog;
 use planner::catalog::UserType;
 use planner::parser::keywords::quote_identifier;
 use types::descriptor::{
-    ColumnDescriptor, ColumnId, ForeignKey, ForeignKeyAction, IndexColumn, IndexDescriptor, Oid,
-    TableDescriptor,
+    ColumnDescriptor, ColumnId, DomainCheck, DomainDescriptor, ForeignKey, ForeignKeyAction,
+    FunctionDescriptor, IndexColumn, IndexDescriptor, Oid, TableDescriptor,
 };
-use types::{Datum, FormatContext, PgError, PgResult, SqlState};
+use types::user_type::TypeDirectory;
+use types::{ColumnType, Datum, FormatContext, PgError, PgResult, SqlState};
 
 use super::Answer::{self, Null, Strict};
 use super::identifiers::{qualified, qualified_relation, relation_text};
@@ -51,8 +52,29 @@ pub fn stored_expression(
     pretty: bool,
 ) -> String {
     let prepare = |expression: &mut Expr| show_names(picture, expression);
-    planner::stored_expression_text(table, text, column, pretty, &NoRelations, &prepare)
+    planner::stored_expression_text(table, text, column, pretty, &ExpressionCatalog(picture), &prepare)
         .unwrap_or_else(|_| text.to_string())
+}
+
+/// A default that belongs to no table: of a domain, of a function's parameter.
+pub fn value_expression(picture: &Picture<'_>, text: &str, to: ColumnType) -> String {
+    let prepare = |expression: &mut Expr| show_names(picture, expression);
+    planner::stored_default_text(text, to, false, &ExpressionCatalog(picture), &prepare)
+        .unwrap_or_else(|_| text.to_string())
+}
+
+/// CHECK (...) of a domain.
+pub fn domain_check_definition(
+    picture: &Picture<'_>,
+    domain: &DomainDescriptor,
+    check: &DomainCheck,
+    pretty: bool,
+) -> String {
+    let prepare = |expression: &mut Expr| show_names(picture, expression);
+    let (text, over) = (&check.expression, domain.parent.data_type.base());
+    let condition = planner::domain_condition_text(text, over, pretty, &ExpressionCatalog(picture), &prepare);
+    let condition = condition.unwrap_or_else(|_| text.clone());
+    format!("CHECK ({condition}){}", if check.not_valid { " NOT VALID" } else { "" })
 }
 
 /// Names of relations, types ... in constants are shown as seen along the search path.
@@ -70,10 +92,10 @@ fn show_names(picture: &Picture<'_>, expression: &mut Expr) {
     expression.for_each_child_mut(&mut |child| show_names(picture, child));
 }
 
-/// Expressions of definitions name no relations.
-struct NoRelations;
+/// What expressions of definitions may name: types and functions, no relations.
+struct ExpressionCatalog<'a>(&'a Picture<'a>);
 
-impl Catalog for NoRelations {
+impl Catalog for ExpressionCatalog<'_> {
     fn schema_exists(&self, _: &str) -> bool {
         true
     }
@@ -86,12 +108,20 @@ impl Catalog for NoRelations {
         Ok(None)
     }
 
-    fn user_type(&self, _: &str, _: &str) -> PgResult<Option<std::sync::Arc<UserType>>> {
-        Ok(None)
+    fn user_type(&self, schema: &str, name: &str) -> PgResult<Option<Arc<UserType>>> {
+        let snapshot = self.0.snapshot;
+        let schema = snapshot.schema(self.0.database, schema);
+        let found = schema.and_then(|schema| snapshot.type_named(schema.id, name));
+        Ok(found.and_then(|id| snapshot.user_type(id.0)))
     }
 
-    fn user_type_by_oid(&self, _: u32) -> PgResult<Option<std::sync::Arc<UserType>>> {
-        Ok(None)
+    fn user_type_by_oid(&self, oid: u32) -> PgResult<Option<Arc<UserType>>> {
+        Ok(self.0.snapshot.user_type(oid))
+    }
+
+    fn functions(&self, schema: &str, name: &str) -> Vec<Arc<FunctionDescriptor>> {
+        let Some(schema) = self.0.snapshot.schema(self.0.database, schema) else { return Vec::new() };
+        crate::definition::functions_named(self.0.snapshot, schema.id, name)
     }
 
     fn statistics(&self, _: Oid) -> Option<Arc<planner::Statistics>> {
@@ -280,8 +310,14 @@ pub fn action_text(action: ForeignKeyAction) -> &'static str {
 }
 
 fn pg_get_constraintdef(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
-    let constraint = picture.constraint(oid_argument(arguments, 0)?);
+    let id = oid_argument(arguments, 0)?;
+    let constraint = picture.constraint(id);
     let pretty = flag_argument(arguments, 1);
+    if constraint.is_none()
+        && let Some((_, domain, check)) = picture.domain_checks().find(|(_, _, check)| check.id == id)
+    {
+        return Ok(Datum::text(domain_check_definition(picture, domain, check, pretty)));
+    }
     Ok(optional(constraint.map(|constraint| constraint_definition(picture, &constraint, pretty))))
 }
 
@@ -317,8 +353,13 @@ fn pg_get_ruledef(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum>
 /// pg_get_expr(expression, relation [, pretty]). The expression is kept as text: it is a column's if a column has it.
 fn pg_get_expr(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
     let text = text_argument(arguments, 0)?;
-    let Some(Relation::Table(table)) = picture.relation(oid_argument(arguments, 1)?) else {
-        return Ok(Datum::Null);
+    let id = oid_argument(arguments, 1)?;
+    let table = match picture.relation(id) {
+        Some(Relation::Table(table)) => table,
+        // An expression without columns (a domain's default, typdefaultbin) is kept as it is printed.
+        Some(Relation::System(_)) => return Ok(Datum::text(text)),
+        None if id.0 == 0 => return Ok(Datum::text(text)),
+        _ => return Ok(Datum::Null),
     };
     let own = |column: &&ColumnDescriptor| {
         column.generated.as_deref() == Some(text) || column.default.as_deref() == Some(text)

@@ -52,7 +52,6 @@ const FAMILIES: &[Family] = &[
     names::FUNCTIONS,
     privileges::FUNCTIONS,
     session::FUNCTIONS,
-    sizes::FUNCTIONS,
     visibility::FUNCTIONS,
 ];
 

@@ -258,7 +258,7 @@ fn find_type(picture: &Picture<'_>, text: &str) -> PgResult<Found> {
     Ok(Found::one(Some(Oid(id)).filter(|id| id.0 != 0), missing))
 }
 
-fn type_output(picture: &Picture<'_>, id: Oid) -> Option<String> {
+pub fn type_output(picture: &Picture<'_>, id: Oid) -> Option<String> {
     type_name(id.0).or_else(|| user_type_name(picture, id))
 }
 
@@ -356,8 +356,10 @@ fn functions_named(picture: &Picture<'_>, name: &str) -> PgResult<Vec<Callable>>
 }
 
 fn find_function(picture: &Picture<'_>, text: &str) -> PgResult<Found> {
-    Ok(match functions_named(picture, text)?.as_slice() {
-        [only] => Found::Object(only.id()),
+    let built_in = functions_named(picture, text)?.into_iter().map(Callable::id);
+    let users = user_functions_named(picture, text)?.into_iter().map(|function| function.id);
+    Ok(match built_in.chain(users).collect::<Vec<Oid>>().as_slice() {
+        [only] => Found::Object(*only),
         [] => Found::Not(no_function(text)),
         _ => {
             let message = format!("more than one function named \"{text}\"");
@@ -465,10 +467,43 @@ fn procedure_output(picture: &Picture<'_>, id: Oid) -> Option<String> {
     Some(format!("{name}({})", types.collect::<Vec<_>>().join(",")))
 }
 
+/// Whether a user's function is what its name and input types mean along the search path.
+pub fn is_visible_function(picture: &Picture<'_>, function: &FunctionDescriptor) -> bool {
+    let types = input_types(function);
+    let built_in = |schema: &str| {
+        schema == "pg_catalog"
+            && Callable::named(&function.name).iter().any(|callable| callable.arguments() == types)
+    };
+    let first = picture.lookup_path().find_map(|schema| {
+        if built_in(schema) {
+            return Some(None);
+        }
+        let id = picture.snapshot.schema(picture.database, schema)?.id;
+        let others = definition::functions_named(picture.snapshot, id, &function.name);
+        others.iter().find(|other| other.identity == function.identity).map(|other| Some(other.id))
+    });
+    first == Some(Some(function.id))
+}
+
+/// Whether a type that a user made (or the array over one) is what its name means along the search path.
+pub fn is_visible_type(picture: &Picture<'_>, id: Oid) -> Option<bool> {
+    let element = Oid(id.0 & !types::USER_ARRAY_BIT);
+    let object = picture.snapshot.object(element)?;
+    picture.snapshot.user_type(element.0)?;
+    let meant = picture.lookup_path().find_map(|schema| {
+        let schema = picture.snapshot.schema(picture.database, schema)?;
+        picture.snapshot.type_named(schema.id, object.name())
+    });
+    Some(meant == Some(element))
+}
+
 /// A function's arguments as pg_get_function_arguments lists them.
 pub fn function_arguments(id: Oid) -> Option<String> {
     match Callable::by_id(id)? {
-        Callable::Listed(function) => Some(argument_list(function)),
+        Callable::Listed(function) => {
+            let listed = expr::signature::texts(function.oid).map(|(arguments, _)| arguments.to_string());
+            Some(listed.unwrap_or_else(|| argument_list(function)))
+        }
         Callable::Internal(function) => {
             let types = function.arguments.iter().map(|id| type_name(*id).unwrap_or_else(|| "???".into()));
             Some(types.collect::<Vec<_>>().join(", "))

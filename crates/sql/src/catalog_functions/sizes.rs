@@ -1,24 +1,30 @@
-//! Sizes. The KV layer keeps no count of bytes per table that could be asked for without waiting, so that relation sizes are
-//! what the statistics say: rows times average width (0 before ANALYZE); an index counts its own columns.
+//! Sizes of relations, databases and tablespaces, as the KV layer has them.
+//!
+//! - A range that lies within a table has its size counted. What a table has of a range that it shares with others is read and
+//!   counted, up to [`COUNTED_BYTES_MAX`]; beyond that, or where a lock is in the way, the range's size stands for it: too
+//!   much, but of the right order.
+//! - Answers are whole pages of 8 KiB, PostgreSQL's unit. A sequence is one page. A table's primary index is the table, so that
+//!   by itself it has no size; what the system makes up has none either.
+//! - The functions wait, so that they are called by the operator for such functions, not within expressions.
 
+use executor::ExecResult;
+use keys::{IndexId, Key, Span, TableId, table};
+use kvapi::{BatchRequest, Header, RangeStatusRequest, Response, ScanRequest, WaitPolicy};
+use kvclient::Db;
 use types::descriptor::Oid;
 use types::{Datum, PgError, PgResult, SqlState};
 
-use super::Answer::{self, Strict};
-use super::{mismatch, oid_argument, text_argument};
-use crate::virtual_tables::pg_catalog::class::estimated_size;
+use super::{mismatch, resolve_relation, text_argument};
+use crate::session::Services;
 use crate::virtual_tables::pg_catalog::schema::TABLESPACES;
 use crate::virtual_tables::picture::Picture;
 use crate::virtual_tables::relations::{Index, Relation};
 
-pub const FUNCTIONS: &[(&str, Answer)] = &[
-    ("pg_database_size", Strict(pg_database_size)),
-    ("pg_indexes_size", Strict(|picture, arguments| of_table(picture, arguments, Parts::Indexes))),
-    ("pg_relation_size", Strict(pg_relation_size)),
-    ("pg_table_size", Strict(|picture, arguments| of_table(picture, arguments, Parts::Table))),
-    ("pg_tablespace_size", Strict(pg_tablespace_size)),
-    ("pg_total_relation_size", Strict(|picture, arguments| of_table(picture, arguments, Parts::All))),
-];
+/// What is read of a range shared with others, at most.
+const COUNTED_BYTES_MAX: u64 = 8 << 20;
+/// What is read at a time.
+const COUNTED_BYTES_PER_READ: u64 = 1 << 20;
+const PAGE_BYTES: u64 = 8192;
 
 /// What of a table is counted.
 #[derive(Clone, Copy)]
@@ -28,83 +34,160 @@ enum Parts {
     All,
 }
 
-fn bytes(value: f64) -> Datum {
-    Datum::Int8(value as i64)
+/// Answers one of the size functions; `None` for another function.
+pub async fn call(services: &Services, name: &str, arguments: &[Datum]) -> Option<ExecResult<Datum>> {
+    Some(match name {
+        "pg_relation_size" => pg_relation_size(services, arguments).await,
+        "pg_table_size" => of_relation(services, arguments, Parts::Table).await,
+        "pg_indexes_size" => of_relation(services, arguments, Parts::Indexes).await,
+        "pg_total_relation_size" => of_relation(services, arguments, Parts::All).await,
+        "pg_database_size" => pg_database_size(services, arguments).await,
+        "pg_tablespace_size" => pg_tablespace_size(services, arguments).await,
+        _ => return None,
+    })
 }
 
-fn index_size(picture: &Picture<'_>, index: &Index<'_>) -> f64 {
-    // The primary index is the table.
-    if index.is_primary() {
-        return 0.0;
+fn pages(bytes: u64) -> u64 {
+    bytes.div_ceil(PAGE_BYTES) * PAGE_BYTES
+}
+
+fn answer(bytes: Option<u64>) -> Datum {
+    bytes.map_or(Datum::Null, |bytes| Datum::Int8(i64::try_from(bytes).unwrap_or(i64::MAX)))
+}
+
+/// A regclass: an oid, or a name where it is a constant.
+fn relation_argument(services: &Services, arguments: &[Datum]) -> PgResult<Oid> {
+    match arguments.first() {
+        Some(Datum::Oid(id)) => Ok(Oid(*id)),
+        Some(Datum::Text(name)) => resolve_relation(services, name),
+        _ => Err(mismatch(arguments)),
     }
-    let Some(statistics) = picture.statistics.get(index.table.id) else { return 0.0 };
-    let width = |column| statistics.columns.get(&column).map_or(0.0, |column| column.average_width);
-    statistics.row_count * index.columns().map(width).sum::<f64>()
 }
 
-fn relation_size(picture: &Picture<'_>, relation: &Relation<'_>) -> f64 {
-    match relation {
-        Relation::Table(table) => estimated_size(picture, table.id).1,
-        Relation::Index(index) => index_size(picture, index),
-        _ => 0.0,
-    }
-}
-
-fn pg_relation_size(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
-    let relation = picture.relation(oid_argument(arguments, 0)?);
+async fn pg_relation_size(services: &Services, arguments: &[Datum]) -> ExecResult<Datum> {
     if arguments.len() > 1 {
         match text_argument(arguments, 1)? {
             "main" => {}
             "fsm" | "vm" | "init" => return Ok(Datum::Int8(0)),
             _ => {
                 return Err(PgError::new(SqlState::INVALID_PARAMETER_VALUE, "invalid fork name")
-                    .hint("Valid fork names are \"main\", \"fsm\", \"vm\", and \"init\"."));
+                    .hint("Valid fork names are \"main\", \"fsm\", \"vm\", and \"init\".")
+                    .into());
             }
         }
     }
-    Ok(relation.map_or(Datum::Null, |relation| bytes(relation_size(picture, &relation))))
+    of_relation(services, arguments, Parts::Table).await
 }
 
-fn table_parts(picture: &Picture<'_>, relation: &Relation<'_>, parts: Parts) -> f64 {
-    let own = relation_size(picture, relation);
-    let Relation::Table(table) = relation else {
-        return if matches!(parts, Parts::Indexes) { 0.0 } else { own };
-    };
-    let indexes: f64 = Index::all(table).map(|index| index_size(picture, &index)).sum();
-    match parts {
-        Parts::Table => own,
-        Parts::Indexes => indexes,
-        Parts::All => own + indexes,
+async fn of_relation(services: &Services, arguments: &[Datum], parts: Parts) -> ExecResult<Datum> {
+    let id = relation_argument(services, arguments)?;
+    let picture = Picture::of(services);
+    let Some(relation) = picture.relation(id) else { return Ok(Datum::Null) };
+    Ok(answer(Some(relation_size(&services.catalog.server.db, &relation, parts).await?)))
+}
+
+async fn relation_size(db: &Db, relation: &Relation<'_>, parts: Parts) -> ExecResult<u64> {
+    match (relation, parts) {
+        (Relation::Table(table), _) => {
+            let storage = TableId(table.storage_id);
+            let mut bytes = 0;
+            if !matches!(parts, Parts::Indexes) {
+                bytes += pages(span_bytes(db, &table::index_span(storage, IndexId::PRIMARY)).await?);
+            }
+            if !matches!(parts, Parts::Table) {
+                for index in Index::all(table) {
+                    bytes += index_size(db, &index).await?;
+                }
+            }
+            Ok(bytes)
+        }
+        (_, Parts::Indexes) => Ok(0),
+        (Relation::Index(index), _) => index_size(db, index).await,
+        (Relation::Sequence(_), _) => Ok(PAGE_BYTES),
+        (Relation::View(_) | Relation::RowType(_) | Relation::System(_), _) => Ok(0),
     }
 }
 
-fn of_table(picture: &Picture<'_>, arguments: &[Datum], parts: Parts) -> PgResult<Datum> {
-    let relation = picture.relation(oid_argument(arguments, 0)?);
-    Ok(relation.map_or(Datum::Null, |relation| bytes(table_parts(picture, &relation, parts))))
+async fn index_size(db: &Db, index: &Index<'_>) -> ExecResult<u64> {
+    if index.is_primary() {
+        return Ok(0);
+    }
+    let span = table::index_span(TableId(index.table.storage_id), IndexId(index.index.storage_index));
+    Ok(pages(span_bytes(db, &span).await?))
 }
 
-fn database_size(picture: &Picture<'_>, database: Oid) -> f64 {
-    let picture = Picture { database, ..*picture };
-    let tables = picture.snapshot.tables(database);
-    tables.map(|table| table_parts(&picture, &Relation::Table(table), Parts::All)).sum()
+/// Bytes of keys and values of a span.
+async fn span_bytes(db: &Db, span: &Span) -> ExecResult<u64> {
+    let mut bytes = 0;
+    for range in db.ranges(span).await? {
+        let piece = Span {
+            start: range.span.start.clone().max(span.start.clone()),
+            end: range.span.end.clone().min(span.end.clone()),
+        };
+        let counted = if piece == range.span { None } else { count(db, &piece).await };
+        bytes += match counted {
+            Some(counted) => counted,
+            None => range_bytes(db, &piece.start).await?,
+        };
+    }
+    Ok(bytes)
 }
 
-fn pg_database_size(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
+/// The size of the range that holds a key.
+async fn range_bytes(db: &Db, key: &Key) -> ExecResult<u64> {
+    let mut batch = BatchRequest::new(Header::default(), RangeStatusRequest { key: key.clone() });
+    match db.send(key, &mut batch).await?.responses.pop() {
+        Some(Response::RangeStatus(status)) => Ok(status.size_bytes),
+        _ => Err(PgError::internal("a question about a range was answered otherwise").into()),
+    }
+}
+
+/// Reads and counts a part of a range; `None` if that is too much, or somebody's lock or an unfinished split is in the way.
+async fn count(db: &Db, piece: &Span) -> Option<u64> {
+    let (mut bytes, mut rest) = (0, piece.clone());
+    loop {
+        let header = Header { wait_policy: WaitPolicy::NoWait, ..Header::default() };
+        let scan =
+            ScanRequest { span: rest.clone(), bytes_max: COUNTED_BYTES_PER_READ, ..ScanRequest::default() };
+        let mut response = db.send(&rest.start, &mut BatchRequest::new(header, scan)).await.ok()?;
+        let Some(Response::Rows(page)) = response.responses.pop() else { return None };
+        bytes += page.rows.byte_size() as u64;
+        match page.resume {
+            None => return Some(bytes),
+            Some(_) if bytes > COUNTED_BYTES_MAX => return None,
+            Some(resume) => rest = resume,
+        }
+    }
+}
+
+async fn database_size(services: &Services, database: Oid) -> ExecResult<u64> {
+    let mut bytes = 0;
+    for table in services.catalog.snapshot.tables(database) {
+        bytes += relation_size(&services.catalog.server.db, &Relation::Table(table), Parts::All).await?;
+    }
+    Ok(bytes)
+}
+
+async fn pg_database_size(services: &Services, arguments: &[Datum]) -> ExecResult<Datum> {
+    let snapshot = &services.catalog.snapshot;
     let database = match arguments.first() {
-        Some(Datum::Oid(id)) => picture.snapshot.database_by_id(Oid(*id)).map(|database| database.id),
+        Some(Datum::Oid(id)) => snapshot.database_by_id(Oid(*id)).map(|database| database.id),
         Some(Datum::Text(name)) => {
-            let found = picture.snapshot.database(name).ok_or_else(|| {
+            let found = snapshot.database(name).ok_or_else(|| {
                 PgError::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{name}\" does not exist"))
             })?;
             Some(found.id)
         }
-        _ => return Err(mismatch(arguments)),
+        _ => return Err(mismatch(arguments).into()),
     };
-    Ok(database.map_or(Datum::Null, |id| bytes(database_size(picture, id))))
+    Ok(match database {
+        None => Datum::Null,
+        Some(id) => answer(Some(database_size(services, id).await?)),
+    })
 }
 
 /// Everything is in pg_default.
-fn pg_tablespace_size(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
+async fn pg_tablespace_size(services: &Services, arguments: &[Datum]) -> ExecResult<Datum> {
     let name = match arguments.first() {
         Some(Datum::Oid(id)) => TABLESPACES.iter().find(|(other, _)| other == id).map(|(_, name)| *name),
         Some(Datum::Text(name)) => {
@@ -113,15 +196,18 @@ fn pg_tablespace_size(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Da
                 PgError::new(SqlState::UNDEFINED_OBJECT, format!("tablespace \"{name}\" does not exist"))
             })?)
         }
-        _ => return Err(mismatch(arguments)),
+        _ => return Err(mismatch(arguments).into()),
     };
-    let databases = picture.snapshot.objects().filter_map(|object| match object {
-        crate::catalog::Object::Database(database) => Some(database.id),
-        _ => None,
-    });
-    Ok(match name {
-        None => Datum::Null,
-        Some("pg_default") => bytes(databases.map(|id| database_size(picture, id)).sum()),
-        Some(_) => Datum::Int8(0),
-    })
+    match name {
+        None => return Ok(Datum::Null),
+        Some("pg_default") => {}
+        Some(_) => return Ok(Datum::Int8(0)),
+    }
+    let mut bytes = 0;
+    for object in services.catalog.snapshot.objects() {
+        if let crate::catalog::Object::Database(database) = object {
+            bytes += database_size(services, database.id).await?;
+        }
+    }
+    Ok(answer(Some(bytes)))
 }

@@ -4,6 +4,7 @@ use types::descriptor::Oid;
 use types::{Datum, PgResult};
 
 use super::Answer::{self, Null, Strict};
+use super::names::{is_visible_function, is_visible_type};
 use super::oid_argument;
 use crate::virtual_tables::pg_catalog::builtin_types::builtin_type;
 use crate::virtual_tables::pg_catalog::functions::{function_schema, runnable};
@@ -36,13 +37,17 @@ fn pg_table_is_visible(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<D
     Ok(relation.map_or(Datum::Null, |relation| Datum::Bool(picture.is_visible(&relation))))
 }
 
-fn pg_type_is_visible(_: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
+fn pg_type_is_visible(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
     let id = oid_argument(arguments, 0)?;
-    Ok(builtin_type(id.0).map_or(Datum::Null, |_| Datum::Bool(true)))
+    let visible = builtin_type(id.0).map(|_| true).or_else(|| is_visible_type(picture, id));
+    Ok(visible.map_or(Datum::Null, Datum::Bool))
 }
 
 fn pg_function_is_visible(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
     let id = oid_argument(arguments, 0)?;
+    if let Some(function) = picture.function(id) {
+        return Ok(Datum::Bool(is_visible_function(picture, function)));
+    }
     let name = runnable(id)
         .map(|function| function.0.name)
         .or(internal_function(id.0).map(|function| function.name));

@@ -6,7 +6,7 @@ use executor::ExecResult;
 use planner::ast::{Comment, ObjectKind, ObjectName};
 use types::descriptor::{
     DatabaseDescriptor, FunctionDescriptor, Oid, SchemaDescriptor, SequenceDescriptor, TableDescriptor,
-    ViewDescriptor,
+    TypeDefinition, TypeDescriptor, ViewDescriptor,
 };
 use types::{PgError, PgResult, SqlState};
 
@@ -156,6 +156,16 @@ impl Session {
                 self.require_owner("function", &function.name, &function.owner)?;
                 let changed = FunctionDescriptor { comment, ..FunctionDescriptor::clone(&function) };
                 Object::Function(Arc::new(changed))
+            }
+            ObjectKind::Type | ObjectKind::Domain => {
+                let changed = self.changeable_type(&statement.name)?;
+                if statement.kind == ObjectKind::Domain
+                    && !matches!(changed.definition, TypeDefinition::Domain(_))
+                {
+                    let message = format!("\"{}\" is not a domain", changed.name);
+                    return Err(PgError::new(SqlState::WRONG_OBJECT_TYPE, message));
+                }
+                Object::Type(Arc::new(TypeDescriptor { comment, ..changed }))
             }
             other => {
                 return Err(PgError::unsupported(format!("COMMENT ON {}", other.noun().to_uppercase())));

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use executor::ExecResult;
-use planner::ast::{CreateDatabase, DropDatabase};
-use types::descriptor::{DatabaseDescriptor, DescriptorVersion};
+use planner::ast::{CreateDatabase, DropDatabase, OptionValue};
+use types::descriptor::{DatabaseDescriptor, Oid};
+
 use types::{PgError, PgResult, Severity, SqlState};
 
+use super::stored_settings::apply_option;
 use crate::catalog::{Object, Space, store};
 use crate::session::Session;
 use crate::session::statement::Tag;
@@ -26,10 +28,15 @@ impl Session {
         self.refuse_in_block("CREATE DATABASE")?;
         self.ensure_transaction();
         let name = &*create.name.name;
+        let mut database = DatabaseDescriptor::new(Oid(0), name, self.user.clone());
         for option in &create.options {
             match &*option.name {
-                "encoding" | "lc_collate" | "lc_ctype" | "locale" | "template" | "tablespace" | "owner"
-                | "connection limit" | "connection_limit" | "is_template" | "allow_connections" => {}
+                _ if apply_option(&mut database, option)? => continue,
+                "owner" => {
+                    database.owner = self.new_owner(&option.value)?;
+                    continue;
+                }
+                "encoding" | "lc_collate" | "lc_ctype" | "locale" | "template" | "tablespace" => {}
                 other => {
                     return Err(PgError::new(
                         SqlState::SYNTAX_ERROR,
@@ -45,20 +52,31 @@ impl Session {
             return Err(store::already_exists(Space::Databases, name).into());
         }
         let id = self.new_oid().await?;
-        let version = DescriptorVersion(1);
-        let database = DatabaseDescriptor {
-            id,
-            name: name.to_string(),
-            version,
-            owner: self.user.clone(),
-            acl: Default::default(),
-            default_acls: Vec::new(),
-            comment: None,
-        };
+        let database = DatabaseDescriptor { id, ..database };
         self.put_object(Object::Database(Arc::new(database))).await?;
         let public = store::public_schema(self.new_oid().await?, id);
         self.put_object(public).await?;
         Ok(Tag::Plain("CREATE DATABASE"))
+    }
+
+    /// OWNER: a role that the user may become. Errors: 42704, 42501.
+    fn new_owner(&mut self, value: &OptionValue) -> PgResult<String> {
+        let OptionValue::Text(name) = value else {
+            return Err(PgError::new(SqlState::SYNTAX_ERROR, "owner requires a name"));
+        };
+        let snapshot = self.snapshot();
+        if &**name == "default" {
+            return Ok(self.user.clone());
+        }
+        if snapshot.role(name).is_none() {
+            let message = format!("role \"{name}\" does not exist");
+            return Err(PgError::new(SqlState::UNDEFINED_OBJECT, message));
+        }
+        if !snapshot.is_member(self.database, &self.user, name) {
+            let message = format!("must be member of role \"{name}\"");
+            return Err(PgError::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+        }
+        Ok(name.to_string())
     }
 
     pub(super) async fn drop_database(&mut self, drop: &DropDatabase) -> ExecResult<Tag> {
@@ -82,6 +100,10 @@ impl Session {
             );
         }
         self.require_owner("database", name, &database.owner)?;
+        if database.template {
+            let message = "cannot drop a template database";
+            return Err(PgError::new(SqlState::WRONG_OBJECT_TYPE, message).into());
+        }
         let others =
             self.server.sessions().into_iter().filter(|entry| entry.row.lock().database_id == database.id);
         let others: Vec<_> = others.collect();
@@ -127,9 +149,6 @@ impl Session {
 fn check_option(name: &str, value: &planner::ast::OptionValue) -> PgResult<()> {
     use planner::ast::OptionValue::{Number, Text};
     let (Text(text) | Number(text)) = value else { return Ok(()) };
-    if matches!(name, "connection limit" | "connection_limit") && &**text == "-1" {
-        return Ok(());
-    }
     let fits = match name {
         "encoding" => {
             matches!(text.to_ascii_lowercase().replace('-', "").as_str(), "utf8" | "unicode" | "default")

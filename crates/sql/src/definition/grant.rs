@@ -461,6 +461,8 @@ impl DefaultChange<'_> {
             entries.remove(position);
         }
         if acl.items(self.kind, role) != initial.items(self.kind, role) {
+            // As PostgreSQL keeps them.
+            acl.0.iter_mut().for_each(|items| items.sort_by_key(|item| (item.grantee, item.grantor)));
             entries.push(DefaultAcl { role, kind: self.kind, acl });
         }
         Ok(())

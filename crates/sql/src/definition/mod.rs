@@ -24,6 +24,7 @@ mod rename;
 mod role;
 mod schema;
 mod sequence;
+mod stored_settings;
 pub mod temporary;
 mod truncate;
 mod user_type;
@@ -32,6 +33,7 @@ mod view;
 pub use create_table::quote;
 pub use function::{functions_named, signature_of};
 pub use names::IdBlock;
+pub use stored_settings::initial_settings;
 pub(crate) use user_type::type_label;
 
 use std::sync::Arc;
@@ -84,7 +86,7 @@ impl Session {
             Truncate(truncate) => self.run_truncate(truncate).await,
             Analyze(analyze) => self.run_analyze(analyze).await,
             Vacuum(vacuum) => self.run_vacuum(vacuum).await,
-            AlterDatabase(_) => unsupported("ALTER DATABASE"),
+            AlterDatabase(alter) => self.alter_database(alter).await,
             RefreshMaterializedView(_) => unsupported("materialized views"),
             CreateType(create) => self.create_type(create).await,
             AlterType(alter) => self.alter_type(alter).await,
@@ -176,6 +178,7 @@ fn command_name(kind: &StatementKind) -> &'static str {
         CreateView(_) => "CREATE VIEW",
         CreateRole(_) => "CREATE ROLE",
         AlterRole(_) => "ALTER ROLE",
+        AlterDatabase(_) => "ALTER DATABASE",
         DropRole(_) => "DROP ROLE",
         Comment(_) => "COMMENT",
         Drop(_) => "DROP",

@@ -9,7 +9,7 @@ use planner::ast::{
 };
 use types::acl::Acl;
 use types::descriptor::{DatabaseDescriptor, DefaultAcl, Oid, SchemaDescriptor};
-use types::{PgError, PgResult, SqlState};
+use types::{DataType, Datum, PgError, PgResult, SqlState};
 
 use super::grant::{set_acl, set_column_acl};
 use crate::catalog::{CatalogSnapshot, Object, RoleDescriptor, Securable, Space, store};
@@ -90,14 +90,21 @@ impl Session {
                 RoleOption::BypassRowSecurity(true) => {
                     return Err(PgError::unsupported("the BYPASSRLS attribute"));
                 }
-                RoleOption::ConnectionLimit(-1) => {}
-                RoleOption::ConnectionLimit(_) => {
-                    return Err(PgError::unsupported("CONNECTION LIMIT of a role"));
+                RoleOption::ConnectionLimit(limit) if *limit < -1 => {
+                    let message = format!("invalid connection limit: {limit}");
+                    return Err(PgError::new(SqlState::INVALID_PARAMETER_VALUE, message));
                 }
+                RoleOption::ConnectionLimit(limit) => role.connection_limit = *limit,
                 RoleOption::Password(None) => role.verifier = None,
                 RoleOption::Password(Some(password)) => role.verifier = Some(self.verifier(password)),
-                RoleOption::ValidUntil(text) if &**text == "infinity" => {}
-                RoleOption::ValidUntil(_) => return Err(PgError::unsupported("VALID UNTIL")),
+                RoleOption::ValidUntil(text) => {
+                    let (to, format) = (DataType::TimestampTz, &self.info().format);
+                    let parsed = types::format::parse_text(to, -1, text, format)?;
+                    role.valid_until = match parsed {
+                        Datum::TimestampTz(microseconds) => Some(microseconds),
+                        _ => None,
+                    };
+                }
                 // Memberships concern other roles as well: whoever stores the role sees to them.
                 RoleOption::InRole(_) | RoleOption::Role(_) | RoleOption::Admin(_) => {}
                 RoleOption::SystemId => {}
@@ -119,6 +126,11 @@ impl Session {
     }
 
     pub(super) async fn alter_role(&mut self, alter: &AlterRole) -> ExecResult<Tag> {
+        if let AlterRoleAction::Set { database, variable } = &alter.action {
+            let name = alter.name.as_ref().map(|name| self.role_name(name)).transpose()?;
+            let database = database.as_ref().map(|database| &*database.name);
+            return self.store_role_setting(name.as_deref(), database, variable).await;
+        }
         let Some(name) = &alter.name else { return Err(PgError::unsupported("ALTER ROLE ALL").into()) };
         let name = self.role_name(name)?;
         if name != self.user {
@@ -137,21 +149,25 @@ impl Session {
                 }
                 return Ok(Tag::Plain("ALTER ROLE"));
             }
-            AlterRoleAction::Set { .. } => {
-                return Err(PgError::unsupported("settings of a role").into());
-            }
+            AlterRoleAction::Set { .. } => return Err(PgError::internal("stored above").into()),
         };
         let snapshot = self.snapshot();
         let mut role = RoleDescriptor::clone(snapshot.role(&name).expect("just found"));
         let was_superuser = role.superuser;
         self.apply_role_options(&mut role, options)?;
-        let own_superuser = snapshot.role(&self.user).is_some_and(|role| role.superuser);
-        if role.superuser != was_superuser && !own_superuser {
-            return Err(PgError::new(
-                SqlState::INSUFFICIENT_PRIVILEGE,
-                "must be superuser to alter superuser attribute",
-            )
-            .into());
+        let user = snapshot.role(&self.user);
+        let names_superuser = options.iter().any(|option| matches!(option, RoleOption::Superuser(_)));
+        let only_password = options.iter().all(|option| matches!(option, RoleOption::Password(_)));
+        let refusal = if (was_superuser || names_superuser) && !user.is_some_and(|user| user.superuser) {
+            Some("must be superuser to alter superuser roles or change superuser attribute")
+        } else if !only_password && !user.is_some_and(|user| user.superuser || user.create_role) {
+            // Everybody may change the own password, and nothing else.
+            Some("permission denied")
+        } else {
+            None
+        };
+        if let Some(message) = refusal {
+            return Err(PgError::new(SqlState::INSUFFICIENT_PRIVILEGE, message).into());
         }
         self.put_object(Object::Role(Arc::new(role))).await?;
         Ok(Tag::Plain("ALTER ROLE"))

@@ -1,5 +1,7 @@
-//! COPY FROM STDIN and COPY TO STDOUT, in text and CSV format (PostgreSQL's reference page of COPY).
+//! COPY FROM STDIN and COPY TO STDOUT, in text, CSV and binary format (PostgreSQL's reference page of COPY).
 
+mod batches;
+mod binary;
 mod options;
 mod reader;
 mod writer;
@@ -12,8 +14,9 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use pgserver::{Format, ResultSink};
 use planner::ast::{CopyEndpoint, CopySource, CopyStatement, StatementKind};
-use types::{Batch, ColumnType, PgError, SqlState};
+use types::{Batch, ColumnType, PgError, PgResult, SqlState};
 
+use self::binary::{BinaryReader, BinaryRows};
 use self::options::CopyOptions;
 use self::reader::RowReader;
 use self::writer::RowText;
@@ -31,6 +34,55 @@ impl BatchSource for Handover {
         let batch = self.0.lock().pop_front();
         Box::pin(std::future::ready(Ok(batch)))
     }
+}
+
+/// Input as rows, in one of the formats.
+enum Reader {
+    Lines(RowReader),
+    Binary(BinaryReader),
+}
+
+impl Reader {
+    /// Takes a piece of input.
+    fn feed(&mut self, data: &[u8]) -> PgResult<()> {
+        match self {
+            Reader::Lines(reader) => reader.feed(data),
+            Reader::Binary(reader) => reader.feed(data),
+        }
+    }
+
+    fn finish(&mut self) -> PgResult<()> {
+        match self {
+            Reader::Lines(reader) => reader.finish(),
+            Reader::Binary(reader) => reader.finish(),
+        }
+    }
+
+    fn take_batch(&mut self, last: bool) -> Option<Batch> {
+        match self {
+            Reader::Lines(reader) => reader.take_batch(last),
+            Reader::Binary(reader) => reader.take_batch(last),
+        }
+    }
+}
+
+/// Rows as output, in one of the formats.
+enum Writer {
+    Lines(RowText),
+    Binary(BinaryRows),
+}
+
+impl Writer {
+    fn row(&mut self, batch: &Batch, row: usize, out: &mut Vec<u8>) {
+        match self {
+            Writer::Lines(writer) => writer.row(batch, row, out),
+            Writer::Binary(writer) => writer.row(batch, row, out),
+        }
+    }
+}
+
+fn format(options: &CopyOptions) -> Format {
+    if options.binary { Format::Binary } else { Format::Text }
 }
 
 impl Session {
@@ -85,10 +137,14 @@ impl Session {
         let plan = Arc::new(plan);
         let types: Vec<ColumnType> = fields.iter().map(|field| field.column_type).collect();
         let names: Vec<String> = fields.iter().map(|field| field.name.to_string()).collect();
-        sink.copy_in(Format::Text, fields.len()).await?;
-        let services = self.services(&catalog);
-        let mut reader =
-            RowReader::new(options.clone(), table_name, names, types, self.info().clone(), services);
+        sink.copy_in(format(options), fields.len()).await?;
+        let info = self.info().clone();
+        let mut reader = if options.binary {
+            Reader::Binary(BinaryReader::new(table_name, names, types, info))
+        } else {
+            let services = self.services(&catalog);
+            Reader::Lines(RowReader::new(options.clone(), table_name, names, types, info, services))
+        };
         let mut count = 0;
         loop {
             let ended = match sink.copy_in_next().await? {
@@ -137,11 +193,15 @@ impl Session {
         let (planned, mut execution) = self.begin_query(&prepared, &Arc::from([])).await?;
         let plan = &planned.plan;
         let types: Vec<ColumnType> = plan.output.iter().map(|column| column.column_type).collect();
-        let catalog = self.statement_catalog();
-        let names = self.names(&catalog, &types);
-        let writer = RowText::new(options.clone(), &plan.output, self.info().clone(), names);
-        sink.copy_out(Format::Text, plan.output.len());
-        if options.header {
+        let mut writer = if options.binary {
+            Writer::Binary(BinaryRows::new(types, self.info().clone()))
+        } else {
+            let catalog = self.statement_catalog();
+            let names = self.names(&catalog, &types);
+            Writer::Lines(RowText::new(options.clone(), &plan.output, self.info().clone(), names))
+        };
+        sink.copy_out(format(options), plan.output.len());
+        if let (Writer::Lines(writer), true) = (&writer, options.header) {
             let names = plan.output.iter().map(|column| &*column.name);
             sink.copy_out_data(|out| {
                 writer.header(names, out);
@@ -158,6 +218,12 @@ impl Session {
             }
             count += batch.rows as u64;
             sink.flush_if_full().await?;
+        }
+        if let Writer::Binary(writer) = &mut writer {
+            sink.copy_out_data(|out| {
+                writer.end(out);
+                Ok::<(), PgError>(())
+            })?;
         }
         sink.copy_out_done();
         Ok(Tag::Rows("COPY", count))

@@ -11,13 +11,14 @@ use super::Session;
 use super::history::History;
 use super::output::{RowFormat, write_rows};
 use super::portal::{HeldRows, Portal, Progress};
-use super::prepared::Prepared;
+use super::prepared::{Kept, Prepared};
 use super::statement::{Run, Tag};
 
 impl Session {
-    pub(super) fn run_prepare(&mut self, prepare: &Prepare) -> PgResult<Tag> {
+    /// `source`: the text that the statement came with.
+    pub(super) fn run_prepare(&mut self, prepare: &Prepare, source: &Arc<str>) -> PgResult<Tag> {
         let name = &*prepare.name.name;
-        if self.statements.contains_key(name) {
+        if self.statements.contains(name) {
             return Err(PgError::new(
                 SqlState::DUPLICATE_PREPARED_STATEMENT,
                 format!("prepared statement \"{name}\" already exists"),
@@ -34,14 +35,14 @@ impl Session {
             .collect::<PgResult<Vec<Option<DataType>>>>()?;
         let mut statement = prepare.statement.node.clone();
         statement.parameter_count = statement.parameter_count.max(given.len() as u16);
-        let mut prepared =
+        let prepared =
             Prepared::new(prepare.statement.text.as_ref().into(), Some(Arc::new(statement)), given);
-        prepared.from_sql = true;
         let prepared = Arc::new(prepared);
         if prepared.kind().is_some_and(planner::ast::StatementKind::is_plannable) {
             self.analyse(&prepared)?;
         }
-        self.statements.insert(name.to_string(), prepared);
+        let kept = Kept { prepared, source: source.clone(), made_at: self.now(), from_sql: true };
+        self.statements.insert(name, kept);
         Ok(Tag::Plain("PREPARE"))
     }
 
@@ -138,6 +139,8 @@ impl Session {
             history: History::new(&self.memory),
             position: 0,
             fresh: true,
+            source: run.prepared.text.clone(),
+            made_at: self.now(),
         };
         self.portals.insert(name, portal);
         Ok(Tag::Plain("DECLARE CURSOR"))

@@ -27,7 +27,6 @@ pub mod statement;
 pub mod transaction;
 mod variables;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -39,20 +38,22 @@ use parking_lot::Mutex;
 use pgserver::StartupParameters;
 use planner::PlanOptions;
 use planner::ast::IsolationLevel;
-use types::descriptor::Oid;
+use types::acl::Rights;
+use types::descriptor::{DatabaseDescriptor, Oid};
 use types::user_type::Directory;
-use types::{PgError, PgResult, SqlState};
+use types::{PgError, PgResult, Severity, SqlState};
 
 use crate::advisory_locks::AdvisoryLocks;
 use crate::cancel::CancelHandle;
-use crate::catalog::CatalogSnapshot;
+use crate::catalog::{CatalogSnapshot, RoleDescriptor};
+use crate::definition::initial_settings;
 use crate::definition::temporary::{self, schema_name};
 use crate::notifications::Inbox;
 use crate::server::{SessionEntry, SessionRow, SqlServer};
 use crate::settings::{SERVER_VERSION, Settings, checks::split_search_path};
 use crate::table_locks::SessionLocks;
 use portal::Portals;
-use prepared::Prepared;
+use prepared::Statements;
 use services::{Assignment, SequenceMemory};
 use transaction::Active;
 
@@ -88,7 +89,7 @@ pub struct Session {
     temporary_schema: Arc<str>,
     /// A temporary table was made that the end of a transaction empties or drops.
     pub(crate) has_on_commit: bool,
-    statements: BTreeMap<String, Arc<Prepared>>,
+    statements: Statements,
     portals: Portals,
     cancel: CancelHandle,
     random: Arc<AtomicU64>,
@@ -137,7 +138,16 @@ impl Session {
                 format!("database \"{}\" does not exist", startup.database),
             )
         })?;
+        check_admission(&server, &catalog, role, database)?;
         let mut settings = Settings::new();
+        let mut notices = Vec::new();
+        for (name, value) in initial_settings(&catalog, database.id, role) {
+            let checked = check_startup_identity(&catalog, database.id, &startup.user, &name, &value);
+            // One that has become invalid does not keep anybody out.
+            if let Err(error) = checked.and_then(|()| settings.set_default(&name, &value)) {
+                notices.push(PgError::with_severity(Severity::Warning, error.code(), error.message()));
+            }
+        }
         for (name, value) in &startup.settings {
             check_startup_identity(&catalog, database.id, &startup.user, name, value)?;
             settings.set_default(name, value)?;
@@ -190,7 +200,7 @@ impl Session {
             idle_limits: (None, None),
             lock_timeout: None,
             active: None,
-            statements: BTreeMap::new(),
+            statements: Statements::default(),
             portals: Portals::default(),
             cancel,
             random: Arc::new(AtomicU64::new(seed)),
@@ -199,7 +209,7 @@ impl Session {
             memory,
             spill,
             work_bytes: 0,
-            notices: Arc::default(),
+            notices: Arc::new(Mutex::new(notices)),
             advisory_locks: Arc::default(),
             inbox: Arc::default(),
             reported: settings.reported(),
@@ -307,6 +317,42 @@ impl Drop for Session {
             }),
         ));
     }
+}
+
+/// Errors: 55000 for a closed database, 42501 without CONNECT, 53300 beyond a connection limit (which is of this node: nodes do
+/// not count each other's sessions).
+fn check_admission(
+    server: &SqlServer,
+    catalog: &CatalogSnapshot,
+    role: &RoleDescriptor,
+    database: &DatabaseDescriptor,
+) -> PgResult<()> {
+    if database.closed {
+        let message = format!("database \"{}\" is not currently accepting connections", database.name);
+        return Err(PgError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+    }
+    let wanted = Rights::CONNECT;
+    if catalog.rights(database.id, &role.name, database.into(), wanted, false).is_empty() {
+        let message = format!("permission denied for database \"{}\"", database.name);
+        return Err(PgError::new(SqlState::INSUFFICIENT_PRIVILEGE, message)
+            .detail("User does not have CONNECT privilege."));
+    }
+    if role.superuser {
+        return Ok(());
+    }
+    let sessions = server.sessions();
+    let exceeded = |limit: i32, belongs: &dyn Fn(&SessionRow) -> bool| {
+        let count = sessions.iter().filter(|entry| belongs(&entry.row.lock())).count();
+        usize::try_from(limit).is_ok_and(|limit| count >= limit)
+    };
+    let message = if exceeded(database.connection_limit, &|row| row.database_id == database.id) {
+        format!("too many connections for database \"{}\"", database.name)
+    } else if exceeded(role.connection_limit, &|row| row.user == role.name) {
+        format!("too many connections for role \"{}\"", role.name)
+    } else {
+        return Ok(());
+    };
+    Err(PgError::new(SqlState::TOO_MANY_CONNECTIONS, message))
 }
 
 /// A startup parameter must not make the client somebody that it may not become.

@@ -59,6 +59,20 @@ pub struct Portal {
     pub position: usize,
     /// Made by the running transaction.
     pub fresh: bool,
+    /// What the client sent to make it.
+    pub source: Arc<str>,
+    /// Microseconds since 2000-01-01 UTC.
+    pub made_at: i64,
+}
+
+/// A portal as pg_cursors shows it.
+pub struct CursorRow {
+    pub name: String,
+    pub source: Arc<str>,
+    pub hold: bool,
+    pub binary: bool,
+    pub scrollable: bool,
+    pub made_at: i64,
 }
 
 /// A session's portals, by name; the empty name is the unnamed portal.
@@ -86,6 +100,19 @@ impl Portals {
 
     pub fn remove(&mut self, name: &str) -> Option<Portal> {
         self.portals.remove(name)
+    }
+
+    /// Those with a name.
+    pub fn named(&self) -> Vec<CursorRow> {
+        let row = |(name, portal): (&String, &Portal)| CursorRow {
+            name: name.clone(),
+            source: portal.source.clone(),
+            hold: portal.hold,
+            binary: matches!(portal.formats, ColumnFormats::All(pgserver::Format::Binary)),
+            scrollable: portal.cursor && portal.scroll.unwrap_or(true),
+            made_at: portal.made_at,
+        };
+        self.portals.iter().filter(|(name, _)| !name.is_empty()).map(row).collect()
     }
 
     pub fn contains(&self, name: &str) -> bool {

@@ -1,6 +1,8 @@
 //! Prepared statements: parsed once, planned when first needed and again when the catalog has changed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use pgserver::ColumnDescription;
@@ -37,8 +39,52 @@ pub struct Prepared {
     /// All of them, once the statement has been analysed.
     pub parameters: Mutex<Option<Arc<[DataType]>>>,
     cached: Mutex<Option<CachedPlan>>,
-    /// Made by SQL PREPARE rather than by the protocol (pg_prepared_statements.from_sql).
+    /// How often it has been planned or found planned.
+    pub uses: AtomicU64,
+}
+
+/// A prepared statement under its name, as pg_prepared_statements shows it.
+pub struct Kept {
+    pub prepared: Arc<Prepared>,
+    /// What the client sent to make it.
+    pub source: Arc<str>,
+    /// Microseconds since 2000-01-01 UTC.
+    pub made_at: i64,
+    /// Made by SQL PREPARE rather than by the protocol.
     pub from_sql: bool,
+}
+
+/// A session's prepared statements, by name; the empty name is the unnamed one. Shared with what its statements read of it.
+#[derive(Clone, Default)]
+pub struct Statements(Arc<Mutex<BTreeMap<String, Kept>>>);
+
+impl Statements {
+    pub fn get(&self, name: &str) -> Option<Arc<Prepared>> {
+        self.0.lock().get(name).map(|kept| kept.prepared.clone())
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.lock().contains_key(name)
+    }
+
+    pub fn insert(&self, name: &str, kept: Kept) {
+        self.0.lock().insert(name.to_string(), kept);
+    }
+
+    pub fn remove(&self, name: &str) -> Option<Arc<Prepared>> {
+        self.0.lock().remove(name).map(|kept| kept.prepared)
+    }
+
+    pub fn clear(&self) {
+        self.0.lock().clear();
+    }
+
+    /// Those with a name.
+    pub fn named<T>(&self, row: impl Fn(&str, &Kept) -> T) -> Vec<T> {
+        let statements = self.0.lock();
+        let named = statements.iter().filter(|(name, _)| !name.is_empty());
+        named.map(|(name, kept)| row(name, kept)).collect()
+    }
 }
 
 impl Prepared {
@@ -49,7 +95,7 @@ impl Prepared {
             given,
             parameters: Mutex::default(),
             cached: Mutex::default(),
-            from_sql: false,
+            uses: AtomicU64::new(0),
         }
     }
 
@@ -59,6 +105,7 @@ impl Prepared {
 
     /// The plan under the given catalog and options, made anew if what is kept does not fit.
     pub fn plan(&self, catalog: &StatementCatalog, options: &Arc<PlanOptions>) -> PgResult<Arc<Planned>> {
+        self.uses.fetch_add(1, Ordering::Relaxed);
         let mut cached = self.cached.lock();
         if let Some(kept) = &*cached
             && kept.catalog_version == catalog.snapshot.version

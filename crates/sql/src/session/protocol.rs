@@ -18,7 +18,7 @@ use types::{DataType, Datum, PgError, PgResult, SqlState};
 use super::Session;
 use super::history::History;
 use super::portal::{Portal, Progress};
-use super::prepared::Prepared;
+use super::prepared::{Kept, Prepared};
 use super::statement::Run;
 
 impl pgserver::Session for Session {
@@ -270,7 +270,7 @@ impl Session {
 
     async fn parse_statement(&mut self, name: &str, text: &str, parameter_types: &[u32]) -> PgResult<()> {
         self.server.lease.hold().await?;
-        if !name.is_empty() && self.statements.contains_key(name) {
+        if !name.is_empty() && self.statements.contains(name) {
             return Err(PgError::new(
                 SqlState::DUPLICATE_PREPARED_STATEMENT,
                 format!("prepared statement \"{name}\" already exists"),
@@ -295,12 +295,13 @@ impl Session {
             self.check_not_failed(&prepared)?;
             self.parameter_types(&prepared)?;
         }
-        self.statements.insert(name.to_string(), prepared);
+        let source = prepared.text.clone();
+        self.statements.insert(name, Kept { prepared, source, made_at: self.now(), from_sql: false });
         Ok(())
     }
 
     pub(super) fn prepared(&self, name: &str) -> PgResult<Arc<Prepared>> {
-        self.statements.get(name).cloned().ok_or_else(|| {
+        self.statements.get(name).ok_or_else(|| {
             let what = if name.is_empty() {
                 "unnamed prepared statement does not exist".to_string()
             } else {
@@ -388,6 +389,8 @@ impl Session {
         let formats =
             message.result_formats.for_columns(columns.as_ref().map_or(0, |columns| columns.len()))?;
         let portal = Portal {
+            source: prepared.text.clone(),
+            made_at: self.now(),
             prepared,
             parameters,
             formats,

@@ -15,6 +15,8 @@ use types::descriptor::{Oid, SequenceDescriptor, TableDescriptor};
 use types::{Batch, Datum, PgError, PgResult, SqlState};
 
 use super::Session;
+use super::portal::CursorRow;
+use super::prepared::Statements;
 use super::query::wait_for_lock;
 use super::transaction::{DeferredState, Modes, PendingCheck};
 use crate::advisory_locks::{self, Action, AdvisoryLocks, parse_name};
@@ -51,6 +53,8 @@ pub struct Services {
     lock_owner: LockOwner,
     lock_timeout: Option<Duration>,
     notices: Arc<Mutex<Vec<PgError>>>,
+    pub statements: Statements,
+    pub cursors: Vec<CursorRow>,
 }
 
 /// What set_config asks for: done by the session when the statement has gone through.
@@ -80,6 +84,8 @@ impl Session {
             lock_owner: self.locks.owner(),
             lock_timeout: self.lock_timeout,
             notices: self.notices.clone(),
+            statements: self.statements.clone(),
+            cursors: self.portals.named(),
         })
     }
 
@@ -147,6 +153,9 @@ impl DeferredFunctions for Services {
         Box::pin(async move {
             if function.strict && arguments.iter().any(Datum::is_null) {
                 return Ok(Datum::Null);
+            }
+            if let Some(size) = catalog_functions::sizes::call(self, function.name, arguments).await {
+                return size;
             }
             match (function.name, arguments) {
                 ("nextval", [sequence]) => self.next_value(sequence).await,

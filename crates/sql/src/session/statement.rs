@@ -334,7 +334,7 @@ impl Session {
             Show(show) => return Ok(self.run_show(show, run, sink)?),
             SetVariable(set) => return Ok(self.run_set(set)?),
             Execute(execute) => return self.run_execute(execute, run, sink).await,
-            Prepare(prepare) => return Ok(self.run_prepare(prepare)?),
+            Prepare(prepare) => return Ok(self.run_prepare(prepare, &run.prepared.text)?),
             Deallocate(name) => return Ok(self.run_deallocate(name.as_ref())?),
             DeclareCursor(declare) => return self.run_declare(declare, run).await,
             Fetch(fetch) => return self.run_fetch(fetch, run, sink).await,

@@ -107,6 +107,20 @@ impl Settings {
         Ok(())
     }
 
+    /// A setting's name and a value as they are kept. Errors: 42704, 55P02, 22023.
+    pub fn canonical(name: &str, values: &[&str]) -> PgResult<(Arc<str>, Arc<str>)> {
+        Settings::default().checked(name, values)
+    }
+
+    /// A setting's name as it is kept. Errors: 42704.
+    pub fn canonical_name(name: &str) -> PgResult<Arc<str>> {
+        match definition(name) {
+            Ok(definition) => Ok(definition.name.into()),
+            Err(_) if is_custom(name) => Ok(name.to_ascii_lowercase().into()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The value as SHOW prints it. Errors: 42704.
     pub fn get(&self, name: &str) -> PgResult<Arc<str>> {
         let found = match DEFINITIONS.iter().find(|definition| definition.name.eq_ignore_ascii_case(name)) {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use types::descriptor::{FunctionDescriptor, Oid, ViewDescriptor};
+use types::descriptor::{
+    DomainCheck, DomainDescriptor, FunctionDescriptor, Oid, TypeDefinition, TypeDescriptor, ViewDescriptor,
+};
 
 use super::definitions;
 use super::relations::{Constraint, Index, Relation};
@@ -12,7 +14,10 @@ use crate::statistics::StatisticsCache;
 
 /// Oids of schemas that belong to the system.
 pub const SYSTEM_SCHEMAS: [(Oid, &str); 3] =
-    [(Oid(11), "pg_catalog"), (Oid(13207), "information_schema"), (Oid(15900), "meridian")];
+    [(Oid(11), "pg_catalog"), (Oid(13207), "information_schema"), OWN_SCHEMA];
+
+/// The schema of what PostgreSQL has no tables for.
+pub const OWN_SCHEMA: (Oid, &str) = (Oid(15900), "meridian");
 
 /// The role that owns what belongs to the system.
 pub const BOOTSTRAP_ROLE: Oid = Oid(10);
@@ -135,6 +140,9 @@ impl<'a> Picture<'a> {
                 relations.push(Relation::Sequence(sequence));
             }
             Object::View(view) if view.database == self.database => relations.push(Relation::View(view)),
+            Object::Type(found) if is_row_type(found) && found.database == self.database => {
+                relations.push(Relation::RowType(found));
+            }
             _ => {}
         }
     }
@@ -178,6 +186,9 @@ impl<'a> Picture<'a> {
                 Some(Relation::Sequence(sequence))
             }
             Some(Object::View(view)) if view.database == self.database => Some(Relation::View(view)),
+            Some(Object::Type(found)) if is_row_type(found) && found.database == self.database => {
+                Some(Relation::RowType(found))
+            }
             Some(_) => None,
             None => self.indexes().find(|index| index.index.id == id).map(Relation::Index),
         }
@@ -189,9 +200,14 @@ impl<'a> Picture<'a> {
         }
         let schema = if schema == "pg_temp" { self.temporary_schema } else { schema };
         let schema = self.snapshot.schema(self.database, schema)?;
-        match self.snapshot.relation(schema.id, name)? {
-            NameTarget::Object(id) => Some(id),
-            NameTarget::Index { index, .. } => Some(index),
+        match self.snapshot.relation(schema.id, name) {
+            Some(NameTarget::Object(id)) => Some(id),
+            Some(NameTarget::Index { index, .. }) => Some(index),
+            // A row type is a relation without rows.
+            None => {
+                let id = self.snapshot.type_named(schema.id, name)?;
+                self.snapshot.user_type_descriptor(id).filter(|found| is_row_type(found)).map(|_| id)
+            }
         }
     }
 
@@ -221,7 +237,28 @@ impl<'a> Picture<'a> {
         self.snapshot.tables(self.database).flat_map(Constraint::all)
     }
 
+    /// Conditions of domains, with the types that they belong to.
+    pub fn domain_checks(
+        &self,
+    ) -> impl Iterator<Item = (&'a Arc<TypeDescriptor>, &'a DomainDescriptor, &'a DomainCheck)> + use<'a>
+    {
+        let database = self.database;
+        let domains = self.snapshot.objects().filter_map(move |object| match object {
+            Object::Type(found) if found.database == database => match &found.definition {
+                TypeDefinition::Domain(domain) => Some((found, domain)),
+                _ => None,
+            },
+            _ => None,
+        });
+        domains.flat_map(|(found, domain)| domain.checks.iter().map(move |check| (found, domain, check)))
+    }
+
     pub fn constraint(&self, id: Oid) -> Option<Constraint<'a>> {
         self.constraints().find(|constraint| constraint.id() == id)
     }
+}
+
+/// Made by CREATE TYPE ... AS (...).
+fn is_row_type(found: &TypeDescriptor) -> bool {
+    matches!(found.definition, TypeDefinition::Composite { .. })
 }

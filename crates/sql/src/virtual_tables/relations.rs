@@ -5,7 +5,7 @@ use std::sync::Arc;
 use types::acl::Acl;
 use types::descriptor::{
     CheckConstraint, ColumnDescriptor, ColumnId, ElementState, ForeignKey, Identity, IndexDescriptor, Oid,
-    SequenceDescriptor, TableDescriptor, ViewColumn, ViewDescriptor,
+    SequenceDescriptor, TableDescriptor, TypeDefinition, TypeDescriptor, ViewColumn, ViewDescriptor,
 };
 use types::{ColumnType, DataType};
 
@@ -42,6 +42,8 @@ pub enum Relation<'a> {
     Index(Index<'a>),
     Sequence(&'a Arc<SequenceDescriptor>),
     View(&'a Arc<ViewDescriptor>),
+    /// A row type that CREATE TYPE made.
+    RowType(&'a Arc<TypeDescriptor>),
     /// A made-up table.
     System(&'static Definition),
 }
@@ -94,6 +96,7 @@ impl<'a> Relation<'a> {
             Relation::Index(index) => index.index.id,
             Relation::Sequence(sequence) => sequence.id,
             Relation::View(view) => view.id,
+            Relation::RowType(found) => found.id,
             Relation::System(definition) => Oid(definition.oid),
         }
     }
@@ -104,6 +107,7 @@ impl<'a> Relation<'a> {
             Relation::Index(index) => &index.index.name,
             Relation::Sequence(sequence) => &sequence.name,
             Relation::View(view) => &view.name,
+            Relation::RowType(found) => &found.name,
             Relation::System(definition) => definition.name,
         }
     }
@@ -114,6 +118,7 @@ impl<'a> Relation<'a> {
             Relation::Index(index) => index.table.schema,
             Relation::Sequence(sequence) => sequence.schema,
             Relation::View(view) => view.schema,
+            Relation::RowType(found) => found.schema,
             Relation::System(definition) => {
                 let named = |(_, name): &&(Oid, &str)| *name == definition.schema;
                 SYSTEM_SCHEMAS.iter().find(named).map_or(Oid(0), |(id, _)| *id)
@@ -128,6 +133,7 @@ impl<'a> Relation<'a> {
             Relation::Index(index) => Some(&index.table.owner),
             Relation::Sequence(sequence) => Some(&sequence.owner),
             Relation::View(view) => Some(&view.owner),
+            Relation::RowType(found) => Some(&found.owner),
             Relation::System(_) => None,
         }
     }
@@ -153,6 +159,7 @@ impl<'a> Relation<'a> {
             Relation::Index(_) => "i",
             Relation::Sequence(_) => "S",
             Relation::View(_) => "v",
+            Relation::RowType(_) => "c",
             Relation::System(definition) => match definition.kind {
                 RelationKind::Table => "r",
                 RelationKind::View => "v",
@@ -195,6 +202,12 @@ impl<'a> Relation<'a> {
                 }
                 attributes
             }
+            Relation::RowType(found) => match &found.definition {
+                TypeDefinition::Composite { attributes } => numbered(
+                    attributes.iter().map(|column| (column.name.as_str(), column.column_type, false)),
+                ),
+                _ => Vec::new(),
+            },
             Relation::System(definition) => numbered(
                 definition
                     .columns

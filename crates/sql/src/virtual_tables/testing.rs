@@ -53,6 +53,7 @@ fn column(id: u16, name: &str, column_type: impl Into<ColumnType>) -> ColumnDesc
         state: ElementState::Public,
         comment: None,
         acl: Default::default(),
+        collation: None,
     }
 }
 
@@ -250,6 +251,8 @@ pub fn world() -> World {
         member_of: Vec::new(),
         admin_of: Vec::new(),
         comment: None,
+        valid_until: None,
+        settings: Vec::new(),
     };
     let schema = SchemaDescriptor {
         id: Oid(16400),

@@ -25,6 +25,7 @@ fn column(id: u16, column_type: impl Into<ColumnType>) -> ColumnDescriptor {
         state: ElementState::Public,
         comment: None,
         acl: Default::default(),
+        collation: None,
     }
 }
 

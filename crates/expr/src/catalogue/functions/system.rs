@@ -117,8 +117,6 @@ functions! {
     3800 "pg_current_logfile" () -> Text, called Volatile, Scalar(system::pg_current_logfile);
     3801 "pg_current_logfile" (Text) -> Text, called Volatile, Scalar(system::pg_current_logfile_1arg);
     6249 "pg_database_collation_actual_version" (Oid) -> Text, strict Volatile, Scalar(lookup::pg_database_collation_actual_version);
-    2168 "pg_database_size" (Name) -> Int8, strict Volatile, Scalar(lookup::pg_database_size);
-    2324 "pg_database_size" (Oid) -> Int8, strict Volatile, Scalar(lookup::pg_database_size);
     2319 "pg_encoding_max_length" (Int4) -> Int4, strict Immutable, Scalar(system::pg_encoding_max_length_sql);
     1597 "pg_encoding_to_char" (Int4) -> Name, strict Stable, Scalar(system::pg_encoding_to_char);
     2081 "pg_function_is_visible" (Oid) -> Bool, strict Stable, Scalar(lookup::pg_function_is_visible);
@@ -160,7 +158,6 @@ functions! {
     636 "pg_indexam_has_property" (Oid, Text) -> Bool, strict Stable, Scalar(lookup::pg_indexam_has_property);
     637 "pg_index_has_property" (Regclass, Text) -> Bool, strict Stable, Scalar(lookup::pg_index_has_property);
     638 "pg_index_column_has_property" (Regclass, Int4, Text) -> Bool, strict Stable, Scalar(lookup::pg_index_column_has_property);
-    2998 "pg_indexes_size" (Regclass) -> Int8, strict Volatile, Scalar(lookup::pg_indexes_size);
     3810 "pg_is_in_recovery" () -> Bool, strict Volatile, Scalar(system::pg_is_in_recovery);
     2855 "pg_is_other_temp_schema" (Oid) -> Bool, strict Stable, Scalar(system::pg_is_other_temp_schema);
     315 "pg_jit_available" () -> Bool, strict Volatile, Scalar(system::pg_jit_available);
@@ -180,8 +177,6 @@ functions! {
     2999 "pg_relation_filenode" (Regclass) -> Oid, strict Stable, Scalar(lookup::pg_relation_filenode);
     6121 "pg_relation_is_publishable" (Regclass) -> Bool, strict Stable, Scalar(lookup::pg_relation_is_publishable);
     3842 "pg_relation_is_updatable" (Regclass, Bool) -> Int4, strict Stable, Scalar(lookup::pg_relation_is_updatable);
-    2325 "pg_relation_size" (Regclass) -> Int8, strict Volatile, Scalar(lookup::pg_relation_size);
-    2332 "pg_relation_size" (Regclass, Text) -> Int8, strict Volatile, Scalar(lookup::pg_relation_size);
     4032 "pg_sequence_last_value" (Regclass) -> Int8, strict Volatile, Scalar(lookup::pg_sequence_last_value);
     3334 "pg_size_bytes" (Text) -> Int8, strict Immutable, Scalar(system::pg_size_bytes);
     2288 "pg_size_pretty" (Int8) -> Text, strict Immutable, Scalar(system::pg_size_pretty);
@@ -191,11 +186,7 @@ functions! {
     6230 "pg_stat_have_stats" (Text, Oid, Oid) -> Bool, strict Volatile, Missing;
     3403 "pg_statistics_obj_is_visible" (Oid) -> Bool, strict Stable, Scalar(lookup::pg_statistics_obj_is_visible);
     2079 "pg_table_is_visible" (Oid) -> Bool, strict Stable, Scalar(lookup::pg_table_is_visible);
-    2997 "pg_table_size" (Regclass) -> Int8, strict Volatile, Scalar(lookup::pg_table_size);
     3778 "pg_tablespace_location" (Oid) -> Text, strict Stable, Scalar(lookup::pg_tablespace_location);
-    2322 "pg_tablespace_size" (Oid) -> Int8, strict Volatile, Scalar(lookup::pg_tablespace_size);
-    2323 "pg_tablespace_size" (Name) -> Int8, strict Volatile, Scalar(lookup::pg_tablespace_size);
-    2286 "pg_total_relation_size" (Regclass) -> Int8, strict Volatile, Scalar(lookup::pg_total_relation_size);
     3163 "pg_trigger_depth" () -> Int4, strict Stable, Scalar(system::pg_trigger_depth);
     3756 "pg_ts_parser_is_visible" (Oid) -> Bool, strict Stable, Scalar(lookup::pg_ts_parser_is_visible);
     3757 "pg_ts_dict_is_visible" (Oid) -> Bool, strict Stable, Scalar(lookup::pg_ts_dict_is_visible);

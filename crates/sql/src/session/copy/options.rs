@@ -7,6 +7,7 @@ use types::{PgError, PgResult, SqlState};
 #[derive(Clone, Debug, PartialEq)]
 pub struct CopyOptions {
     pub csv: bool,
+    pub binary: bool,
     pub delimiter: u8,
     pub null: String,
     pub header: bool,
@@ -68,6 +69,7 @@ fn list(value: &OptionValue) -> Vec<String> {
 impl CopyOptions {
     pub fn new(copy: &CopyStatement) -> PgResult<CopyOptions> {
         let (mut csv, mut delimiter, mut null, mut quote, mut escape) = (false, None, None, None, None);
+        let mut binary = false;
         let (mut header, mut header_match) = (false, false);
         let (mut force_quote, mut force_not_null, mut force_null) = (None, Vec::new(), Vec::new());
         for option in &copy.options {
@@ -76,7 +78,7 @@ impl CopyOptions {
                 "format" => match &*text("format", value)? {
                     "text" => csv = false,
                     "csv" => csv = true,
-                    "binary" => return Err(PgError::unsupported("COPY in binary format")),
+                    "binary" => binary = true,
                     other => {
                         return Err(
                             invalid(format!("COPY format \"{other}\" not recognized")).at(option.position)
@@ -84,7 +86,7 @@ impl CopyOptions {
                     }
                 },
                 "csv" => csv = boolean("csv", value)?,
-                "binary" => return Err(PgError::unsupported("COPY in binary format")),
+                "binary" => binary = boolean("binary", value)?,
                 "delimiter" => delimiter = Some(single_byte("delimiter", &text("delimiter", value)?)?),
                 "null" => null = Some(text("null", value)?),
                 "header" if matches!(value, OptionValue::Text(text) if text.eq_ignore_ascii_case("match")) => {
@@ -117,8 +119,14 @@ impl CopyOptions {
                 }
             }
         }
+        if binary && (delimiter.is_some() || null.is_some()) {
+            let name = if delimiter.is_some() { "DELIMITER" } else { "NULL" };
+            let message = format!("cannot specify {name} in BINARY mode");
+            return Err(PgError::new(SqlState::SYNTAX_ERROR, message));
+        }
         let options = CopyOptions {
             csv,
+            binary,
             delimiter: delimiter.unwrap_or(if csv { b',' } else { b'\t' }),
             null: null.unwrap_or_else(|| if csv { String::new() } else { "\\N".into() }),
             header,
@@ -143,6 +151,9 @@ impl CopyOptions {
         }
         if !self.csv && b"\\.abcdefghijklmnopqrstuvwxyz0123456789".contains(&self.delimiter) {
             return Err(invalid(format!("COPY delimiter cannot be \"{}\"", char::from(self.delimiter))));
+        }
+        if self.binary && self.header {
+            return unsupported("cannot specify HEADER in BINARY mode");
         }
         if self.header_match && !from {
             return unsupported("cannot use \"match\" with HEADER in COPY TO");

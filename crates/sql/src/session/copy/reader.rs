@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use expr::{CatalogLookup, SessionInfo, parse_text};
 use memchr::{memchr, memchr2};
-use types::{BATCH_ROWS_MAX, Batch, ColumnType, PgError, PgResult, SqlState, Vector};
+use types::{Batch, ColumnType, PgError, PgResult, SqlState};
 
+use super::batches::Batches;
 use super::options::CopyOptions;
 
 /// Longest line, in bytes (PostgreSQL: 1 GB; bounded here by memory).
@@ -31,7 +32,6 @@ pub struct RowReader {
     options: CopyOptions,
     table: String,
     names: Vec<String>,
-    types: Vec<ColumnType>,
     force_not_null: Vec<bool>,
     force_null: Vec<bool>,
     info: Arc<SessionInfo>,
@@ -45,9 +45,7 @@ pub struct RowReader {
     header_seen: bool,
     /// `\.` was met: the rest of the input is ignored.
     ended: bool,
-    columns: Vec<Vector>,
-    rows: usize,
-    full: Vec<Batch>,
+    batches: Batches,
     field: Field,
 }
 
@@ -62,12 +60,10 @@ impl RowReader {
     ) -> Self {
         let mark = |list: &[String]| names.iter().map(|name| list.contains(name)).collect();
         let (force_not_null, force_null) = (mark(&options.force_not_null), mark(&options.force_null));
-        let columns = fresh_columns(&types);
         RowReader {
             options,
             table,
             names,
-            types,
             force_not_null,
             force_null,
             info,
@@ -78,9 +74,7 @@ impl RowReader {
             line: 0,
             header_seen: false,
             ended: false,
-            columns,
-            rows: 0,
-            full: Vec::new(),
+            batches: Batches::new(types),
             field: Field::default(),
         }
     }
@@ -133,19 +127,7 @@ impl RowReader {
 
     /// A full batch, or what there is if `last`.
     pub fn take_batch(&mut self, last: bool) -> Option<Batch> {
-        if !self.full.is_empty() {
-            return Some(self.full.remove(0));
-        }
-        if last && self.rows > 0 {
-            self.complete_batch();
-            return self.full.pop();
-        }
-        None
-    }
-
-    fn complete_batch(&mut self) {
-        let columns = std::mem::replace(&mut self.columns, fresh_columns(&self.types));
-        self.full.push(Batch::new(columns, std::mem::take(&mut self.rows)));
+        self.batches.take(last)
     }
 
     /// Where the next complete line ends (its newline), looking on from `scanned`.
@@ -213,10 +195,7 @@ impl RowReader {
             let message = format!("missing data for column \"{}\"", self.names[position]);
             return Err(self.at_whole_line(PgError::new(SqlState::BAD_COPY_FILE_FORMAT, message), line));
         }
-        self.rows += 1;
-        if self.rows == BATCH_ROWS_MAX {
-            self.complete_batch();
-        }
+        self.batches.end_row();
         Ok(())
     }
 
@@ -355,10 +334,10 @@ impl RowReader {
         let null = self.field.null
             && if self.field.quoted { self.force_null[position] } else { !self.force_not_null[position] };
         if null {
-            self.columns[position].push_null();
+            self.batches.push_null(position);
             return Ok(());
         }
-        let column_type = self.types[position];
+        let column_type = self.batches.column_type(position);
         let parsed = match std::str::from_utf8(&self.field.text) {
             Ok(text) if text.contains('\0') => Err(bad_encoding("0x00")),
             Ok(text) => {
@@ -372,7 +351,7 @@ impl RowReader {
         };
         match parsed {
             Ok(datum) => {
-                self.columns[position].push(&datum);
+                self.batches.push(position, &datum);
                 Ok(())
             }
             Err(error) => {
@@ -395,10 +374,6 @@ impl RowReader {
         let shown: String = String::from_utf8_lossy(line).chars().take(CONTEXT_VALUE_MAX).collect();
         error.context(format!("COPY {}, line {}: \"{shown}\"", self.table, self.line))
     }
-}
-
-fn fresh_columns(types: &[ColumnType]) -> Vec<Vector> {
-    types.iter().map(|column_type| Vector::with_capacity(column_type.data_type, BATCH_ROWS_MAX)).collect()
 }
 
 fn bad_encoding(bytes: &str) -> PgError {
@@ -430,6 +405,7 @@ mod tests {
     fn options(csv: bool) -> CopyOptions {
         CopyOptions {
             csv,
+            binary: false,
             delimiter: if csv { b',' } else { b'\t' },
             null: if csv { String::new() } else { "\\N".into() },
             header: false,

@@ -187,7 +187,9 @@ fn column(picture: &Picture<'_>, relation: &Relation<'_>, attribute: &Attribute<
     let data_type = attribute.column_type.data_type;
     let facts = TypeFacts::of(attribute.column_type);
     let catalog = || text(picture.database_name());
-    let collation = collation_name(data_type);
+    let own = attribute.column.and_then(|column| column.collation);
+    let own = own.and_then(crate::virtual_tables::pg_catalog::schema::collation_name);
+    let collation = own.or_else(|| collation_name(data_type));
     let default = match (relation, attribute.default()) {
         (Relation::Table(table), Some(text)) => {
             Some(stored_expression(picture, table, text, attribute.column, false))

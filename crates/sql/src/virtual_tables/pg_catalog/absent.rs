@@ -18,16 +18,9 @@ pub static TABLES: &[Definition] = empty_tables! {
         oid: OID, conname: NAME, connamespace: OID, conowner: OID, conforencoding: INT4,
         contoencoding: INT4, conproc: REGPROC, condefault: BOOL,
     }
-    2964 table pg_db_role_setting {
-        setdatabase: OID, setrole: OID, setconfig: nullable(TEXTS),
-    }
     3466 table pg_event_trigger {
         oid: OID, evtname: NAME, evtevent: NAME, evtowner: OID, evtfoid: OID, evtenabled: CHAR,
         evttags: nullable(TEXTS),
-    }
-    3079 table pg_extension {
-        oid: OID, extname: NAME, extowner: OID, extnamespace: OID, extrelocatable: BOOL, extversion: TEXT,
-        extconfig: nullable(OIDS), extcondition: nullable(TEXTS),
     }
     12110 view pg_file_settings {
         sourcefile: TEXT, sourceline: INT4, seqno: INT4, name: TEXT, setting: TEXT, applied: BOOL,
@@ -53,9 +46,6 @@ pub static TABLES: &[Definition] = empty_tables! {
     }
     2611 table pg_inherits {
         inhrelid: OID, inhparent: OID, inhseqno: INT4, inhdetachpending: BOOL,
-    }
-    3394 table pg_init_privs {
-        objoid: OID, classoid: OID, objsubid: INT4, privtype: CHAR, initprivs: ACLITEMS,
     }
     2613 table pg_largeobject {
         loid: OID, pageno: INT4, data: BYTEA,
@@ -197,14 +187,6 @@ pub static TABLES: &[Definition] = empty_tables! {
 /// About sessions and memory, but out of reach.
 pub static UNKNOWN: &[Definition] = empty_tables! {
     pg_catalog, Unknown;
-    12077 view pg_cursors {
-        name: TEXT, statement: TEXT, is_holdable: BOOL, is_binary: BOOL, is_scrollable: BOOL,
-        creation_time: TIMESTAMPTZ,
-    }
-    12095 view pg_prepared_statements {
-        name: TEXT, statement: TEXT, prepare_time: TIMESTAMPTZ, parameter_types: REGTYPES, from_sql: BOOL,
-        generic_plans: INT8, custom_plans: INT8,
-    }
     12130 view pg_config {
         name: TEXT, setting: TEXT,
     }

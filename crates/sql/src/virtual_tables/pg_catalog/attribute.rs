@@ -1,14 +1,15 @@
 //! pg_attribute and pg_attrdef.
 
-use types::Datum;
 use types::descriptor::{ColumnDescriptor, Identity, Oid};
+use types::{DataType, Datum};
 
 use super::builtin_types::{BuiltinType, builtin_type};
+use super::schema::{C_COLLATION, DEFAULT_COLLATION};
 use crate::catalog_functions::privileges::acl_items;
-use crate::virtual_tables::Definition;
 use crate::virtual_tables::picture::Picture;
 use crate::virtual_tables::relations::{Attribute, Relation, visible_columns};
 use crate::virtual_tables::shape::*;
+use crate::virtual_tables::{Definition, RelationKind};
 
 table! {
     PgAttribute: 1249 pg_catalog.pg_attribute {
@@ -38,20 +39,46 @@ fn attributes(picture: &Picture<'_>, wanted: &Wanted<'_>) -> Vec<PgAttribute> {
         None => picture.relations(),
     };
     let rows = |relation: &Relation<'_>| {
-        let id = relation.id();
-        relation
-            .attributes()
-            .into_iter()
-            .map(move |column| attribute(picture, id, &column))
-            .collect::<Vec<_>>()
+        let columns = relation.attributes();
+        columns.iter().map(|column| attribute(picture, relation, column)).collect::<Vec<_>>()
     };
     relations.iter().flat_map(rows).collect()
 }
 
-fn attribute(picture: &Picture<'_>, relation: Oid, column: &Attribute<'_>) -> PgAttribute {
+/// What pg_attribute repeats of pg_type.
+struct Facts {
+    by_value: bool,
+    align: &'static str,
+    storage: &'static str,
+    collation: u32,
+}
+
+impl Facts {
+    fn of(data_type: DataType) -> Facts {
+        let base = data_type.base();
+        if let Some(row) = builtin_type(base.oid()) {
+            let BuiltinType { by_value, align, storage, collation, .. } = *row;
+            return Facts { by_value, align, storage, collation };
+        }
+        match base {
+            DataType::Enum(_) => Facts { by_value: true, align: "i", storage: "p", collation: 0 },
+            // Row types, arrays over what users made.
+            _ => Facts { by_value: false, align: "d", storage: "x", collation: 0 },
+        }
+    }
+}
+
+/// Text of the system's tables is ordered by code point whatever the database says.
+fn system_collation(collation: u32) -> u32 {
+    if collation == DEFAULT_COLLATION { C_COLLATION } else { collation }
+}
+
+fn attribute(picture: &Picture<'_>, relation: &Relation<'_>, column: &Attribute<'_>) -> PgAttribute {
+    let of_system_table =
+        matches!(relation, Relation::System(definition) if definition.kind == RelationKind::Table);
+    let relation = relation.id();
     let data_type = column.column_type.data_type;
-    let builtin = builtin_type(data_type.oid());
-    let fact = |of: fn(&BuiltinType) -> &'static str| text(builtin.map_or("", of));
+    let facts = Facts::of(data_type);
     PgAttribute {
         attrelid: oid(relation),
         attname: text(column.name),
@@ -62,9 +89,9 @@ fn attribute(picture: &Picture<'_>, relation: Oid, column: &Attribute<'_>) -> Pg
         attndims: Datum::Int4(i32::from(matches!(data_type, types::DataType::Array(_)))),
         attcacheoff: Datum::Int4(-1),
         atttypmod: Datum::Int4(column.column_type.typmod),
-        attbyval: boolean(builtin.is_some_and(|row| row.by_value)),
-        attalign: fact(|row| row.align),
-        attstorage: fact(|row| row.storage),
+        attbyval: boolean(facts.by_value),
+        attalign: text(facts.align),
+        attstorage: text(facts.storage),
         attcompression: text(""),
         attnotnull: boolean(column.not_null),
         atthasdef: boolean(column.default().is_some()),
@@ -74,7 +101,11 @@ fn attribute(picture: &Picture<'_>, relation: Oid, column: &Attribute<'_>) -> Pg
         attisdropped: boolean(false),
         attislocal: boolean(true),
         attinhcount: Datum::Int4(0),
-        attcollation: number(builtin.map_or(0, |row| row.collation)),
+        attcollation: number(match column.column.and_then(|column| column.collation) {
+            Some(collation) => collation,
+            None if of_system_table => system_collation(facts.collation),
+            None => facts.collation,
+        }),
         attacl: acl_items(picture, column.acl()),
         attoptions: Datum::Null,
         attfdwoptions: Datum::Null,

@@ -44,13 +44,15 @@ pub static FAMILIES: &[(u32, &str)] = &[
 ];
 
 pub static CLASSES: &[OperatorClass] = &[
-    OperatorClass { oid: 1978, name: "int4_ops", family: 1976, input: 23, default: true, key: 0 },
     OperatorClass { oid: 1979, name: "int2_ops", family: 1976, input: 21, default: true, key: 0 },
+    OperatorClass { oid: 1978, name: "int4_ops", family: 1976, input: 23, default: true, key: 0 },
+    OperatorClass { oid: 3124, name: "int8_ops", family: 1976, input: 20, default: true, key: 0 },
     OperatorClass { oid: 1981, name: "oid_ops", family: 1989, input: 26, default: true, key: 0 },
     OperatorClass { oid: 3122, name: "date_ops", family: 434, input: 1082, default: true, key: 0 },
+    OperatorClass { oid: 10012, name: "float4_ops", family: 1970, input: 700, default: true, key: 0 },
     OperatorClass { oid: 3123, name: "float8_ops", family: 1970, input: 701, default: true, key: 0 },
-    OperatorClass { oid: 3124, name: "int8_ops", family: 1976, input: 20, default: true, key: 0 },
     OperatorClass { oid: 3125, name: "numeric_ops", family: 1988, input: 1700, default: true, key: 0 },
+    OperatorClass { oid: 10028, name: "name_ops", family: 1994, input: 19, default: true, key: 2275 },
     OperatorClass { oid: 3126, name: "text_ops", family: 1994, input: 25, default: true, key: 0 },
     OperatorClass { oid: 3127, name: "timestamptz_ops", family: 434, input: 1184, default: true, key: 0 },
     OperatorClass { oid: 3128, name: "timestamp_ops", family: 434, input: 1114, default: true, key: 0 },
@@ -71,10 +73,8 @@ pub static CLASSES: &[OperatorClass] = &[
     OperatorClass { oid: 10006, name: "bytea_ops", family: 428, input: 17, default: true, key: 0 },
     OperatorClass { oid: 10007, name: "char_ops", family: 429, input: 18, default: true, key: 0 },
     OperatorClass { oid: 10009, name: "cidr_ops", family: 1974, input: 869, default: false, key: 0 },
-    OperatorClass { oid: 10012, name: "float4_ops", family: 1970, input: 700, default: true, key: 0 },
     OperatorClass { oid: 10015, name: "inet_ops", family: 1974, input: 869, default: true, key: 0 },
     OperatorClass { oid: 10022, name: "interval_ops", family: 1982, input: 1186, default: true, key: 0 },
-    OperatorClass { oid: 10028, name: "name_ops", family: 1994, input: 19, default: true, key: 2275 },
     OperatorClass { oid: 10032, name: "oidvector_ops", family: 1991, input: 30, default: true, key: 0 },
     OperatorClass { oid: 10034, name: "record_ops", family: 2994, input: 2249, default: true, key: 0 },
     OperatorClass { oid: 10036, name: "record_image_ops", family: 3194, input: 2249, default: false, key: 0 },

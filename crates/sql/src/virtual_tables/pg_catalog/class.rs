@@ -73,7 +73,7 @@ fn class(picture: &Picture<'_>, relation: &Relation<'_>) -> PgClass {
         Relation::Table(table) => (HEAP, table.storage_id),
         Relation::Index(index) => (BTREE, index.index.id.0),
         Relation::Sequence(sequence) => (0, sequence.storage_id),
-        Relation::View(_) => (0, 0),
+        Relation::View(_) | Relation::RowType(_) => (0, 0),
         Relation::System(definition) if definition.kind == RelationKind::Table => (HEAP, 0),
         Relation::System(_) => (0, 0),
     };
@@ -95,7 +95,11 @@ fn class(picture: &Picture<'_>, relation: &Relation<'_>) -> PgClass {
         oid: oid(id),
         relname: text(relation.name()),
         relnamespace: oid(relation.schema()),
-        reltype: number(0),
+        // Under the same oid as the relation itself.
+        reltype: match relation {
+            Relation::Table(_) | Relation::View(_) | Relation::RowType(_) => oid(id),
+            Relation::Index(_) | Relation::Sequence(_) | Relation::System(_) => number(0),
+        },
         reloftype: number(0),
         relowner: oid(relation.owner(picture)),
         relam: number(access_method),
@@ -138,7 +142,7 @@ fn relation_acl(picture: &Picture<'_>, relation: &Relation<'_>) -> Datum {
         Relation::Table(table) => acl_items(picture, &table.acl),
         Relation::View(view) => acl_items(picture, &view.acl),
         Relation::Sequence(sequence) => acl_items(picture, &sequence.acl),
-        Relation::Index(_) | Relation::System(_) => Datum::Null,
+        Relation::Index(_) | Relation::RowType(_) | Relation::System(_) => Datum::Null,
     }
 }
 

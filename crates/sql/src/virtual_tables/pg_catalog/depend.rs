@@ -8,10 +8,11 @@ use types::descriptor::{Identity, Oid, TableDescriptor};
 
 use super::attribute::default_id;
 use super::class::rule_id;
-use crate::virtual_tables::Definition;
-use crate::virtual_tables::picture::Picture;
+use super::schema::OWN_EXTENSION;
+use crate::virtual_tables::picture::{OWN_SCHEMA, Picture};
 use crate::virtual_tables::relations::{Constraint, Index, Relation, visible_columns};
 use crate::virtual_tables::shape::*;
+use crate::virtual_tables::{Definition, definitions};
 
 table! {
     PgDepend: 2608 pg_catalog.pg_depend {
@@ -37,6 +38,8 @@ const PG_CLASS: u32 = 1259;
 const PG_PROC: u32 = 1255;
 const PG_CONSTRAINT: u32 = 2606;
 const PG_NAMESPACE: u32 = 2615;
+const PG_EXTENSION: u32 = 3079;
+const PG_TYPE: u32 = 1247;
 const PG_REWRITE: u32 = 2618;
 
 /// An object, or a column of one.
@@ -70,6 +73,10 @@ fn depends(dependent: Part, referenced: Part, kind: &str) -> PgDepend {
 
 fn dependencies(picture: &Picture<'_>) -> Vec<PgDepend> {
     let mut rows = Vec::new();
+    let extension = part(PG_EXTENSION, OWN_EXTENSION);
+    rows.push(depends(part(PG_NAMESPACE, OWN_SCHEMA.0.0), extension, "e"));
+    let own_tables = definitions().filter(|definition| definition.schema == OWN_SCHEMA.1);
+    rows.extend(own_tables.map(|definition| depends(part(PG_CLASS, definition.oid), extension, "e")));
     for relation in picture.user_relations() {
         let own = part(PG_CLASS, relation.id().0);
         if !matches!(relation, Relation::Index(_)) {
@@ -97,7 +104,7 @@ fn dependencies(picture: &Picture<'_>) -> Vec<PgDepend> {
                 let class = |id: Oid| if picture.function(id).is_some() { PG_PROC } else { PG_CLASS };
                 rows.extend(view.depends_on.iter().map(|id| depends(rule, part(class(*id), id.0), "n")));
             }
-            Relation::System(_) => {}
+            Relation::RowType(_) | Relation::System(_) => {}
         }
     }
     rows
@@ -164,6 +171,12 @@ fn descriptions(picture: &Picture<'_>) -> Vec<PgDescription> {
             }));
         }
     }
+    rows.extend(super::descriptions::all().map(|((class, id), description)| PgDescription {
+        objoid: number(id),
+        classoid: number(class),
+        objsubid: Datum::Int4(0),
+        description: text(description),
+    }));
     let described = |class, id, text_of: &Option<String>| {
         text_of.as_ref().map(|comment| PgDescription {
             objoid: number(id),
@@ -181,7 +194,10 @@ fn descriptions(picture: &Picture<'_>) -> Vec<PgDescription> {
     );
     rows.extend(picture.snapshot.objects().filter_map(|object| match object {
         crate::catalog::Object::Schema(schema) if schema.database == picture.database => {
-            described(2615, schema.id.0, &schema.comment)
+            described(PG_NAMESPACE, schema.id.0, &schema.comment)
+        }
+        crate::catalog::Object::Type(found) if found.database == picture.database => {
+            described(PG_TYPE, found.id.0, &found.comment)
         }
         _ => None,
     }));

@@ -1,6 +1,8 @@
 //! pg_index and pg_constraint.
 
-use types::descriptor::{ColumnId, ElementState, ForeignKey, ForeignKeyAction, TableDescriptor};
+use types::descriptor::{
+    ColumnId, DomainCheck, ElementState, ForeignKey, ForeignKeyAction, TableDescriptor, TypeDescriptor,
+};
 use types::{DataType, Datum};
 
 use super::btree::default_class;
@@ -89,12 +91,42 @@ fn constraints(picture: &Picture<'_>, wanted: &Wanted<'_>) -> Vec<PgConstraint> 
         Constraint::ForeignKey { key, .. } => Some(key.referenced_table),
         _ => None,
     };
+    let of_domains = picture
+        .domain_checks()
+        .filter(|_| table.is_none_or(|id| id.0 == 0) && referenced.is_none_or(|id| id.0 == 0))
+        .map(|(found, _, check)| domain_check_row(found, check));
     picture
         .constraints()
         .filter(|constraint| table.is_none_or(|table| constraint.table().id == table))
         .filter(|constraint| referenced.is_none_or(|id| refers(constraint) == Some(id) || id.0 == 0))
         .map(|constraint| constraint_row(picture, &constraint))
+        .chain(of_domains)
         .collect()
+}
+
+fn domain_check_row(found: &TypeDescriptor, check: &DomainCheck) -> PgConstraint {
+    PgConstraint {
+        oid: oid(check.id),
+        conname: text(&check.name),
+        connamespace: oid(found.schema),
+        contype: text("c"),
+        condeferrable: boolean(false),
+        condeferred: boolean(false),
+        convalidated: boolean(!check.not_valid),
+        conrelid: number(0),
+        contypid: oid(found.id),
+        conindid: number(0),
+        conparentid: number(0),
+        confrelid: number(0),
+        confupdtype: text(" "),
+        confdeltype: text(" "),
+        confmatchtype: text(" "),
+        conislocal: boolean(true),
+        coninhcount: Datum::Int4(0),
+        connoinherit: boolean(false),
+        conbin: text(&check.expression),
+        ..PgConstraint::default()
+    }
 }
 
 fn constraint_row(picture: &Picture<'_>, constraint: &Constraint<'_>) -> PgConstraint {

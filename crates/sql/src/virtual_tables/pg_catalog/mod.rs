@@ -7,9 +7,10 @@
 //! | `types`, `functions`, `operators`, `access` | what is built in |
 //! | `depend` | dependencies and comments |
 //! | `views` | pg_tables and the like |
+//! | `session` | prepared statements, cursors |
 //! | `settings`, `activity` | settings; sessions, locks, statistics |
 //! | `absent`, `absent_statistics` | what there is none of |
-//! | `builtin_types`, `internal_functions`, `btree` | facts taken from PostgreSQL 15 |
+//! | `descriptions`, `builtin_types`, `internal_functions`, `btree` | facts taken from PostgreSQL 15 |
 
 mod absent;
 mod absent_statistics;
@@ -20,12 +21,14 @@ mod btree;
 pub mod builtin_types;
 pub mod class;
 pub mod depend;
+pub mod descriptions;
 pub mod functions;
 mod index;
 pub mod internal_functions;
 pub mod operators;
 mod roles;
 pub mod schema;
+mod session;
 mod settings;
 mod types;
 mod views;
@@ -49,6 +52,7 @@ pub static GROUPS: &[&[Definition]] = &[
     operators::TABLES,
     roles::TABLES,
     schema::TABLES,
+    session::TABLES,
     settings::TABLES,
     types::TABLES,
     views::TABLES,

@@ -3,7 +3,7 @@
 use types::Datum;
 use types::descriptor::Oid;
 
-use crate::catalog::RoleDescriptor;
+use crate::catalog::{Object, RoleDescriptor};
 use crate::virtual_tables::Definition;
 use crate::virtual_tables::picture::{BOOTSTRAP_ROLE, DATABASE_OWNER_ROLE, Picture};
 use crate::virtual_tables::shape::*;
@@ -19,6 +19,12 @@ table! {
 table! {
     PgAuthMembers: 1261 pg_catalog.pg_auth_members {
         roleid: OID, member: OID, grantor: OID, admin_option: BOOL,
+    }
+}
+
+table! {
+    PgDbRoleSetting: 2964 pg_catalog.pg_db_role_setting {
+        setdatabase: OID, setrole: OID, setconfig: nullable(TEXTS),
     }
 }
 
@@ -53,6 +59,7 @@ view! {
 pub static TABLES: &[Definition] = &[
     PgAuthid::definition(Rows::Catalog(|picture, _| values(authids(picture)))),
     PgAuthMembers::definition(Rows::Catalog(|picture, _| values(members(picture)))),
+    PgDbRoleSetting::definition(Rows::Catalog(|picture, _| values(stored_settings(picture)))),
     PgRoles::definition(Rows::Catalog(|picture, _| values(roles(picture).iter().map(role)))),
     PgShadow::definition(Rows::Catalog(|picture, _| values(shadows(picture)))),
     PgUser::definition(Rows::Catalog(|picture, _| values(users(picture)))),
@@ -77,6 +84,48 @@ fn password(picture: &Picture<'_>, role: &RoleDescriptor) -> Datum {
     }
 }
 
+fn valid_until(role: &RoleDescriptor) -> Datum {
+    role.valid_until.map_or(Datum::Null, Datum::TimestampTz)
+}
+
+/// Settings as `name=value`.
+fn setting_texts(values: &[(String, String)]) -> Datum {
+    let texts: Vec<String> = values.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    self::texts(texts.iter().map(String::as_str))
+}
+
+/// What the role's sessions begin with in all databases.
+fn own_settings(role: &RoleDescriptor) -> Datum {
+    let own = role.settings.iter().find(|settings| settings.database.is_none());
+    own.map_or(Datum::Null, |settings| setting_texts(&settings.values))
+}
+
+fn stored_settings(picture: &Picture<'_>) -> Vec<PgDbRoleSetting> {
+    let row = |database: Oid, role: Oid, values: &[(String, String)]| PgDbRoleSetting {
+        setdatabase: oid(database),
+        setrole: oid(role),
+        setconfig: setting_texts(values),
+    };
+    let mut rows = Vec::new();
+    for object in picture.snapshot.objects() {
+        match object {
+            Object::Database(database) if !database.settings.is_empty() => {
+                rows.push(row(database.id, Oid(0), &database.settings));
+            }
+            Object::Role(role) => {
+                // Those in a database that is gone mean nothing any more.
+                let exists = |id: Oid| picture.snapshot.database_by_id(id).is_some();
+                let known = role.settings.iter().filter(|settings| settings.database.is_none_or(exists));
+                rows.extend(
+                    known.map(|settings| row(settings.database.unwrap_or(Oid(0)), role.id, &settings.values)),
+                );
+            }
+            _ => {}
+        }
+    }
+    rows
+}
+
 fn authids(picture: &Picture<'_>) -> Vec<PgAuthid> {
     let row = |role: &RoleDescriptor| PgAuthid {
         oid: oid(role.id),
@@ -86,11 +135,11 @@ fn authids(picture: &Picture<'_>) -> Vec<PgAuthid> {
         rolcreaterole: boolean(role.create_role),
         rolcreatedb: boolean(role.create_database),
         rolcanlogin: boolean(role.login),
-        rolreplication: boolean(false),
+        rolreplication: boolean(role.id == BOOTSTRAP_ROLE),
         rolbypassrls: boolean(role.id == BOOTSTRAP_ROLE),
         rolconnlimit: Datum::Int4(role.connection_limit),
         rolpassword: password(picture, role),
-        rolvaliduntil: Datum::Null,
+        rolvaliduntil: valid_until(role),
     };
     roles(picture).iter().map(row).collect()
 }
@@ -103,12 +152,12 @@ fn role(role: &RoleDescriptor) -> PgRoles {
         rolcreaterole: boolean(role.create_role),
         rolcreatedb: boolean(role.create_database),
         rolcanlogin: boolean(role.login),
-        rolreplication: boolean(false),
+        rolreplication: boolean(role.id == BOOTSTRAP_ROLE),
         rolconnlimit: Datum::Int4(role.connection_limit),
         rolpassword: text(HIDDEN),
-        rolvaliduntil: Datum::Null,
+        rolvaliduntil: valid_until(role),
         rolbypassrls: boolean(role.id == BOOTSTRAP_ROLE),
-        rolconfig: Datum::Null,
+        rolconfig: own_settings(role),
         oid: oid(role.id),
     }
 }
@@ -129,11 +178,11 @@ fn shadows(picture: &Picture<'_>) -> Vec<PgShadow> {
         usesysid: oid(role.id),
         usecreatedb: boolean(role.create_database),
         usesuper: boolean(role.superuser),
-        userepl: boolean(false),
+        userepl: boolean(role.id == BOOTSTRAP_ROLE),
         usebypassrls: boolean(role.id == BOOTSTRAP_ROLE),
         passwd: password(picture, role),
-        valuntil: Datum::Null,
-        useconfig: Datum::Null,
+        valuntil: valid_until(role),
+        useconfig: own_settings(role),
     };
     picture.roles().filter(|role| role.login).map(row).collect()
 }
@@ -144,11 +193,11 @@ fn users(picture: &Picture<'_>) -> Vec<PgUser> {
         usesysid: oid(role.id),
         usecreatedb: boolean(role.create_database),
         usesuper: boolean(role.superuser),
-        userepl: boolean(false),
+        userepl: boolean(role.id == BOOTSTRAP_ROLE),
         usebypassrls: boolean(role.id == BOOTSTRAP_ROLE),
         passwd: text(HIDDEN),
-        valuntil: Datum::Null,
-        useconfig: Datum::Null,
+        valuntil: valid_until(role),
+        useconfig: own_settings(role),
     };
     picture.roles().filter(|role| role.login).map(row).collect()
 }

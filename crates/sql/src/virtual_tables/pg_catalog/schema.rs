@@ -1,12 +1,13 @@
 //! Databases, schemas, tablespaces, collations, languages.
 
 use types::Datum;
-use types::acl::AclKind;
+use types::acl::{Acl, AclItem, AclKind, PUBLIC, Rights};
+use types::descriptor::Oid;
 
 use crate::catalog::Object;
 use crate::catalog_functions::privileges::acl_items;
 use crate::virtual_tables::Definition;
-use crate::virtual_tables::picture::Picture;
+use crate::virtual_tables::picture::{BOOTSTRAP_ROLE, OWN_SCHEMA, Picture, SYSTEM_SCHEMAS};
 use crate::virtual_tables::shape::*;
 
 table! {
@@ -51,7 +52,22 @@ table! {
     }
 }
 
+table! {
+    PgInitPrivs: 3394 pg_catalog.pg_init_privs {
+        objoid: OID, classoid: OID, objsubid: INT4, privtype: CHAR, initprivs: ACLITEMS,
+    }
+}
+
+table! {
+    PgExtension: 3079 pg_catalog.pg_extension {
+        oid: OID, extname: NAME, extowner: OID, extnamespace: OID, extrelocatable: BOOL, extversion: TEXT,
+        extconfig: nullable(OIDS), extcondition: nullable(TEXTS),
+    }
+}
+
 pub static TABLES: &[Definition] = &[
+    PgInitPrivs::definition(Rows::Catalog(|picture, _| values(initial_privileges(picture)))),
+    PgExtension::definition(Rows::Catalog(|_, _| values([own_extension()]))),
     PgNamespace::definition(Rows::Catalog(|picture, _| values(schemas(picture)))),
     PgDatabase::definition(Rows::Catalog(|picture, _| values(databases(picture)))),
     PgDefaultAcl::definition(Rows::Catalog(|picture, _| values(default_acls(picture)))),
@@ -69,10 +85,13 @@ pub const LOCALE: &str = "C.UTF-8";
 /// pg_tablespace: (oid, name).
 pub const TABLESPACES: [(u32, &str); 2] = [(1663, "pg_default"), (1664, "pg_global")];
 
+pub const DEFAULT_COLLATION: u32 = 100;
+pub const C_COLLATION: u32 = 950;
+
 /// pg_collation: (oid, name, provider, encoding, locale). All sort by code point.
 const COLLATIONS: [(u32, &str, &str, i32, Option<&str>); 4] = [
-    (100, "default", "d", -1, None),
-    (950, "C", "c", -1, Some("C")),
+    (DEFAULT_COLLATION, "default", "d", -1, None),
+    (C_COLLATION, "C", "c", -1, Some("C")),
     (951, "POSIX", "c", -1, Some("POSIX")),
     (12340, "ucs_basic", "c", UTF8, Some("C")),
 ];
@@ -82,9 +101,33 @@ pub fn collation_name(id: u32) -> Option<&'static str> {
     COLLATIONS.iter().find(|row| row.0 == id).map(|row| row.1)
 }
 
+/// A collation by name.
+pub fn collation_named(name: &str) -> Option<u32> {
+    COLLATIONS.iter().find(|row| row.1 == name).map(|row| row.0)
+}
+
 /// All collations by name.
 pub fn collation_names() -> impl Iterator<Item = &'static str> {
     COLLATIONS.iter().map(|row| row.1)
+}
+
+/// The system's schemas may be used by everybody.
+fn system_schema_acl() -> Acl {
+    let owner = BOOTSTRAP_ROLE;
+    let item = |grantee, rights| AclItem { grantee, grantor: owner, rights, grantable: Rights::NONE };
+    Acl(Some(vec![item(owner, AclKind::Schema.all()), item(PUBLIC, Rights::USAGE)]))
+}
+
+/// The system's schemas have from the start what they have.
+fn initial_privileges(picture: &Picture<'_>) -> Vec<PgInitPrivs> {
+    let row = |(id, _): (Oid, &str)| PgInitPrivs {
+        objoid: oid(id),
+        classoid: number(2615),
+        objsubid: Datum::Int4(0),
+        privtype: text("i"),
+        initprivs: acl_items(picture, &system_schema_acl()),
+    };
+    SYSTEM_SCHEMAS.into_iter().map(row).collect()
 }
 
 fn schemas(picture: &Picture<'_>) -> Vec<PgNamespace> {
@@ -92,10 +135,10 @@ fn schemas(picture: &Picture<'_>) -> Vec<PgNamespace> {
         oid: oid(schema.id),
         nspname: text(schema.name),
         nspowner: oid(picture.role_id(schema.owner)),
-        nspacl: picture
-            .snapshot
-            .schema_by_id(schema.id)
-            .map_or(Datum::Null, |schema| acl_items(picture, &schema.acl)),
+        nspacl: match picture.snapshot.schema_by_id(schema.id) {
+            Some(schema) => acl_items(picture, &schema.acl),
+            None => acl_items(picture, &system_schema_acl()),
+        },
     };
     picture.schemas().into_iter().map(row).collect()
 }
@@ -138,9 +181,9 @@ fn databases(picture: &Picture<'_>) -> Vec<PgDatabase> {
             datdba: oid(picture.role_id(&database.owner)),
             encoding: Datum::Int4(UTF8),
             datlocprovider: text("c"),
-            datistemplate: boolean(database.name == "template1"),
-            datallowconn: boolean(true),
-            datconnlimit: Datum::Int4(-1),
+            datistemplate: boolean(database.template),
+            datallowconn: boolean(!database.closed),
+            datconnlimit: Datum::Int4(database.connection_limit),
             datfrozenxid: number(0),
             datminmxid: number(0),
             dattablespace: number(TABLESPACES[0].0),
@@ -159,7 +202,7 @@ fn tablespaces() -> Vec<PgTablespace> {
     let row = |(id, name): (u32, &str)| PgTablespace {
         oid: number(id),
         spcname: text(name),
-        spcowner: oid(crate::virtual_tables::picture::BOOTSTRAP_ROLE),
+        spcowner: oid(BOOTSTRAP_ROLE),
         spcacl: Datum::Null,
         spcoptions: Datum::Null,
     };
@@ -171,7 +214,7 @@ fn collations() -> Vec<PgCollation> {
         oid: number(id),
         collname: text(name),
         collnamespace: number(super::PG_CATALOG),
-        collowner: oid(crate::virtual_tables::picture::BOOTSTRAP_ROLE),
+        collowner: oid(BOOTSTRAP_ROLE),
         collprovider: text(provider),
         collisdeterministic: boolean(true),
         collencoding: Datum::Int4(encoding),
@@ -183,6 +226,22 @@ fn collations() -> Vec<PgCollation> {
     COLLATIONS.into_iter().map(row).collect()
 }
 
+/// The schema `meridian` is shown as part of an extension that is built in: pg_dump leaves such alone.
+pub const OWN_EXTENSION: u32 = OWN_SCHEMA.0.0;
+
+fn own_extension() -> PgExtension {
+    PgExtension {
+        oid: number(OWN_EXTENSION),
+        extname: text(OWN_SCHEMA.1),
+        extowner: oid(BOOTSTRAP_ROLE),
+        extnamespace: oid(OWN_SCHEMA.0),
+        extrelocatable: boolean(false),
+        extversion: text(env!("CARGO_PKG_VERSION")),
+        extconfig: Datum::Null,
+        extcondition: Datum::Null,
+    }
+}
+
 /// pg_language.oid of functions built in.
 pub const INTERNAL_LANGUAGE: u32 = 12;
 /// The language of functions that users make.
@@ -192,7 +251,7 @@ fn languages() -> Vec<PgLanguage> {
     let language = |id, name, trusted| PgLanguage {
         oid: number(id),
         lanname: text(name),
-        lanowner: oid(crate::virtual_tables::picture::BOOTSTRAP_ROLE),
+        lanowner: oid(BOOTSTRAP_ROLE),
         lanispl: boolean(false),
         lanpltrusted: boolean(trusted),
         lanplcallfoid: number(0),

@@ -8,6 +8,8 @@ use types::descriptor::{DomainDescriptor, Oid, TypeDefinition};
 use types::{DataType, USER_ARRAY_BIT};
 
 use crate::catalog::Object;
+use crate::catalog_functions::definitions::value_expression;
+use crate::catalog_functions::privileges::acl_items;
 use crate::virtual_tables::Definition;
 use crate::virtual_tables::picture::{BOOTSTRAP_ROLE, Picture};
 use crate::virtual_tables::shape::*;
@@ -97,6 +99,9 @@ fn user_type_row(picture: &Picture<'_>, object: &Object) -> Option<PgType> {
         typarray: number(id.0 | USER_ARRAY_BIT),
         ..plain_row()
     };
+    if let Object::Type(found) = object {
+        row.typacl = acl_items(picture, &found.acl);
+    }
     match object {
         Object::Type(found) => match &found.definition {
             TypeDefinition::Enum { .. } => {
@@ -109,7 +114,7 @@ fn user_type_row(picture: &Picture<'_>, object: &Object) -> Option<PgType> {
                 set_functions(&mut row, ENUM_FUNCTIONS);
             }
             TypeDefinition::Composite { .. } => make_row_type(&mut row, id),
-            TypeDefinition::Domain(domain) => make_domain(&mut row, domain),
+            TypeDefinition::Domain(domain) => make_domain(picture, &mut row, domain),
         },
         _ => make_row_type(&mut row, id),
     }
@@ -123,7 +128,7 @@ fn make_row_type(row: &mut PgType, relation: Oid) {
     set_functions(row, RECORD_FUNCTIONS);
 }
 
-fn make_domain(row: &mut PgType, domain: &DomainDescriptor) {
+fn make_domain(picture: &Picture<'_>, row: &mut PgType, domain: &DomainDescriptor) {
     let base = domain.parent.data_type.base();
     if let Some(builtin) = super::builtin_types::builtin_type(base.oid()) {
         *row = PgType {
@@ -132,6 +137,7 @@ fn make_domain(row: &mut PgType, domain: &DomainDescriptor) {
             typnamespace: row.typnamespace.clone(),
             typowner: row.typowner.clone(),
             typarray: row.typarray.clone(),
+            typacl: row.typacl.clone(),
             ..type_row(builtin)
         };
     } else if matches!(base, DataType::Enum(_)) {
@@ -148,7 +154,9 @@ fn make_domain(row: &mut PgType, domain: &DomainDescriptor) {
     row.typnotnull = boolean(domain.not_null);
     row.typbasetype = number(domain.parent.data_type.oid());
     row.typtypmod = Datum::Int4(domain.parent.typmod);
-    row.typdefault = optional_text(domain.default.as_deref());
+    let default = domain.default.as_deref().map(|text| value_expression(picture, text, domain.parent));
+    row.typdefaultbin = optional_text(default.as_deref());
+    row.typdefault = optional_text(default);
 }
 
 fn set_functions(row: &mut PgType, [input, output, receive, send]: [u32; 4]) {
