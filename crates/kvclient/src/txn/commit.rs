@@ -462,8 +462,10 @@ impl Txn {
                 if let Some(explicit) = explicit {
                     let mut batch = BatchRequest::new(header, explicit);
                     if let Err(error) = db.router.send_to(&anchor, &mut batch).await {
-                        // Whoever meets the record finds the transaction committed and finishes it.
+                        // Whoever meets the record finds the transaction committed and finishes it. For that all intents must still
+                        // be there: releasing locks would resolve those it meets, and the transaction would pass for aborted.
                         tracing::debug!(%error, "a commit was left staging");
+                        return;
                     }
                 }
                 db.clean_up(leftovers).await;
