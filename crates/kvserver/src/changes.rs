@@ -251,7 +251,8 @@ impl Inner {
 
     // ---- removed replicas ---------------------------------------------------------------------------
 
-    /// Asks the range whether the replica here is still a member of it, and ends it if it is not.
+    /// Asks the range whether the replica here is still a member of it, and ends it if it is not. One call at a time: it is made by
+    /// the task of the event queue alone.
     pub(crate) async fn collect_replica(self: &Arc<Self>, range: RangeId) -> Result<(), KvError> {
         let Ok(replica) = self.ranges.get(range) else { return Ok(()) };
         let own = replica.state.lock().descriptor.clone();
@@ -262,9 +263,15 @@ impl Inner {
             return Err(KvError::corruption("a question about a range was answered otherwise"));
         };
         let now = status.descriptor;
-        let own_id = own.replica_on(self.ranges.config.store).map(|own| own.replica);
-        let is_member = own_id.is_none_or(|id| now.replica(id).is_some());
-        if now.id != range || now.generation <= own.generation || is_member {
+        let Some(own_id) = own.replica_on(self.ranges.config.store).map(|own| own.replica) else {
+            return Ok(());
+        };
+        if now.id != range || now.generation <= own.generation || now.replica(own_id).is_some() {
+            tracing::debug!(%range, ?own, ?now, "the replica here stays, as far as the range knows");
+            return Ok(());
+        }
+        // It may have ended by itself meanwhile, and a later one may be here.
+        if !self.ranges.get(range).is_ok_and(|found| Arc::ptr_eq(&found, &replica)) {
             return Ok(());
         }
         tracing::info!(%range, "the replica here was removed from its range, and ends");
@@ -273,7 +280,7 @@ impl Inner {
             return Err(KvError::unavailable("another range arrives in the place of one that ends"));
         }
         let parts = mvcc::replicated_parts(range, &own.span);
-        self.consensus()?.destroy(range, parts).await;
+        self.consensus()?.destroy(range, own_id, parts).await;
         self.ranges.unreserve(range);
         Ok(())
     }

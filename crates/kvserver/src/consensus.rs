@@ -49,8 +49,13 @@ pub trait Consensus: Send + Sync + 'static {
     /// Says what there is to say to a store, and nothing else.
     fn send_stamp(&self, _to: StoreId) {}
 
-    /// Ends this store's replica of a range with what is stored of it: it is no member any more.
-    fn destroy(&self, _range: RangeId, _parts: Vec<(Keyspace, Span)>) -> BoxFuture<'static, ()> {
+    /// Ends this store's replica of a range with what is stored of it: it is no member any more. See [`replication::Store::destroy`].
+    fn destroy(
+        &self,
+        _range: RangeId,
+        _replica: ReplicaId,
+        _parts: Vec<(Keyspace, Span)>,
+    ) -> BoxFuture<'static, ()> {
         Box::pin(std::future::ready(()))
     }
 
@@ -128,8 +133,13 @@ impl Consensus for replication::Store {
         replication::Store::send_stamp(self, to);
     }
 
-    fn destroy(&self, range: RangeId, parts: Vec<(Keyspace, Span)>) -> BoxFuture<'static, ()> {
-        Box::pin(replication::Store::destroy(self, range, parts))
+    fn destroy(
+        &self,
+        range: RangeId,
+        replica: ReplicaId,
+        parts: Vec<(Keyspace, Span)>,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(replication::Store::destroy(self, range, replica, parts))
     }
 
     fn drop_waiting(&self) {

@@ -39,6 +39,7 @@
 //! | `liveness` | promises between stores, on which leases rely |
 //! | `changes` | replicas added and removed, leases handed over |
 //! | `allocator`, `replicate` | which range should have which replicas, and seeing to it |
+//! | `events` | what background work is told to look at |
 //! | `queues` | background work, each kind bounded: resolution, splits by size, garbage, addressing records |
 //!
 //! # Leases
@@ -87,6 +88,7 @@ mod command;
 mod commit;
 mod conflict;
 pub mod consensus;
+mod events;
 mod garbage;
 mod liveness;
 mod lock;

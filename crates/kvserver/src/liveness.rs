@@ -25,6 +25,13 @@
 //! new leader's clock is too, and its lease starts above every timestamp at which the old one served. The margin of `offset_max` is for
 //! real time: the old leader stops serving before any clock says `until`.
 //!
+//! # A leader that is removed
+//!
+//! Its store goes on being promised support, for other ranges; so followers are also let go by the removal: once they have applied it, or have
+//! heard that the replica has ended. That is safe because *no leader applies its own removal while it has a lease*: a leaseholder refuses
+//! to propose that (`changes`), so the entry is an earlier leader's, and a lease begins only with an entry of the leader's
+//! own term applied, which lies above it.
+//!
 //! # Restarts
 //!
 //! A store that restarts has forgotten its promises. It votes for nobody until its clock has passed everything that it can have promised

@@ -31,7 +31,7 @@ use storage::{Keyspace, WriteBatch};
 
 use crate::bootstrap;
 use crate::command::{self, Effects, SplitEffect};
-use crate::ranges::{Event, Ranges};
+use crate::ranges::Ranges;
 use crate::replica::Replica;
 
 /// Commands between two stored statistics.
@@ -102,7 +102,7 @@ impl Machine {
     fn watch_size(&self, replica: &Replica) {
         let size = replica.size_bytes.load(Ordering::Relaxed);
         if size > self.ranges.config.range_bytes_max && !replica.split_queued.swap(true, Ordering::AcqRel) {
-            self.ranges.tell(Event::TooLarge(replica.id));
+            self.ranges.events.too_large.tell(replica.id, ());
         }
     }
 
@@ -121,6 +121,8 @@ impl Machine {
     /// The range has other replicas now. What was promised to keep the leader is looked at anew.
     fn replicas_changed(&self, replica: &Replica, descriptor: RangeDescriptor) {
         if descriptor.replica_on(self.ranges.config.store).is_none() {
+            let has_lease = replica.state.lock().lease.is_some();
+            assert!(!has_lease, "range {}: a leaseholder removes itself: see `liveness`", replica.id);
             self.ranges.remove(replica.id);
             return;
         }
@@ -134,7 +136,7 @@ impl Machine {
             state.lease.is_some()
         };
         if leads {
-            self.ranges.tell(Event::Described(vec![descriptor]));
+            self.ranges.events.described.tell(descriptor.id, descriptor);
         }
     }
 
@@ -205,7 +207,9 @@ impl Machine {
         self.ranges.add(right.clone());
         self.ranges.room.wake(wakes);
         if left.state.lock().lease.is_some() {
-            self.ranges.tell(Event::Described(vec![right_descriptor, left_descriptor]));
+            for descriptor in [right_descriptor, left_descriptor] {
+                self.ranges.events.described.tell(descriptor.id, descriptor);
+            }
         }
         self.watch_size(&right);
     }
@@ -313,8 +317,11 @@ impl StateMachine for Machine {
     fn begin_snapshot(&self, range: RangeId, parts: &[(Keyspace, Span)]) -> Result<(), SendError> {
         let span = parts.iter().find(|(keyspace, _)| *keyspace == Keyspace::Current);
         let (_, span) = span.ok_or_else(|| SendError(format!("range {range}: a snapshot without data")))?;
-        let taken = |other| SendError(format!("range {range}: its place is still taken by range {other}"));
-        self.ranges.reserve(range, span).map_err(taken)
+        self.ranges.reserve(range, span).map_err(|other| {
+            // It may have been removed without knowing it: nobody else would look before its turn comes.
+            self.ranges.events.replaced.tell(other, ());
+            SendError(format!("range {range}: its place is still taken by range {other}"))
+        })
     }
 
     fn snapshot_ended(&self, range: RangeId, installed: Option<Position>) -> Result<(), ApplyError> {
@@ -332,7 +339,7 @@ impl StateMachine for Machine {
     }
 
     fn replaced(&self, range: RangeId, _here: ReplicaId) {
-        self.ranges.tell(Event::Replaced(range));
+        self.ranges.events.replaced.tell(range, ());
     }
 }
 

@@ -1,13 +1,15 @@
-//! Background work of a store. Every kind is bounded; what a bound drops is found again by the sweep.
+//! Background work of a store. Every kind is bounded; what a bound drops is found again by the sweep. The kinds that are told of by
+//! events have a task each, so that none waits for another: see `events`.
 //!
 //! | work | comes from | bound |
 //! | --- | --- | --- |
-//! | addressing records | a split, or a change of replicas; the beginning of a lease | the event queue |
-//! | ending removed replicas | messages for a later replica | the event queue |
+//! | addressing records | a split, or a change of replicas; the beginning of a lease | its event queue |
+//! | ending removed replicas | messages for a later replica, a snapshot that finds its place taken | its event queue |
 //! | splits by size | a command made a range too large | one mark per range |
 //! | finishing transactions | a record ended with intents left | tasks at once |
 //! | garbage, abandoned locks, old records | the clock | one sweep at a time |
 
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -24,7 +26,7 @@ use parking_lot::Mutex;
 use storage::{CursorOptions, Keyspace, mvcc};
 
 use crate::conflict::anchor_of;
-use crate::ranges::Event;
+use crate::events::{EventQueue, Events};
 use crate::replica::Replica;
 use crate::store::{Inner, storage_error};
 
@@ -79,9 +81,26 @@ impl Drop for Tasks {
 
 /// Starts background work.
 pub(crate) fn start(inner: &Arc<Inner>) {
-    let events = inner.env.spawn("range-events", Box::pin(run_events(Arc::downgrade(inner))));
+    let described = run_events(
+        Arc::downgrade(inner),
+        |events| &events.described,
+        |inner, descriptor| Box::pin(async move { inner.publish(&descriptor.1).await }),
+    );
+    let too_large = run_events(
+        Arc::downgrade(inner),
+        |events| &events.too_large,
+        |inner, (range, ())| Box::pin(inner.split_by_size(*range)),
+    );
+    let replaced = run_events(
+        Arc::downgrade(inner),
+        |events| &events.replaced,
+        |inner, (range, ())| Box::pin(inner.collect_replica(*range)),
+    );
+    let addressing = inner.env.spawn("range-addressing", Box::pin(described));
+    let splits = inner.env.spawn("range-splits", Box::pin(too_large));
+    let collection = inner.env.spawn("range-collection", Box::pin(replaced));
     let sweep = inner.env.spawn("range-sweep", Box::pin(run_sweeps(Arc::downgrade(inner))));
-    inner.tasks.keep([events, sweep]);
+    inner.tasks.keep([addressing, splits, collection, sweep]);
 }
 
 fn put_if_newer(txn: &Txn, key: Key, descriptor: RangeDescriptor) -> BoxFuture<'_, Result<(), KvError>> {
@@ -95,24 +114,25 @@ fn put_if_newer(txn: &Txn, key: Key, descriptor: RangeDescriptor) -> BoxFuture<'
     })
 }
 
-async fn run_events(store: Weak<Inner>) {
+/// Does what the events of one kind ask for, one after the other.
+async fn run_events<T: Debug>(
+    store: Weak<Inner>,
+    queue: fn(&Events) -> &EventQueue<T>,
+    work: for<'a> fn(&'a Arc<Inner>, &'a (RangeId, T)) -> BoxFuture<'a, Result<(), KvError>>,
+) {
     loop {
         let Some(ranges) = store.upgrade().map(|inner| inner.ranges.clone()) else { return };
-        let event = ranges.next_event().await;
+        let event = queue(&ranges.events).next().await;
         drop(ranges);
         let Some(inner) = store.upgrade() else { return };
         if inner.tasks.is_stopped() {
             return;
         }
-        let result = match &event {
-            Event::Described(descriptors) => inner.publish(descriptors).await,
-            Event::TooLarge(range) => inner.split_by_size(*range).await,
-            Event::Replaced(range) => inner.collect_replica(*range).await,
-        };
-        if let Err(error) = result {
+        if let Err(error) = work(&inner, &event).await {
             tracing::debug!(%error, ?event, "background work failed and is tried again");
             inner.env.sleep(RETRY_PAUSE).await;
-            inner.ranges.tell(event);
+            let (range, event) = event;
+            queue(&inner.ranges.events).tell_again(range, event);
         }
     }
 }
@@ -139,20 +159,16 @@ async fn run_sweeps(store: Weak<Inner>) {
 }
 
 impl Inner {
-    /// Writes addressing records, unless newer ones are there.
-    async fn publish(&self, descriptors: &[RangeDescriptor]) -> Result<(), KvError> {
-        for descriptor in descriptors {
-            if descriptor.id == RangeId::FIRST
-                && let Some(membership) = self.membership()
-            {
-                membership.publish_first_range(descriptor);
-            }
-            let Some(key) = addressing::descriptor_key(&descriptor.span.end) else { continue };
-            let db = self.db()?;
-            db.transact(TxnOptions::default(), |txn| put_if_newer(txn, key.clone(), descriptor.clone()))
-                .await?;
+    /// Writes an addressing record, unless a newer one is there.
+    async fn publish(&self, descriptor: &RangeDescriptor) -> Result<(), KvError> {
+        if descriptor.id == RangeId::FIRST
+            && let Some(membership) = self.membership()
+        {
+            membership.publish_first_range(descriptor);
         }
-        Ok(())
+        let Some(key) = addressing::descriptor_key(&descriptor.span.end) else { return Ok(()) };
+        let db = self.db()?;
+        db.transact(TxnOptions::default(), |txn| put_if_newer(txn, key.clone(), descriptor.clone())).await
     }
 
     /// Splits a range in halves if it still is too large.
@@ -180,9 +196,8 @@ impl Inner {
         if keys::split::check_split_key(&at).is_err() {
             return Ok(());
         }
-        let request = SplitRequest { at: at.clone() };
-        self.db()?.send(&at, &mut BatchRequest::new(Header::default(), request)).await?;
-        Ok(())
+        // Not by way of the addressing records: the range is here.
+        self.split(replica.clone(), &SplitRequest { at }).await.map(drop)
     }
 
     /// Resolves the intents that an ended transaction has left, and forgets its record.

@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use replication::Leadership;
 use storage::Engine;
 
+use crate::events::Events;
 use crate::liveness::Liveness;
 use crate::replica::Replica;
 use crate::store::StoreConfig;
@@ -19,19 +20,6 @@ use crate::wait::WaitRoom;
 
 /// Descriptors told with a mismatch.
 const HINTS_MAX: usize = 4;
-/// Events that wait for the queues; beyond, the oldest are dropped (a sweep finds what they would have said).
-const EVENTS_MAX: usize = 4_096;
-
-/// Something that background work should look at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// Descriptors have changed: addressing records must follow.
-    Described(Vec<RangeDescriptor>),
-    /// A range has grown above its maximum.
-    TooLarge(RangeId),
-    /// Others speak to a later replica of the range on this store: this one must have been removed.
-    Replaced(RangeId),
-}
 
 /// What the state machine, the evaluators and the queues of a store share.
 pub(crate) struct Ranges {
@@ -48,14 +36,7 @@ pub(crate) struct Ranges {
     map: RwLock<BTreeMap<RangeId, Arc<Replica>>>,
     /// Leadership told before the range was known. Lock order: leaf.
     early: Mutex<BTreeMap<RangeId, Leadership>>,
-    /// Lock order: leaf.
-    events: Mutex<Events>,
-}
-
-#[derive(Default)]
-struct Events {
-    queue: std::collections::VecDeque<Event>,
-    waker: Option<futures::channel::oneshot::Sender<()>>,
+    pub events: Events,
 }
 
 impl Ranges {
@@ -78,7 +59,7 @@ impl Ranges {
             room: WaitRoom::new(),
             map: RwLock::new(BTreeMap::new()),
             early: Mutex::new(BTreeMap::new()),
-            events: Mutex::new(Events::default()),
+            events: Events::default(),
         })
     }
 
@@ -180,32 +161,5 @@ impl Ranges {
         let descriptors = others.filter_map(|replica| Some(replica.state.try_lock()?.descriptor.clone()));
         let overlapping = descriptors.filter(|descriptor| descriptor.span.overlaps(span));
         overlapping.take(HINTS_MAX).map(|descriptor| (*descriptor).clone()).collect()
-    }
-
-    pub fn tell(&self, event: Event) {
-        let mut events = self.events.lock();
-        if events.queue.len() >= EVENTS_MAX {
-            events.queue.pop_front();
-        }
-        events.queue.push_back(event);
-        if let Some(waker) = events.waker.take() {
-            let _ = waker.send(());
-        }
-    }
-
-    /// The next event; waits for one.
-    pub async fn next_event(&self) -> Event {
-        loop {
-            let receiver = {
-                let mut events = self.events.lock();
-                if let Some(event) = events.queue.pop_front() {
-                    return event;
-                }
-                let (sender, receiver) = futures::channel::oneshot::channel();
-                events.waker = Some(sender);
-                receiver
-            };
-            let _ = receiver.await;
-        }
     }
 }

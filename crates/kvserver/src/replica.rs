@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 use storage::mvcc::Statistics;
 
 use crate::marks::{Mark, TxnMarks};
-use crate::ranges::{Event, Ranges};
+use crate::ranges::Ranges;
 use crate::wait::{Receiver, Told};
 
 /// How often whoever waits for latches looks whether the lease is still held.
@@ -149,7 +149,8 @@ impl Replica {
             state.lease = Some(HeldLease { term, start, is_alone, until: 0 });
         }
         self.ranges.room.wake(wakes);
-        self.ranges.tell(Event::Described(vec![(*self.state.lock().descriptor).clone()]));
+        let descriptor = (*self.state.lock().descriptor).clone();
+        self.ranges.events.described.tell(self.id, descriptor);
     }
 
     /// Leadership is gone, or was never here, and with it everything that only a leaseholder knows. What was inherited stays

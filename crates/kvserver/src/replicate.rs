@@ -123,7 +123,7 @@ async fn run_rounds(store: Weak<Inner>, membership: Arc<dyn Membership>) {
             return;
         }
         inner.replicate_round(&*membership).await;
-        inner.collect_round(&mut rounds).await;
+        inner.collect_round(&mut rounds);
     }
 }
 
@@ -203,7 +203,7 @@ impl Inner {
     }
 
     /// Looks for replicas that may have been removed from their ranges without knowing it.
-    async fn collect_round(self: &Arc<Self>, rounds: &mut Rounds) {
+    fn collect_round(self: &Arc<Self>, rounds: &mut Rounds) {
         let Ok(consensus) = self.consensus() else { return };
         consensus.drop_waiting();
         rounds.count = rounds.count.wrapping_add(1);
@@ -228,10 +228,8 @@ impl Inner {
             suspect = next.copied();
             rounds.asked = suspect.unwrap_or_default();
         }
-        if let Some(range) = suspect
-            && let Err(error) = self.collect_replica(range).await
-        {
-            tracing::debug!(%error, %range, "whether a replica is still a member is not known");
+        if let Some(range) = suspect {
+            self.ranges.events.replaced.tell(range, ());
         }
     }
 

@@ -319,7 +319,9 @@ impl Inner {
             Request::Revert(revert) => Box::pin(self.revert(replica, header, revert)),
             Request::Split(split) => Box::pin(self.split(replica, split)),
             Request::Gc(gc) => Box::pin(self.collect_garbage(replica, gc)),
-            Request::RangeStatus(_) => Box::pin(std::future::ready(self.range_status(&replica))),
+            Request::RangeStatus(status) => {
+                Box::pin(std::future::ready(self.range_status(&replica, &status.key)))
+            }
             Request::ChangeReplicas(change) => Box::pin(self.change_replicas(replica, change)),
             Request::TransferLease(transfer) => Box::pin(self.transfer_lease(replica, transfer)),
         }
@@ -365,9 +367,11 @@ impl Inner {
         }
     }
 
-    fn range_status(&self, replica: &Replica) -> Result<BatchResponse, KvError> {
+    /// The bounds count here as well: whoever asks after the range of a key, and was sent to another, would go on doing so.
+    fn range_status(&self, replica: &Replica, key: &Key) -> Result<BatchResponse, KvError> {
         let mut state = replica.state.lock();
         state.check_lease(&self.ranges)?;
+        state.check_key(key, &self.ranges)?;
         let lease = state.lease_for_others(&self.ranges);
         let status = kvapi::RangeStatusResponse {
             descriptor: (*state.descriptor).clone(),

@@ -63,7 +63,8 @@ impl Votes {
 pub enum Restraint {
     #[default]
     None,
-    /// Its store has promised the leader that this replica knows of not to help depose it.
+    /// Its store has promised the leader that this replica knows of not to help depose it. Ends by itself when that leader is found
+    /// to be gone: see [`Group::set_restraint`].
     KeepsLeader,
     /// It may have made a promise that it no longer remembers.
     Forgetful,
@@ -87,6 +88,7 @@ pub enum RoleName {
 /// - `conf_changes` are the indexes of exactly the membership changes in the log above `applied`.
 /// - A membership change is handed out for applying only when it is durable *that it is committed*: what is applied may be lost in
 ///   a crash, and a replica that went back to older members would elect itself by a quorum that is none any more.
+/// - `gone` are replicas that a change applied here took out of the voters, the latest ones; none of them is a voter.
 #[derive(Debug)]
 pub struct Group {
     pub(crate) config: Config,
@@ -112,6 +114,7 @@ pub struct Group {
     pub(crate) quiescent: bool,
     pub(crate) restraint: Restraint,
     pub(crate) absent: SmallVec<[ReplicaId; 2]>,
+    pub(crate) gone: SmallVec<[ReplicaId; 2]>,
     prng: Prng,
 }
 
@@ -164,6 +167,7 @@ impl Group {
             quiescent: false,
             restraint: Restraint::None,
             absent: SmallVec::new(),
+            gone: SmallVec::new(),
             prng,
             config,
         };
@@ -215,7 +219,32 @@ impl Group {
         if self.election_elapsed >= self.election_timeout && self.configuration.is_voter(self.config.id) {
             self.election_elapsed = 0;
             self.campaign();
+            self.ask_leader_kept();
         }
+    }
+
+    /// The leader whose place this replica has promised to keep is silent. It may sleep: then it wakes, and says so. It may be no
+    /// replica any more, because the entry that removed it is the last thing it committed and that news was lost: then whoever
+    /// knows that answers with a later term ([`Group::answer_for_gone`]), which ends the promise.
+    fn ask_leader_kept(&mut self) {
+        if self.restraint == Restraint::KeepsLeader
+            && let Role::Follower { leader: Some(leader) } = self.role
+        {
+            self.send(leader, Body::Wake);
+        }
+    }
+
+    /// What to answer to a message for a replica that was a member of the group and has ended, and will never lead it again; `None`:
+    /// nothing. For who finds that out without having a group for it.
+    pub fn answer_for_gone(message: &Message) -> Option<Message> {
+        let asks = matches!(message.body, Body::Wake);
+        let answer = || Message {
+            from: message.to,
+            to: message.from,
+            term: message.term.next(),
+            body: Body::HeartbeatResponse { round: 0 },
+        };
+        asks.then(answer)
     }
 
     /// As a follower or candidate: campaigns after so many ticks from now, if nothing happens before.
@@ -226,6 +255,12 @@ impl Group {
     /// Tells the replica what its store has promised to others: a promise to keep a leader holds even when that is not heard
     /// from, so that a leader may rely on it without sending anything. Only a transfer that the leader itself asked for is taken
     /// part in nevertheless. Set it before every step and tick.
+    ///
+    /// A promise counts for nothing once the leader was taken out of the voters by a change that is applied here: its store
+    /// lives on and may be promised support for other groups for ever, and the leader, which is none any more, will not be heard
+    /// from again. Whoever relies on promises must therefore not rely on them as a leader that applies its own removal. A caller that
+    /// never proposes to remove the leader itself ([`Group::propose_conf_change`]) has that for nothing: such a change is then
+    /// one of an earlier term, applied before the leader has applied an entry of its own ([`Group::has_applied_in_term`]).
     pub fn set_restraint(&mut self, restraint: Restraint) {
         self.restraint = restraint;
     }
@@ -241,7 +276,10 @@ impl Group {
     pub(crate) fn is_restrained(&self, candidate: Option<ReplicaId>) -> bool {
         match self.restraint {
             Restraint::None => false,
-            Restraint::KeepsLeader => self.leader().is_some_and(|leader| Some(leader) != candidate),
+            Restraint::KeepsLeader => {
+                let keeps = |leader| Some(leader) != candidate && !self.gone.contains(&leader);
+                self.leader().is_some_and(keeps)
+            }
             Restraint::Forgetful => !self.configuration.is_sole_voter(self.config.id),
         }
     }

@@ -10,6 +10,9 @@ use crate::{
     ReadIndexError, ReadReady, ReplicaId, TransferError,
 };
 
+/// Replicas that are remembered for being no voters any more. Ids of replicas are not used again, so that the last ones would do.
+const GONE_MAX: usize = 16;
+
 /// The state of a leader.
 ///
 /// - `progress` has every member but the leader itself.
@@ -154,7 +157,9 @@ impl Group {
         change: &ConfChange,
     ) -> Result<&Configuration, ConfError> {
         self.take_conf_change(index);
-        self.configuration = self.configuration.after(change)?;
+        let after = self.configuration.after(change)?;
+        let before = std::mem::replace(&mut self.configuration, after);
+        self.note_gone(&before);
         self.after_conf_change();
         Ok(&self.configuration)
     }
@@ -168,6 +173,19 @@ impl Group {
         assert!(index <= self.applying, "only what was handed out can be applied");
         let front = self.conf_changes.pop_front();
         assert_eq!(front, Some(index), "membership changes are applied once and in order");
+    }
+
+    /// Remembers who is no voter any more. Who followed one of them may be asleep, and is to elect another.
+    fn note_gone(&mut self, before: &Configuration) {
+        let now = &self.configuration;
+        let went = before.members().into_iter().filter(|id| before.is_voter(*id) && !now.is_voter(*id));
+        self.gone.retain(|id| !now.is_voter(*id));
+        self.gone.extend(went);
+        let surplus = self.gone.len().saturating_sub(GONE_MAX);
+        self.gone.drain(..surplus);
+        if self.leader().is_some_and(|leader| leader != self.config.id && self.gone.contains(&leader)) {
+            self.wake();
+        }
     }
 
     fn after_conf_change(&mut self) {

@@ -80,7 +80,7 @@ pub enum Body {
     Quiesce {
         last_index: Index,
     },
-    /// The answer to that: it is not true of the sender.
+    /// The answer to that: it is not true of the sender. Also from a replica that keeps a leader from which it hears nothing.
     Wake,
 }
 

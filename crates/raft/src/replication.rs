@@ -240,6 +240,7 @@ impl Group {
         self.applying = snapshot.index;
         self.applied = snapshot.index;
         self.conf_changes.clear();
+        self.gone.clear();
         self.configuration = snapshot.configuration.clone();
         self.tail.restore(snapshot);
     }

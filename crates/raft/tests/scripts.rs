@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use cluster::{Cluster, Disk, State, describe};
 use goldenscript::{Argument, Command, Context, Runner};
 use raft::{
-    Bytes, Change, ConfChange, Configuration, Entry, EntryKind, HardState, Index, ReplicaId, Restraint, Term,
-    Transition,
+    Body, Bytes, Change, ConfChange, Configuration, Entry, EntryKind, Group, HardState, Index, Message,
+    ReplicaId, Restraint, Term, Transition,
 };
 
 type Output = Result<String, Box<dyn Error>>;
@@ -259,6 +259,15 @@ impl Scenario {
                     other => return Err(format!("unknown restraint {other:?}").into()),
                 };
                 cluster.group(id.ok_or("restrain one")?).set_restraint(restraint);
+            }
+            // `answer-for-gone ID GONE`: ID asks a replica that has ended, and the store of that one answers.
+            "answer-for-gone" => {
+                let (from, to) = (id(arguments.next_pos())?, id(arguments.next_pos())?);
+                let term = cluster.group(from).term();
+                let asked = Message { from, to, term, body: Body::Wake };
+                let answer = Group::answer_for_gone(&asked).ok_or("that is not answered")?;
+                cluster.trace.push(answer.to_string());
+                cluster.deliver_one(answer);
             }
             "transfer" => {
                 let (from, to) = (id(arguments.next_pos())?, id(arguments.next_pos())?);

@@ -183,7 +183,7 @@ impl Shared {
         for done in &done {
             match &done.effect.change {
                 Some(RangeChange::Split(new)) => self.put_new_range(new, &mut round.batch),
-                Some(RangeChange::Destroy(range)) => self.put_tombstone(*range, &mut round.batch),
+                Some(RangeChange::Destroy(range)) => self.put_tombstone(*range, replica.id, &mut round.batch),
                 Some(RangeChange::Veto) | None => {}
             }
         }

@@ -16,6 +16,9 @@
 //!                                              the store withdraws: epoch over -> `reconsider`: wake, campaign
 //! ```
 //!
+//! The promise ends with the leader as well: when the follower has applied the change that removes it, or hears from the leader's store that its
+//! replica has ended there. A follower that hears nothing from a leader that it keeps asks.
+//!
 //! # Replicas that wait
 //!
 //! A replica that is added to a range hears of it by the leader's messages: it begins with nothing ([`Shared::create_waiting`])
@@ -27,15 +30,15 @@ use std::sync::atomic::Ordering;
 
 use keys::local::{RangeItem, range_item};
 use keys::{RangeId, ReplicaId, Span, StoreId};
-use raft::{Body, HardState, Index, Message, Position, Restraint};
-use storage::{Durability, Keyspace, WriteBatch};
+use raft::{Body, Group, HardState, Index, Message, Position, Restraint};
+use storage::{Durability, Keyspace, StorageError, WriteBatch};
 
 use crate::record::{self, AppliedState};
 use crate::recovery::FoundLog;
 use crate::replica::{Applying, Replica, ReplicaState};
 use crate::seam::replica_id;
 use crate::store::Shared;
-use crate::{NewRange, OpenError};
+use crate::{Envelope, NewRange, OpenError, RaftBatch};
 
 /// Ticks after which a campaign that got no answer is tried again, when a leader's store is known to be dead.
 const RETRY_TICKS: u32 = 3;
@@ -217,10 +220,7 @@ impl Shared {
             // It is to come to life by its parent's split, with what it has acknowledged.
             return Ok(None);
         }
-        let tombstone = self.engine.get(Keyspace::RangeLocal, &range_item(range, RangeItem::Tombstone))?;
-        if let Some(next) = tombstone.as_deref().and_then(|bytes| <[u8; 4]>::try_from(bytes).ok())
-            && id.get() < u32::from_be_bytes(next)
-        {
+        if self.is_entombed(range, id)? {
             return Ok(None);
         }
         let applied = AppliedState {
@@ -232,6 +232,30 @@ impl Shared {
         let replica = self.open_replica(range, applied)?;
         self.start_replica(&replica, false);
         Ok(Some(replica))
+    }
+
+    /// Whether the replica was destroyed here.
+    fn is_entombed(&self, range: RangeId, id: ReplicaId) -> Result<bool, StorageError> {
+        let tombstone = self.engine.get(Keyspace::RangeLocal, &range_item(range, RangeItem::Tombstone))?;
+        let next = tombstone.as_deref().and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+        Ok(next.is_some_and(|next| id.get() < u32::from_be_bytes(next)))
+    }
+
+    /// Nobody takes the message. If that is because its addressee has ended, a sender that waits for it is told.
+    pub fn answer_for_gone(&self, from: StoreId, range: RangeId, message: &Message) {
+        let (Some(id), Some(answer)) = (replica_id(message.to), Group::answer_for_gone(message)) else {
+            return;
+        };
+        let is_gone = match self.replica(range) {
+            Some(later) => Ok(later.id > id),
+            None => self.is_entombed(range, id),
+        };
+        // Whoever could not be told asks again.
+        if is_gone.unwrap_or(false) {
+            let envelope = Envelope { range, support: 0, message: answer };
+            let stamp = self.machine.stamp(from);
+            self.transport.send(from, RaftBatch { from: self.own, stamp, envelopes: vec![envelope] });
+        }
     }
 
     /// A split has been applied whose right half may have a replica that waits: it makes room. What it voted stays voted.
@@ -265,8 +289,9 @@ impl Shared {
     }
 
     /// See [`crate::Store::destroy`].
-    pub async fn destroy(self: Arc<Self>, range: RangeId, parts: Vec<(Keyspace, Span)>) {
-        let Some(replica) = self.replica(range) else { return };
+    pub async fn destroy(self: Arc<Self>, range: RangeId, id: ReplicaId, parts: Vec<(Keyspace, Span)>) {
+        let is_it = |replica: &Arc<Replica>| replica.id == id;
+        let Some(replica) = self.replica(range).filter(is_it) else { return };
         loop {
             {
                 let mut state = replica.state.lock();
@@ -278,12 +303,16 @@ impl Shared {
             }
             self.env.sleep(self.options.tick / 20).await;
         }
+        // It may have ended by what was being applied, or by another call.
+        if self.replica(range).filter(is_it).is_none() {
+            return;
+        }
         self.machine.ends(range);
         let mut batch = WriteBatch::new();
         for (keyspace, span) in &parts {
             batch.delete_range(*keyspace, span);
         }
-        self.put_tombstone(range, &mut batch);
+        self.put_tombstone(range, id, &mut batch);
         let shared = Arc::clone(&self);
         let deleted = self.flusher.run(move || shared.engine.write(&batch, Durability::Buffered)).await;
         match deleted {

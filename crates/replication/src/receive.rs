@@ -47,6 +47,8 @@ impl Shared {
                 {
                     self.note_followed(&replica, &mut state, sender, support);
                 }
+            } else {
+                self.answer_for_gone(from, range, &message);
             }
         }
     }

@@ -246,14 +246,16 @@ impl Store {
         self.shared.transport.send(to, batch);
     }
 
-    /// Ends this store's replica of a range, which is no member any more, and deletes its state in `parts`. Completes when that is done.
+    /// Ends this store's replica of a range, which is no member any more, and deletes its state in `parts`. Completes when that is done,
+    /// at once if that replica has ended already: a later one that has taken its place stays.
     pub fn destroy(
         &self,
         range: RangeId,
+        replica: ReplicaId,
         parts: Vec<(Keyspace, Span)>,
     ) -> impl Future<Output = ()> + Send + use<> {
         let shared = Arc::clone(&self.shared);
-        async move { shared.destroy(range, parts).await }
+        async move { shared.destroy(range, replica, parts).await }
     }
 
     /// Support for a store is withdrawn, or begins in another epoch: groups that follow a leader there, and need it no longer,
@@ -530,8 +532,8 @@ impl Shared {
     }
 
     /// The tombstone says which replicas of the range may come after: those with the number in it and above.
-    pub fn put_tombstone(&self, range: RangeId, batch: &mut WriteBatch) {
-        let next = self.replica(range).map_or(0, |replica| replica.id.get() + 1);
+    pub fn put_tombstone(&self, range: RangeId, ended: ReplicaId, batch: &mut WriteBatch) {
+        let next = ended.get() + 1;
         batch.delete(Keyspace::RangeLocal, &record::applied_state_key(range));
         batch.put(Keyspace::RangeLocal, &local::range_item(range, RangeItem::Tombstone), &next.to_be_bytes());
     }
