@@ -36,6 +36,7 @@ pub mod options;
 pub mod parser;
 pub mod plan;
 pub mod rewrite;
+mod view_text;
 
 pub use catalog::{Catalog, Relation, Statistics, Table};
 pub use definitions::{
@@ -47,6 +48,7 @@ pub use explain::{ExplainOptions, explain};
 pub use options::{Methods, PlanOptions};
 pub use parser::parse;
 pub use plan::Plan;
+pub use view_text::{SchemaObject, view_query_text};
 
 use types::{DataType, PgResult};
 

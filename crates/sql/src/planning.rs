@@ -51,6 +51,22 @@ impl RelationCache {
     }
 }
 
+/// A view as the planner knows it.
+pub fn planned_view(snapshot: &CatalogSnapshot, view: &ViewDescriptor) -> View {
+    View {
+        id: view.id,
+        version: view.version,
+        schema: snapshot.schema_name(view.schema).into(),
+        name: view.name.as_str().into(),
+        owner: view.owner.as_str().into(),
+        query: view.query.as_str().into(),
+        search_path: view.search_path.clone(),
+        columns: view.columns.clone(),
+        security_invoker: view.security_invoker,
+        security_barrier: view.security_barrier,
+    }
+}
+
 /// One statement's catalog: a picture, and the database that the session is connected to.
 #[derive(Clone)]
 pub struct StatementCatalog {
@@ -67,26 +83,11 @@ impl StatementCatalog {
         Some(self.server.relations.table(descriptor, self.snapshot.schema_name(descriptor.schema)))
     }
 
-    fn view(&self, view: &ViewDescriptor) -> Arc<View> {
-        Arc::new(View {
-            id: view.id,
-            version: view.version,
-            schema: self.snapshot.schema_name(view.schema).into(),
-            name: view.name.as_str().into(),
-            owner: view.owner.as_str().into(),
-            query: view.query.as_str().into(),
-            search_path: view.search_path.clone(),
-            columns: view.columns.clone(),
-            security_invoker: view.security_invoker,
-            security_barrier: view.security_barrier,
-        })
-    }
-
     fn object(&self, object: &Object) -> Option<Relation> {
         match object {
             Object::Table(table) => self.table(table.id).map(Relation::Table),
             Object::Sequence(sequence) => Some(Relation::Sequence(sequence.clone())),
-            Object::View(view) => Some(Relation::View(self.view(view))),
+            Object::View(view) => Some(Relation::View(Arc::new(planned_view(&self.snapshot, view)))),
             Object::Database(_)
             | Object::Schema(_)
             | Object::Role(_)

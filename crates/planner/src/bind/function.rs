@@ -33,6 +33,7 @@ impl Binder<'_> {
             return Ok(cast);
         }
         if let Some(called) = self.find_user_function(call, &arguments)? {
+            self.note_function(call, &called);
             self.refuse_aggregate_clauses(call)?;
             return self.expand_scalar(called, arguments, position);
         }

@@ -67,6 +67,11 @@ pub(crate) use table_expressions::{
 pub use type_name::resolve_type;
 pub(crate) use user_function::check_body;
 
+use std::collections::BTreeMap;
+
+use types::PgResult;
+use types::descriptor::Oid;
+
 use crate::logical::{Columns, InitSubquery};
 use crate::plan::RelationUse;
 use crate::{Catalog, PlanOptions};
@@ -105,6 +110,33 @@ pub(crate) struct Binder<'a> {
     writes: bool,
     /// Nothing has been entered yet: a WITH met now is the statement's own.
     outermost: bool,
+    /// What names of the text mean, by their positions, if somebody wants to know.
+    names: Option<BTreeMap<u32, NameUse>>,
+}
+
+/// What an unqualified name in a query's text means.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum NameUse {
+    Relation(Oid),
+    Function(Oid),
+    Type(u32),
+    /// A column of the item of FROM with this name.
+    Column(Box<str>),
+    /// `*` or `t.*`: (item, column) of each.
+    Wildcard(Vec<(Box<str>, Box<str>)>),
+}
+
+/// Binds a query to find out what its unqualified names mean, by position, and what its columns are called.
+pub(crate) fn name_uses(
+    query: &crate::ast::Query,
+    catalog: &dyn Catalog,
+    options: &PlanOptions,
+) -> PgResult<(BTreeMap<u32, NameUse>, Vec<Box<str>>)> {
+    let mut binder = Binder::new(catalog, options, Parameters::none());
+    binder.names = Some(BTreeMap::new());
+    let output = binder.bind_query(query, select::Context::default())?;
+    let columns = output.targets.into_iter().map(|target| target.name).collect();
+    Ok((binder.names.unwrap_or_default(), columns))
 }
 
 impl<'a> Binder<'a> {
@@ -128,6 +160,17 @@ impl<'a> Binder<'a> {
             as_of: None,
             writes: false,
             outermost: true,
+            names: None,
+        }
+    }
+
+    /// Notes what a name of the query's own text means; views and functions have texts of their own.
+    fn note_name(&mut self, position: u32, means: impl FnOnce() -> NameUse) {
+        if self.view_depth == 0
+            && self.frames.is_empty()
+            && let Some(names) = &mut self.names
+        {
+            names.insert(position, means());
         }
     }
 

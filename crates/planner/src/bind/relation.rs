@@ -1,7 +1,7 @@
 //! Relation names: the search path, scans of what is found, and what the plan depends on.
 
-use super::Binder;
 use super::scope::{Item, ItemColumn, item_column};
+use super::{Binder, NameUse};
 use crate::ast::{Alias, ObjectKind, ObjectName, RelationReference};
 use crate::catalog::{Relation, Table, VirtualColumn, VirtualTable};
 use crate::logical::{ColumnInfo, ColumnNumber, Relational, Scan, VirtualScan};
@@ -192,6 +192,8 @@ impl Binder<'_> {
             return Ok((plan, item));
         }
         let (relation, schema) = self.find_relation(&reference.name)?;
+        let position = reference.name.position();
+        let qualified = reference.name.schema().is_some();
         let select = Privileges { select: true, ..Privileges::default() };
         let name: Box<str> = reference.name.name().into();
         let shown: Box<str> = reference.alias.as_ref().map_or(name.clone(), |alias| alias.name.name.clone());
@@ -221,6 +223,9 @@ impl Binder<'_> {
             }
             Relation::Other { kind, .. } => return Err(cannot_open(&reference.name, kind)),
         };
+        if !qualified {
+            self.note_name(position, || NameUse::Relation(id));
+        }
         let mut item = Item::new(Some(name.clone()), columns);
         item.relation = Some(id);
         if reference.alias.is_none() {

@@ -4,7 +4,7 @@
 //! hides the plain names of what it joins (their qualified names stay): `SELECT a FROM t JOIN u USING (a)` sees the merged
 //! column only.
 
-use super::Binder;
+use super::{Binder, NameUse};
 use crate::ast::Identifier;
 use crate::logical::ColumnNumber;
 use expr::Expr;
@@ -260,6 +260,7 @@ impl Binder<'_> {
         if let [name] = names {
             if let Some((level, column)) = self.find_column(&name.name, position)? {
                 self.note_reference(level, &column, position);
+                self.note_item(level, &column, position);
                 return Ok(column.expr);
             }
             // A relation's name alone is its whole row.
@@ -310,6 +311,21 @@ impl Binder<'_> {
                 )
                 .at(position))
             }
+        }
+    }
+
+    /// Notes to which item an unqualified column belongs; a column that a join has merged belongs to none.
+    fn note_item(&mut self, level: usize, column: &ItemColumn, position: u32) {
+        if self.names.is_none() {
+            return;
+        }
+        let has_it = |item: &&Item| {
+            item.columns.iter().any(|other| other.name == column.name && other.expr == column.expr)
+        };
+        let item = self.levels[level].namespace.iter().filter(|item| item.columns_visible).find(has_it);
+        let named = item.filter(|item| item.relation_visible && !item.scalar);
+        if let Some(name) = named.and_then(|item| item.name.clone()) {
+            self.note_name(position, || NameUse::Column(name));
         }
     }
 

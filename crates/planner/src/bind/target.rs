@@ -1,8 +1,8 @@
 //! SELECT lists: `*` expanded, and the names that columns get (PostgreSQL's FigureColname).
 
-use super::Binder;
-use super::scope::ItemColumn;
+use super::scope::{Item, ItemColumn};
 use super::select::Target;
+use super::{Binder, NameUse};
 use crate::ast::{Expression, ExpressionKind, Identifier, SelectItem, SessionValue};
 use expr::Expr;
 use types::{DataType, PgError, PgResult, SqlState};
@@ -61,6 +61,7 @@ impl Binder<'_> {
             item.columns.iter().filter(|column| !column.hidden).cloned().collect()
         };
         columns.iter().for_each(|column| self.note_selected(column));
+        self.note_wildcard(qualifier, position);
         let level = self.level();
         if !level.in_aggregate {
             for column in &columns {
@@ -70,6 +71,31 @@ impl Binder<'_> {
             }
         }
         Ok(columns)
+    }
+
+    fn note_wildcard(&mut self, qualifier: &[Identifier], position: u32) {
+        if self.names.is_none() {
+            return;
+        }
+        let shown = |item: &Item| -> Option<Vec<(Box<str>, Box<str>)>> {
+            let name = item.name.clone().filter(|_| item.relation_visible)?;
+            let columns = item.columns.iter().filter(|column| !column.hidden);
+            Some(columns.map(|column| (name.clone(), column.name.clone())).collect())
+        };
+        let all: Option<Vec<Vec<(Box<str>, Box<str>)>>> = match qualifier {
+            [] => {
+                let visible =
+                    self.level().namespace.iter().filter(|item| item.columns_visible && !item.lateral_only);
+                visible.map(shown).collect()
+            }
+            _ => {
+                self.item_named(qualifier).ok().and_then(|(_, item)| shown(item)).map(|columns| vec![columns])
+            }
+        };
+        // Columns that a join has merged stay a wildcard.
+        if let Some(all) = all {
+            self.note_name(position, || NameUse::Wildcard(all.concat()));
+        }
     }
 
     /// `(row).*`.

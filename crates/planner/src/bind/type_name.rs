@@ -1,7 +1,7 @@
 //! Type names: to types, modifiers checked.
 
-use super::Binder;
 use super::parameters::Parameters;
+use super::{Binder, NameUse};
 use crate::ast::{ExpressionKind, Literal, TypeName};
 use crate::catalog::Relation;
 use crate::{Catalog, PlanOptions};
@@ -65,6 +65,7 @@ impl Binder<'_> {
                     return Ok(found.into());
                 }
             } else if let Some(found) = self.catalog.user_type(schema, plain)? {
+                self.note_name(name.position, || NameUse::Type(found.oid));
                 return Ok(found.data_type().into());
             }
         }

@@ -13,10 +13,10 @@
 //! An argument is copied to every place that names its parameter. One that must be evaluated exactly once (it is volatile) and is
 //! named more than once is refused (0A000) rather than evaluated twice.
 
-use super::Binder;
 use super::function::Arguments;
 use super::scope::{Item, item_column};
 use super::select::Context;
+use super::{Binder, NameUse};
 use crate::ast::{ExpressionKind, FunctionCall, Query, QueryBody, StatementKind, TableFunction};
 use crate::catalog::{Catalog, Relation};
 use crate::logical::{JoinKind, Relational};
@@ -162,6 +162,12 @@ fn mismatch(function: &FunctionDescriptor, detail: &str) -> PgError {
 
 impl Binder<'_> {
     /// The user's function that a call means; `None` when it is a built-in one, or none at all.
+    pub(super) fn note_function(&mut self, call: &FunctionCall, called: &Called) {
+        if call.name.schema().is_none() {
+            self.note_name(call.name.position(), || NameUse::Function(called.function.id));
+        }
+    }
+
     pub(super) fn find_user_function(
         &mut self,
         call: &FunctionCall,
@@ -451,6 +457,7 @@ impl Binder<'_> {
         }
         let arguments = self.bind_arguments(call)?;
         let Some(called) = self.find_user_function(call, &arguments)? else { return Ok(None) };
+        self.note_function(call, &called);
         require_sql(&called.function, call.position)?;
         let shape = self.shape(&called)?;
         let descriptor = called.function.clone();

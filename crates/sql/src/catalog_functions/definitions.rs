@@ -1,28 +1,31 @@
 //! The statements behind objects, as text: pg_get_indexdef, pg_get_constraintdef, pg_get_viewdef ...
 //!
 //! Expressions are kept as they were written and shown as they are understood, as PostgreSQL prints them from its parse tree.
-//! Queries of views are shown as they were written.
+//! Queries of views are shown as they were written, with the names in them made to mean the same for whoever reads them.
 
 use std::sync::Arc;
 
 use expr::Expr;
-use planner::Catalog;
 use planner::catalog::UserType;
 use planner::parser::keywords::quote_identifier;
+use planner::{Catalog, SchemaObject};
 use types::descriptor::{
     ColumnDescriptor, ColumnId, DomainCheck, DomainDescriptor, ForeignKey, ForeignKeyAction,
-    FunctionDescriptor, IndexColumn, IndexDescriptor, Oid, TableDescriptor,
+    FunctionDescriptor, IndexColumn, IndexDescriptor, Oid, TableDescriptor, ViewDescriptor,
 };
 use types::user_type::TypeDirectory;
 use types::{ColumnType, Datum, FormatContext, PgError, PgResult, SqlState};
 
 use super::Answer::{self, Null, Strict};
 use super::identifiers::{qualified, qualified_relation, relation_text};
-use super::names::{name_output, relation_named};
+use super::names::{is_visible_function, is_visible_type, name_output, relation_named};
 use super::{flag_argument, integer_argument, mismatch, oid_argument, optional, text_argument};
+use crate::catalog::Object;
+use crate::planning::planned_view;
 use crate::virtual_tables::pg_catalog::class::{BTREE, rule_id};
 use crate::virtual_tables::picture::Picture;
 use crate::virtual_tables::relations::{Constraint, Index, Relation};
+use crate::virtual_tables::{find, find_by_id, is_system_schema};
 
 pub const FUNCTIONS: &[(&str, Answer)] = &[
     ("pg_get_constraintdef", Strict(pg_get_constraintdef)),
@@ -52,14 +55,14 @@ pub fn stored_expression(
     pretty: bool,
 ) -> String {
     let prepare = |expression: &mut Expr| show_names(picture, expression);
-    planner::stored_expression_text(table, text, column, pretty, &ExpressionCatalog(picture), &prepare)
+    planner::stored_expression_text(table, text, column, pretty, &DefinitionCatalog(picture), &prepare)
         .unwrap_or_else(|_| text.to_string())
 }
 
 /// A default that belongs to no table: of a domain, of a function's parameter.
 pub fn value_expression(picture: &Picture<'_>, text: &str, to: ColumnType) -> String {
     let prepare = |expression: &mut Expr| show_names(picture, expression);
-    planner::stored_default_text(text, to, false, &ExpressionCatalog(picture), &prepare)
+    planner::stored_default_text(text, to, false, &DefinitionCatalog(picture), &prepare)
         .unwrap_or_else(|_| text.to_string())
 }
 
@@ -72,7 +75,7 @@ pub fn domain_check_definition(
 ) -> String {
     let prepare = |expression: &mut Expr| show_names(picture, expression);
     let (text, over) = (&check.expression, domain.parent.data_type.base());
-    let condition = planner::domain_condition_text(text, over, pretty, &ExpressionCatalog(picture), &prepare);
+    let condition = planner::domain_condition_text(text, over, pretty, &DefinitionCatalog(picture), &prepare);
     let condition = condition.unwrap_or_else(|_| text.clone());
     format!("CHECK ({condition}){}", if check.not_valid { " NOT VALID" } else { "" })
 }
@@ -92,20 +95,35 @@ fn show_names(picture: &Picture<'_>, expression: &mut Expr) {
     expression.for_each_child_mut(&mut |child| show_names(picture, child));
 }
 
-/// What expressions of definitions may name: types and functions, no relations.
-struct ExpressionCatalog<'a>(&'a Picture<'a>);
+/// What definitions may name.
+struct DefinitionCatalog<'a>(&'a Picture<'a>);
 
-impl Catalog for ExpressionCatalog<'_> {
+impl Catalog for DefinitionCatalog<'_> {
     fn schema_exists(&self, _: &str) -> bool {
         true
     }
 
-    fn relation(&self, _: &str, _: &str) -> PgResult<Option<planner::Relation>> {
-        Ok(None)
+    fn relation(&self, schema: &str, name: &str) -> PgResult<Option<planner::Relation>> {
+        if is_system_schema(schema) {
+            return Ok(find(schema, name).map(planner::Relation::Virtual));
+        }
+        self.0.relation_in(schema, name).map_or(Ok(None), |id| self.relation_by_id(id))
     }
 
-    fn relation_by_id(&self, _: Oid) -> PgResult<Option<planner::Relation>> {
-        Ok(None)
+    fn relation_by_id(&self, id: Oid) -> PgResult<Option<planner::Relation>> {
+        if let Some(table) = find_by_id(id) {
+            return Ok(Some(planner::Relation::Virtual(table)));
+        }
+        let snapshot = self.0.snapshot;
+        Ok(match snapshot.object(id) {
+            Some(Object::Table(table)) => {
+                let table = planner::Table::new(table.clone(), snapshot.schema_name(table.schema));
+                Some(planner::Relation::Table(Arc::new(table)))
+            }
+            Some(Object::View(view)) => Some(planner::Relation::View(Arc::new(planned_view(snapshot, view)))),
+            Some(Object::Sequence(sequence)) => Some(planner::Relation::Sequence(sequence.clone())),
+            _ => None,
+        })
     }
 
     fn user_type(&self, schema: &str, name: &str) -> PgResult<Option<Arc<UserType>>> {
@@ -323,9 +341,28 @@ fn pg_get_constraintdef(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<
 
 // Views, rules, expressions.
 
-/// A view's query as PostgreSQL ends it.
-pub fn view_definition(query: &str) -> String {
-    format!(" {};", query.trim().trim_end_matches(';').trim_end())
+/// A view's query as PostgreSQL begins and ends it. One that means nothing any more is shown as it was written.
+pub fn view_definition(picture: &Picture<'_>, view: &ViewDescriptor) -> String {
+    let hidden = |visible: bool, schema: Oid| {
+        if visible { None } else { picture.schema_name(schema).map(str::to_string) }
+    };
+    let schema_of = |object: SchemaObject| match object {
+        SchemaObject::Relation(id) => {
+            let relation = picture.relation(id)?;
+            hidden(picture.is_visible(&relation), relation.schema())
+        }
+        SchemaObject::Function(id) => {
+            let function = picture.function(id)?;
+            hidden(is_visible_function(picture, function), function.schema)
+        }
+        SchemaObject::Type(id) => {
+            hidden(is_visible_type(picture, id).unwrap_or(true), picture.snapshot.object(id)?.schema()?)
+        }
+    };
+    let planned = planned_view(picture.snapshot, view);
+    let text = planner::view_query_text(&planned, &DefinitionCatalog(picture), &schema_of);
+    let text = text.unwrap_or_else(|_| view.query.trim().trim_end_matches(';').trim_end().to_string());
+    format!(" {text};")
 }
 
 fn pg_get_viewdef(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
@@ -335,7 +372,7 @@ fn pg_get_viewdef(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum>
         _ => return Err(mismatch(arguments)),
     };
     Ok(match picture.relation(id) {
-        Some(Relation::View(view)) => Datum::text(view_definition(&view.query)),
+        Some(Relation::View(view)) => Datum::text(view_definition(picture, view)),
         _ => Datum::Null,
     })
 }
@@ -345,7 +382,7 @@ fn pg_get_ruledef(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum>
     let view = picture.views().find(|view| rule_id(view.id) == id.0);
     Ok(optional(view.map(|view| {
         let name = qualified(picture.snapshot.schema_name(view.schema), &view.name);
-        let query = view_definition(&view.query);
+        let query = view_definition(picture, view);
         format!("CREATE RULE \"_RETURN\" AS\n    ON SELECT TO {name} DO INSTEAD {query}")
     })))
 }

@@ -108,7 +108,7 @@ fn views(picture: &Picture<'_>) -> Vec<Views> {
         table_schema: optional_text(picture.schema_name(relation.schema())),
         table_name: text(relation.name()),
         view_definition: match relation {
-            Relation::View(view) => text(view_definition(&view.query)),
+            Relation::View(view) => text(view_definition(picture, view)),
             _ => Datum::Null,
         },
         check_option: text("NONE"),

@@ -68,7 +68,7 @@ fn tables(picture: &Picture<'_>) -> Vec<PgTables> {
 fn views(picture: &Picture<'_>) -> Vec<PgViews> {
     let row = |relation: &Relation<'_>| {
         let definition = match relation {
-            Relation::View(view) => Some(view_definition(&view.query)),
+            Relation::View(view) => Some(view_definition(picture, view)),
             _ => None,
         };
         PgViews {
