@@ -1,5 +1,6 @@
-//! psql's backslash commands print the same on Meridian as on PostgreSQL, for the objects of `psql/schema.sql`.
+//! PostgreSQL's own programs on Meridian: psql's backslash commands, pg_dump, createdb and its like.
 //!
+//! psql's backslash commands print the same on Meridian as on PostgreSQL, for the objects of `psql/schema.sql`.
 //! `psql/commands.txt` lists the commands, one per line, under headings:
 //!
 //! | heading | what is asked |
@@ -118,4 +119,92 @@ fn backslash_commands_print_what_they_print_on_postgresql() {
     });
     compare("different", &[], &|expected, found| expected != found);
     assert!(complaints.is_empty(), "{} commands:\n{}", complaints.len(), complaints.join("\n"));
+}
+
+/// What the objects of `psql/schema.sql` hold.
+const ROWS: &str = "INSERT INTO parent VALUES (1, 'a', 'n', '2020-01-01'), (2, 'b', NULL, NULL);
+    INSERT INTO child (parent_id, code2, amount, c, u, ts, iv, b, arr) VALUES
+        (1, 'a', 5, 'x', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '2020-01-01', '1 day', '\\x01', '{1,NULL}'),
+        (2, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL);
+    INSERT INTO app.things VALUES (3, 2, E'x\ty', 'ok', 5);
+    SELECT nextval('app.counter')";
+
+/// A dump without what differs from one to the next.
+fn dump(programs: &Path, url: &str) -> String {
+    let text = output_of(Command::new(programs.join("pg_dump")).arg(url));
+    let kept = text.lines().filter(|line| {
+        !["\\restrict", "\\unrestrict", "-- Dumped"].iter().any(|begin| line.starts_with(begin))
+    });
+    kept.collect::<Vec<_>>().join("\n")
+}
+
+fn restore(url: &str, name: &str, dump: &str) -> String {
+    output_of(psql(url).arg("-c").arg(format!("CREATE DATABASE {name}")));
+    let restored = format!("{}/{name}", url.rsplit_once('/').expect("a URL names a database").0);
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), dump).expect("it can be written");
+    output_of(psql(&restored).arg("--set=ON_ERROR_STOP=1").arg("-f").arg(file.path()));
+    restored
+}
+
+#[test]
+fn a_dump_restores_on_meridian_and_on_postgresql() {
+    let postgres = match Postgres::start() {
+        Ok(postgres) => postgres,
+        Err(reason) => {
+            eprintln!("{reason}: left out");
+            return;
+        }
+    };
+    let meridian = node();
+    let described = prepare(&meridian.url());
+    output_of(psql(&described).arg("--set=ON_ERROR_STOP=1").arg("-c").arg(ROWS));
+    let original = dump(postgres.programs(), &described);
+    assert!(original.contains("COPY public.child ("), "{original}");
+    let again = restore(&meridian.url(), "restored", &original);
+    assert_eq!(dump(postgres.programs(), &again), original);
+    output_of(psql(&postgres.url()).args(["-c", "CREATE ROLE reader", "-c", "CREATE ROLE writer LOGIN"]));
+    let there = restore(&postgres.url(), "restored", &original);
+    let rows = ["-At", "-c", "SELECT * FROM child ORDER BY id", "-c", "SELECT * FROM child_view"];
+    assert_eq!(output_of(psql(&there).args(rows)), output_of(psql(&described).args(rows)));
+}
+
+#[test]
+fn programs_of_administration_do_their_work() {
+    let Ok(postgres) = Postgres::shared() else {
+        eprintln!("PostgreSQL's programs are not on this machine: left out");
+        return;
+    };
+    let meridian = node();
+    let port = meridian.port().to_string();
+    let run = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(postgres.programs().join(program));
+        command.args(["-h", "127.0.0.1", "-p", &port]);
+        if program != "pg_isready" {
+            command.args(["-U", "postgres"]);
+        }
+        output_of(command.args(arguments))
+    };
+    run("pg_isready", &[]);
+    run("createuser", &["-d", "-r", "-l", "-c", "3", "keeper"]);
+    run("createdb", &["-O", "keeper", "-T", "template0", "-E", "UTF8", "kept", "A comment"]);
+    let table = "CREATE TABLE t (a int PRIMARY KEY, b text); CREATE INDEX ON t (b); \
+                 INSERT INTO t SELECT g, g FROM generate_series(1, 100) g";
+    run("psql", &["-q", "-c", table, "kept"]);
+    run("vacuumdb", &["--quiet", "--all", "--analyze"]);
+    run("vacuumdb", &["--quiet", "--full", "-t", "t", "kept"]);
+    run("vacuumdb", &["--quiet", "--analyze-in-stages", "kept"]);
+    run("reindexdb", &["--quiet", "kept"]);
+    run("reindexdb", &["--quiet", "--system", "kept"]);
+    run("reindexdb", &["--quiet", "--concurrently", "-t", "t", "-i", "t_b_idx", "kept"]);
+    run("clusterdb", &["--quiet", "kept"]);
+    let estimated = run("psql", &["-At", "-c", "SELECT reltuples FROM pg_class WHERE relname = 't'", "kept"]);
+    assert_eq!(estimated, "100\n");
+    let globals = run("pg_dumpall", &["--globals-only"]);
+    assert!(
+        globals.contains("ALTER ROLE keeper WITH NOSUPERUSER INHERIT CREATEROLE CREATEDB LOGIN"),
+        "{globals}"
+    );
+    run("dropdb", &["kept"]);
+    run("dropuser", &["keeper"]);
 }

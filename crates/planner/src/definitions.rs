@@ -179,6 +179,24 @@ pub fn stored_expression_text(
     Ok(crate::explain::definition_text(&bound, pretty, &name))
 }
 
+/// The name in `nextval('name')`, if a default (SQL text) is that.
+pub fn sequence_of_default(text: &str) -> Option<String> {
+    let ast::ExpressionKind::Function(call) = crate::parser::parse_expression(text).ok()?.kind else {
+        return None;
+    };
+    let [argument] = call.arguments.as_slice() else { return None };
+    let mut value = &argument.value;
+    while let ast::ExpressionKind::Cast(inner, _) = &value.kind {
+        value = inner;
+    }
+    match &value.kind {
+        ast::ExpressionKind::Literal(ast::Literal::String(name)) if call.name.name() == "nextval" => {
+            Some(name.to_string())
+        }
+        _ => None,
+    }
+}
+
 /// Prints a default (SQL text) that belongs to no table, as PostgreSQL does: of a domain, of a function's parameter.
 pub fn stored_default_text(
     text: &str,

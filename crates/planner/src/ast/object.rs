@@ -256,6 +256,25 @@ pub enum AlterDomainAction {
     ValidateConstraint(Identifier),
 }
 
+/// ALTER FUNCTION, PROCEDURE or ROUTINE.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlterFunction {
+    pub kind: ObjectKind,
+    pub name: ObjectName,
+    /// Argument types; `None` when not written.
+    pub arguments: Option<Vec<TypeName>>,
+    pub action: AlterFunctionAction,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum AlterFunctionAction {
+    Rename(Identifier),
+    SetSchema(Identifier),
+    OwnerTo(RoleName),
+    /// As in CREATE FUNCTION, lower case.
+    Attributes(Vec<Box<str>>),
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateFunction {
     pub name: ObjectName,
@@ -433,6 +452,8 @@ pub struct GrantRole {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comment {
     pub kind: ObjectKind,
+    /// Of a function: argument types; `None` when not written.
+    pub arguments: Option<Vec<TypeName>>,
     /// Of a column: table and column; of a constraint, trigger or rule: its name, then `on`.
     pub name: ObjectName,
     pub on: Option<ObjectName>,

@@ -166,6 +166,30 @@ pub struct Analyze {
     pub tables: Vec<(ObjectName, Vec<Identifier>)>,
 }
 
+/// REINDEX: an index, the indexes of a table, of a schema, of the database, of the system's tables.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reindex {
+    pub target: ReindexTarget,
+    pub name: ObjectName,
+    pub concurrently: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReindexTarget {
+    Index,
+    Table,
+    Schema,
+    Database,
+    System,
+}
+
+/// CLUSTER table USING index; without a table, all that have been clustered before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    pub table: Option<ObjectName>,
+    pub index: Option<Identifier>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiscardTarget {
     All,

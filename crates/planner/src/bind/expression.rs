@@ -443,6 +443,14 @@ impl Binder<'_> {
         self.field_of(row, field)
     }
 
+    /// Position and type of a column of a row that a set-returning function made: `(jsonb_each(j)).key`.
+    fn column_of_set(&self, row: &Expr, name: &str) -> Option<(u32, DataType)> {
+        let Expr::Column { index, .. } = row else { return None };
+        let columns = self.set_columns.get(index)?;
+        let position = columns.iter().position(|(known, _)| *known == name)?;
+        Some((position as u32, columns[position].1))
+    }
+
     /// A field of a composite value.
     pub(super) fn field_of(&mut self, row: Expr, field: &crate::ast::Identifier) -> PgResult<Expr> {
         let from = row.data_type().base();
@@ -466,6 +474,10 @@ impl Binder<'_> {
                     let message = format!("could not identify column \"{}\" in record data type", field.name);
                     PgError::new(SqlState::UNDEFINED_COLUMN, message).at(field.position)
                 })
+            }
+            DataType::Record if self.column_of_set(&row, &field.name).is_some() => {
+                let (index, data_type) = self.column_of_set(&row, &field.name).expect("just found");
+                Ok(Expr::Field { input: Box::new(row), field: index, data_type })
             }
             DataType::Record => {
                 let message = format!("could not identify column \"{}\" in record data type", field.name);

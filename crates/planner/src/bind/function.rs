@@ -449,6 +449,10 @@ impl Binder<'_> {
             return Err(PgError::internal("a set-returning function did not become a call"));
         };
         let column = self.columns.computed(function.name, data_type);
+        let types: Vec<DataType> = arguments.iter().map(Expr::data_type).collect();
+        if let Some(columns) = expr::set::columns(function, &types) {
+            self.set_columns.insert(column, columns);
+        }
         let call = SetFunction { expand: false, function, arguments, columns: vec![data_type], position };
         self.level().set_functions.push((column, call));
         Ok(Expr::column(column, data_type))

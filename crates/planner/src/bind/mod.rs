@@ -69,8 +69,8 @@ pub(crate) use user_function::check_body;
 
 use std::collections::BTreeMap;
 
-use types::PgResult;
 use types::descriptor::Oid;
+use types::{DataType, PgResult};
 
 use crate::logical::{Columns, InitSubquery};
 use crate::plan::RelationUse;
@@ -110,6 +110,8 @@ pub(crate) struct Binder<'a> {
     writes: bool,
     /// Nothing has been entered yet: a WITH met now is the statement's own.
     outermost: bool,
+    /// What rows consist of that set-returning functions in SELECT lists make.
+    set_columns: BTreeMap<crate::logical::ColumnNumber, Vec<(&'static str, DataType)>>,
     /// What names of the text mean, by their positions, if somebody wants to know.
     names: Option<BTreeMap<u32, NameUse>>,
 }
@@ -160,6 +162,7 @@ impl<'a> Binder<'a> {
             as_of: None,
             writes: false,
             outermost: true,
+            set_columns: BTreeMap::new(),
             names: None,
         }
     }

@@ -24,6 +24,7 @@ impl Parser<'_> {
             | ObjectKind::MaterializedView => self.alter_relation(kind),
             ObjectKind::Sequence => self.alter_sequence(),
             ObjectKind::Database => self.alter_database(),
+            ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine => self.alter_function(kind),
             ObjectKind::Type => self.alter_type(),
             ObjectKind::Domain => self.alter_domain(),
             ObjectKind::Schema => {
@@ -70,6 +71,35 @@ impl Parser<'_> {
             return Ok(Some(StatementKind::SetOwner(Box::new(set))));
         }
         Ok(None)
+    }
+
+    fn alter_function(&mut self, kind: ObjectKind) -> PgResult<StatementKind> {
+        let (name, arguments) = self.function_with_types()?;
+        let action = if self.eat_all(&[Keyword::Rename, Keyword::To]) {
+            AlterFunctionAction::Rename(self.column_id()?)
+        } else if self.eat_all(&[Keyword::Set, Keyword::Schema]) {
+            AlterFunctionAction::SetSchema(self.column_id()?)
+        } else if self.eat_all(&[Keyword::Owner, Keyword::To]) {
+            AlterFunctionAction::OwnerTo(self.role_name()?)
+        } else if matches!(self.keyword(), Keyword::Depends | Keyword::No) {
+            return self.unsupported("ALTER FUNCTION ... DEPENDS ON EXTENSION");
+        } else {
+            let mut attributes: Vec<Box<str>> = Vec::new();
+            loop {
+                let start = self.start() as usize;
+                if !self.simple_attribute()? {
+                    break;
+                }
+                let end = self.previous_end() as usize;
+                attributes.push(self.text[start..end].to_ascii_lowercase().into());
+            }
+            if attributes.is_empty() {
+                return Err(self.syntax_error());
+            }
+            self.eat(Keyword::Restrict);
+            AlterFunctionAction::Attributes(attributes)
+        };
+        Ok(StatementKind::AlterFunction(Box::new(AlterFunction { kind, name, arguments, action })))
     }
 
     fn alter_database(&mut self) -> PgResult<StatementKind> {

@@ -145,7 +145,7 @@ impl Parser<'_> {
     pub(super) fn comment(&mut self) -> PgResult<StatementKind> {
         self.expect_all(&[Keyword::Comment, Keyword::On])?;
         let mut kind = self.object_kind().ok_or_else(|| self.syntax_error())?;
-        let mut on = None;
+        let (mut on, mut arguments) = (None, None);
         let name = match kind {
             ObjectKind::Constraint | ObjectKind::Trigger | ObjectKind::Rule | ObjectKind::Policy => {
                 let name = ObjectName::single(self.column_id()?);
@@ -157,7 +157,9 @@ impl Parser<'_> {
                 name
             }
             ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine => {
-                self.function_with_types()?.0
+                let (name, types) = self.function_with_types()?;
+                arguments = types;
+                name
             }
             ObjectKind::Type | ObjectKind::Domain => self.simple_type_name()?.name,
             ObjectKind::Aggregate
@@ -173,6 +175,6 @@ impl Parser<'_> {
         };
         self.expect(Keyword::Is)?;
         let text = if self.eat(Keyword::Null) { None } else { Some(self.string()?) };
-        Ok(StatementKind::Comment(Box::new(Comment { kind, name, on, text })))
+        Ok(StatementKind::Comment(Box::new(Comment { kind, arguments, name, on, text })))
     }
 }

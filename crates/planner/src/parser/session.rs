@@ -255,8 +255,8 @@ impl Parser<'_> {
                 Ok(StatementKind::Checkpoint)
             }
             Keyword::Refresh => self.refresh(),
-            Keyword::Reindex => self.unsupported("REINDEX"),
-            Keyword::Cluster => self.unsupported("CLUSTER"),
+            Keyword::Reindex => self.reindex(),
+            Keyword::Cluster => self.cluster(),
             Keyword::Load => self.unsupported("LOAD"),
             Keyword::Reassign => self.reassign_owned(),
             Keyword::Import => self.unsupported("IMPORT FOREIGN SCHEMA"),
@@ -400,6 +400,58 @@ impl Parser<'_> {
             Keyword::Execute => Ok(StatementKind::Execute(Box::new(self.execute()?))),
             _ => Ok(self.preparable_statement()?.kind),
         }
+    }
+
+    fn reindex(&mut self) -> PgResult<StatementKind> {
+        self.advance();
+        if self.at_symbol(b'(') {
+            for option in self.parenthesized(Self::generic_option)? {
+                match &*option.name {
+                    "verbose" | "concurrently" => {}
+                    "tablespace" => return self.unsupported("REINDEX (TABLESPACE ...)"),
+                    other => {
+                        let message = format!("unrecognized REINDEX option \"{other}\"");
+                        return Err(PgError::new(SqlState::SYNTAX_ERROR, message).at(option.position));
+                    }
+                }
+            }
+        }
+        let target = match self.keyword() {
+            Keyword::Index => ReindexTarget::Index,
+            Keyword::Table => ReindexTarget::Table,
+            Keyword::Schema => ReindexTarget::Schema,
+            Keyword::Database => ReindexTarget::Database,
+            Keyword::System => ReindexTarget::System,
+            _ => return Err(self.syntax_error()),
+        };
+        self.advance();
+        let concurrently = self.eat(Keyword::Concurrently);
+        let name = match target {
+            ReindexTarget::Index | ReindexTarget::Table => self.object_name()?,
+            _ => ObjectName::single(self.column_id()?),
+        };
+        Ok(StatementKind::Reindex(Box::new(Reindex { target, name, concurrently })))
+    }
+
+    fn cluster(&mut self) -> PgResult<StatementKind> {
+        self.advance();
+        if self.at_symbol(b'(') {
+            self.parenthesized(Self::generic_option)?;
+        } else {
+            self.eat(Keyword::Verbose);
+        }
+        if !self.is_column_id(self.peek()) {
+            return Ok(StatementKind::Cluster(Box::new(Cluster { table: None, index: None })));
+        }
+        let name = self.object_name()?;
+        if self.eat(Keyword::On) {
+            // The old spelling: CLUSTER index ON table.
+            let index = Identifier::new(name.name(), name.position());
+            let table = Some(self.object_name()?);
+            return Ok(StatementKind::Cluster(Box::new(Cluster { table, index: Some(index) })));
+        }
+        let index = if self.eat(Keyword::Using) { Some(self.column_id()?) } else { None };
+        Ok(StatementKind::Cluster(Box::new(Cluster { table: Some(name), index })))
     }
 
     fn analyze_or_vacuum(&mut self) -> PgResult<StatementKind> {

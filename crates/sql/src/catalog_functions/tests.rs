@@ -89,9 +89,10 @@ fn constraint_definitions() {
 
 #[test]
 fn views_expressions_and_sequences() {
+    let query = " SELECT child.a\n   FROM child\n  WHERE child.a > 3;";
     check(&[
-        ("pg_get_viewdef", &[oid(VIEW.0)], " SELECT a FROM child WHERE a > 3;"),
-        ("pg_get_viewdef", &[text("s.\"My view\""), Datum::Bool(true)], " SELECT a FROM child WHERE a > 3;"),
+        ("pg_get_viewdef", &[oid(VIEW.0)], query),
+        ("pg_get_viewdef", &[text("s.\"My view\""), Datum::Bool(true)], query),
         ("pg_get_viewdef", &[oid(PARENT.0)], "NULL"),
         ("pg_get_expr", &[text("a>1"), oid(CHILD.0)], "(a > 1)"),
         ("pg_get_expr", &[text("a>1"), oid(CHILD.0), Datum::Bool(true)], "a > 1"),

@@ -41,7 +41,11 @@ impl Session {
             .into());
         }
         column.default = text.filter(|text| !is_null(text)).map(str::to_string);
+        let default = column.default.clone();
         self.validate_column_expressions(&table)?;
+        if let Some(sequence) = self.owned_sequence_of_default(table.id, id, default.as_deref()) {
+            column_mut(&mut table, id).owned_sequence = Some(sequence);
+        }
         self.put_table(table).await.map(drop)
     }
 

@@ -120,9 +120,15 @@ impl Session {
             }
             AlterTableAction::SetLogged(false) => unsupported("unlogged tables"),
             AlterTableAction::DropExpression { .. } => unsupported("DROP EXPRESSION"),
-            AlterTableAction::AddIdentity { .. }
-            | AlterTableAction::AlterIdentity { .. }
-            | AlterTableAction::DropIdentity { .. } => unsupported("altering identity columns"),
+            AlterTableAction::AddIdentity { column, always, options } => {
+                self.add_identity(table, column, *always, options).await
+            }
+            AlterTableAction::AlterIdentity { column, always, options } => {
+                self.alter_identity(table, column, *always, options).await
+            }
+            AlterTableAction::DropIdentity { column, if_exists } => {
+                self.drop_identity(table, column, *if_exists).await
+            }
             AlterTableAction::SetStatistics { .. } => unsupported("SET STATISTICS"),
             AlterTableAction::SetStorage { .. } => unsupported("SET STORAGE"),
             AlterTableAction::SetTablespace(_) => unsupported("tablespaces"),

@@ -152,7 +152,8 @@ impl Session {
                 Object::Role(Arc::new(RoleDescriptor { comment, ..RoleDescriptor::clone(role) }))
             }
             ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine => {
-                let function = self.function_target(statement.kind, &statement.name, None)?;
+                let function =
+                    self.function_target(statement.kind, &statement.name, statement.arguments.as_deref())?;
                 self.require_owner("function", &function.name, &function.owner)?;
                 let changed = FunctionDescriptor { comment, ..FunctionDescriptor::clone(&function) };
                 Object::Function(Arc::new(changed))

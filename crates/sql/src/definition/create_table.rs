@@ -333,18 +333,34 @@ impl Session {
         planner::check_column_expressions(table, &catalog, self.plan_options())
     }
 
-    async fn create_owned_sequence(
+    pub(super) async fn create_owned_sequence(
         &mut self,
         table: &mut TableDescriptor,
         wanted: OwnedSequence,
     ) -> ExecResult<()> {
         let column_name = column_mut(table, wanted.column).name.clone();
+        let (named, options): (Vec<SequenceOption>, Vec<SequenceOption>) =
+            wanted.options.into_iter().partition(|option| matches!(option, SequenceOption::SequenceName(_)));
+        let (schema, name) = match named.last() {
+            Some(SequenceOption::SequenceName(named)) => {
+                let schema = match named.schema() {
+                    Some(_) => self.creation_schema(named)?,
+                    None => table.schema,
+                };
+                if relation_taken(&*self.snapshot(), schema, named.name()) {
+                    return Err(store::already_exists(Space::Relations(schema), named.name()).into());
+                }
+                (schema, named.name().to_string())
+            }
+            _ => {
+                let (snapshot, schema) = (self.snapshot(), table.schema);
+                let taken = |name: &str| relation_taken(&snapshot, schema, name);
+                (schema, free_name(&table.name, &column_name, "seq", taken))
+            }
+        };
         let snapshot = self.snapshot();
-        let schema = table.schema;
-        let name =
-            free_name(&table.name, &column_name, "seq", |name| relation_taken(&snapshot, schema, name));
         let mut definition = SequenceDefinition::new(wanted.data_type);
-        definition.apply(&wanted.options)?;
+        definition.apply(&options)?;
         let (bounds, _) = sequence_bounds(&definition)?;
         let sequence = self.store_sequence(schema, &name, bounds, Some((table.id, wanted.column))).await?;
         let qualified = format!("{}.{}", quote(snapshot.schema_name(schema)), quote(&name));

@@ -335,7 +335,7 @@ impl Session {
     }
 }
 
-fn views_on(snapshot: &CatalogSnapshot, id: Oid) -> Vec<(Oid, String)> {
+pub(super) fn views_on(snapshot: &CatalogSnapshot, id: Oid) -> Vec<(Oid, String)> {
     let reads = |object: &Object| match object {
         Object::View(view) if view.depends_on.contains(&id) => Some((view.id, view.name.clone())),
         _ => None,

@@ -63,21 +63,28 @@ pub fn functions_named(snapshot: &CatalogSnapshot, schema: Oid, name: &str) -> V
 }
 
 /// The clauses after the parameters.
-struct Attributes {
-    volatility: FunctionVolatility,
-    strict: bool,
-    security_definer: bool,
-    leakproof: bool,
+pub(super) struct Attributes {
+    pub volatility: FunctionVolatility,
+    pub strict: bool,
+    pub security_definer: bool,
+    pub leakproof: bool,
 }
 
-fn attributes(create: &CreateFunction) -> PgResult<Attributes> {
-    let mut attributes = Attributes {
-        volatility: FunctionVolatility::Volatile,
-        strict: false,
-        security_definer: false,
-        leakproof: false,
-    };
-    for attribute in &create.attributes {
+impl Default for Attributes {
+    fn default() -> Self {
+        Attributes {
+            volatility: FunctionVolatility::Volatile,
+            strict: false,
+            security_definer: false,
+            leakproof: false,
+        }
+    }
+}
+
+/// What clauses make of what holds without them.
+pub(super) fn attributes(clauses: &[Box<str>], before: Attributes) -> PgResult<Attributes> {
+    let mut attributes = before;
+    for attribute in clauses {
         let words: Vec<&str> = attribute.split_whitespace().collect();
         match words.as_slice() {
             ["immutable"] => attributes.volatility = FunctionVolatility::Immutable,
@@ -127,7 +134,7 @@ impl Session {
             [] => return Err(invalid("no function body specified").into()),
             _ => return Err(invalid("only one AS item needed for language \"sql\"").into()),
         };
-        let attributes = attributes(create)?;
+        let attributes = attributes(&create.attributes, Attributes::default())?;
         let parameters = self.function_parameters(create)?;
         let (result, returns_set, result_relation) = self.function_result(create, &parameters)?;
         let schema = self.creation_schema(&create.name)?;

@@ -1,18 +1,27 @@
-//! ANALYZE and VACUUM.
+//! ANALYZE and VACUUM; REINDEX, CLUSTER and CHECKPOINT.
 //!
-//! VACUUM has nothing to reclaim here (old versions are garbage collected by the storage layer on its own); what a client
-//! observes of it, the statistics of VACUUM ANALYZE and the refusal within a block, is done.
+//! Of these ANALYZE alone has work to do. The others are checked (names, owners, whether they may stand in a block) and then there is
+//! nothing left to be done:
+//!
+//! - VACUUM: old versions are garbage collected by the storage layer on its own. VACUUM ANALYZE gathers statistics.
+//! - REINDEX: the entries of an index are keys like any other: they do not bloat, and old ones go with VACUUM's.
+//! - CLUSTER: a table is ordered by its primary key at all times. Another order is refused.
+//! - CHECKPOINT: what is committed is durable. How far the log is applied is the storage layer's to bound.
+//!
+//! The system's tables are made up: they have no statistics and nothing to reclaim.
 
 use std::collections::BTreeMap;
 
 use executor::ExecResult;
 use planner::Statistics;
-use planner::ast::Analyze;
+use planner::ast::{Analyze, Cluster, ObjectKind, ObjectName, Reindex, ReindexTarget};
 use planner::catalog::ColumnStatistics;
 use types::descriptor::{Oid, TableDescriptor};
-use types::{DataType, Datum, PgError, SqlState};
+use types::{DataType, Datum, PgError, PgResult, SqlState};
 
 use super::create_table::quote;
+use super::names::wrong_kind;
+use crate::catalog::NameTarget;
 use crate::session::Session;
 use crate::session::statement::Tag;
 use crate::table_locks::LockMode;
@@ -35,16 +44,111 @@ impl Session {
             self.analyze_tables(vacuum).await?;
         } else {
             for (name, _) in &vacuum.tables {
-                self.table_named(name)?;
+                self.maintained(name)?;
             }
         }
         Ok(Tag::Plain("VACUUM"))
     }
 
+    /// The table of a name; `None` for one of the system's.
+    fn maintained(&mut self, name: &ObjectName) -> PgResult<Option<Oid>> {
+        match self.table_named(name) {
+            Ok(id) => Ok(Some(id)),
+            Err(error) if error.code() == SqlState::INSUFFICIENT_PRIVILEGE && is_system_table(name) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn refuse_maintenance_in_block(&mut self, command: &str) -> PgResult<()> {
+        if !self.in_block() {
+            return Ok(());
+        }
+        let message = format!("{command} cannot run inside a transaction block");
+        Err(PgError::new(SqlState::ACTIVE_SQL_TRANSACTION, message))
+    }
+
+    pub(super) fn run_reindex(&mut self, reindex: &Reindex) -> ExecResult<Tag> {
+        if reindex.concurrently {
+            self.refuse_maintenance_in_block("REINDEX CONCURRENTLY")?;
+        }
+        let snapshot = self.snapshot();
+        let name = reindex.name.name();
+        match reindex.target {
+            ReindexTarget::Index => {
+                let NameTarget::Index { table, .. } = self.relation(&reindex.name)? else {
+                    return Err(wrong_kind(name, ObjectKind::Index).into());
+                };
+                let owner = self.descriptor(table).owner.clone();
+                self.require_owner("index", name, &owner)?;
+            }
+            ReindexTarget::Table => {
+                if let Some(id) = self.maintained(&reindex.name)? {
+                    let table = self.descriptor(id);
+                    self.require_owner("table", name, &table.owner)?;
+                }
+            }
+            ReindexTarget::Schema => {
+                self.refuse_maintenance_in_block("REINDEX SCHEMA")?;
+                let id = self.schema_named(&snapshot, name)?;
+                let owner = snapshot.schema_by_id(id).map(|schema| schema.owner.clone()).unwrap_or_default();
+                self.require_owner("schema", name, &owner)?;
+            }
+            ReindexTarget::Database | ReindexTarget::System => {
+                let system = reindex.target == ReindexTarget::System;
+                self.refuse_maintenance_in_block(if system { "REINDEX SYSTEM" } else { "REINDEX DATABASE" })?;
+                let database = snapshot.database_by_id(self.database).cloned();
+                let database = database.ok_or_else(|| PgError::internal("the database is gone"))?;
+                if name != database.name {
+                    let message = "can only reindex the currently open database";
+                    return Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, message).into());
+                }
+                self.require_owner("database", name, &database.owner)?;
+            }
+        }
+        Ok(Tag::Plain("REINDEX"))
+    }
+
+    pub(super) fn run_cluster(&mut self, cluster: &Cluster) -> ExecResult<Tag> {
+        let Some(name) = &cluster.table else {
+            self.refuse_maintenance_in_block("CLUSTER")?;
+            return Ok(Tag::Plain("CLUSTER"));
+        };
+        let id = self.table_named(name)?;
+        let table = self.descriptor(id);
+        self.require_owner("table", &table.name, &table.owner)?;
+        let Some(index) = &cluster.index else {
+            // None is marked: which one it is, is no matter of a mark.
+            let message = format!("there is no previously clustered index for table \"{}\"", table.name);
+            return Err(PgError::new(SqlState::UNDEFINED_OBJECT, message).into());
+        };
+        let found = table.all_indexes().find(|other| other.name == *index.name && !other.name.is_empty());
+        let found = found.filter(|found| found.id != table.primary.id || found.constraint.is_some());
+        match found {
+            None => {
+                let (index, table) = (&index.name, &table.name);
+                let message = format!("index \"{index}\" for table \"{table}\" does not exist");
+                Err(PgError::new(SqlState::UNDEFINED_OBJECT, message).into())
+            }
+            Some(found) if found.id == table.primary.id => Ok(Tag::Plain("CLUSTER")),
+            Some(_) => Err(PgError::unsupported("clustering a table on anything but its primary key").into()),
+        }
+    }
+
+    pub(super) fn run_checkpoint(&mut self) -> ExecResult<Tag> {
+        let snapshot = self.snapshot();
+        if !snapshot.acts_as(self.database, &self.user, "pg_checkpoint") {
+            let message = "must be superuser or have privileges of pg_checkpoint to do CHECKPOINT";
+            return Err(PgError::new(SqlState::INSUFFICIENT_PRIVILEGE, message).into());
+        }
+        Ok(Tag::Plain("CHECKPOINT"))
+    }
+
     async fn analyze_tables(&mut self, analyze: &Analyze) -> ExecResult<()> {
         let mut tables: Vec<Oid> = Vec::new();
         for (name, _) in &analyze.tables {
-            tables.push(self.table_named(name)?);
+            tables.extend(self.maintained(name)?);
         }
         if analyze.tables.is_empty() {
             tables.extend(self.snapshot().tables(self.database).map(|table| table.id));
@@ -100,4 +204,9 @@ impl Session {
         }
         Ok(statistics)
     }
+}
+
+fn is_system_table(name: &ObjectName) -> bool {
+    let schema = name.schema().unwrap_or("pg_catalog");
+    crate::virtual_tables::find(schema, name.name()).is_some()
 }

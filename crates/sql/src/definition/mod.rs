@@ -4,6 +4,7 @@
 //! changed descriptors back: nothing is seen by others before COMMIT, and ROLLBACK (TO SAVEPOINT) undoes all of it.
 
 mod alter_column;
+mod alter_function;
 mod alter_table;
 mod backfill;
 mod comment;
@@ -16,6 +17,7 @@ mod drop;
 mod drop_type;
 mod function;
 mod grant;
+mod identity;
 mod index;
 mod like;
 mod maintenance;
@@ -86,7 +88,11 @@ impl Session {
             Truncate(truncate) => self.run_truncate(truncate).await,
             Analyze(analyze) => self.run_analyze(analyze).await,
             Vacuum(vacuum) => self.run_vacuum(vacuum).await,
+            Reindex(reindex) => self.run_reindex(reindex),
+            Cluster(cluster) => self.run_cluster(cluster),
+            Checkpoint => self.run_checkpoint(),
             AlterDatabase(alter) => self.alter_database(alter).await,
+            AlterFunction(alter) => self.alter_function(alter).await,
             RefreshMaterializedView(_) => unsupported("materialized views"),
             CreateType(create) => self.create_type(create).await,
             AlterType(alter) => self.alter_type(alter).await,
@@ -179,6 +185,7 @@ fn command_name(kind: &StatementKind) -> &'static str {
         CreateRole(_) => "CREATE ROLE",
         AlterRole(_) => "ALTER ROLE",
         AlterDatabase(_) => "ALTER DATABASE",
+        AlterFunction(_) => "ALTER FUNCTION",
         DropRole(_) => "DROP ROLE",
         Comment(_) => "COMMENT",
         Drop(_) => "DROP",
@@ -186,6 +193,9 @@ fn command_name(kind: &StatementKind) -> &'static str {
         Truncate(_) => "TRUNCATE TABLE",
         Analyze(_) => "ANALYZE",
         Vacuum(_) => "VACUUM",
+        Reindex(_) => "REINDEX",
+        Cluster(_) => "CLUSTER",
+        Checkpoint => "CHECKPOINT",
         Grant(grant) if !grant.grant => "REVOKE",
         GrantRole(grant) if !grant.grant => "REVOKE ROLE",
         Grant(_) => "GRANT",

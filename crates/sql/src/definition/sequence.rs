@@ -304,6 +304,33 @@ impl Session {
         active.txn.delete(&store::sequence_key(sequence.storage_id))?;
         active.after_commit.push(AfterCommit::ForgetSequence(sequence.storage_id));
         self.put_object(Object::Sequence(Arc::new(changed))).await?;
+        if owned_by != sequence.owned_by {
+            self.pass_sequence_on(sequence.id, sequence.owned_by, owned_by).await?;
+        }
         Ok(Tag::Plain("ALTER SEQUENCE"))
+    }
+
+    /// OWNED BY has changed: columns know the sequence that is theirs if they draw from it.
+    async fn pass_sequence_on(
+        &mut self,
+        id: Oid,
+        from: Option<(Oid, ColumnId)>,
+        to: Option<(Oid, ColumnId)>,
+    ) -> ExecResult<()> {
+        for (table, column) in from.into_iter().chain(to) {
+            let Some(descriptor) = self.snapshot().table(table).cloned() else { continue };
+            let Some(known) = descriptor.column(column) else { continue };
+            let drawn = self.owned_sequence_of_default(table, column, known.default.as_deref());
+            let owned = match known.owned_sequence {
+                Some(own) if own == id => drawn,
+                own => drawn.or(own),
+            };
+            if owned != known.owned_sequence {
+                let mut changed = types::descriptor::TableDescriptor::clone(&descriptor);
+                super::create_table::column_mut(&mut changed, column).owned_sequence = owned;
+                self.put_table(changed).await?;
+            }
+        }
+        Ok(())
     }
 }

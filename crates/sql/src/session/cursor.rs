@@ -168,6 +168,23 @@ impl Session {
         Ok(Tag::Plain(if name.is_some() { "CLOSE CURSOR" } else { "CLOSE CURSOR ALL" }))
     }
 
+    /// A named portal of the protocol is a cursor as well: its query begins when it is first read.
+    async fn begin_portal(&mut self, name: &str) -> ExecResult<()> {
+        let Some(portal) = self.portals.get(name).filter(|_| !name.is_empty()) else { return Ok(()) };
+        let plannable = portal.prepared.kind().is_some_and(planner::ast::StatementKind::is_plannable);
+        if portal.cursor || portal.columns.is_none() || !plannable {
+            return Ok(());
+        }
+        if matches!(portal.progress, Progress::Ready) {
+            let (prepared, parameters) = (portal.prepared.clone(), portal.parameters.clone());
+            let rows = self.start_rows(&prepared, &parameters).await?;
+            if let Some(portal) = self.portals.get_mut(name) {
+                portal.progress = Progress::Rows(Box::new(rows));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) async fn run_fetch(
         &mut self,
         fetch: &Fetch,
@@ -176,8 +193,9 @@ impl Session {
     ) -> ExecResult<Tag> {
         let name = &*fetch.cursor.name;
         let context = self.info().clone();
-        let portal =
-            self.portals.get_mut(name).filter(|portal| portal.cursor).ok_or_else(|| no_cursor(name))?;
+        self.begin_portal(name).await?;
+        let usable = |portal: &&mut Portal| portal.cursor || matches!(portal.progress, Progress::Rows(_));
+        let portal = self.portals.get_mut(name).filter(usable).ok_or_else(|| no_cursor(name))?;
         let rows = portal.fetch(fetch.direction).await?;
         let count = rows.len() as u64;
         if fetch.move_only {

@@ -381,8 +381,15 @@ impl Session {
             .zip(types.iter())
             .enumerate()
             .map(|(index, ((format, bytes), data_type))| {
-                decode_parameter(format, bytes, *data_type, context, catalog)
-                    .map_err(|error| error.context(format!("unnamed portal parameter ${}", index + 1)))
+                decode_parameter(format, bytes, *data_type, context, catalog).map_err(|error| {
+                    // The value is not shown: log_parameter_max_length_on_error is 0.
+                    let value = if format == Format::Text { " = '...'" } else { "" };
+                    let portal = match message.portal {
+                        "" => "unnamed portal".to_string(),
+                        name => format!("portal \"{name}\""),
+                    };
+                    error.context(format!("{portal} parameter ${}{value}", index + 1))
+                })
             })
             .collect::<PgResult<Arc<[Datum]>>>()?;
         let columns = self.result_columns(&prepared)?;

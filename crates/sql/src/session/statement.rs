@@ -342,7 +342,6 @@ impl Session {
             Discard(target) => return self.run_discard(*target).await,
             SetConstraints(set) => return self.run_set_constraints(set).await,
             LockTable(lock) => return self.run_lock_table(lock).await,
-            Checkpoint => return Err(PgError::unsupported("CHECKPOINT").into()),
             Listen(channel) => {
                 let change = ChannelChange::Listen(channel.name.to_string());
                 return Ok(self.change_channels(change, "LISTEN"));

@@ -138,6 +138,8 @@ pub static DEFINITIONS: &[Definition] = &[
         "Sets the time to wait on a lock before checking for deadlock.",
     )
     .check(Check::Only(&["1s"])),
+    // Bounds of a column are what ANALYZE keeps: fewer entries than any target allows.
+    user("default_statistics_target", Integer(1, 10_000), "100", "Sets the default statistics target."),
     user("default_table_access_method", Text, "heap", "Sets the default table access method for new tables.")
         .check(Check::Only(&["heap"])),
     user("default_tablespace", Text, "", "Sets the default tablespace to create tables and indexes in.")
@@ -302,6 +304,8 @@ pub static DEFINITIONS: &[Definition] = &[
         "Sets the current transaction's isolation level.",
     ),
     user("transaction_read_only", Bool, "off", "Sets the current transaction's read-only status."),
+    user("vacuum_cost_delay", Milliseconds(0), "0", "Vacuum cost delay in milliseconds.")
+        .check(Check::Only(&["0"])),
     user("work_mem", Kilobytes(64), "32MB", "Sets the maximum memory to be used for query workspaces."),
     user(
         "xmloption",

@@ -30,6 +30,7 @@ functions! {
     3529 "enum_last" (AnyEnum) -> AnyEnum, called Stable, Scalar(enumeration::enum_last);
     3530 "enum_range" (AnyEnum, AnyEnum) -> AnyArray, called Stable, Scalar(enumeration::enum_range_bounds);
     3531 "enum_range" (AnyEnum) -> AnyArray, called Stable, Scalar(enumeration::enum_range_all);
+    13208 "_pg_expandarray" (AnyArray) -> Record, strict Immutable, Set;
     1191 "generate_subscripts" (AnyArray, Int4, Bool) -> Int4, strict Immutable, Set;
     1192 "generate_subscripts" (AnyArray, Int4) -> Int4, strict Immutable, Set;
     376 "string_to_array" (Text, Text, Text) -> TextArray, called Immutable, Scalar(array::text_to_array_null);

@@ -1,6 +1,6 @@
 //! Columns: columns, their types, elements of arrays.
 
-use types::descriptor::Identity;
+use types::descriptor::{DomainDescriptor, Identity, Oid, TypeDefinition, TypeDescriptor};
 use types::{ColumnType, DataType, Datum};
 
 use super::tables::{is_writable, shown_relations};
@@ -150,8 +150,42 @@ fn interval_type(column_type: ColumnType) -> Option<String> {
 pub fn type_text(data_type: DataType) -> String {
     match data_type {
         DataType::Array(_) => "ARRAY".into(),
+        other if other.is_user_type() => "USER-DEFINED".into(),
         other => other.sql_name(),
     }
+}
+
+/// What a column's type comes to: of a domain, what that was made over, with its modifier.
+fn true_type(picture: &Picture<'_>, column_type: ColumnType) -> ColumnType {
+    match domain_of(picture, column_type.data_type) {
+        Some((_, domain)) => domain.parent,
+        None => column_type,
+    }
+}
+
+fn domain_of<'a>(
+    picture: &Picture<'a>,
+    data_type: DataType,
+) -> Option<(&'a TypeDescriptor, &'a DomainDescriptor)> {
+    let DataType::Domain(domain) = data_type else { return None };
+    let found = picture.snapshot.user_type_descriptor(Oid(domain.oid))?;
+    match &found.definition {
+        TypeDefinition::Domain(domain) => Some((found, domain)),
+        _ => None,
+    }
+}
+
+/// Schema and name of a type, as pg_type has them.
+fn udt(picture: &Picture<'_>, data_type: DataType) -> (Datum, Datum) {
+    if !data_type.is_user_type() {
+        return (text("pg_catalog"), udt_name(data_type));
+    }
+    let id = data_type.oid();
+    let element = Oid(id & !types::USER_ARRAY_BIT);
+    let Some(object) = picture.snapshot.object(element) else { return (Datum::Null, Datum::Null) };
+    let schema = object.schema().and_then(|schema| picture.schema_name(schema));
+    let prefix = if element.0 == id { "" } else { "_" };
+    (optional_text(schema), text(types::format::truncate_name(&format!("{prefix}{}", object.name()))))
 }
 
 fn udt_name(data_type: DataType) -> Datum {
@@ -184,8 +218,11 @@ fn columns(picture: &Picture<'_>, wanted: &Wanted<'_>) -> Vec<Columns> {
 }
 
 fn column(picture: &Picture<'_>, relation: &Relation<'_>, attribute: &Attribute<'_>) -> Columns {
-    let data_type = attribute.column_type.data_type;
-    let facts = TypeFacts::of(attribute.column_type);
+    let column_type = true_type(picture, attribute.column_type);
+    let data_type = column_type.data_type;
+    let facts = TypeFacts::of(column_type);
+    let (udt_schema, udt_name) = udt(picture, data_type);
+    let domain = domain_of(picture, attribute.column_type.data_type).map(|(found, _)| found);
     let catalog = || text(picture.database_name());
     let own = attribute.column.and_then(|column| column.collation);
     let own = own.and_then(crate::virtual_tables::pg_catalog::schema::collation_name);
@@ -216,9 +253,12 @@ fn column(picture: &Picture<'_>, relation: &Relation<'_>, attribute: &Attribute<
         collation_catalog: collation.map_or(Datum::Null, |_| catalog()),
         collation_schema: optional_text(collation.map(|_| "pg_catalog")),
         collation_name: optional_text(collation),
+        domain_catalog: domain.map_or(Datum::Null, |_| catalog()),
+        domain_schema: optional_text(domain.and_then(|found| picture.schema_name(found.schema))),
+        domain_name: optional_text(domain.map(|found| &found.name)),
         udt_catalog: catalog(),
-        udt_schema: text("pg_catalog"),
-        udt_name: udt_name(data_type),
+        udt_schema,
+        udt_name,
         dtd_identifier: text(attribute.number.to_string()),
         is_self_referencing: yes_or_no(false),
         is_identity: yes_or_no(attribute.identity().is_some()),
@@ -253,14 +293,17 @@ fn with_identity(row: Columns, picture: &Picture<'_>, attribute: &Attribute<'_>)
 }
 
 fn column_udt_usage(picture: &Picture<'_>) -> Vec<ColumnUdtUsage> {
-    let row = |(relation, attribute): (Relation<'_>, Attribute<'_>)| ColumnUdtUsage {
-        udt_catalog: text(picture.database_name()),
-        udt_schema: text("pg_catalog"),
-        udt_name: udt_name(attribute.column_type.data_type),
-        table_catalog: text(picture.database_name()),
-        table_schema: optional_text(picture.schema_name(relation.schema())),
-        table_name: text(relation.name()),
-        column_name: text(attribute.name),
+    let row = |(relation, attribute): (Relation<'_>, Attribute<'_>)| {
+        let (udt_schema, udt_name) = udt(picture, true_type(picture, attribute.column_type).data_type);
+        ColumnUdtUsage {
+            udt_catalog: text(picture.database_name()),
+            udt_schema,
+            udt_name,
+            table_catalog: text(picture.database_name()),
+            table_schema: optional_text(picture.schema_name(relation.schema())),
+            table_name: text(relation.name()),
+            column_name: text(attribute.name),
+        }
     };
     // Types belong to the superuser, and only their owner sees here who uses them.
     if picture.is_superuser() { shown_columns(picture).map(row).collect() } else { Vec::new() }
@@ -293,8 +336,8 @@ fn element_types(picture: &Picture<'_>) -> Vec<ElementTypes> {
             collation_schema: optional_text(collation.map(|_| "pg_catalog")),
             collation_name: optional_text(collation),
             udt_catalog: text(picture.database_name()),
-            udt_schema: text("pg_catalog"),
-            udt_name: udt_name(element),
+            udt_schema: udt(picture, element).0,
+            udt_name: udt(picture, element).1,
             dtd_identifier: text(format!("a{}", attribute.number)),
             ..ElementTypes::default()
         })

@@ -131,11 +131,6 @@ pub static TABLES: &[Definition] = empty_tables! {
     12209 view pg_statio_all_sequences {
         relid: OID, schemaname: NAME, relname: NAME, blks_read: INT8, blks_hit: INT8,
     }
-    12170 view pg_statio_all_tables {
-        relid: OID, schemaname: NAME, relname: NAME, heap_blks_read: INT8, heap_blks_hit: INT8,
-        idx_blks_read: INT8, idx_blks_hit: INT8, toast_blks_read: INT8, toast_blks_hit: INT8,
-        tidx_blks_read: INT8, tidx_blks_hit: INT8,
-    }
     12201 view pg_statio_sys_indexes {
         relid: OID, indexrelid: OID, schemaname: NAME, relname: NAME, indexrelname: NAME,
         idx_blks_read: INT8, idx_blks_hit: INT8,
@@ -154,11 +149,6 @@ pub static TABLES: &[Definition] = empty_tables! {
     }
     12218 view pg_statio_user_sequences {
         relid: OID, schemaname: NAME, relname: NAME, blks_read: INT8, blks_hit: INT8,
-    }
-    12179 view pg_statio_user_tables {
-        relid: OID, schemaname: NAME, relname: NAME, heap_blks_read: INT8, heap_blks_hit: INT8,
-        idx_blks_read: INT8, idx_blks_hit: INT8, toast_blks_read: INT8, toast_blks_hit: INT8,
-        tidx_blks_read: INT8, tidx_blks_hit: INT8,
     }
     12058 view pg_stats_ext {
         schemaname: NAME, tablename: NAME, statistics_schemaname: NAME, statistics_name: NAME,

@@ -67,6 +67,22 @@ view! {
 }
 
 view! {
+    PgStatioAllTables: 12170 pg_catalog.pg_statio_all_tables {
+        relid: OID, schemaname: NAME, relname: NAME, heap_blks_read: INT8, heap_blks_hit: INT8,
+        idx_blks_read: INT8, idx_blks_hit: INT8, toast_blks_read: INT8, toast_blks_hit: INT8,
+        tidx_blks_read: INT8, tidx_blks_hit: INT8,
+    }
+}
+
+view! {
+    PgStatioUserTables: 12179 pg_catalog.pg_statio_user_tables {
+        relid: OID, schemaname: NAME, relname: NAME, heap_blks_read: INT8, heap_blks_hit: INT8,
+        idx_blks_read: INT8, idx_blks_hit: INT8, toast_blks_read: INT8, toast_blks_hit: INT8,
+        tidx_blks_read: INT8, tidx_blks_hit: INT8,
+    }
+}
+
+view! {
     PgStatAllIndexes: 12183 pg_catalog.pg_stat_all_indexes {
         relid: OID, indexrelid: OID, schemaname: NAME, relname: NAME, indexrelname: NAME, idx_scan: INT8,
         idx_tup_read: INT8, idx_tup_fetch: INT8,
@@ -95,6 +111,22 @@ pub static TABLES: &[Definition] = &[
     PgStatDatabase::definition(Rows::Session(|services| values(databases(services)))),
     PgStatAllTables::definition(Rows::Catalog(|picture, _| values(all_tables(picture)))),
     PgStatUserTables::definition(Rows::Catalog(|picture, _| values(user_tables(picture)))),
+    PgStatioAllTables::definition(Rows::Catalog(|picture, _| {
+        values(all_tables(picture).into_iter().map(|table| PgStatioAllTables {
+            relid: table.relid,
+            schemaname: table.schemaname,
+            relname: table.relname,
+            ..PgStatioAllTables::default()
+        }))
+    })),
+    PgStatioUserTables::definition(Rows::Catalog(|picture, _| {
+        values(user_tables(picture).into_iter().map(|table| PgStatioUserTables {
+            relid: table.relid,
+            schemaname: table.schemaname,
+            relname: table.relname,
+            ..PgStatioUserTables::default()
+        }))
+    })),
     PgStatAllIndexes::definition(Rows::Catalog(|picture, _| values(all_indexes(picture)))),
     PgStatUserIndexes::definition(Rows::Catalog(|picture, _| values(user_indexes(picture)))),
     PgStats::definition(Rows::Catalog(|picture, _| values(column_statistics(picture)))),

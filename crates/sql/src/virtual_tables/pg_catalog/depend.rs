@@ -9,6 +9,7 @@ use types::descriptor::{Identity, Oid, TableDescriptor};
 use super::attribute::default_id;
 use super::class::rule_id;
 use super::schema::OWN_EXTENSION;
+use crate::catalog_functions::names::relation_named;
 use crate::virtual_tables::picture::{OWN_SCHEMA, Picture};
 use crate::virtual_tables::relations::{Constraint, Index, Relation, visible_columns};
 use crate::virtual_tables::shape::*;
@@ -87,7 +88,7 @@ fn dependencies(picture: &Picture<'_>) -> Vec<PgDepend> {
                 rows.extend(
                     Constraint::all(table).flat_map(|constraint| constraint_dependencies(&constraint)),
                 );
-                rows.extend(default_dependencies(table));
+                rows.extend(default_dependencies(picture, table));
             }
             Relation::Index(index) => rows.extend(index_dependencies(&index)),
             Relation::Sequence(sequence) => {
@@ -132,7 +133,7 @@ fn index_dependencies(row: &Index<'_>) -> Vec<PgDepend> {
     }
 }
 
-fn default_dependencies(table: &TableDescriptor) -> Vec<PgDepend> {
+fn default_dependencies(picture: &Picture<'_>, table: &TableDescriptor) -> Vec<PgDepend> {
     let mut rows = Vec::new();
     for owner in
         visible_columns(table).filter(|column| column.default.is_some() || column.generated.is_some())
@@ -140,7 +141,9 @@ fn default_dependencies(table: &TableDescriptor) -> Vec<PgDepend> {
         let own = part(PG_ATTRDEF, default_id(table.id, owner));
         rows.push(depends(own, column(table.id, owner.id.0), "a"));
         let serial = owner.owned_sequence.filter(|_| owner.identity != Some(Identity::Always));
-        rows.extend(serial.map(|sequence| depends(own, part(PG_CLASS, sequence.0), "n")));
+        let named =
+            || relation_named(picture, &planner::sequence_of_default(owner.default.as_deref()?)?).ok();
+        rows.extend(serial.or_else(named).map(|sequence| depends(own, part(PG_CLASS, sequence.0), "n")));
     }
     rows
 }
