@@ -117,7 +117,7 @@ fn views_expressions_and_sequences() {
         (
             "pg_get_ruledef",
             &[oid(VIEW.0)],
-            "CREATE RULE \"_RETURN\" AS\n    ON SELECT TO s.\"My view\" DO INSTEAD  SELECT a FROM child WHERE a > 3;",
+            "CREATE RULE \"_RETURN\" AS\n    ON SELECT TO s.\"My view\" DO INSTEAD  SELECT child.a\n   FROM child\n  WHERE child.a > 3;",
         ),
     ]);
 }
