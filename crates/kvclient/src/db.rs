@@ -112,7 +112,8 @@ impl Db {
             }
         };
         let Inner { config, .. } = &*self.inner;
-        let mut state = State::new(self.inner.draw_id(), start, limit, config.node, &options);
+        let began = self.inner.env.monotonic();
+        let mut state = State::new(self.inner.draw_id(), began, start, limit, config.node, &options);
         state.planted = config.planted;
         Txn::new(self.inner.clone(), state)
     }
@@ -242,7 +243,7 @@ impl Inner {
         let alive: Vec<Arc<Shared>> = self.alive.lock().values().filter_map(Weak::upgrade).collect();
         let old = |shared: &Arc<Shared>| {
             let state = shared.state.lock();
-            now.wall_since(state.txn.meta.start) >= HEARTBEAT_INTERVAL && state.check_alive().is_ok()
+            self.is_old(&state) && state.check_alive().is_ok()
         };
         let alive: Vec<Arc<Shared>> = alive.into_iter().filter(old).collect();
         for some in alive.chunks(HEARTBEATS_AT_ONCE) {
@@ -250,9 +251,10 @@ impl Inner {
         }
     }
 
-    /// Whether a transaction has lived so long that it needs a record before it leaves anything on a server.
+    /// Whether a transaction has lived so long that it needs a record before it leaves anything on a server. By the monotonic clock:
+    /// a wall clock that stands still would make it look young for good.
     pub fn is_old(&self, state: &State) -> bool {
-        self.clock.now().wall_since(state.txn.meta.start) >= HEARTBEAT_INTERVAL
+        self.env.monotonic().saturating_sub(state.began) >= HEARTBEAT_INTERVAL
     }
 
     pub async fn heartbeat_one(&self, shared: &Arc<Shared>, now: Timestamp) {

@@ -100,6 +100,7 @@ mod read;
 mod replica;
 mod replicate;
 mod resolve;
+mod signs;
 mod split;
 pub mod store;
 mod transaction;

@@ -240,10 +240,8 @@ impl Inner {
 
     /// Releases locks of transactions whose coordinator is gone.
     async fn sweep_locks(self: &Arc<Self>, replica: &Arc<Replica>) -> Result<(), KvError> {
-        let now = self.ranges.clock.now();
         let holders = replica.state.lock().manager.locks.holders();
-        let old =
-            holders.into_iter().filter(|txn| txn.anchor.is_some() && now.wall_since(txn.start) > LOCK_AGE);
+        let old = holders.into_iter().filter(|txn| txn.anchor.is_some() && self.silence(txn) > LOCK_AGE);
         for holder in old {
             let asked =
                 self.push_for(&holder, None, Priority::NORMAL, PushKind::Inquire, Timestamp::ZERO).await;
@@ -267,7 +265,7 @@ impl Inner {
                 }
                 TxnStatus::Aborted if age > RECORD_AGE => self.finish(&record, &anchor).await?,
                 TxnStatus::Committed => self.finish(&record, &anchor).await?,
-                TxnStatus::Pending | TxnStatus::Staging if age > LOCK_AGE => {
+                TxnStatus::Pending | TxnStatus::Staging if self.silence_of_record(&record) > LOCK_AGE => {
                     let meta = &record.meta;
                     self.push_for(meta, None, Priority::NORMAL, PushKind::Inquire, Timestamp::ZERO).await?;
                 }

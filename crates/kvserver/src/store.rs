@@ -24,6 +24,7 @@ use crate::consensus::Consensus;
 use crate::machine::Machine;
 use crate::ranges::Ranges;
 use crate::replica::Replica;
+use crate::signs::Signs;
 use crate::{bootstrap, queues, replicate};
 
 /// Settings of a store.
@@ -92,6 +93,7 @@ pub(crate) struct Inner {
     db: OnceLock<Db>,
     membership: OnceLock<Arc<dyn Membership>>,
     pub tasks: queues::Tasks,
+    pub signs: Signs,
 }
 
 impl Store {
@@ -114,6 +116,7 @@ impl Store {
             db: OnceLock::new(),
             membership: OnceLock::new(),
             tasks: queues::Tasks::new(),
+            signs: Signs::default(),
         };
         Ok(Store { inner: Arc::new(inner) })
     }

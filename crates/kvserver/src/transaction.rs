@@ -36,8 +36,8 @@ use crate::write::{Sequenced, Writer};
 
 /// Intents of before that one end resolves in its own batch.
 const LOCAL_POINTS_MAX: usize = 128;
-/// A transaction whose coordinator has been silent for this long is taken for dead. One of an earlier process of this node is
-/// known to be dead at once.
+/// A transaction whose coordinator has been silent for this long is taken for dead; see `signs` for how that is measured. One of an
+/// earlier process of this node is known to be dead at once.
 const EXPIRY: Duration = Duration::from_secs(3);
 
 pub(crate) fn record_key(txn: &TxnMeta, anchor: &[u8]) -> Key {
@@ -72,10 +72,29 @@ impl Inner {
         }
     }
 
-    /// Whether the transaction's coordinator is taken for dead: its process is gone, or has given no sign of life since `last_seen`
-    /// for too long.
-    fn has_expired(&self, txn: &TxnMeta, last_seen: Timestamp, now: Timestamp) -> bool {
-        self.is_orphaned(txn) || now.wall_since(last_seen) > EXPIRY
+    /// Whether the coordinator of a transaction without record is taken for dead: its process is gone, or has been silent for too long.
+    fn has_expired(&self, txn: &TxnMeta) -> bool {
+        self.is_orphaned(txn) || self.silence(txn) > EXPIRY
+    }
+
+    fn has_record_expired(&self, record: &TxnRecord) -> bool {
+        self.is_orphaned(&record.meta) || self.silence_of_record(record) > EXPIRY
+    }
+
+    /// For how long a transaction has been known here without giving a sign of life.
+    pub(crate) fn silence(&self, txn: &TxnMeta) -> Duration {
+        self.signs.silence(txn.id, txn.start, Duration::ZERO, self.env.monotonic())
+    }
+
+    /// How long ago the last sign of life that a record tells of has come.
+    pub(crate) fn silence_of_record(&self, record: &TxnRecord) -> Duration {
+        let credit = self.ranges.clock.now().wall_since(record.heartbeat);
+        self.signs.silence(record.meta.id, record.heartbeat, credit, self.env.monotonic())
+    }
+
+    /// A sign of life has come in and is about to be recorded.
+    fn note_sign(&self, record: &TxnRecord) {
+        self.signs.silence(record.meta.id, record.heartbeat, Duration::ZERO, self.env.monotonic());
     }
 
     fn standing(txn: TxnMeta, status: TxnStatus, recorded: bool) -> TxnStanding {
@@ -135,6 +154,7 @@ impl Inner {
                 },
             },
         };
+        self.note_sign(&record);
         self.write_record(&replica, sequenced, &key, &record).await?;
         Ok(self.answer(Inner::standing_of(record, false)))
     }
@@ -147,21 +167,20 @@ impl Inner {
         let anchor = anchor_of(&request.pushee)?;
         let key = record_key(&request.pushee, &anchor);
         let sequenced = self.latch_record(&replica, &anchor, &key).await?;
-        let now = self.ranges.clock.now();
         let standing = match self.load_record(&key)? {
-            None => self.push_unrecorded(&replica, request, now),
-            Some(record) => self.push_recorded(&replica, request, record, sequenced, &key, now).await?,
+            None => self.push_unrecorded(&replica, request),
+            Some(record) => self.push_recorded(&replica, request, record, sequenced, &key).await?,
         };
         Ok(self.answer(standing))
     }
 
-    fn push_unrecorded(&self, replica: &Replica, request: &PushTxnRequest, now: Timestamp) -> TxnStanding {
+    fn push_unrecorded(&self, replica: &Replica, request: &PushTxnRequest) -> TxnStanding {
         let pushee = &request.pushee;
         if let Unrecorded::Ended(status, timestamp) = self.unrecorded(replica, pushee) {
             let meta = TxnMeta { write_timestamp: timestamp, ..pushee.clone() };
             return Inner::standing(meta, status, false);
         }
-        let expired = self.has_expired(pushee, pushee.start, now);
+        let expired = self.has_expired(pushee);
         let mut state = replica.state.lock();
         if expired || gives_in(request, pushee) {
             state.marks.set(pushee.id, pushee.start, Mark::Aborted);
@@ -183,9 +202,8 @@ impl Inner {
         mut record: TxnRecord,
         sequenced: Sequenced,
         key: &Key,
-        now: Timestamp,
     ) -> Result<TxnStanding, KvError> {
-        let expired = self.has_expired(&record.meta, record.heartbeat, now);
+        let expired = self.has_record_expired(&record);
         if record.status != TxnStatus::Pending {
             return Ok(Inner::standing_of(record, expired));
         }
@@ -208,10 +226,9 @@ impl Inner {
         let anchor = anchor_of(&request.txn)?;
         let key = record_key(&request.txn, &anchor);
         let _sequenced = self.latch_record(&replica, &anchor, &key).await?;
-        let now = self.ranges.clock.now();
         let standing = match self.load_record(&key)? {
             Some(record) => {
-                let expired = self.has_expired(&record.meta, record.heartbeat, now);
+                let expired = self.has_record_expired(&record);
                 Inner::standing_of(record, expired)
             }
             None => match self.unrecorded(&replica, &request.txn) {
@@ -374,7 +391,13 @@ impl Inner {
             TxnStatus::Pending | TxnStatus::Staging => None,
         };
         let ended = mark.map(|mark| Ended { id: record.meta.id, start: record.meta.start, mark: Some(mark) });
+        if ended.is_none() {
+            self.note_sign(&record);
+        }
         self.replicate(replica, sequenced, delta, Effects::default(), &batch, ended).await?;
+        if finished {
+            self.signs.forget(record.meta.id);
+        }
         let response = CommitResponse { status: record.status, timestamp: record.meta.write_timestamp };
         if record.status.is_final() && !finished {
             self.finish_later(&record, anchor);

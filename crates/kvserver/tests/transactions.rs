@@ -461,6 +461,50 @@ fn what_a_vanished_coordinator_has_left_is_cleared_away() {
     );
 }
 
+/// Who lives and who is dead does not depend on wall clocks: they may stand still, and be set back or forward.
+#[test]
+fn the_dead_are_told_from_the_living_whatever_the_wall_clock_does() {
+    let weathers: [fn(&env::SimEnv); 3] = [
+        |machine| machine.set_wall_drift(-1_000_000),
+        |machine| machine.jump_wall(-3_600_000_000_000),
+        |machine| machine.jump_wall(3_600_000_000_000),
+    ];
+    for (number, weather) in weathers.into_iter().enumerate() {
+        let world = World::new(18);
+        let (machine, elsewhere) = (world.machine.clone(), world.simulation.machine());
+        world.run(
+            |_, _| {},
+            async move |node: common::Node| {
+                put_all(&node.db, &[("a", "0"), ("b", "0")]).await;
+                let mut config = DbConfig::new(keys::NodeId(1));
+                config.buffer_bytes_max = 1;
+                let clock = node.clock.clone();
+                let (dialer, first) = (node.store.dialer(None), node.store.first_range());
+                let ghost = Db::new(elsewhere.clone(), clock, dialer, first, config);
+                let vanished = serializable(&ghost);
+                get(&vanished, "b", Locking::UPDATE).await.unwrap();
+                vanished.put(&key("a"), b"1").unwrap();
+                vanished.flow().await.unwrap();
+                weather(&machine);
+                let began = node.env.monotonic();
+                for _ in 0..3 {
+                    let impatient = serializable(&node.db);
+                    impatient.set_lock_timeout(Some(Duration::from_secs(4)));
+                    let error = get(&impatient, "b", Locking::UPDATE).await.unwrap_err();
+                    assert!(matches!(error, KvError::LockTimeout { .. }), "weather {number}: {error:?}");
+                }
+                elsewhere.crash();
+                let locker = serializable(&node.db);
+                locker.set_lock_timeout(Some(Duration::from_secs(8)));
+                assert_eq!(get(&locker, "b", Locking::UPDATE).await.unwrap().as_deref(), Some("0"));
+                assert_eq!(get(&locker, "a", Locking::UPDATE).await.unwrap().as_deref(), Some("0"));
+                locker.commit().await.unwrap();
+                assert!(node.env.monotonic() - began < Duration::from_secs(30), "weather {number}");
+            },
+        );
+    }
+}
+
 #[test]
 fn ranges_split_as_they_grow() {
     World::new(13).run(

@@ -55,7 +55,7 @@ impl Txn {
                     self.shared.db.unregister(state.txn.id());
                 }
                 let id = self.shared.db.draw_id();
-                state.restart_as(id, timestamp);
+                state.restart_as(id, self.shared.db.env.monotonic(), timestamp);
                 Some(leftovers)
             } else {
                 state.restart_at(timestamp);

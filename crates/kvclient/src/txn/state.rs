@@ -34,6 +34,8 @@ pub(crate) enum Phase {
 /// - Every unlocked read that was sent is in `reads` before it is sent, if the isolation level refreshes.
 pub(crate) struct State {
     pub txn: Txn,
+    /// When this identity began, on the node's monotonic clock.
+    pub began: Duration,
     pub phase: Phase,
     pub read_only: bool,
     /// Reads a fixed snapshot of the past.
@@ -71,6 +73,7 @@ pub(crate) struct State {
 impl State {
     pub fn new(
         id: TxnId,
+        began: Duration,
         start: Timestamp,
         limit: Timestamp,
         node: keys::NodeId,
@@ -90,6 +93,7 @@ impl State {
         let txn = Txn { meta, read_timestamp: start, read_sequence: 0, uncertainty_limit: limit, observed };
         State {
             txn,
+            began,
             phase: Phase::Open,
             read_only: options.read_only || options.as_of.is_some(),
             stale: options.as_of.is_some(),
@@ -274,9 +278,10 @@ impl State {
     }
 
     /// Begins again as somebody else: what was left on servers belongs to the old identity.
-    pub fn restart_as(&mut self, id: TxnId, timestamp: Timestamp) {
+    pub fn restart_as(&mut self, id: TxnId, began: Duration, timestamp: Timestamp) {
         self.restart_at(timestamp);
         self.txn.meta.id = id;
+        self.began = began;
         self.txn.meta.anchor = None;
         self.txn.meta.start = self.txn.read_timestamp;
         self.locks.clear();
