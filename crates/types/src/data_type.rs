@@ -325,7 +325,7 @@ impl DataType {
             Numeric => Physical::Numeric,
             Text | Varchar | Bpchar | Name | InternalChar | Json | Jsonpath | Unknown | Cstring
             | PgNodeTree => Physical::Text,
-            Bytea => Physical::Bytes,
+            Bytea | Inet => Physical::Bytes,
             Interval => Physical::Interval,
             Uuid => Physical::Uuid,
             // The label's place in the type's order.

@@ -77,6 +77,9 @@ casts! {
     10118 Oid -> Regnamespace, Implicit, Binary;
     10111 Oid -> Regrole, Implicit, Binary;
     10214 Json -> Jsonb, Assignment, InOut;
+    10190 Inet -> Text, Assignment, Function(730);
+    10195 Inet -> Varchar, Assignment, Function(730);
+    10200 Inet -> Bpchar, Assignment, Function(730);
     10145 PgNodeTree -> Text, Implicit, Binary;
     10015 Float4 -> Int8, Assignment, Function(653);
     10016 Float4 -> Int2, Assignment, Function(238);

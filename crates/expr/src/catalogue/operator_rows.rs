@@ -35,6 +35,7 @@ operators! {
     1880 "&" (Int4, Int4) -> Int4, 1898, 1880, 0, plain, plain;
     1886 "&" (Int8, Int8) -> Int8, 1904, 1886, 0, plain, plain;
     2750 "&&" (AnyArray, AnyArray) -> Bool, 2747, 2750, 0, plain, plain;
+    3552 "&&" (Inet, Inet) -> Bool, 3551, 3552, 0, plain, plain;
     514 "*" (Int4, Int4) -> Int4, 141, 514, 0, plain, plain;
     526 "*" (Int2, Int2) -> Int2, 152, 526, 0, plain, plain;
     544 "*" (Int2, Int4) -> Int4, 170, 545, 0, plain, plain;
@@ -173,6 +174,7 @@ operators! {
     1110 "<" (Time, Time) -> Bool, 1102, 1112, 1113, plain, plain;
     1122 "<" (Float4, Float8) -> Bool, 301, 1133, 1125, plain, plain;
     1132 "<" (Float8, Float4) -> Bool, 307, 1123, 1135, plain, plain;
+    1203 "<" (Inet, Inet) -> Bool, 921, 1205, 1206, plain, plain;
     1322 "<" (TimestampTz, TimestampTz) -> Bool, 1154, 1324, 1325, plain, plain;
     1332 "<" (Interval, Interval) -> Bool, 1164, 1334, 1335, plain, plain;
     1552 "<" (TimeTz, TimeTz) -> Bool, 1354, 1554, 1555, plain, plain;
@@ -196,10 +198,12 @@ operators! {
     3242 "<" (Jsonb, Jsonb) -> Bool, 4039, 3243, 3245, plain, plain;
     3518 "<" (AnyEnum, AnyEnum) -> Bool, 3510, 3519, 3521, plain, plain;
     5073 "<" (Xid8, Xid8) -> Bool, 5034, 5074, 5076, plain, plain;
+    931 "<<" (Inet, Inet) -> Bool, 927, 933, 0, plain, plain;
     1795 "<<" (Bit, Int4) -> Bit, 1677, 0, 0, plain, plain;
     1878 "<<" (Int2, Int4) -> Int2, 1896, 0, 0, plain, plain;
     1884 "<<" (Int4, Int4) -> Int4, 1902, 0, 0, plain, plain;
     1890 "<<" (Int8, Int4) -> Int8, 1908, 0, 0, plain, plain;
+    932 "<<=" (Inet, Inet) -> Bool, 928, 934, 0, plain, plain;
     80 "<=" (Int4, Int8) -> Bool, 856, 430, 76, plain, plain;
     256 "<=" (Name, Text) -> Bool, 242, 263, 258, plain, plain;
     262 "<=" (Text, Name) -> Bool, 249, 257, 264, plain, plain;
@@ -222,6 +226,7 @@ operators! {
     1111 "<=" (Time, Time) -> Bool, 1103, 1113, 1112, plain, plain;
     1124 "<=" (Float4, Float8) -> Bool, 302, 1135, 1123, plain, plain;
     1134 "<=" (Float8, Float4) -> Bool, 308, 1125, 1133, plain, plain;
+    1204 "<=" (Inet, Inet) -> Bool, 922, 1206, 1205, plain, plain;
     1323 "<=" (TimestampTz, TimestampTz) -> Bool, 1155, 1325, 1324, plain, plain;
     1333 "<=" (Interval, Interval) -> Bool, 1165, 1335, 1334, plain, plain;
     1553 "<=" (TimeTz, TimeTz) -> Bool, 1355, 1555, 1554, plain, plain;
@@ -270,6 +275,7 @@ operators! {
     1109 "<>" (Time, Time) -> Bool, 1106, 1109, 1108, plain, plain;
     1121 "<>" (Float4, Float8) -> Bool, 300, 1131, 1120, plain, plain;
     1131 "<>" (Float8, Float4) -> Bool, 306, 1121, 1130, plain, plain;
+    1202 "<>" (Inet, Inet) -> Bool, 925, 1202, 1201, plain, plain;
     1321 "<>" (TimestampTz, TimestampTz) -> Bool, 1153, 1321, 1320, plain, plain;
     1331 "<>" (Interval, Interval) -> Bool, 1163, 1331, 1330, plain, plain;
     1551 "<>" (TimeTz, TimeTz) -> Bool, 1353, 1551, 1550, plain, plain;
@@ -323,6 +329,7 @@ operators! {
     1108 "=" (Time, Time) -> Bool, 1145, 1108, 1109, merge, hash;
     1120 "=" (Float4, Float8) -> Bool, 299, 1130, 1121, merge, hash;
     1130 "=" (Float8, Float4) -> Bool, 305, 1120, 1131, merge, hash;
+    1201 "=" (Inet, Inet) -> Bool, 920, 1201, 1202, merge, hash;
     1320 "=" (TimestampTz, TimestampTz) -> Bool, 1152, 1320, 1321, merge, hash;
     1330 "=" (Interval, Interval) -> Bool, 1162, 1330, 1331, merge, hash;
     1550 "=" (TimeTz, TimeTz) -> Bool, 1352, 1550, 1551, merge, hash;
@@ -368,6 +375,7 @@ operators! {
     1112 ">" (Time, Time) -> Bool, 1104, 1110, 1111, plain, plain;
     1123 ">" (Float4, Float8) -> Bool, 303, 1132, 1124, plain, plain;
     1133 ">" (Float8, Float4) -> Bool, 309, 1122, 1134, plain, plain;
+    1205 ">" (Inet, Inet) -> Bool, 923, 1203, 1204, plain, plain;
     1324 ">" (TimestampTz, TimestampTz) -> Bool, 1157, 1322, 1323, plain, plain;
     1334 ">" (Interval, Interval) -> Bool, 1167, 1332, 1333, plain, plain;
     1554 ">" (TimeTz, TimeTz) -> Bool, 1357, 1552, 1553, plain, plain;
@@ -413,6 +421,7 @@ operators! {
     1113 ">=" (Time, Time) -> Bool, 1105, 1111, 1110, plain, plain;
     1125 ">=" (Float4, Float8) -> Bool, 304, 1134, 1122, plain, plain;
     1135 ">=" (Float8, Float4) -> Bool, 310, 1124, 1132, plain, plain;
+    1206 ">=" (Inet, Inet) -> Bool, 924, 1204, 1203, plain, plain;
     1325 ">=" (TimestampTz, TimestampTz) -> Bool, 1156, 1323, 1322, plain, plain;
     1335 ">=" (Interval, Interval) -> Bool, 1166, 1333, 1332, plain, plain;
     1555 ">=" (TimeTz, TimeTz) -> Bool, 1356, 1553, 1552, plain, plain;
@@ -437,10 +446,12 @@ operators! {
     3245 ">=" (Jsonb, Jsonb) -> Bool, 4042, 3244, 3242, plain, plain;
     3521 ">=" (AnyEnum, AnyEnum) -> Bool, 3513, 3520, 3518, plain, plain;
     5076 ">=" (Xid8, Xid8) -> Bool, 5037, 5075, 5073, plain, plain;
+    933 ">>" (Inet, Inet) -> Bool, 929, 931, 0, plain, plain;
     1796 ">>" (Bit, Int4) -> Bit, 1678, 0, 0, plain, plain;
     1879 ">>" (Int2, Int4) -> Int2, 1897, 0, 0, plain, plain;
     1885 ">>" (Int4, Int4) -> Int4, 1903, 0, 0, plain, plain;
     1891 ">>" (Int8, Int4) -> Int8, 1909, 0, 0, plain, plain;
+    934 ">>=" (Inet, Inet) -> Bool, 930, 932, 0, plain, plain;
     3247 "?" (Jsonb, Text) -> Bool, 4047, 0, 0, plain, plain;
     3249 "?&" (Jsonb, TextArray) -> Bool, 4049, 0, 0, plain, plain;
     3248 "?|" (Jsonb, TextArray) -> Bool, 4048, 0, 0, plain, plain;

@@ -150,6 +150,7 @@ by_ordering! {
     text, text, |a, b| a.cmp(b) => texteqname, textnename, textltname, textlename, textgtname, textgename;
     text, text, |a, b| a.cmp(b) => nameeqtext, namenetext, namelttext, nameletext, namegttext, namegetext;
     text, text, |a, b| a.as_bytes().cmp(b.as_bytes()) => chareq, charne, charlt, charle, chargt, charge;
+    bytes, bytes, |a, b| a.cmp(b) => network_eq, network_ne, network_lt, network_le, network_gt, network_ge;
     bytes, bytes, |a, b| a.cmp(b) => byteaeq, byteane, bytealt, byteale, byteagt, byteage;
     datum, datum, |a, b| compare::compare_datums(a, b) => timetz_eq, timetz_ne, timetz_lt, timetz_le, timetz_gt, timetz_ge;
     datum, datum, |a, b| compare::compare_datums(a, b) => array_eq, array_ne, array_lt, array_le, array_gt, array_ge;

@@ -17,6 +17,7 @@ mod keywords;
 pub mod lookup;
 pub mod math;
 pub mod misc;
+pub mod network;
 pub mod pattern;
 pub mod spread;
 pub mod string;

@@ -35,6 +35,7 @@ pub(super) fn write_cell(
             DataType::InternalChar => out.push(text::internal_char_byte(value)),
             _ => out.extend_from_slice(value.as_bytes()),
         },
+        Cell::Bytes(bytes) if data_type == DataType::Inet => super::inet::write_binary_inet(bytes, out),
         Cell::Bytes(bytes) => out.extend_from_slice(bytes),
         Cell::Interval(value) => {
             out.extend_from_slice(&value.microseconds.to_be_bytes());
@@ -203,6 +204,7 @@ fn parse_from(
         }
         T::Uuid => Datum::Uuid(reader.take()?),
         T::Bytea => Datum::Bytes(reader.all().into()),
+        T::Inet => Datum::Bytes(super::inet::parse_binary_inet(reader.all())?.into()),
         T::InternalChar => text::internal_char(reader.take::<1>()?[0]),
         T::Varchar => Datum::text(text::check_varchar(text::utf8(reader.all())?, typmod)?),
         T::Bpchar => Datum::text(text::check_bpchar(text::utf8(reader.all())?, typmod)?),

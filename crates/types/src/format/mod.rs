@@ -10,6 +10,7 @@ mod bits;
 mod boolean;
 mod bytea;
 mod float;
+pub mod inet;
 mod integer;
 mod record;
 mod system;
@@ -147,6 +148,7 @@ pub fn parse_text(data_type: DataType, typmod: i32, text: &str, context: &Format
         T::Float4 => Datum::Float4(float::parse_float4(text)?),
         T::Numeric => Datum::Numeric(Numeric::parse_with_typmod(text, typmod)?),
         T::Bytea => Datum::Bytes(bytea::parse_bytea(text)?.into()),
+        T::Inet => Datum::Bytes(inet::parse_inet(text)?.into()),
         T::Uuid => Datum::Uuid(uuid::parse_uuid(text)?),
         T::Date => Datum::Date(datetime::parse_date(text, context)?),
         T::Time => Datum::Time(datetime::parse_time(text, typmod, context)?),
@@ -256,6 +258,7 @@ pub(crate) fn write_cell(
             DataType::InternalChar => text::write_internal_char(value, out),
             _ => out.extend_from_slice(value.as_bytes()),
         },
+        Cell::Bytes(bytes) if data_type == DataType::Inet => inet::write_inet(bytes, out),
         Cell::Bytes(bytes) => bytea::write_bytea(bytes, context.bytea_output, out),
         Cell::Interval(value) => datetime::write_interval(value, context.interval_style, out),
         Cell::Uuid(bytes) => uuid::write_uuid(&bytes, out),

@@ -214,7 +214,7 @@ fn take_datum(
         T::Array(_) | T::Int2Vector | T::OidVector => {
             take_array(data_type, &decoder.take_opaque(direction).map_err(corrupted_key)?)?
         }
-        T::Bytea => Datum::Bytes(decoder.take_bytes(direction).map_err(corrupted_key)?.into()),
+        T::Bytea | T::Inet => Datum::Bytes(decoder.take_bytes(direction).map_err(corrupted_key)?.into()),
         T::Int2 => Datum::Int2(take_int(decoder, direction)?),
         T::Int4 => Datum::Int4(take_int(decoder, direction)?),
         T::Date => Datum::Date(take_int(decoder, direction)?),

@@ -80,7 +80,7 @@ pub fn is_indexable(data_type: DataType) -> bool {
     use DataType::*;
     match data_type.base() {
         Json | Jsonb | Jsonpath | Record | Composite(_) | Unknown | Cstring | Void | Trigger | Any
-        | AnyElement | AnyArray | AnyNonArray | AnyEnum | Inet | Aclitem | PgNodeTree => false,
+        | AnyElement | AnyArray | AnyNonArray | AnyEnum | Aclitem | PgNodeTree => false,
         Array(element) => element.data_type().is_some_and(is_indexable),
         _ => true,
     }

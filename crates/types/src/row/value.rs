@@ -490,7 +490,7 @@ impl<'a> Stored<'a> {
             T::Float4 => Datum::Float4(self.float4()?),
             T::Float8 => Datum::Float8(self.float8()?),
             T::Numeric => Datum::Numeric(self.numeric()?),
-            T::Bytea => Datum::Bytes(self.payload()?.into()),
+            T::Bytea | T::Inet => Datum::Bytes(self.payload()?.into()),
             T::Interval => Datum::Interval(self.interval()?),
             T::Uuid => Datum::Uuid(self.sixteen()?),
             T::TimeTz => timetz(self.payload()?)?,

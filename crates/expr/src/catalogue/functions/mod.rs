@@ -14,6 +14,7 @@ mod hash;
 mod json;
 mod math;
 mod misc;
+mod network;
 mod pattern;
 mod string;
 mod system;
@@ -35,6 +36,7 @@ pub(super) static TABLES: &[&[Function]] = &[
     json::ROWS,
     math::ROWS,
     misc::ROWS,
+    network::ROWS,
     pattern::ROWS,
     string::ROWS,
     system::ROWS,
