@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 
 use executor::ExecResult;
+use expr::resolve::{FunctionArguments, resolve_function};
 use planner::Statistics;
 use planner::ast::{Analyze, Cluster, ObjectKind, ObjectName, Reindex, ReindexTarget};
 use planner::catalog::ColumnStatistics;
@@ -174,7 +175,7 @@ impl Session {
             let name = quote(&column.name);
             items.push(format!("count({name})"));
             items.push(format!("count(DISTINCT {name})"));
-            let ordered = !matches!(column.column_type.data_type, DataType::Bool | DataType::Uuid);
+            let ordered = has_extremes(column.column_type.data_type);
             items.push(if ordered { format!("min({name})") } else { "NULL".into() });
             items.push(if ordered { format!("max({name})") } else { "NULL".into() });
         }
@@ -209,4 +210,10 @@ impl Session {
 fn is_system_table(name: &ObjectName) -> bool {
     let schema = name.schema().unwrap_or("pg_catalog");
     crate::virtual_tables::find(schema, name.name()).is_some()
+}
+
+/// Whether there are min and max of a type: not of every type that has an order (bool, uuid, bytea, inet ...).
+fn has_extremes(data_type: DataType) -> bool {
+    let resolved = resolve_function(None, "min", &[data_type.base()], FunctionArguments::Plain);
+    resolved.is_ok_and(|resolved| resolved.result.base() == data_type.base())
 }
