@@ -208,3 +208,56 @@ fn programs_of_administration_do_their_work() {
     run("dropdb", &["kept"]);
     run("dropuser", &["keeper"]);
 }
+
+#[test]
+fn sessions_begin_with_what_is_stored_for_their_role_and_database() {
+    let meridian = node();
+    let url = meridian.url();
+    let at =
+        |role: &str, database: &str| format!("postgresql://{role}@127.0.0.1:{}/{database}", meridian.port());
+    let sql = |url: &str, text: &str| output_of(psql(url).args(["-At", "--set=ON_ERROR_STOP=1", "-c", text]));
+    let refusal = |url: &str| {
+        let output = psql(url).args(["-c", "SELECT 1"]).output().expect("psql runs");
+        assert!(!output.status.success(), "it was let in");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    for statement in [
+        "CREATE DATABASE kept",
+        "CREATE ROLE keeper LOGIN",
+        "ALTER DATABASE kept SET work_mem = '9MB'",
+        "ALTER ROLE keeper SET work_mem = '10MB'",
+        "ALTER ROLE keeper SET app.name TO 'x'",
+        "ALTER ROLE keeper IN DATABASE kept SET work_mem = '11MB'",
+    ] {
+        sql(&url, statement);
+    }
+    let work_mem = |role, database| sql(&at(role, database), "SHOW work_mem");
+    assert_eq!(work_mem("postgres", "kept"), "9MB\n");
+    assert_eq!(work_mem("keeper", "postgres"), "10MB\n");
+    assert_eq!(work_mem("keeper", "kept"), "11MB\n");
+    // What the client asks for comes last, and RESET goes back to what the session began with.
+    let asked = format!("{}?options=-c%20work_mem%3D12MB", at("keeper", "kept"));
+    assert_eq!(sql(&asked, "SHOW work_mem"), "12MB\n");
+    assert_eq!(
+        sql(&at("keeper", "kept"), "SET work_mem = '1GB'; RESET work_mem; SHOW work_mem; SHOW app.name"),
+        "11MB\nx\n"
+    );
+
+    sql(&url, "ALTER ROLE keeper CONNECTION LIMIT 0");
+    assert!(refusal(&at("keeper", "kept")).contains("too many connections for role \"keeper\""));
+    sql(&url, "ALTER ROLE keeper CONNECTION LIMIT -1");
+    sql(&url, "ALTER DATABASE kept CONNECTION LIMIT 0");
+    assert!(refusal(&at("keeper", "kept")).contains("too many connections for database \"kept\""));
+    assert_eq!(work_mem("postgres", "kept"), "9MB\n", "limits are not for superusers");
+    sql(&url, "ALTER DATABASE kept CONNECTION LIMIT -1");
+    sql(&url, "REVOKE CONNECT ON DATABASE kept FROM PUBLIC");
+    let refused = refusal(&at("keeper", "kept"));
+    assert!(refused.contains("permission denied for database \"kept\""), "{refused}");
+    assert!(refused.contains("User does not have CONNECT privilege."), "{refused}");
+    sql(&url, "ALTER DATABASE kept ALLOW_CONNECTIONS false");
+    assert!(refusal(&at("postgres", "kept")).contains("\"kept\" is not currently accepting connections"));
+    assert!(
+        refusal(&at("postgres", "template0"))
+            .contains("\"template0\" is not currently accepting connections")
+    );
+}
