@@ -14,6 +14,7 @@ use types::{Batch, Datum, PgError, PgResult, SqlState};
 
 use crate::error::ExecResult;
 use crate::memory::MemoryAccount;
+use crate::parallel::Parallelism;
 
 /// Rows that `sql` makes up: pg_catalog, information_schema, the schema `meridian`.
 pub trait VirtualTables: Send + Sync {
@@ -100,6 +101,7 @@ pub struct ExecContext {
     pub deferred_functions: Arc<dyn DeferredFunctions>,
     pub deferred_checks: Arc<dyn DeferredChecks>,
     pub memory: MemoryAccount,
+    pub parallelism: Parallelism,
     pub cancel: CancelFlag,
 }
 

@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | [`context`], [`memory`], [`spill`] | what the session gives: transaction, parameters, bounds, where to spill |
 //! | `prepare`, `program`, `operator` | plans prepared once; expressions; the trait of all operators |
+//! | [`Parallelism`] | how many tasks a statement may have |
 //! | `point` | the point read, which needs no operator |
 //! | `operators` | one file per operator that reads or computes |
 //! | `write` | INSERT, UPDATE, DELETE, constraints, foreign keys |
@@ -17,6 +18,7 @@ pub mod error;
 pub mod memory;
 mod operator;
 mod operators;
+mod parallel;
 mod point;
 mod prepare;
 mod program;
@@ -29,6 +31,7 @@ pub use context::{
 pub use error::{ExecError, ExecResult, kv_error};
 pub use memory::{MemoryAccount, Reservation};
 pub use operator::BatchSource;
+pub use parallel::{Parallelism, Workers};
 pub use write::check_deferred;
 
 use std::iter::repeat_with;
@@ -43,7 +46,6 @@ use operators::{CommonTable, WorkTable};
 use point::PointRead;
 use prepare::{PreparedPlan, PreparedRoot};
 use program::Projection;
-use write::AfterStatement;
 
 /// A statement being executed.
 pub struct Execution {
@@ -74,15 +76,10 @@ impl Execution {
 
     fn begin(plan: &Plan, context: ExecContext, feed: Option<Box<dyn BatchSource>>) -> ExecResult<Execution> {
         let prepared = PreparedPlan::of(plan)?;
-        let run = Run {
-            slots: vec![Datum::Null; prepared.slot_count],
-            common_tables: Mutex::new(repeat_with(CommonTable::default).take(prepared.cte_count).collect()),
-            work_tables: Mutex::new(repeat_with(WorkTable::default).take(prepared.cte_count).collect()),
-            feed: Mutex::new(feed),
-            after: AfterStatement::new(context.memory.reservation()),
-            affected: 0,
-            context,
-        };
+        let mut run = Run::new(context, vec![Datum::Null; prepared.slot_count]);
+        run.common_tables = Mutex::new(repeat_with(CommonTable::default).take(prepared.cte_count).collect());
+        run.work_tables = Mutex::new(repeat_with(WorkTable::default).take(prepared.cte_count).collect());
+        run.feed = Mutex::new(feed);
         let state = match &prepared.root {
             PreparedRoot::Point { read, projection } => {
                 State::Point { read: read.clone(), projection: projection.clone() }

@@ -56,6 +56,17 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    pub fn new(context: ExecContext, slots: Vec<Datum>) -> Run {
+        let after = AfterStatement::new(context.memory.reservation());
+        let (common_tables, work_tables, feed) = Default::default();
+        Run { context, slots, common_tables, work_tables, feed, after, affected: 0 }
+    }
+
+    /// What a task needs that reads for this execution.
+    pub fn worker(&self) -> Run {
+        Run::new(self.context.clone(), self.slots.clone())
+    }
+
     pub fn eval(&self) -> expr::EvalContext<'_> {
         self.context.eval(&self.slots)
     }

@@ -47,9 +47,9 @@ pub use error::{Disposition, KvError, RestartReason};
 pub use membership::{Capacity, FixedMembership, InvalidLocality, Locality, Membership, NodeInfo, Standing};
 pub use range::{Lease, RangeDescriptor, ReplicaDescriptor, ReplicaKind};
 pub use request::{
-    BatchRequest, ChangeReplicasRequest, CommitRequest, ForgetTxnRequest, GarbageKey, GcRequest, GetRequest,
-    Header, HeartbeatTxnRequest, IntentRef, IntentUpdate, LockClaim, MultiGetRequest, PushKind,
-    PushTxnRequest, QueryIntentRequest, QueryTxnRequest, RangeStatusRequest, RecoverTxnRequest,
+    BatchRequest, ChangeReplicasRequest, ClearSpanRequest, CommitRequest, ForgetTxnRequest, GarbageKey,
+    GcRequest, GetRequest, Header, HeartbeatTxnRequest, IntentRef, IntentUpdate, LockClaim, MultiGetRequest,
+    PushKind, PushTxnRequest, QueryIntentRequest, QueryTxnRequest, RangeStatusRequest, RecoverTxnRequest,
     RefreshRequest, Request, ResolveIntentsRequest, RevertRequest, ScanRequest, SplitRequest,
     TransferLeaseRequest, WriteRequest,
 };

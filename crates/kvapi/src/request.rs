@@ -64,6 +64,7 @@ pub enum Request {
     RangeStatus(RangeStatusRequest),
     ChangeReplicas(ChangeReplicasRequest),
     TransferLease(TransferLeaseRequest),
+    ClearSpan(ClearSpanRequest),
 }
 
 /// Reads one key. Answered by `Response::Get`.
@@ -265,6 +266,14 @@ pub struct GcRequest {
     pub keys: Vec<GarbageKey>,
 }
 
+/// Removes all that a part of a range holds, versions and intents included, as if it had never been written. For spans that nobody reads or
+/// writes any more. The threshold is raised first: a read below it is refused rather than told that there is nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClearSpanRequest {
+    pub span: Span,
+    pub threshold: Timestamp,
+}
+
 /// Sizes and counters of the range that holds `key`. Answered by `Response::RangeStatus`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RangeStatusRequest {
@@ -306,5 +315,5 @@ request_from! {
     Refresh: RefreshRequest, HeartbeatTxn: HeartbeatTxnRequest, PushTxn: PushTxnRequest, QueryTxn: QueryTxnRequest,
     QueryIntent: QueryIntentRequest, RecoverTxn: RecoverTxnRequest, ForgetTxn: ForgetTxnRequest, ResolveIntents: ResolveIntentsRequest,
     Revert: RevertRequest, Split: SplitRequest, Gc: GcRequest, RangeStatus: RangeStatusRequest,
-    ChangeReplicas: ChangeReplicasRequest, TransferLease: TransferLeaseRequest
+    ChangeReplicas: ChangeReplicasRequest, TransferLease: TransferLeaseRequest, ClearSpan: ClearSpanRequest
 }

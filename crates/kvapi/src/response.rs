@@ -39,7 +39,7 @@ pub enum Response {
     RangeStatus(Box<RangeStatusResponse>),
     /// `ChangeReplicas`: the range afterwards.
     Descriptor(Box<RangeDescriptor>),
-    /// `Write`, `Refresh`, `ForgetTxn`, `ResolveIntents`, `Revert`, `Gc`, `TransferLease`: done.
+    /// `Write`, `Refresh`, `ForgetTxn`, `ResolveIntents`, `Revert`, `Gc`, `TransferLease`, `ClearSpan`: done.
     Done,
 }
 

@@ -15,13 +15,14 @@ use smallvec::SmallVec;
 
 use crate::wire::{Malformed, Reader, Writer};
 use crate::{
-    BatchRequest, BatchResponse, ChangeReplicasRequest, CommitRequest, CommitResponse, ForgetTxnRequest,
-    GarbageKey, GcRequest, GetRequest, Header, HeartbeatTxnRequest, IntentRef, IntentUpdate, KeyBlock,
-    KvBlock, KvError, Lease, LockClaim, LockStrength, MultiGetRequest, Priority, PushKind, PushTxnRequest,
-    QueryIntentRequest, QueryTxnRequest, RangeDescriptor, RangeStatusRequest, RangeStatusResponse,
-    RecoverTxnRequest, RefreshRequest, ReplicaDescriptor, Request, ResolveIntentsRequest, Response,
-    RestartReason, RevertRequest, ScanRequest, ScanResponse, SplitRequest, SplitResponse,
-    TransferLeaseRequest, Txn, TxnId, TxnMeta, TxnStanding, TxnStatus, WaitPolicy, WriteBlock, WriteRequest,
+    BatchRequest, BatchResponse, ChangeReplicasRequest, ClearSpanRequest, CommitRequest, CommitResponse,
+    ForgetTxnRequest, GarbageKey, GcRequest, GetRequest, Header, HeartbeatTxnRequest, IntentRef,
+    IntentUpdate, KeyBlock, KvBlock, KvError, Lease, LockClaim, LockStrength, MultiGetRequest, Priority,
+    PushKind, PushTxnRequest, QueryIntentRequest, QueryTxnRequest, RangeDescriptor, RangeStatusRequest,
+    RangeStatusResponse, RecoverTxnRequest, RefreshRequest, ReplicaDescriptor, Request,
+    ResolveIntentsRequest, Response, RestartReason, RevertRequest, ScanRequest, ScanResponse, SplitRequest,
+    SplitResponse, TransferLeaseRequest, Txn, TxnId, TxnMeta, TxnStanding, TxnStatus, WaitPolicy, WriteBlock,
+    WriteRequest,
 };
 
 /// The version of these forms.
@@ -100,6 +101,7 @@ transit_struct! {
     SplitRequest { at }
     GarbageKey { key, timestamp }
     GcRequest { threshold, keys }
+    ClearSpanRequest { span, threshold }
     RangeStatusRequest { key }
     ChangeReplicasRequest { key, add, remove, generation }
     TransferLeaseRequest { key, to }
@@ -117,7 +119,8 @@ transit_enum! {
     1 Get(request), 2 MultiGet(request), 3 Scan(request), 4 Write(request), 5 Commit(request), 6 Refresh(request),
     7 HeartbeatTxn(request), 8 PushTxn(request), 9 QueryTxn(request), 10 QueryIntent(request),
     11 RecoverTxn(request), 12 ForgetTxn(request), 13 ResolveIntents(request), 14 Revert(request),
-    15 Split(request), 16 Gc(request), 17 RangeStatus(request), 18 ChangeReplicas(request), 19 TransferLease(request)
+    15 Split(request), 16 Gc(request), 17 RangeStatus(request), 18 ChangeReplicas(request), 19 TransferLease(request),
+    20 ClearSpan(request)
 }
 
 transit_enum! {
@@ -346,7 +349,8 @@ impl BatchRequest {
             | Request::Gc(_)
             | Request::RangeStatus(_)
             | Request::ChangeReplicas(_)
-            | Request::TransferLease(_) => true,
+            | Request::TransferLease(_)
+            | Request::ClearSpan(_) => true,
         })
     }
 }

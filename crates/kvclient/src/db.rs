@@ -163,6 +163,12 @@ impl Db {
         self.inner.numbers.draw(self.inner.clock.now(), count)
     }
 
+    /// Removes all that a span holds, as if it had never been written: for what nobody reads or writes any more. Reads of the ranges concerned below
+    /// `threshold` are refused from now on.
+    pub async fn clear_span(&self, span: &Span, threshold: Timestamp) -> Result<(), KvError> {
+        self.inner.router.clear(span, threshold).await
+    }
+
     /// Makes `key` the start of a range. No error if it already is one. Answers with that range.
     pub async fn split_at(&self, key: &[u8]) -> Result<RangeDescriptor, KvError> {
         let request = SplitRequest { at: Key::copy_from(key) };

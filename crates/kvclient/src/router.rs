@@ -515,6 +515,12 @@ impl Router {
         self.for_each_piece(&Header::default(), spans, request).await
     }
 
+    /// Removes all that a span holds. See [`kvapi::ClearSpanRequest`].
+    pub async fn clear(&self, span: &Span, threshold: kvapi::Timestamp) -> Result<(), KvError> {
+        let request = |span| kvapi::ClearSpanRequest { span, threshold }.into();
+        self.for_each_piece(&Header::default(), std::slice::from_ref(span), request).await
+    }
+
     /// Removes the transaction's own intents above a sequence.
     pub async fn revert(&self, header: &Header, spans: &[Span], sequence: u32) -> Result<(), KvError> {
         let request = |span| RevertRequest { spans: vec![span], sequence }.into();

@@ -1,6 +1,6 @@
 //! Streaming scans: pages of rows across ranges, merged with the transaction's own writes.
 
-use keys::Span;
+use keys::{Key, Span};
 use kvapi::{KvBlock, KvError, ScanRequest};
 
 use crate::{ScanOptions, Txn};
@@ -30,6 +30,22 @@ impl Scan {
     /// Whether everything has been read.
     pub fn is_finished(&self) -> bool {
         self.rest.is_empty() || self.wanted == Some(0)
+    }
+
+    /// What is still to be read.
+    pub fn rest(&self) -> &Span {
+        &self.rest
+    }
+
+    /// Gives away what lies before `key`; this scan goes on from there. Of forward scans of all rows only.
+    pub fn cut(&mut self, key: Key) -> Scan {
+        debug_assert!(
+            !self.options.reverse && self.wanted.is_none(),
+            "parts of a scan have no order of their own"
+        );
+        let before = Span { start: self.rest.start.clone(), end: key.clone() };
+        self.rest.start = key;
+        Scan { options: self.options.clone(), rest: before, wanted: None, sequence: self.sequence }
     }
 
     /// The next page, in scan order; `None` at the end. A page is never empty.

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use clock::Timestamp;
 use keys::local::{RangeItem, range_item};
+use keys::{Key, Span};
 use kvapi::planted::Bug;
-use kvapi::{BatchResponse, GarbageKey, GcRequest, KeyBlock, KvError, Response};
-use smallvec::SmallVec;
+use kvapi::{BatchResponse, ClearSpanRequest, GarbageKey, GcRequest, KeyBlock, KvError, Response};
+use smallvec::{SmallVec, smallvec};
 use storage::mvcc::{self, GarbageBudget, Statistics};
 use storage::{Keyspace, WriteBatch};
 
@@ -23,6 +24,8 @@ use crate::replica::{LatchGuard, Replica};
 use crate::store::Inner;
 use crate::write::Sequenced;
 
+/// Keys that one command clears: what it reads and counts is not to hold up others.
+const CLEARED_KEYS_MAX: usize = 16_384;
 /// What one command looks at and removes.
 const BUDGET: GarbageBudget = GarbageBudget { keys_max: 1_024, versions_max: 16_384 };
 
@@ -74,6 +77,54 @@ impl Inner {
         let sequenced = Sequenced { latch, lease, timestamp: Timestamp::MAX };
         self.replicate(&replica, sequenced, delta, effects, &batch, None).await?;
         Ok(self.respond(Response::Done, Timestamp::ZERO, Timestamp::ZERO))
+    }
+
+    /// Removes all that a part of the range holds, some keys with each command.
+    pub async fn clear_span(
+        self: &Arc<Self>,
+        replica: Arc<Replica>,
+        request: &ClearSpanRequest,
+    ) -> Result<BatchResponse, KvError> {
+        let mut rest = request.span.clone();
+        while !rest.is_empty() {
+            let next = self.clear_some(&replica, &rest, request.threshold).await?;
+            rest.start = next.unwrap_or_else(|| rest.end.clone());
+        }
+        Ok(self.respond(Response::Done, Timestamp::ZERO, Timestamp::ZERO))
+    }
+
+    /// Answers where to go on.
+    async fn clear_some(
+        self: &Arc<Self>,
+        replica: &Arc<Replica>,
+        span: &Span,
+        threshold: Timestamp,
+    ) -> Result<Option<Key>, KvError> {
+        let mut latch = {
+            let mut guard = replica.state.lock();
+            let state = &mut *guard;
+            state.check_lease(&self.ranges)?;
+            state.check_span(span, &self.ranges)?;
+            state.raise_gc_threshold(threshold);
+            replica.gc_threshold_wall.store(state.gc_threshold.wall, Ordering::Release);
+            LatchGuard::take(replica, state, KeyBlock::new(), smallvec![span.clone()], Timestamp::MAX)
+        };
+        latch.granted().await?;
+        let (lease, kept) = {
+            let mut state = replica.state.lock();
+            state.check_span(span, &self.ranges)?;
+            (state.check_lease(&self.ranges)?, state.gc_threshold.max(threshold))
+        };
+        let mut batch = WriteBatch::new();
+        let mut delta = Statistics::default();
+        let engine = &*self.ranges.engine;
+        let next = mvcc::clear_span(engine, span, CLEARED_KEYS_MAX, &mut batch, &mut delta);
+        let next = next.map_err(read_error)?;
+        batch.put(Keyspace::RangeLocal, &range_item(replica.id, RangeItem::GcThreshold), &kept.to_bytes());
+        let effects = Effects { gc_threshold: Some(kept), ..Effects::default() };
+        let sequenced = Sequenced { latch, lease, timestamp: Timestamp::MAX };
+        self.replicate(replica, sequenced, delta, effects, &batch, None).await?;
+        Ok(next)
     }
 
     /// Looks a range through and removes what is older than the time to live allows. Answers with the bytes freed.

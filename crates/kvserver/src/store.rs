@@ -325,6 +325,7 @@ impl Inner {
             Request::RangeStatus(status) => {
                 Box::pin(std::future::ready(self.range_status(&replica, &status.key)))
             }
+            Request::ClearSpan(clear) => Box::pin(self.clear_span(replica, clear)),
             Request::ChangeReplicas(change) => Box::pin(self.change_replicas(replica, change)),
             Request::TransferLease(transfer) => Box::pin(self.transfer_lease(replica, transfer)),
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use common::{World, get, get_now, key, options, put_all, rows, scan, serializable, span};
 use futures::future::{join, join_all};
+use kvapi::Timestamp;
 use kvclient::{
     Db, DbConfig, InsertCheck, Isolation, KvBlock, KvError, LockStrength, Locking, RestartReason,
     RestartScope, ScanOptions, Txn, TxnOptions, WaitPolicy,
@@ -551,6 +552,33 @@ fn old_versions_are_collected() {
         let error = scan(&node.db.begin(past), "a", "z").await.unwrap_err();
         assert!(matches!(error, KvError::BelowGcThreshold { .. }), "{error:?}");
     });
+}
+
+#[test]
+fn a_cleared_span_is_gone_in_all_its_ranges_and_older_reads_are_refused() {
+    World::new(16).run(
+        |_, _| {},
+        async |node: common::Node| {
+            put_all(&node.db, &[("a", "1"), ("b", "1"), ("c", "1"), ("d", "1")]).await;
+            put_all(&node.db, &[("b", "2")]).await;
+            let txn = serializable(&node.db);
+            txn.delete(&key("c")).unwrap();
+            let written = txn.commit().await.unwrap();
+            node.db.split_at(&key("c")).await.unwrap();
+            node.db.clear_span(&span("b", "d"), written).await.unwrap();
+            assert_eq!(scan(&serializable(&node.db), "a", "z").await.unwrap(), ["a=1", "d=1"]);
+            let before =
+                TxnOptions { as_of: Some(Timestamp::new(written.wall - 1, 0)), ..TxnOptions::default() };
+            let error = scan(&node.db.begin(before), "b", "c").await.unwrap_err();
+            assert!(matches!(error, KvError::BelowGcThreshold { .. }), "{error:?}");
+            // Nothing is left of what was there, and it can be written again.
+            put_all(&node.db, &[("b", "3")]).await;
+            assert_eq!(get_now(&node.db, "b").await.as_deref(), Some("3"));
+            node.db.clear_span(&span("a", "z"), node.db.now()).await.unwrap();
+            node.db.clear_span(&span("a", "z"), node.db.now()).await.unwrap();
+            assert_eq!(scan(&serializable(&node.db), "a", "z").await.unwrap(), [""; 0]);
+        },
+    );
 }
 
 #[test]

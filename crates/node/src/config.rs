@@ -64,6 +64,7 @@ impl NodeConfig {
         SqlOptions {
             node_id: world.identity.node.0,
             memory_bytes_max: self.sql_memory_bytes,
+            gc_ttl: self.gc_ttl,
             spill: Some(world.spill.clone()),
             others: world.dialer.as_ref().map(|_| {
                 let membership = world.membership.clone();

@@ -1,20 +1,32 @@
 //! Keyspaces that nobody reads any more: of dropped and truncated tables, of indexes dropped or rewritten.
 //!
 //! A transaction that makes a keyspace useless writes a record of it (`/table/4/...`), so that the record exists exactly if the
-//! transaction commits. A background task clears what the records name, record last: a crash anywhere leaves work to be
-//! done again, never data lost.
+//! transaction commits. Snapshots older than that may still read the keyspace, for as long as garbage lives (the node's time
+//! to live): a collector on every node notes when it first saw a record, which is after the commit, and clears what the record
+//! names when that is long enough ago; the record goes last. A crash anywhere leaves work to be done again, never data lost.
 //!
-//! A table rewritten in bulk goes the other way round: the record of its new keyspace is written *before* it is filled, in a
-//! transaction of its own, and deleted by the transaction that puts the keyspace to use. What an aborted or crashed rewrite leaves
-//! is garbage like any other. Rewrites in progress are registered in memory, so that nobody clears under their hands; after a
-//! restart there are none.
+//! ```text
+//!   empty ---(a collector)---> seen at t ---(time to live)---> keyspace cleared, record removed
+//!   stamp zero: at once (temporary tables, which no other session reads)
+//! ```
+//!
+//! A table rewritten in bulk goes the other way round: a record that its new keyspace is being filled is written *before* it is, in a
+//! transaction of its own; the transaction that puts the keyspace to use writes a second record, that it is in use. (It does not touch
+//! the first: at REPEATABLE READ it could not, that one being newer than its snapshot.) While the keyspace is filled its record is
+//! stamped anew again and again, and it must be put to use before the last stamp is as old as garbage may be. So nobody on any node
+//! clears it under the writer's hands, and what an aborted or crashed rewrite leaves is garbage like any other.
+//!
+//! Whoever stamps or clears holds a lock on the record: of two collectors one finds it done.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use clock::Timestamp;
+use env::{Env, TaskHandle};
 use executor::{ExecError, ExecResult};
-use futures::StreamExt;
 use futures::channel::mpsc;
+use futures::future::{Either, select};
+use futures::{StreamExt, pin_mut};
 use keys::encoding::Decoder;
 use keys::{IndexId, TableId, table};
 use kvclient::{Db, Locking, ScanOptions, Txn, TxnOptions};
@@ -24,78 +36,130 @@ use types::PgError;
 use crate::catalog::store::{GARBAGE, garbage_key};
 use crate::small_transaction::in_own_transaction;
 
-/// Rows deleted in one transaction.
-const ROWS_PER_STEP: u64 = 1000;
 /// Stands for all indexes of a table in a record.
 pub const WHOLE_TABLE: u32 = 0;
+/// In the place of an index: the whole keyspace is being filled.
+const FILLING: u32 = u32::MAX - 1;
+/// The keyspace that was being filled is a table's.
+const IN_USE: u32 = u32::MAX;
+/// A record of what may be cleared at once.
+pub const AT_ONCE: [u8; Timestamp::ENCODED_SIZE] = Timestamp::ZERO.to_bytes();
+
+/// Between two looks of a collector.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// The collector's handle.
 pub struct Garbage {
+    env: Arc<dyn Env>,
     db: Db,
     wake: mpsc::Sender<()>,
-    /// Keyspaces that rewrites in progress are filling.
-    in_progress: Mutex<BTreeSet<u32>>,
+    time_to_live: Duration,
 }
 
 impl Garbage {
     /// Starts the collector's task; it looks once right away.
-    pub fn start(env: &Arc<dyn env::Env>, db: Db) -> Arc<Garbage> {
+    pub fn start(env: &Arc<dyn Env>, db: Db, time_to_live: Duration) -> Arc<Garbage> {
         let (wake, mut woken) = mpsc::channel(1);
-        let garbage = Arc::new(Garbage { db, wake, in_progress: Mutex::default() });
-        let collector = Arc::downgrade(&garbage);
-        drop(env.spawn(
-            "sql-garbage",
-            Box::pin(async move {
-                loop {
-                    let Some(garbage) = collector.upgrade() else { return };
-                    if let Err(error) = garbage.collect().await {
-                        tracing::warn!(error = %error.into_pg_error(), "clearing dropped data failed; it is tried again later");
-                    }
-                    drop(garbage);
-                    if woken.next().await.is_none() {
-                        return;
-                    }
+        let garbage = Arc::new(Garbage { env: env.clone(), db, wake, time_to_live });
+        let pause = (time_to_live / 16).clamp(PAUSE_MIN, PAUSE_MAX);
+        let (collector, env) = (Arc::downgrade(&garbage), env.clone());
+        let task = async move {
+            loop {
+                let Some(garbage) = collector.upgrade() else { return };
+                if let Err(error) = garbage.collect().await {
+                    tracing::warn!(error = %error.into_pg_error(), "clearing dropped data failed; it is tried again later");
                 }
-            }),
-        ));
+                drop(garbage);
+                let (next, due) = (woken.next(), env.sleep(pause));
+                pin_mut!(next);
+                if let Either::Left((None, _)) = select(next, due).await {
+                    return;
+                }
+            }
+        };
+        drop(garbage.env.spawn("sql-garbage", Box::pin(task)));
         garbage.kick();
         garbage
     }
 
-    /// There is something to clear.
+    /// There is something to clear at once.
     pub fn kick(&self) {
         // A full channel: a look is due anyway.
         let _ = self.wake.clone().try_send(());
     }
 
-    /// Announces a keyspace that is about to be filled. Dropping the guard makes it collectable, unless its record has been
-    /// deleted by then.
+    /// Announces a keyspace that is about to be filled. See [`Rewrite`].
     pub async fn begin_rewrite(self: &Arc<Self>, storage_id: u32) -> ExecResult<Rewrite> {
-        self.in_progress.lock().insert(storage_id);
-        let rewrite = Rewrite { garbage: self.clone(), storage_id };
-        let key = garbage_key(storage_id, WHOLE_TABLE);
-        in_own_transaction!(self.db, |txn| txn.put(&key, b"").map_err(ExecError::from))?;
-        Ok(rewrite)
+        let key = garbage_key(storage_id, FILLING);
+        let stamp = self.db.now();
+        in_own_transaction!(self.db, |txn| txn.put(&key, &stamp.to_bytes()).map_err(ExecError::from))?;
+        let stamp = Arc::new(Mutex::new(stamp));
+        let (garbage, kept) = (self.clone(), stamp.clone());
+        let task = async move {
+            loop {
+                garbage.env.sleep(garbage.time_to_live / 8).await;
+                let now = garbage.db.now();
+                match in_own_transaction!(garbage.db, |txn| stamp_anew(&txn, &key, now).await) {
+                    Ok(true) => *kept.lock() = now,
+                    Ok(false) => return,
+                    Err(error) => {
+                        tracing::warn!(error = %error.into_pg_error(), "a rewrite in progress could not be noted; it is tried again");
+                    }
+                }
+            }
+        };
+        let task = self.env.spawn("sql-rewrite", Box::pin(task));
+        Ok(Rewrite { storage_id, stamp, time_to_live: self.time_to_live, task })
     }
 
     async fn collect(&self) -> ExecResult<()> {
-        for (storage_id, storage_index) in self.records().await? {
-            if self.in_progress.lock().contains(&storage_id) {
-                continue;
+        for (key, storage_id, storage_index, stamp) in self.records().await? {
+            let now = self.db.now();
+            match stamp {
+                _ if storage_index == IN_USE => {}
+                None => drop(in_own_transaction!(self.db, |txn| stamp_new(&txn, &key, now).await)?),
+                Some(stamp) if stamp.saturating_add(self.time_to_live) < now || stamp.is_zero() => {
+                    let in_use = garbage_key(storage_id, IN_USE);
+                    let in_use = if storage_index == FILLING { Some(in_use) } else { None };
+                    let span = match storage_index {
+                        WHOLE_TABLE | FILLING => table::table_span(TableId(storage_id)),
+                        index => table::index_span(TableId(storage_id), IndexId(index)),
+                    };
+                    in_own_transaction!(self.db, |txn| self
+                        .clear(&txn, &key, stamp, &span, in_use.as_deref())
+                        .await)?;
+                }
+                Some(_) => {}
             }
-            // A keyspace that was being filled when the records were read may have come into use since: only what is still
-            // on record, now that nobody fills it, is garbage.
-            let key = garbage_key(storage_id, storage_index);
-            if !self.is_recorded(&key).await? {
-                continue;
-            }
-            self.clear(storage_id, storage_index).await?;
-            in_own_transaction!(self.db, |txn| txn.delete(&key).map_err(ExecError::from))?;
         }
         Ok(())
     }
 
-    async fn records(&self) -> ExecResult<Vec<(u32, u32)>> {
+    /// Clears a keyspace if its record is still as it was found, and there is none that it is `in_use`.
+    async fn clear(
+        &self,
+        txn: &Txn,
+        key: &[u8],
+        stamp: Timestamp,
+        span: &keys::Span,
+        in_use: Option<&[u8]>,
+    ) -> ExecResult<()> {
+        let found = txn.get(key, Locking::UPDATE).await?;
+        if found.as_deref() != Some(&stamp.to_bytes()) {
+            return Ok(());
+        }
+        txn.delete(key)?;
+        if let Some(in_use) = in_use
+            && txn.get(in_use, Locking::NONE).await?.is_some()
+        {
+            return Ok(txn.delete(in_use)?);
+        }
+        Ok(self.db.clear_span(span, stamp).await?)
+    }
+
+    /// Every record: its key, what it names, when it was first seen.
+    async fn records(&self) -> ExecResult<Vec<(Vec<u8>, u32, u32, Option<Timestamp>)>> {
         let txn = self.db.begin(TxnOptions { read_only: true, ..TxnOptions::default() });
         let mut scan = txn.scan(ScanOptions::forward(table::index_span(GARBAGE, IndexId::PRIMARY)));
         let mut records = Vec::new();
@@ -103,59 +167,59 @@ impl Garbage {
             for row in page.iter() {
                 let broken = |_| ExecError::from(PgError::internal("a garbage record's key cannot be read"));
                 let (_, _, mut columns) = table::parse(row.key).map_err(broken)?;
-                records.push(take_ids(&mut columns).map_err(broken)?);
+                let (storage_id, storage_index) = take_ids(&mut columns).map_err(broken)?;
+                let stamp = row.value.and_then(|value| value.try_into().ok()).map(Timestamp::from_bytes);
+                records.push((row.key.to_vec(), storage_id, storage_index, stamp));
             }
         }
         txn.rollback().await;
         Ok(records)
     }
-
-    async fn is_recorded(&self, key: &[u8]) -> ExecResult<bool> {
-        let found =
-            in_own_transaction!(self.db, |txn| txn.get(key, Locking::NONE).await.map_err(ExecError::from))?;
-        Ok(found.is_some())
-    }
-
-    async fn clear(&self, storage_id: u32, storage_index: u32) -> ExecResult<()> {
-        let span = match storage_index {
-            WHOLE_TABLE => table::table_span(TableId(storage_id)),
-            index => table::index_span(TableId(storage_id), IndexId(index)),
-        };
-        loop {
-            let deleted = in_own_transaction!(self.db, |txn| delete_some(&txn, &span).await)?;
-            if deleted < ROWS_PER_STEP {
-                return Ok(());
-            }
-        }
-    }
 }
 
-/// Deletes the first rows of a span; answers how many there were.
-async fn delete_some(txn: &Txn, span: &keys::Span) -> ExecResult<u64> {
-    let mut scan = txn.scan(ScanOptions::forward(span.clone()).limit(ROWS_PER_STEP));
-    let mut deleted = 0;
-    while let Some(page) = scan.next_page(txn).await? {
-        for row in page.iter() {
-            txn.delete(row.key)?;
-            deleted += 1;
-        }
+/// Notes when a record was first seen.
+async fn stamp_new(txn: &Txn, key: &[u8], now: Timestamp) -> ExecResult<()> {
+    if txn.get(key, Locking::UPDATE).await?.is_some_and(|value| value.is_empty()) {
+        txn.put(key, &now.to_bytes())?;
     }
-    Ok(deleted)
+    Ok(())
+}
+
+/// False: the record is gone.
+async fn stamp_anew(txn: &Txn, key: &[u8], now: Timestamp) -> ExecResult<bool> {
+    let exists = txn.get(key, Locking::UPDATE).await?.is_some();
+    if exists {
+        txn.put(key, &now.to_bytes())?;
+    }
+    Ok(exists)
 }
 
 fn take_ids(columns: &mut Decoder<'_>) -> Result<(u32, u32), keys::KeyError> {
     Ok((columns.take_u32()?, columns.take_u32()?))
 }
 
-/// A keyspace being filled. See [`Garbage::begin_rewrite`].
+/// A keyspace being filled: kept from the collectors. Dropping it leaves the keyspace to them, unless it was put to use.
 pub struct Rewrite {
-    garbage: Arc<Garbage>,
     storage_id: u32,
+    stamp: Arc<Mutex<Timestamp>>,
+    time_to_live: Duration,
+    task: TaskHandle,
+}
+
+impl Rewrite {
+    /// Puts the keyspace to use when `txn` commits.
+    pub fn put_to_use(&self, txn: &Txn) -> ExecResult<()> {
+        Ok(txn.put(&garbage_key(self.storage_id, IN_USE), b"")?)
+    }
+
+    /// The transaction that puts the keyspace to use must commit before this.
+    pub fn deadline(&self) -> Timestamp {
+        self.stamp.lock().saturating_add(self.time_to_live)
+    }
 }
 
 impl Drop for Rewrite {
     fn drop(&mut self) {
-        self.garbage.in_progress.lock().remove(&self.storage_id);
-        self.garbage.kick();
+        self.task.abort();
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use env::Env;
 use executor::spill::SpillStore;
-use executor::{ExecError, ExecResult, MemoryAccount};
+use executor::{ExecError, ExecResult, MemoryAccount, Workers};
 use futures::future::BoxFuture;
 use kvclient::{Db, Txn};
 use parking_lot::Mutex;
@@ -40,6 +41,8 @@ pub struct SqlOptions {
     pub spill: Option<Arc<dyn SpillStore>>,
     /// Longest statement text, in bytes (54000 beyond).
     pub statement_bytes_max: usize,
+    /// How long what was dropped stays, for snapshots older than that.
+    pub gc_ttl: Duration,
     /// Tells whether other nodes are known, which may change the catalog; `None`: there never are.
     pub others: Option<Others>,
 }
@@ -58,6 +61,7 @@ impl Default for SqlOptions {
             statement_memory_bytes_max: 512 << 20,
             spill: None,
             statement_bytes_max: 16 << 20,
+            gc_ttl: Duration::from_secs(4 * 3600),
             others: None,
         }
     }
@@ -103,6 +107,7 @@ pub struct SqlServer {
     pub garbage: Arc<Garbage>,
     pub statistics: StatisticsCache,
     pub memory: MemoryAccount,
+    pub workers: Workers,
     pub(crate) oids: futures::lock::Mutex<IdBlock>,
     pub(crate) storage_ids: futures::lock::Mutex<IdBlock>,
     sessions: Mutex<BTreeMap<u32, Arc<SessionEntry>>>,
@@ -121,7 +126,7 @@ impl SqlServer {
         let server = Arc::new(SqlServer {
             lease: CatalogLease::start(&env, &db, &catalog, options.others.clone()),
             sequences: Sequences::new(db.clone()),
-            garbage: Garbage::start(&env, db.clone()),
+            garbage: Garbage::start(&env, db.clone(), options.gc_ttl),
             statistics: StatisticsCache::default(),
             started_at: executor::wall_to_timestamp(env.wall()),
             env,
@@ -132,6 +137,7 @@ impl SqlServer {
             table_locks: TableLocks::new(),
             notifications: Notifications::default(),
             memory,
+            workers: Workers::default(),
             oids: Default::default(),
             storage_ids: Default::default(),
             sessions: Mutex::default(),

@@ -14,6 +14,7 @@ Against what (one of them):
   --postgres           starts the machine's own PostgreSQL on a temporary folder
 
   --flag FLAG          another flag for `BINARY start`; can be repeated
+  --setup SQL          a statement that every connection begins with; can be repeated
   --label LABEL        what skipif and onlyif of .slt files see (meridian, or postgresql with --postgres)
   --isolation KIND     what each file gets of its own: database (default), schema or none
   --known FILE         failures that do not count, as FILE:LINE, relative to FILE's folder
@@ -44,6 +45,8 @@ pub enum Isolation {
 pub struct Options {
     pub target: Target,
     pub start_flags: Vec<String>,
+    /// Statements that every connection begins with.
+    pub setup: Vec<String>,
     pub label: String,
     pub isolation: Isolation,
     pub known: Option<PathBuf>,
@@ -61,6 +64,7 @@ impl Options {
         Options {
             target,
             start_flags: Vec::new(),
+            setup: Vec::new(),
             label: label.to_string(),
             isolation: Isolation::Database,
             known: None,
@@ -86,6 +90,7 @@ impl Options {
                 "--meridian" => target = Some(Target::Meridian(value()?.into())),
                 "--postgres" => target = Some(Target::Postgres),
                 "--flag" => options.start_flags.push(value()?),
+                "--setup" => options.setup.push(value()?),
                 "--label" => label = Some(value()?),
                 "--isolation" => options.isolation = parse_isolation(&value()?)?,
                 "--known" => options.known = Some(value()?.into()),

@@ -131,7 +131,12 @@ impl FileRun {
             Source::Sqlite(sqlite::parse(&String::from_utf8_lossy(&bytes)).map_err(told)?)
         };
         let start = Instant::now();
-        let place = Place::make(self.options.isolation, &self.url, self.number).await.map_err(told)?;
+        let mut place = Place::make(self.options.isolation, &self.url, self.number).await.map_err(told)?;
+        place.setup = place
+            .setup
+            .into_iter()
+            .chain(self.options.setup.iter().cloned())
+            .reduce(|all, next| all + ";" + &next);
         let mut report = self.run_records(&path, source, &place).await?;
         report.time = start.elapsed();
         place.remove().await;

@@ -11,6 +11,8 @@
 //! Pages are decoded straight into vectors, then filtered. Rows of an index that does not hold all columns are fetched
 //! from the primary one, a page at a time. A scan that locks reads under the lock at once if every row read is to be
 //! locked (primary index, no filter); otherwise it chooses rows by plain reads and locks those ([`super::locking`]).
+//!
+//! A scan that turns out to be large goes on in several tasks ([`super::parallel_scan`]).
 
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ use types::{BATCH_ROWS_MAX, Batch, PgResult};
 
 use super::fetch::{Fetch, decode_block};
 use super::locking::{lock_rows, row_locking, word_lock_error};
+use super::parallel_scan::ParallelScan;
 use super::spans::{KeyRanges, SpanSet, contains};
 use crate::error::ExecResult;
 use crate::operator::{BoxedOperator, Node, Operator, Run};
@@ -38,6 +41,8 @@ pub(crate) struct TableScanNode {
     filter: Option<Program>,
     row_hint: Option<Scalar>,
     lock: Option<LockedRead>,
+    /// Tasks may read parts of it.
+    divisible: bool,
 }
 
 /// How entries become rows.
@@ -110,6 +115,9 @@ impl TableScanNode {
             encoder: KeyPrefixEncoder::new(table, index)?,
             spans: SpanSet::new(&scan.spans, index)?,
             reverse: scan.reverse,
+            divisible: scan.lock.is_none()
+                && !scan.reverse
+                && !scan.filter.as_ref().is_some_and(expr::eval::is_volatile),
             source,
             filter: scan.filter.as_ref().map(Program::new).transpose()?,
             row_hint: scan.row_hint.as_ref().map(Scalar::new).transpose()?,
@@ -143,10 +151,14 @@ enum State {
 }
 
 /// - `ranges` are those of the whole scan; `next` counts the spans (or points) begun, in scan order.
+/// - Of `scan` and `parallel` one is set while a span is read.
 struct Reading {
     ranges: KeyRanges,
     next: usize,
     scan: Option<Scan>,
+    parallel: Option<Box<ParallelScan>>,
+    /// Read so far page by page.
+    bytes: u64,
     /// Rows that will be asked for at most.
     hint: Option<u64>,
 }
@@ -160,10 +172,17 @@ impl Operator for TableScanOperator {
         let State::Reading(reading) = &mut self.state else { return Ok(None) };
         loop {
             run.check_cancelled()?;
+            if let Some(parallel) = &mut reading.parallel {
+                match parallel.next(&self.node, run).await? {
+                    Some(batch) => return Ok(Some(batch)),
+                    None => reading.parallel = None,
+                }
+            }
             let Some(page) = reading.next_page(&self.node, run).await? else {
                 self.state = State::Done;
                 return Ok(None);
             };
+            reading.go_parallel(&self.node, &page, run);
             if let Some(batch) = self.node.rows_of(page, &reading.ranges, run).await? {
                 return Ok(Some(batch));
             }
@@ -179,15 +198,27 @@ impl Reading {
             other => other,
         };
         let hint = row_count(node.row_hint.as_ref(), &eval, false)?;
-        Ok(Reading { ranges, next: 0, scan: None, hint })
+        Ok(Reading { ranges, next: 0, scan: None, parallel: None, bytes: 0, hint })
+    }
+
+    /// After a page: whether the scan is worth more than one task from here on.
+    fn go_parallel(&mut self, node: &TableScanNode, page: &KvBlock, run: &Run) {
+        self.bytes += page.byte_size() as u64;
+        if self.bytes < run.context.parallelism.serial_bytes || !node.divisible || self.hint.is_some() {
+            return;
+        }
+        let Some(scan) = self.scan.take_if(|scan| !scan.is_finished()) else { return };
+        match ParallelScan::begin(scan, run) {
+            Ok(parallel) => self.parallel = Some(Box::new(parallel)),
+            Err(scan) => self.scan = Some(scan),
+        }
     }
 
     /// The next entries, at least one.
     async fn next_page(&mut self, node: &TableScanNode, run: &Run) -> ExecResult<Option<KvBlock>> {
         loop {
             if let Some(scan) = &mut self.scan {
-                let page = scan.next_page(&run.context.txn).await;
-                if let Some(page) = page.map_err(|error| word_lock_error(error, &node.relation))? {
+                if let Some(page) = node.page(scan, run).await? {
                     return Ok(Some(page));
                 }
                 self.scan = None;
@@ -244,38 +275,48 @@ fn in_order(points: &[Vec<u8>], range: std::ops::Range<usize>, reverse: bool) ->
 }
 
 impl TableScanNode {
-    /// The rows that come of a page of entries: decoded, filtered, locked. `None` when there are none.
-    async fn rows_of(&self, page: KvBlock, ranges: &KeyRanges, run: &Run) -> ExecResult<Option<Batch>> {
-        if let (Some(lock), None) = (&self.lock, &self.filter)
-            && !lock.at_once
-        {
-            // Nothing is looked at before the rows are locked.
-            let keys = lock.keys_of(&page, None)?;
-            return self.lock(lock, &keys, ranges, run).await;
-        }
-        let batch = match &self.source {
-            Source::Index(decoder) => decode_block(decoder, &page)?,
-            Source::Fetch(fetch) => fetch.rows(&run.context.txn, &page).await?,
-        };
+    /// The next page of a scan of this index.
+    pub(super) async fn page(&self, scan: &mut Scan, run: &Run) -> ExecResult<Option<KvBlock>> {
+        let page = scan.next_page(&run.context.txn).await;
+        Ok(page.map_err(|error| word_lock_error(error, &self.relation))?)
+    }
+
+    /// The rows that come of a page of entries when nothing is locked: decoded, filtered. `None` when there are none.
+    pub(super) async fn unlocked_rows(&self, page: KvBlock, run: &Run) -> ExecResult<Option<Batch>> {
+        let batch = self.decode(&page, run).await?;
         if batch.rows == 0 {
             return Ok(None);
         }
-        let selection = match &self.filter {
-            None => None,
-            Some(condition) => Some(condition.filter(&run.eval(), &batch)?),
-        };
-        match &self.lock {
-            Some(lock) if !lock.at_once => {
-                let keys = lock.keys_of(&page, selection.as_deref())?;
-                self.lock(lock, &keys, ranges, run).await
-            }
-            _ => Ok(match selection {
-                None => Some(batch),
-                Some(rows) if rows.is_empty() => None,
-                Some(rows) if rows.len() == batch.rows => Some(batch),
-                Some(rows) => Some(batch.gather(&rows)),
-            }),
+        match &self.filter {
+            None => Ok(Some(batch)),
+            Some(condition) => Ok(program::filter(condition, &run.eval(), batch)?),
         }
+    }
+
+    async fn decode(&self, page: &KvBlock, run: &Run) -> ExecResult<Batch> {
+        match &self.source {
+            Source::Index(decoder) => Ok(decode_block(decoder, page)?),
+            Source::Fetch(fetch) => fetch.rows(&run.context.txn, page).await,
+        }
+    }
+
+    /// The rows that come of a page of entries: decoded, filtered, locked. `None` when there are none.
+    async fn rows_of(&self, page: KvBlock, ranges: &KeyRanges, run: &Run) -> ExecResult<Option<Batch>> {
+        let lock = match &self.lock {
+            Some(lock) if !lock.at_once => lock,
+            _ => return self.unlocked_rows(page, run).await,
+        };
+        let Some(condition) = &self.filter else {
+            // Nothing is looked at before the rows are locked.
+            return self.lock(lock, &lock.keys_of(&page, None)?, ranges, run).await;
+        };
+        let batch = self.decode(&page, run).await?;
+        if batch.rows == 0 {
+            return Ok(None);
+        }
+        let selection = condition.filter(&run.eval(), &batch)?;
+        let keys = lock.keys_of(&page, Some(&selection))?;
+        self.lock(lock, &keys, ranges, run).await
     }
 
     /// Locks rows and looks at them again.

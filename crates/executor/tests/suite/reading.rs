@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use executor::Parallelism;
 use expr::Expr;
 use planner::Table;
 use planner::plan::*;
@@ -165,4 +166,70 @@ fn many_pages_come_in_order() {
     assert_eq!(read.len(), 3000 / 7 + 1);
     assert_eq!(read[1], "10|3");
     assert_eq!(world.store.len(), 3000);
+}
+
+/// A table of keys that lie in lumps, far apart: guesses of where to cut it are wrong again and again.
+fn lumps() -> (World, Arc<Table>) {
+    let world = World::new();
+    let table = world.add(table(100, "lumps", &[("a", INT, true), ("b", TEXT, false)]));
+    let lump = |start: i32, rows: i32, step: i32| (0..rows).map(move |at| start + at * step);
+    let keys = lump(-2_000_000_000, 9_000, 1)
+        .chain(lump(-70_000, 12_000, 1))
+        .chain(lump(100_000, 3_000, 100_000))
+        .chain(lump(2_000_000_000, 16_000, 2));
+    let rows: Vec<_> = keys.map(|key| vec![int(key), text(&format!("row {key}"))]).collect();
+    for some in rows.chunks(5_000) {
+        let source = values(&[INT, TEXT], some.to_vec());
+        world.run(&plan_of(insert_node(insert(&table, source))), Vec::new()).expect("inserts");
+    }
+    (world, table)
+}
+
+/// Two tasks at most for a scan, from its second page on.
+fn parallel(workers_max: usize) -> Parallelism {
+    Parallelism { workers_max, scan_workers_max: 2, ..Parallelism::default() }
+}
+
+#[test]
+fn a_scan_by_several_tasks_gives_the_rows_of_one_by_itself_in_order() {
+    let (mut world, table) = lumps();
+    let filter = Some(op("<", col(0), int(2_000_010_000)));
+    let read = |world: &World| {
+        let before = world.store.requests.lock().get("scan").copied().unwrap_or(0);
+        let scan = TableScan { filter: filter.clone(), ..scan(&table, 0, Spans::All) };
+        let rows = world.rows(project(scan_node(scan), vec![col(0), Expr::column(1, TEXT)]));
+        (rows, world.store.requests.lock()["scan"] - before)
+    };
+    let (alone, pages) = read(&world);
+    assert_eq!(alone.len(), 9_000 + 12_000 + 3_000 + 5_000);
+    for workers_max in [1, 8] {
+        world.parallelism = parallel(workers_max);
+        let (together, parts) = read(&world);
+        assert!(together == alone, "with {workers_max} tasks");
+        assert!(parts > pages && parts < 3 * pages, "{parts} reads instead of {pages}");
+    }
+    assert!(world.parallelism.is_idle(), "every place is given back");
+}
+
+#[test]
+fn whoever_wants_no_more_rows_ends_the_tasks_of_a_scan() {
+    let (mut world, table) = lumps();
+    world.parallelism = parallel(8);
+    let all = scan_node(scan(&table, 0, Spans::All));
+    let types = types_of(&all);
+    let limit = Limit { input: all, count: Some(long(20_000)), offset: None, ties: Vec::new() };
+    let some = world.rows(node(Operator::Limit(Box::new(limit)), &types));
+    assert_eq!(some.len(), 20_000);
+    world.simulation.run_for(std::time::Duration::from_secs(1));
+    assert!(world.simulation.live_tasks().iter().all(|(_, name)| *name != "scan-part"));
+    assert!(world.parallelism.is_idle(), "every place is given back");
+}
+
+#[test]
+fn a_scan_that_may_not_hold_parts_in_memory_goes_on_by_itself() {
+    let (mut world, table) = lumps();
+    world.parallelism = parallel(8);
+    world.memory = executor::MemoryAccount::root("query", 1 << 20);
+    let rows = world.rows(project(scan_node(scan(&table, 0, Spans::All)), vec![col(0)]));
+    assert_eq!(rows.len(), 40_000);
 }

@@ -10,7 +10,7 @@ use env::Simulation;
 use executor::spill::MemorySpill;
 use executor::{
     BatchSource, CancelFlag, DeferredChecks, DeferredFunctions, ExecContext, ExecError, ExecResult,
-    Execution, MemoryAccount, TableLookup, VirtualTables,
+    Execution, MemoryAccount, Parallelism, TableLookup, VirtualTables,
 };
 use expr::{CatalogLookup, FunctionRef, SessionInfo};
 use futures::future::BoxFuture;
@@ -31,7 +31,8 @@ pub struct World {
     pub tables: Arc<Tables>,
     pub checks: Arc<Checks>,
     pub memory: MemoryAccount,
-    simulation: Simulation,
+    pub parallelism: Parallelism,
+    pub simulation: Simulation,
 }
 
 struct TestClock(Arc<env::SimEnv>);
@@ -118,7 +119,7 @@ impl World {
         assert_eq!(learnt, Ok(None));
         let memory = MemoryAccount::with_spill("node", 1 << 30, Arc::new(MemorySpill::default()));
         let (tables, checks) = (Arc::default(), Arc::default());
-        World { store, db, tables, checks, memory, simulation }
+        World { store, db, tables, checks, memory, parallelism: Parallelism::default(), simulation }
     }
 
     pub fn add(&self, descriptor: TableDescriptor) -> Arc<Table> {
@@ -156,6 +157,7 @@ impl World {
             deferred_functions: nothing,
             deferred_checks: self.checks.clone(),
             memory: self.memory.clone(),
+            parallelism: self.parallelism.clone(),
             cancel: CancelFlag::new(),
         }
     }
@@ -186,7 +188,7 @@ impl World {
     ) -> Result<(Vec<String>, u64), PgError> {
         txn.begin_statement(true);
         let execution = Execution::new(plan.clone(), self.context(txn.clone(), parameters));
-        finish(execution)
+        self.finish(execution)
     }
 
     pub fn run_with_feed(&self, plan: &Arc<Plan>, feed: Vec<Batch>) -> Result<(Vec<String>, u64), PgError> {
@@ -194,9 +196,24 @@ impl World {
         txn.begin_statement(true);
         let context = self.context(txn.clone(), Vec::new());
         let feed = Box::new(Batches(feed.into_iter()));
-        let result = finish(Execution::new_with_feed(plan.clone(), context, feed))?;
+        let result = self.finish(Execution::new_with_feed(plan.clone(), context, feed))?;
         futures::executor::block_on(txn.commit()).expect("commits");
         Ok(result)
+    }
+
+    fn finish(&self, execution: ExecResult<Execution>) -> Result<(Vec<String>, u64), PgError> {
+        let run = async {
+            let mut execution = execution?;
+            let mut rows = Vec::new();
+            while let Some(batch) = execution.next().await? {
+                assert!(batch.rows > 0, "no empty batches");
+                assert!(batch.columns.iter().all(|column| column.len() == batch.rows), "lengths agree");
+                rows.extend((0..batch.rows).map(|row| row_text(&batch, row)));
+            }
+            Ok((rows, execution.rows_affected()))
+        };
+        let ended = self.simulation.block_on(Duration::from_secs(60), run);
+        ended.expect("ends within a minute of virtual time").map_err(ExecError::into_pg_error)
     }
 
     /// The rows of a plan node, as text.
@@ -215,20 +232,6 @@ impl BatchSource for Batches {
     fn next(&mut self) -> BoxFuture<'_, ExecResult<Option<Batch>>> {
         Box::pin(async { Ok(self.0.next()) })
     }
-}
-
-fn finish(execution: ExecResult<Execution>) -> Result<(Vec<String>, u64), PgError> {
-    let run = async {
-        let mut execution = execution?;
-        let mut rows = Vec::new();
-        while let Some(batch) = execution.next().await? {
-            assert!(batch.rows > 0, "no empty batches");
-            assert!(batch.columns.iter().all(|column| column.len() == batch.rows), "lengths agree");
-            rows.extend((0..batch.rows).map(|row| row_text(&batch, row)));
-        }
-        Ok((rows, execution.rows_affected()))
-    };
-    futures::executor::block_on(run).map_err(ExecError::into_pg_error)
 }
 
 /// "1|abc|null".

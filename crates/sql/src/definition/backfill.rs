@@ -13,7 +13,6 @@ use types::descriptor::{CheckConstraint, ColumnId, IndexDescriptor, Oid, TableDe
 use types::row::{RowDecoder, RowEncoder};
 use types::{Batch, Datum, PgError, SqlState};
 
-use crate::catalog::store;
 use crate::garbage::WHOLE_TABLE;
 use crate::session::Session;
 use crate::small_transaction::in_own_transaction;
@@ -163,8 +162,8 @@ impl Session {
         renewed.storage_id = self.new_storage_id().await?;
         let rewrite = self.server.garbage.begin_rewrite(renewed.storage_id).await?;
         let active = self.active();
+        rewrite.put_to_use(&active.txn)?;
         active.rewrites.push(rewrite);
-        active.txn.delete(&store::garbage_key(renewed.storage_id, WHOLE_TABLE))?;
         self.put_table(renewed).await
     }
 

@@ -380,7 +380,7 @@ impl Session {
             self.remove_object(id).await?;
             let active = self.active();
             active.txn.delete(&store::sequence_key(storage_id))?;
-            active.after_commit.push(crate::session::transaction::AfterCommit::ForgetSequence(storage_id));
+            active.forgotten_sequences.push(storage_id);
         }
         Ok(())
     }

@@ -49,7 +49,7 @@ use crate::catalog::{CatalogSnapshot, Object, store};
 use crate::session::Session;
 use crate::session::prepared::Prepared;
 use crate::session::statement::{Run, Tag};
-use crate::session::transaction::{Active, AfterCommit};
+use crate::session::transaction::Active;
 
 impl Session {
     /// Runs a statement that defines something.
@@ -142,7 +142,6 @@ impl Session {
     pub(super) fn leave_garbage(&mut self, storage_id: u32, storage_index: u32) -> ExecResult<()> {
         let active = self.active();
         active.txn.put(&store::garbage_key(storage_id, storage_index), b"")?;
-        active.after_commit.push(AfterCommit::ClearGarbage);
         Ok(())
     }
 

@@ -13,7 +13,6 @@ use crate::catalog::{NameTarget, Object, Space, store};
 use crate::sequences::SequenceState;
 use crate::session::Session;
 use crate::session::statement::Tag;
-use crate::session::transaction::AfterCommit;
 
 /// A sequence as its options describe it. `None`: not said.
 #[derive(Clone, Debug)]
@@ -302,7 +301,7 @@ impl Session {
         let active = self.active();
         active.txn.put(&store::sequence_key(storage_id), &state.encode())?;
         active.txn.delete(&store::sequence_key(sequence.storage_id))?;
-        active.after_commit.push(AfterCommit::ForgetSequence(sequence.storage_id));
+        active.forgotten_sequences.push(sequence.storage_id);
         self.put_object(Object::Sequence(Arc::new(changed))).await?;
         if owned_by != sequence.owned_by {
             self.pass_sequence_on(sequence.id, sequence.owned_by, owned_by).await?;

@@ -21,7 +21,7 @@ use types::descriptor::{DescriptorVersion, Oid, OnCommit, SchemaDescriptor, Tabl
 use types::{PgError, PgResult, SqlState};
 
 use crate::catalog::{Object, TransactionCatalog, store};
-use crate::garbage::WHOLE_TABLE;
+use crate::garbage::{AT_ONCE, WHOLE_TABLE};
 use crate::server::SqlServer;
 use crate::session::Session;
 use crate::small_transaction::in_own_transaction;
@@ -232,7 +232,7 @@ async fn remove_all(
     let mut sequences = Vec::new();
     for object in snapshot.objects().filter(|object| object.schema() == Some(schema)) {
         match object {
-            Object::Table(table) => txn.put(&store::garbage_key(table.storage_id, WHOLE_TABLE), b"")?,
+            Object::Table(table) => txn.put(&store::garbage_key(table.storage_id, WHOLE_TABLE), &AT_ONCE)?,
             Object::Sequence(sequence) => {
                 txn.delete(&store::sequence_key(sequence.storage_id))?;
                 sequences.push(sequence.storage_id);

@@ -10,7 +10,6 @@ use crate::catalog::store;
 use crate::garbage::WHOLE_TABLE;
 use crate::session::Session;
 use crate::session::statement::Tag;
-use crate::session::transaction::AfterCommit;
 use crate::table_locks::LockMode;
 
 impl Session {
@@ -83,7 +82,7 @@ impl Session {
             renewed.storage_id = self.new_storage_id().await?;
             let active = self.active();
             active.txn.delete(&store::sequence_key(old))?;
-            active.after_commit.push(AfterCommit::ForgetSequence(old));
+            active.forgotten_sequences.push(old);
             self.put_object(crate::catalog::Object::Sequence(std::sync::Arc::new(renewed))).await?;
         }
         Ok(())

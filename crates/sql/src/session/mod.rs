@@ -32,7 +32,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use executor::spill::BoundedSpill;
-use executor::{MemoryAccount, wall_to_timestamp};
+use executor::{MemoryAccount, Parallelism, wall_to_timestamp};
 use expr::SessionInfo;
 use parking_lot::Mutex;
 use pgserver::StartupParameters;
@@ -101,6 +101,7 @@ pub struct Session {
     spill: Option<Arc<BoundedSpill>>,
     /// work_mem: bytes that one operator holds before it spills.
     work_bytes: u64,
+    parallelism: Parallelism,
     /// To be sent with the next message that may carry them.
     notices: Arc<Mutex<Vec<PgError>>>,
     advisory_locks: Arc<Mutex<AdvisoryLocks>>,
@@ -210,6 +211,7 @@ impl Session {
             spill,
             work_bytes: 0,
             notices: Arc::new(Mutex::new(notices)),
+            parallelism: Parallelism::default(),
             advisory_locks: Arc::default(),
             inbox: Arc::default(),
             reported: settings.reported(),
@@ -272,6 +274,13 @@ impl Session {
         self.statement_timeout = self.settings.duration("statement_timeout");
         self.lock_timeout = self.settings.duration("lock_timeout");
         self.work_bytes = self.settings.bytes("work_mem");
+        let count = |name| usize::try_from(self.settings.integer(name)).unwrap_or(0);
+        self.parallelism = Parallelism {
+            workers: self.server.workers.clone(),
+            workers_max: count("max_parallel_workers"),
+            scan_workers_max: count("max_parallel_workers_per_gather"),
+            serial_bytes: self.settings.bytes("min_parallel_table_scan_size") / 8,
+        };
         if let Some(spill) = &self.spill {
             let unbounded = self.settings.get("temp_file_limit").is_ok_and(|value| &*value == "-1");
             spill.set_limit((!unbounded).then(|| self.settings.bytes("temp_file_limit")));

@@ -195,6 +195,7 @@ impl Session {
                 self.server.options.statement_memory_bytes_max,
                 self.work_bytes,
             ),
+            parallelism: self.parallelism.clone(),
             cancel: self.cancel.flag().clone(),
         }
     }

@@ -41,14 +41,6 @@ pub struct DeferredState {
     pub pending: Vec<PendingCheck>,
 }
 
-/// What happens once the transaction has committed.
-pub enum AfterCommit {
-    /// A sequence was dropped or redefined: forget its values in memory.
-    ForgetSequence(u32),
-    /// Keyspaces have become garbage: clear them.
-    ClearGarbage,
-}
-
 struct SavepointEntry {
     name: Box<str>,
     kv: Savepoint,
@@ -76,7 +68,8 @@ pub struct Active {
     pub started_at: i64,
     /// Statements that have finished: their results may have been seen.
     pub statements: u64,
-    pub after_commit: Vec<AfterCommit>,
+    /// Storage ids of sequences dropped or redefined: their values in memory go when the transaction commits.
+    pub forgotten_sequences: Vec<u32>,
     /// A query has run: the isolation level is settled.
     pub queried: bool,
     /// The transaction consists of one statement that commits by itself.
@@ -207,7 +200,7 @@ impl Session {
             notifications: Arc::default(),
             started_at: self.now(),
             statements: 0,
-            after_commit: Vec::new(),
+            forgotten_sequences: Vec::new(),
             queried: false,
             alone: false,
             rewrites: Vec::new(),
@@ -288,6 +281,9 @@ impl Session {
         let txn = active.txn.clone();
         let changes = active.catalog.has_changes();
         let pending = active.notifications.lock().clone();
+        for rewrite in &active.rewrites {
+            txn.limit_commit_timestamp(rewrite.deadline());
+        }
         if self.server.lease.is_shared() {
             self.check_definitions_used()?;
         }
@@ -322,7 +318,9 @@ impl Session {
         self.settings.end_transaction(true);
         self.refresh_settings();
         self.portals.end_transaction(true);
-        self.after_commit(std::mem::take(&mut active.after_commit));
+        for storage_id in std::mem::take(&mut active.forgotten_sequences) {
+            self.server.sequences.forget(storage_id);
+        }
         Ok(())
     }
 
@@ -342,19 +340,6 @@ impl Session {
             active.txn.limit_commit_timestamp(deadline);
         }
         Ok(())
-    }
-
-    fn after_commit(&mut self, actions: Vec<AfterCommit>) {
-        let mut clear = false;
-        for action in actions {
-            match action {
-                AfterCommit::ForgetSequence(storage_id) => self.server.sequences.forget(storage_id),
-                AfterCommit::ClearGarbage => clear = true,
-            }
-        }
-        if clear {
-            self.server.garbage.kick();
-        }
     }
 
     /// A uniqueness found violated only at commit is worded here: the key tells table and index.

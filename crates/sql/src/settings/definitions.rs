@@ -249,6 +249,24 @@ pub static DEFINITIONS: &[Definition] = &[
         "10000",
         "Shows the maximum number of concurrent connections.",
     ),
+    user(
+        "max_parallel_workers",
+        Integer(0, 1024),
+        "8",
+        "Sets the maximum number of parallel workers that can be active at one time.",
+    ),
+    user(
+        "max_parallel_workers_per_gather",
+        Integer(0, 1024),
+        "2",
+        "Sets the maximum number of parallel processes per executor node.",
+    ),
+    user(
+        "min_parallel_table_scan_size",
+        Kilobytes(0),
+        "8MB",
+        "Sets the minimum amount of table data for a parallel scan.",
+    ),
     user("row_security", Bool, "on", "Enable row security."),
     user(
         "search_path",

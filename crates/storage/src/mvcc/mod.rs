@@ -47,6 +47,7 @@
 //! - A write never lands below an existing version: [`Prepared::newest`] says above what.
 //! - Deleting a key that does not exist leaves a deletion behind: the timestamp matters to later writers.
 
+mod clear;
 mod error;
 mod garbage;
 mod get;
@@ -62,6 +63,7 @@ mod version;
 mod view;
 mod write;
 
+pub use clear::clear_span;
 pub use error::{Conflict, MvccError};
 pub use garbage::{Garbage, GarbageBudget, find_garbage, remove_garbage};
 pub use get::{get, get_into, get_many};
