@@ -354,6 +354,17 @@ fn inserts_find_conflicts_now_or_at_commit() {
         let error = late.commit().await.unwrap_err();
         assert!(matches!(&error, KvError::ConditionFailed { key: at, value } if *at == key("b") && value == b"there"));
         assert_eq!(get_now(&node.db, "e").await, None);
+        other.rollback().await;
+        // A conflict leaves alone what the same statement has deleted.
+        let both = serializable(&node.db);
+        get(&both, "b", Locking::UPDATE).await.unwrap();
+        both.delete(&key("b")).unwrap();
+        let conflict = both.insert(&block(&["b", "a"]), InsertCheck::Now).await.unwrap().unwrap();
+        assert_eq!(conflict.index, 1);
+        both.begin_statement(true);
+        assert_eq!(get(&both, "b", Locking::NONE).await.unwrap(), None);
+        assert_eq!(both.insert(&block(&["b"]), InsertCheck::Now).await.unwrap(), None);
+        both.rollback().await;
         // Deleted and inserted again by one transaction.
         let again = serializable(&node.db);
         get(&again, "b", Locking::UPDATE).await.unwrap();

@@ -2,9 +2,10 @@
 //!
 //! A batch is inserted as a whole where it can be, for conflicts are mostly few or all:
 //!
-//! 1. Look all arbiter keys up with one plain multi-get. Rows that find an entry have a conflict.
+//! 1. Look all arbiter keys up with one plain multi-get, which sees what this statement has written so far. Rows that find an entry
+//!    have a conflict.
 //! 2. Insert the others under a check. The check meets what the plain read could not see (rows committed since the snapshot, rows
-//!    that this statement inserted): the row that collides has a conflict as well, the rest is tried again.
+//!    of the same batch): the row that collides has a conflict as well, the rest is tried again.
 //! 3. DO UPDATE: lock the existing rows and read them. One that is gone, or no longer has the key, sends its row back to 1.
 //!    Update the others; hitting a row that this statement has written is 21000.
 
@@ -160,7 +161,7 @@ impl ConflictSteps {
                 owners.push((*row, at));
             }
         }
-        let found = run.context.txn.multi_get(&keys, Locking::NONE).await?;
+        let found = run.context.txn.multi_get_latest(&keys).await?;
         let mut taken: Vec<Taken> = Vec::new();
         for (at, (row, arbiter)) in owners.iter().enumerate() {
             let entry = found.row(at);

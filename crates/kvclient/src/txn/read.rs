@@ -67,6 +67,13 @@ impl Txn {
         self.multi_get_at(keys, locking, sequence).await
     }
 
+    /// Reads many keys without lock, like [`Txn::multi_get`], but with what the statement in progress has written so far: as an
+    /// insert will find them.
+    pub async fn multi_get_latest(&self, keys: &KeyBlock) -> Result<KvBlock, KvError> {
+        let latest = self.shared.state.lock().sequence;
+        self.multi_get_at(keys, Locking::NONE, latest).await
+    }
+
     pub(super) async fn multi_get_at(
         &self,
         keys: &KeyBlock,

@@ -1,11 +1,13 @@
 //! Writes: buffered, inserted with a check, flushed early, rolled back to savepoints.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use keys::{Key, Span};
 use kvapi::{KeyBlock, KvBlock, KvError, RestartReason, WriteBlock};
 
 use super::Txn;
-use crate::buffer::{Buffered, Displaced};
+use crate::buffer::{Buffered, Displaced, WriteBuffer};
 use crate::router::unexpected;
 use crate::{Conflict, InsertCheck, Locking, Savepoint};
 
@@ -64,26 +66,14 @@ impl Txn {
         {
             let mut state = self.shared.state.lock();
             state.check_writable()?;
-            let mark = state.sequence;
-            for (index, row) in rows.iter().enumerate() {
-                let stored = if existing.is_empty() { None } else { existing.value(index) };
-                let own = state.buffer.get(row.key, u32::MAX);
-                let in_the_way = match &own {
-                    Buffered::Unknown => stored,
-                    Buffered::Deleted => None,
-                    Buffered::Value(value) => Some(&value[..]),
-                };
-                if let Some(value) = in_the_way {
-                    let conflict = Conflict { index, key: row.key.to_vec(), value: value.to_vec() };
-                    state.buffer.rollback_to(mark);
-                    state.sequence = mark;
-                    return Ok(Some(conflict));
-                }
-                state.write(
-                    Key::copy_from(row.key),
-                    row.value.map(Bytes::copy_from_slice),
-                    own == Buffered::Unknown,
-                );
+            // All is looked at before anything is written: a write may take the place of one of the same statement, which could not
+            // be brought back.
+            let unknown = match find_conflict(&state.buffer, rows, &existing) {
+                Ok(unknown) => unknown,
+                Err(conflict) => return Ok(Some(conflict)),
+            };
+            for (row, unknown) in rows.iter().zip(unknown) {
+                state.write(Key::copy_from(row.key), row.value.map(Bytes::copy_from_slice), unknown);
             }
         }
         self.flow().await?;
@@ -234,4 +224,30 @@ impl Txn {
         }
         Ok(())
     }
+}
+
+/// Of each row whether the buffer knows nothing of its key; or the first row whose key has a value, be it stored, written before or by
+/// an earlier row. `existing` is empty, or has a row for each.
+fn find_conflict(buffer: &WriteBuffer, rows: &KvBlock, existing: &KvBlock) -> Result<Vec<bool>, Conflict> {
+    let ascends = (1..rows.len()).all(|index| rows.key(index - 1) < rows.key(index));
+    let mut earlier: BTreeMap<&[u8], &[u8]> = BTreeMap::new();
+    let mut unknown = Vec::with_capacity(rows.len());
+    for (index, row) in rows.iter().enumerate() {
+        let stored = if existing.is_empty() { None } else { existing.value(index) };
+        let own = buffer.get(row.key, u32::MAX);
+        let in_the_way = match &own {
+            Buffered::Unknown => stored,
+            Buffered::Deleted => None,
+            Buffered::Value(value) => Some(&value[..]),
+        };
+        let in_the_way = in_the_way.or_else(|| earlier.get(row.key).copied());
+        if let Some(value) = in_the_way {
+            return Err(Conflict { index, key: row.key.to_vec(), value: value.to_vec() });
+        }
+        if let Some(value) = row.value.filter(|_| !ascends) {
+            earlier.insert(row.key, value);
+        }
+        unknown.push(own == Buffered::Unknown);
+    }
+    Ok(unknown)
 }
