@@ -71,9 +71,8 @@
 //!   to keys of another range behind that one's latches; a bank in simulation then has 1595 instead of 1600.
 //! - What changed and was collected as garbage passes for unchanged: refreshes, claims and checks of writes ask
 //!   `RangeState::knows_changes_since`.
-//! - A claim on a lock in another range is verified at the read timestamp, before the commit. Where reads are not refreshed (below
-//!   SERIALIZABLE) the commit lies above it, and a lease that moves in between lets the row change unnoticed. On one node a lease
-//!   ends only with the process, and with it the transaction.
+//! - A claim on a lock in another range is verified before the commit, up to a timestamp above which the transaction then does not
+//!   commit without verifying it again: a lease that moves in between would let the row change unnoticed. See `kvclient::txn`.
 //! - Observed timestamps: a value resolved above its intent's timestamp by a transaction that coordinated elsewhere may have been
 //!   acknowledged before a local reader began that would count it as later. So a range remembers up to where intents were moved
 //!   (`RangeState::moved_to`), and up to there nothing that was observed counts; a new lease assumes the worst. Whatever is placed here

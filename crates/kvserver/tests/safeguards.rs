@@ -11,6 +11,7 @@ use env::Env;
 use futures::future::{BoxFuture, join};
 use kvapi::{BatchRequest, BatchResponse, NodeDialer, NodeId, Request, Sender, Unreachable};
 use kvclient::{Db, DbConfig, Isolation, KvError, Locking, RestartReason};
+use parking_lot::Mutex;
 use stdx::Prng;
 
 fn is_restart(error: &KvError, expected: RestartReason) -> bool {
@@ -308,5 +309,86 @@ fn a_commit_of_which_an_answer_is_lost_is_aborted_or_unknown() {
                 }
             },
         );
+    }
+}
+
+/// Before the first commit of a transaction reaches the store all leases are lost, and another transaction writes a key.
+struct Interrupted {
+    node: common::Node,
+    store: Arc<dyn Sender>,
+    /// What is written then; nothing once it was.
+    written: Mutex<Option<&'static str>>,
+}
+
+impl Sender for Interrupted {
+    fn send<'a>(&'a self, batch: &'a BatchRequest) -> BoxFuture<'a, Result<BatchResponse, KvError>> {
+        Box::pin(async move {
+            let commits = matches!(&batch.requests[0], Request::Commit(commit) if commit.commit);
+            let written = if commits { self.written.lock().take() } else { None };
+            if let Some(name) = written {
+                self.node.store.restart_leases();
+                let other = serializable(&self.node.db);
+                get(&other, name, Locking::UPDATE).await?;
+                other.put(&key(name), b"changed")?;
+                other.commit().await?;
+                // The commit is to lie above that write.
+                for name in ["x", "z"] {
+                    get_now(&self.node.db, name).await;
+                }
+            }
+            self.store.send(batch).await
+        })
+    }
+}
+
+struct InterruptedDialer(Arc<Interrupted>);
+
+impl NodeDialer for InterruptedDialer {
+    fn dial(&self, _: NodeId) -> Result<Arc<dyn Sender>, Unreachable> {
+        Ok(self.0.clone())
+    }
+}
+
+/// A lock on a row that is not written, in another range than the writes, holds until the commit or there is none: at every level, and
+/// whether the writes lie in one range or in two.
+#[test]
+fn a_lock_in_another_range_that_is_lost_before_the_commit_fails_it() {
+    let levels = [Isolation::ReadCommitted, Isolation::Snapshot, Isolation::Serializable];
+    let cases = levels.into_iter().flat_map(|isolation| [(isolation, &["x"][..]), (isolation, &["x", "z"])]);
+    for (isolation, writes) in cases {
+        for written in ["a", "b"] {
+            World::new(7).run(
+                |_, _| {},
+                async move |node: common::Node| {
+                    node.db.split_at(&key("m")).await.unwrap();
+                    node.db.split_at(&key("y")).await.unwrap();
+                    put_all(&node.db, &[("a", "0"), ("b", "0"), ("x", "0"), ("z", "0")]).await;
+                    let store = node.store.dialer(None).dial(NodeId(1)).unwrap();
+                    let written_then = Mutex::new(Some(written));
+                    let sender = Arc::new(Interrupted { node: node.clone(), store, written: written_then });
+                    let config = DbConfig::new(NodeId(1));
+                    let (first, dialer) = (node.store.first_range(), Arc::new(InterruptedDialer(sender)));
+                    let db = Db::new(node.env.clone(), node.clock.clone(), dialer, first, config);
+                    let txn = db.begin(options(isolation));
+                    txn.begin_statement(true);
+                    assert_eq!(get(&txn, "a", Locking::KEY_SHARE).await.unwrap().as_deref(), Some("0"));
+                    for name in writes {
+                        txn.put(&key(name), b"relies on a").unwrap();
+                    }
+                    // Long enough for a record, which outlives a lease.
+                    node.env.sleep(Duration::from_millis(2500)).await;
+                    let outcome = txn.commit().await;
+                    let case = format!("{isolation:?} {writes:?} {written}: {outcome:?}");
+                    assert_eq!(get_now(&node.db, written).await.as_deref(), Some("changed"), "{case}");
+                    let took = get_now(&node.db, "x").await.as_deref() != Some("0");
+                    assert_eq!(took, outcome.is_ok(), "{case}");
+                    if written == "a" {
+                        assert!(outcome.is_err_and(|error| error.is_restart()), "{isolation:?} {writes:?}");
+                    } else if isolation != Isolation::Serializable {
+                        assert!(outcome.is_ok(), "{case}");
+                    }
+                },
+            );
+        }
     }
 }

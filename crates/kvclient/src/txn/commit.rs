@@ -14,6 +14,10 @@
 //! A commit timestamp above the read timestamp needs a refresh first (serializable only). In one phase the
 //! server does it within the commit if it holds all that was read; otherwise it answers `Restart` with the
 //! timestamp it needs, reads are refreshed from here, and the commit is sent again.
+//!
+//! Locks on keys that are not written must have held until the commit. In the range of a commit in one phase the server sees to it;
+//! elsewhere they are verified before, up to some timestamp. Where reads are refreshed that is the read timestamp, above which
+//! nothing commits. Below that level it is now, which becomes the deadline of the commit: one that is pushed higher is verified again.
 
 use futures::future::{join, join_all};
 use keys::{Key, Span};
@@ -158,6 +162,8 @@ impl Txn {
                     return Err(KvError::Restart { reason: RestartReason::Aborted, timestamp, key: None });
                 }
                 KvError::RangeMismatch { .. } => {}
+                KvError::Restart { reason: RestartReason::DeadlineExceeded, timestamp, .. }
+                    if self.may_commit_above(*timestamp) => {}
                 KvError::Restart {
                     reason: RestartReason::WriteTooOld | RestartReason::Uncertainty,
                     timestamp,
@@ -172,6 +178,38 @@ impl Txn {
                 _ => return Err(error),
             }
         }
+    }
+
+    /// A commit was pushed above where claims were verified: whether it may go up there once they are verified again.
+    fn may_commit_above(&self, timestamp: Timestamp) -> bool {
+        let mut state = self.shared.state.lock();
+        if state.isolation().refreshes_reads() || state.deadline.is_some_and(|deadline| timestamp >= deadline)
+        {
+            return false;
+        }
+        state.txn.meta.write_timestamp = state.txn.meta.write_timestamp.max(timestamp);
+        true
+    }
+
+    /// Verifies claims that the commit does not carry. Answers with the deadline of a commit that relies on them.
+    async fn verify_claims(
+        &self,
+        header: &Header,
+        claims: &[LockClaim],
+        deadline: Option<Timestamp>,
+    ) -> Result<Option<Timestamp>, KvError> {
+        if claims.is_empty() {
+            return Ok(deadline);
+        }
+        let mut header = header.clone();
+        let mut verified = None;
+        if let Some(txn) = header.txn.as_mut().filter(|txn| !txn.meta.isolation.refreshes_reads()) {
+            txn.read_timestamp = txn.meta.write_timestamp.max(self.shared.db.clock.now());
+            txn.meta.write_timestamp = txn.read_timestamp;
+            verified = Some(txn.read_timestamp.next());
+        }
+        self.shared.db.router.claim(&header, claims).await?;
+        Ok([deadline, verified].into_iter().flatten().min())
     }
 
     async fn try_commit(&self) -> Result<Timestamp, KvError> {
@@ -227,9 +265,10 @@ impl Txn {
         let key = Key::copy_from(plan.writes.key(0));
         let (claims, elsewhere): (Vec<_>, Vec<_>) =
             plan.claims.into_iter().partition(|claim| range.contains(&claim.key));
-        if !elsewhere.is_empty() {
-            Box::pin(self.shared.db.router.claim(&plan.header, &elsewhere)).await?;
-        }
+        let deadline = match &elsewhere[..] {
+            [] => plan.deadline,
+            claims => Box::pin(self.verify_claims(&plan.header, claims, plan.deadline)).await?,
+        };
         let all = plan.reads.len();
         plan.reads.retain(|span| range.contains_span(span));
         let request = CommitRequest {
@@ -241,7 +280,7 @@ impl Txn {
             locks: claims,
             refresh_is_complete: plan.reads.len() == all && elsewhere.is_empty(),
             refresh: plan.reads,
-            deadline: plan.deadline,
+            deadline,
         };
         let response = self.send_commit(&key, plan.header, request).await?;
         if response.status != TxnStatus::Committed {
@@ -280,7 +319,6 @@ impl Txn {
 
     async fn commit_in_parallel(&self, mut plan: Plan) -> Result<Timestamp, KvError> {
         self.show_life(&anchor_of(&plan.header)?).await?;
-        self.shared.db.router.claim(&plan.header, &plan.claims).await?;
         let anchor = anchor_of(&plan.header)?;
         let mut pieces = self.shared.db.router.cut_writes(&plan.writes).await?;
         let mut local = WriteBlock::new();
@@ -298,6 +336,7 @@ impl Txn {
                 });
             }
         }
+        let deadline = self.verify_claims(&plan.header, &plan.claims, plan.deadline).await?;
         if let Some(own) = self.piece_with(&plan.writes, &pieces, &anchor).await? {
             local = plan.writes.slice(pieces.remove(own));
         }
@@ -314,7 +353,7 @@ impl Txn {
             locks: Vec::new(),
             refresh: Vec::new(),
             refresh_is_complete: false,
-            deadline: plan.deadline,
+            deadline,
         };
         {
             let mut state = self.shared.state.lock();
@@ -330,7 +369,7 @@ impl Txn {
         let (committed, written) = join(commit, writes).await;
         // Refused for certain, it left no staging record: the same commit can be tried again at another timestamp.
         let may_stage = committed.as_ref().map_or_else(KvError::is_ambiguous, |_| true);
-        let outcome = self.settle_parallel(committed, written, &anchor, header, request).await;
+        let outcome = self.settle_parallel(committed, written, &anchor, &plan, request).await;
         match outcome {
             Ok(timestamp) => {
                 self.finish_parallel(timestamp, stages, anchor, intents);
@@ -380,7 +419,7 @@ impl Txn {
         committed: Result<CommitResponse, KvError>,
         written: Vec<Result<Timestamp, KvError>>,
         anchor: &Key,
-        header: &Header,
+        plan: &Plan,
         request: CommitRequest,
     ) -> Result<Timestamp, Unsettled> {
         let mut highest = Timestamp::ZERO;
@@ -406,7 +445,7 @@ impl Txn {
         if committed.status == TxnStatus::Committed || highest <= committed.timestamp {
             return Ok(committed.timestamp);
         }
-        Ok(self.commit_above(highest, anchor, header, request).await?)
+        Ok(self.commit_above(highest, anchor, plan, request).await?)
     }
 
     /// A write was pushed above the staged timestamp: commits explicitly, there.
@@ -414,19 +453,21 @@ impl Txn {
         &self,
         highest: Timestamp,
         anchor: &Key,
-        header: &Header,
+        plan: &Plan,
         request: CommitRequest,
     ) -> Result<Timestamp, KvError> {
         self.shared.state.lock().txn.meta.write_timestamp = highest;
         if self.needs_refresh() {
             self.refresh_to(highest).await?;
         }
-        let mut header = header.clone();
+        let mut header = plan.header.clone();
         if let Some(txn) = &mut header.txn {
             txn.meta.write_timestamp = highest;
             txn.read_timestamp = txn.read_timestamp.max(self.shared.state.lock().txn.read_timestamp);
         }
-        let explicit = CommitRequest { writes: WriteBlock::new(), in_flight: Vec::new(), ..request };
+        let deadline = self.verify_claims(&header, &plan.claims, plan.deadline).await?;
+        let explicit =
+            CommitRequest { writes: WriteBlock::new(), in_flight: Vec::new(), deadline, ..request };
         Ok(self.send_commit(anchor, header, explicit).await?.timestamp)
     }
 
