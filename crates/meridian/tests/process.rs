@@ -178,9 +178,7 @@ fn sigterm_does_not_wait_for_ever() {
     assert!(status.success(), "{status}");
     let output = running.wait_with_output().expect("psql ends");
     let told = String::from_utf8_lossy(&output.stderr);
-    // Known: the statement is cancelled first, and psql may leave with that before it reads the FATAL behind it.
-    let is_told = ["terminating connection due to administrator command", "canceling statement due to"];
-    assert!(is_told.iter().any(|message| told.contains(message)), "{told}");
+    assert!(told.contains("terminating connection due to administrator command"), "{told}");
 }
 
 #[test]

@@ -286,6 +286,11 @@ impl Connection {
         if matches!(error.fields().severity, Severity::Fatal | Severity::Panic) {
             return Err(End::Fatal(error));
         }
+        let ends = matches!(self.control.phase(), Phase::Terminating | Phase::Killed);
+        if ends && error.fields().code == SqlState::QUERY_CANCELED {
+            // Cancelled so that the connection can end: the client is told of the end alone.
+            return Err(End::Fatal(admin_shutdown()));
+        }
         encode::error(&mut self.sink.wire.output, b'E', &error);
         self.flush_wanted = true;
         Ok(())
