@@ -9,7 +9,7 @@ use types::{ColumnType, PgError, Severity, SqlState};
 
 use super::alter_table::column_of;
 use super::backfill::Transform;
-use super::create_table::{column_mut, is_null, quote};
+use super::create_table::{column_mut, is_kept, quote};
 use crate::session::Session;
 use crate::table_locks::LockMode;
 
@@ -40,7 +40,7 @@ impl Session {
             )
             .into());
         }
-        column.default = text.filter(|text| !is_null(text)).map(str::to_string);
+        column.default = text.filter(|text| is_kept(text, column.column_type)).map(str::to_string);
         let default = column.default.clone();
         self.validate_column_expressions(&table)?;
         if let Some(sequence) = self.owned_sequence_of_default(table.id, id, default.as_deref()) {

@@ -12,6 +12,7 @@ use types::{PgError, PgResult, Severity, SqlState};
 
 use super::constraint::constraint_named;
 use super::create_table::{TableBuilder, is_system_column};
+use super::domain::domain_rules;
 use super::names::{kind_of, wrong_kind};
 use crate::catalog::NameTarget;
 use crate::session::Session;
@@ -167,13 +168,22 @@ impl Session {
         self.set_missing_value(&mut builder.table, definition)?;
         let added = self.finish_table(builder).await?;
         let column = added.column_named(name).expect("just added").clone();
-        let has_value = column.default.is_some() || column.generated.is_some() || column.identity.is_some();
+        let domain = domain_rules(&self.snapshot(), column.column_type.data_type);
+        let has_value = column.default.is_some()
+            || column.generated.is_some()
+            || column.identity.is_some()
+            || domain.has_default;
         if column.missing_value.is_some() {
             // What rows written before read as: nothing needs to be rewritten.
         } else if has_value {
             self.update_new_column(&added, &column).await?;
-        } else if column.not_null {
-            self.require_no_rows_without(&added, name).await?;
+        } else {
+            if column.not_null {
+                self.require_no_rows_without(&added, name).await?;
+            }
+            if domain.is_constrained {
+                self.require_no_rows_refused(&added, name, column.column_type).await?;
+            }
         }
         for (column, constraint) in constraints {
             let mut table = TableDescriptor::clone(&self.descriptor(added.id));

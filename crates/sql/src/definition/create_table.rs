@@ -309,7 +309,7 @@ impl Session {
                 ),
             ));
         }
-        column.default = column.default.take().filter(|text| !is_null(text));
+        column.default = column.default.take().filter(|text| is_kept(text, column.column_type));
         Ok(())
     }
 
@@ -486,8 +486,13 @@ pub fn column_mut(table: &mut TableDescriptor, id: ColumnId) -> &mut ColumnDescr
 
 pub use planner::parser::keywords::quote_identifier as quote;
 
-/// Is the expression NULL itself? A default of NULL is no default.
-pub fn is_null(text: &str) -> bool {
+/// A default of NULL is no default, unless it takes the place of a domain's.
+pub fn is_kept(default: &str, column_type: ColumnType) -> bool {
+    matches!(column_type.data_type, DataType::Domain(_)) || !is_null(default)
+}
+
+/// Is the expression NULL itself?
+fn is_null(text: &str) -> bool {
     planner::parser::parse_expression(text)
         .is_ok_and(|expression| matches!(expression.kind, ExpressionKind::Literal(Literal::Null)))
 }

@@ -12,6 +12,7 @@ use types::{BaseType, ColumnType, DataType, PgError, PgResult, SqlState};
 use super::create_table::quote;
 use super::names::free_name;
 use super::user_type::{mentions, type_text};
+use crate::catalog::CatalogSnapshot;
 use crate::session::Session;
 use crate::session::statement::Tag;
 
@@ -223,12 +224,8 @@ impl Session {
         column: &str,
         column_type: ColumnType,
     ) -> ExecResult<()> {
-        let snapshot = self.snapshot();
-        let base = type_text(&snapshot, column_type.data_type.base().into());
-        let domain = type_text(&snapshot, column_type);
-        let name = quote(column);
-        // Out to what the domain is over and in again: the conversion is what checks.
-        let query = format!("SELECT count(({name}::{base})::{domain}) FROM {}", self.qualified_name(table));
+        let converted = converted_anew(&self.snapshot(), column, column_type);
+        let query = format!("SELECT count({converted}) FROM {}", self.qualified_name(table));
         self.internal_rows(&query).await.map(drop).map_err(|error| {
             let error = error.into_pg_error();
             let message = match error.code() {
@@ -244,6 +241,48 @@ impl Session {
             PgError::new(error.code(), message).into()
         })
     }
+
+    /// A new column without value is NULL in the rows that are there, if there are any: 23502 or 23514 if its domain refuses that.
+    pub(super) async fn require_no_rows_refused(
+        &mut self,
+        table: &TableDescriptor,
+        column: &str,
+        column_type: ColumnType,
+    ) -> ExecResult<()> {
+        let converted = converted_anew(&self.snapshot(), column, column_type);
+        let name = quote(column);
+        let table = self.qualified_name(table);
+        let query = format!("SELECT count({converted}) FROM (SELECT {name} FROM {table} LIMIT 1) AS one");
+        self.internal_rows(&query).await.map(drop)
+    }
+}
+
+/// Text of a column's value out to what its domain is over and in again: the conversion is what checks.
+fn converted_anew(snapshot: &CatalogSnapshot, column: &str, column_type: ColumnType) -> String {
+    let base = type_text(snapshot, column_type.data_type.base().into());
+    let domain = type_text(snapshot, column_type);
+    format!("({}::{base})::{domain}", quote(column))
+}
+
+/// What a domain and those that it is over say of values; nothing, of other types.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct DomainRules {
+    pub has_default: bool,
+    /// Some values are refused, perhaps NULL.
+    pub is_constrained: bool,
+}
+
+pub(super) fn domain_rules(snapshot: &CatalogSnapshot, data_type: DataType) -> DomainRules {
+    let mut rules = DomainRules::default();
+    let mut data_type = data_type;
+    while let DataType::Domain(domain) = data_type {
+        let found = snapshot.user_type_descriptor(Oid(domain.oid)).map(|found| &found.definition);
+        let Some(TypeDefinition::Domain(definition)) = found else { break };
+        rules.has_default |= definition.default.is_some();
+        rules.is_constrained |= definition.not_null || !definition.checks.is_empty();
+        data_type = definition.parent.data_type;
+    }
+    rules
 }
 
 fn no_constraint(name: &str, domain: &str) -> String {
