@@ -24,6 +24,8 @@ pub enum Bug {
     CollectTooEarly,
     /// The count of intents of a range does not count those of splits again.
     NoIntentRecount,
+    /// Who proposes alone and writes by itself does not wait for the sync.
+    AcknowledgeBeforeSync,
     /// After a restart the clock begins where the wall clock stands, not above what it gave out before.
     ForgetClockBound,
 }

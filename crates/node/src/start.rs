@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clock::Clock;
+use kvapi::planted::Bug;
 use kvclient::{Db, DbConfig};
 use kvserver::StoreConfig;
 use replication::{StoreOptions, StoreWorld};
@@ -66,7 +67,10 @@ impl Node {
                 machine: store.machine(),
                 transport: world.transport.clone(),
             },
-            StoreOptions::default(),
+            StoreOptions {
+                unsynced_here: config.planted.has(Bug::AcknowledgeBeforeSync),
+                ..StoreOptions::default()
+            },
         )
         .context("the Raft logs cannot be opened")?;
         if founds_cluster && groups.ranges().is_empty() {
@@ -82,7 +86,12 @@ impl Node {
         }
         groups.start();
         groups.settled().await;
-        let db = Db::new(world.env.clone(), clock.clone(), dialer, store.first_range(), DbConfig::new(node));
+        let db_config = DbConfig {
+            buffer_bytes_max: config.txn_buffer_bytes_max,
+            planted: config.planted,
+            ..DbConfig::new(node)
+        };
+        let db = Db::new(world.env.clone(), clock.clone(), dialer, store.first_range(), db_config);
         let sql = start_sql(config, &world, &db).await?;
         Ok(Node { world, clock, replication: groups, store, db, sql })
     }

@@ -42,6 +42,8 @@ pub struct StoreOptions {
     pub log_bytes_max: u64,
     /// The settings of every group; id and seed are filled in.
     pub group: raft::Config,
+    /// A planted bug, for simulations: who writes by itself takes for durable what is not synced.
+    pub unsynced_here: bool,
 }
 
 impl Default for StoreOptions {
@@ -51,6 +53,7 @@ impl Default for StoreOptions {
             truncate_bytes: 256 << 10,
             log_bytes_max: 256 << 20,
             group: raft::Config::new(raft::ReplicaId(1), 0),
+            unsynced_here: false,
         }
     }
 }

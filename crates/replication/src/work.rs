@@ -109,7 +109,7 @@ impl Shared {
         if !self.writing.take(&mut round) {
             return;
         }
-        let committed = self.write_round(&mut round);
+        let committed = self.write_round(&mut round, !self.options.unsynced_here);
         if self.writing.is_empty() {
             self.apply_round(&committed);
             if !self.writing.end_if_empty() {
@@ -131,7 +131,7 @@ impl Shared {
     fn run_writer(self: Arc<Self>) {
         let mut round = Vec::new();
         while self.writing.take(&mut round) {
-            let committed = self.write_round(&mut round);
+            let committed = self.write_round(&mut round, true);
             round.clear();
             if committed.is_empty() {
                 continue;

@@ -33,8 +33,9 @@ struct Outgoing {
 }
 
 impl Shared {
-    /// Writes what the marked replicas want written. Gives those that have something to apply.
-    pub fn write_round(self: &Arc<Self>, marked: &mut Vec<Arc<Replica>>) -> Vec<Arc<Replica>> {
+    /// Writes what the marked replicas want written, and syncs it if need be (always, but for a planted bug). Gives those that
+    /// have something to apply.
+    pub fn write_round(self: &Arc<Self>, marked: &mut Vec<Arc<Replica>>, syncs: bool) -> Vec<Arc<Replica>> {
         if self.failure.is_failed() {
             return Vec::new();
         }
@@ -48,7 +49,8 @@ impl Shared {
         // A leader's appends leave before its own disk has synced.
         self.dispatch(std::mem::take(&mut round.outgoing));
         if !round.batch.is_empty() {
-            let durability = if round.needs_sync { Durability::Synced } else { Durability::Buffered };
+            let durability =
+                if round.needs_sync && syncs { Durability::Synced } else { Durability::Buffered };
             if let Err(error) = self.engine.write(&round.batch, durability) {
                 self.fail(&format!("writing the Raft log: {error}"));
                 return Vec::new();

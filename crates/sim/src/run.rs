@@ -29,6 +29,8 @@ const REPLICATE_INTERVAL: Duration = Duration::from_millis(300);
 const RECOVERY: Duration = Duration::from_millis(200);
 /// How long a disk stays full.
 const FULL_MS_MAX: u64 = 50;
+/// How likely the proposer to an idle store writes and syncs by itself; on a node that stands alone.
+const BLOCKING_CHANCE: f64 = 0.5;
 /// Lines of the journal that a failure shows.
 const LINES_SHOWN: usize = 60;
 
@@ -133,6 +135,9 @@ pub(crate) struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(scenario: &'a Scenario, seed: u64, flaws: Flaws) -> Run<'a> {
         let simulation = Simulation::new(seed);
+        if scenario.nodes == 1 {
+            simulation.set_blocking_chance(BLOCKING_CHANCE);
+        }
         let mut prng = simulation.prng();
         let defaults = NodeConfig::default();
         let config = NodeConfig {
@@ -156,7 +161,11 @@ impl<'a> Run<'a> {
         let machines: Vec<Machine> = (1..=scenario.nodes).map(make).collect();
         let places = || machines.iter().map(Machine::place).collect::<Vec<_>>();
         let statements = scenario.statements_per_connection;
-        let clients = Arc::new(Network::new(places(), statements, prng.fork()));
+        let clients = Network::new(places(), statements, prng.fork());
+        let clients = Arc::new(match scenario.think_us.map(Duration::from_micros) {
+            Some(most) => clients.thinking(tester.clone(), most),
+            None => clients,
+        });
         let checker = Arc::new(Network::new(places(), None, prng.fork()));
         let workloads = scenario.workloads(&mut prng);
         let journal = Arc::new(Journal::new());

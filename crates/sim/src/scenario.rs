@@ -23,12 +23,13 @@ use workload::write_skew::WriteSkew;
 use workload::{Isolation, Workload};
 
 /// All scenarios, with their names, in order.
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 10] = [
     ("calm", include_str!("../scenarios/calm.toml")),
     ("crashes", include_str!("../scenarios/crashes.toml")),
     ("histories", include_str!("../scenarios/histories.toml")),
     ("leases", include_str!("../scenarios/leases.toml")),
     ("locks", include_str!("../scenarios/locks.toml")),
+    ("updates", include_str!("../scenarios/updates.toml")),
     ("garbage", include_str!("../scenarios/garbage.toml")),
     ("everything", include_str!("../scenarios/everything.toml")),
     ("three", include_str!("../scenarios/three.toml")),
@@ -56,6 +57,10 @@ pub struct Scenario {
     pub buffer_bytes: Option<usize>,
     /// Clients hang up after fewer statements than this, without waiting for the answer.
     pub statements_per_connection: Option<u64>,
+    /// Accounts of the bank; the workload's default if absent. Few: transfers meet.
+    pub accounts: Option<u32>,
+    /// Clients think for up to this long before each statement of a transaction; microseconds. Not at all if absent.
+    pub think_us: Option<u64>,
     /// How many nodes there are.
     #[serde(default = "one")]
     pub nodes: u32,
@@ -132,16 +137,18 @@ impl Scenario {
 
     /// The workloads, with what of them is left to chance drawn.
     pub(crate) fn workloads(&self, prng: &mut Prng) -> Vec<Arc<dyn Workload>> {
-        self.workloads.iter().map(|name| make(name, prng)).collect()
+        self.workloads.iter().map(|name| make(name, self, prng)).collect()
     }
 }
 
-fn make(name: &str, prng: &mut Prng) -> Arc<dyn Workload> {
+fn make(name: &str, scenario: &Scenario, prng: &mut Prng) -> Arc<dyn Workload> {
     match name {
         "bank" => {
             let isolation = Isolation::ALL[prng.index(Isolation::ALL.len())];
             let tables = prng.range(1..4) as u32;
-            Arc::new(Bank::new(BankOptions { tables, isolation, ..BankOptions::default() }))
+            let defaults = BankOptions::default();
+            let accounts = scenario.accounts.unwrap_or(defaults.accounts);
+            Arc::new(Bank::new(BankOptions { tables, isolation, accounts, ..defaults }))
         }
         "unique" => Arc::new(Unique::new()),
         "sets" => Arc::new(Sets::new()),

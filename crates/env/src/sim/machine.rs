@@ -136,10 +136,12 @@ impl Env for SimEnv {
 
     fn lane(&self, name: &'static str) -> Lane {
         let seed = self.own.lock().lane_delays.fork();
+        let here = seed.clone().fork();
         let queue = Arc::new(Mutex::new(LaneQueue::default()));
         let task = run_lane(Arc::clone(&self.scheduler), name, Arc::clone(&queue), seed);
         drop(self.spawn(name, Box::pin(task)));
-        Lane::new(name, Arc::new(SimLane { queue }))
+        let (scheduler, machine) = (Arc::clone(&self.scheduler), self.machine);
+        Lane::new(name, Arc::new(SimLane { scheduler, machine, name, queue, here: Mutex::new(here) }))
     }
 
     fn entropy(&self) -> u64 {
@@ -155,7 +157,12 @@ struct LaneQueue {
 }
 
 struct SimLane {
+    scheduler: Arc<Scheduler>,
+    machine: MachineId,
+    name: &'static str,
     queue: Arc<Mutex<LaneQueue>>,
+    /// Draws which jobs run on the caller's thread, and how long they take.
+    here: Mutex<Prng>,
 }
 
 impl Carrier for SimLane {
@@ -170,9 +177,24 @@ impl Carrier for SimLane {
         }
     }
 
-    /// Never: a simulated machine has one thread for all that runs on it, and what blocks takes virtual time.
-    fn run_here(&self, _job: Job) -> bool {
-        false
+    /// Now and then. The job takes its time within the step of the caller: nothing else in the world moves meanwhile, and a fault that
+    /// falls into that time strikes when the step is over, before anybody has seen what the caller made of it.
+    fn run_here(&self, job: Job) -> bool {
+        if self.scheduler.is_dead(self.machine) {
+            // Dropped like what is queued.
+            return true;
+        }
+        let delay = {
+            let chance = self.scheduler.state.lock().blocking_chance;
+            let mut here = self.here.lock();
+            if chance <= 0.0 || !here.chance(chance) {
+                return false;
+            }
+            draw_delay(&self.scheduler, &mut here)
+        };
+        self.scheduler.advance_by(delay);
+        run_job(&self.scheduler, self.name, job);
+        true
     }
 }
 
@@ -217,13 +239,21 @@ async fn run_lane(
             let deadline = scheduler.state.lock().now + delay;
             Sleep { scheduler: Arc::clone(&scheduler), deadline, key: None }.await;
         }
-        if catch_unwind(AssertUnwindSafe(job)).is_err() {
-            let fatal =
-                format!("a job of lane \"{name}\" panicked; in production the process would have aborted");
-            scheduler.state.lock().fatal = Some(fatal);
+        if !run_job(&scheduler, name, job) {
             return;
         }
     }
+}
+
+/// Runs a job. False: it panicked, and with it the run has failed.
+fn run_job(scheduler: &Scheduler, name: &str, job: Job) -> bool {
+    let ended = catch_unwind(AssertUnwindSafe(job)).is_ok();
+    if !ended {
+        let fatal =
+            format!("a job of lane \"{name}\" panicked; in production the process would have aborted");
+        scheduler.state.lock().fatal = Some(fatal);
+    }
+    ended
 }
 
 fn draw_delay(scheduler: &Scheduler, seed: &mut Prng) -> Duration {

@@ -1,6 +1,6 @@
 //! The scheduler: tasks, the runnable list, one step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
@@ -34,7 +34,11 @@ pub(super) struct State {
     pub(super) now: Duration,
     pub(super) timers: Timers,
     pub(super) lane_delay: std::ops::Range<Duration>,
+    /// How likely a thread may block, where it asks.
+    pub(super) blocking_chance: f64,
     next_machine: MachineId,
+    /// Machines that have crashed.
+    dead: BTreeSet<MachineId>,
     choice: Prng,
     tasks: BTreeMap<TaskId, Entry>,
     runnable: Vec<TaskId>,
@@ -103,7 +107,9 @@ impl Scheduler {
                 now: Duration::ZERO,
                 timers: Timers::default(),
                 lane_delay: Duration::from_micros(20)..Duration::from_micros(500),
+                blocking_chance: 0.0,
                 next_machine: 0,
+                dead: BTreeSet::new(),
                 choice: Prng::new(seed),
                 tasks: BTreeMap::new(),
                 runnable: Vec::new(),
@@ -206,6 +212,7 @@ impl Scheduler {
         let mut killed = Vec::new();
         {
             let mut state = self.state.lock();
+            state.dead.insert(machine);
             let ids: Vec<TaskId> =
                 state.tasks.iter().filter(|(_, entry)| entry.machine == machine).map(|(id, _)| *id).collect();
             killed.extend(ids.into_iter().filter_map(|id| state.detach(id)));
@@ -232,6 +239,15 @@ impl Scheduler {
                 None => return,
             }
         }
+    }
+
+    pub(super) fn is_dead(&self, machine: MachineId) -> bool {
+        self.state.lock().dead.contains(&machine)
+    }
+
+    /// Time passes within a step: what falls due meanwhile is late.
+    pub(super) fn advance_by(&self, duration: Duration) {
+        self.state.lock().now += duration;
     }
 
     pub(super) fn advance_to(&self, time: Duration) {

@@ -62,6 +62,12 @@ impl Simulation {
         self.scheduler.state.lock().lane_delay = bounds;
     }
 
+    /// How likely a task may block its thread where it asks ([`crate::Lane::run_here`]); never unless set. All of the world stands still
+    /// meanwhile: that is right for a single machine whose processors are busy, and too coarse between several.
+    pub fn set_blocking_chance(&self, chance: f64) {
+        self.scheduler.state.lock().blocking_chance = chance;
+    }
+
     /// Virtual time since the start.
     pub fn now(&self) -> Duration {
         self.scheduler.state.lock().now

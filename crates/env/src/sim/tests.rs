@@ -212,6 +212,38 @@ fn a_wake_from_another_thread_fails_the_run() {
     });
 }
 
+/// Which of many jobs ran within their caller's step, and when each had ended.
+fn blocking(seed: u64) -> Vec<(bool, Duration)> {
+    let simulation = Simulation::new(seed);
+    simulation.set_lane_delay(Duration::from_millis(1)..Duration::from_millis(2));
+    simulation.set_blocking_chance(0.5);
+    let machine = simulation.machine();
+    let lane = machine.lane("log-writer");
+    let ran = simulation.block_on(SECOND, async move {
+        let mut ran = Vec::new();
+        for _ in 0..20 {
+            let (before, done) = (machine.monotonic(), Arc::new(AtomicU64::new(0)));
+            let counted = done.clone();
+            let here = lane.run_here(move || drop(counted.fetch_add(1, Ordering::Relaxed)));
+            assert_eq!(done.load(Ordering::Relaxed), u64::from(here), "at once or not at all");
+            assert_eq!(machine.monotonic() - before >= Duration::from_millis(1), here, "it takes its time");
+            ran.push((here, machine.monotonic()));
+        }
+        machine.crash();
+        assert!(lane.run_here(|| panic!("nothing runs on a dead machine")));
+        ran
+    });
+    ran.expect("it ends")
+}
+
+#[test]
+fn a_caller_runs_some_jobs_by_itself() {
+    let first = blocking(1);
+    assert!(first.iter().any(|(here, _)| *here) && first.iter().any(|(here, _)| !*here));
+    assert_eq!(first, blocking(1));
+    assert_ne!(first, blocking(2));
+}
+
 #[test]
 #[should_panic(expected = "lane \"disk\" panicked")]
 fn a_panicking_lane_job_fails_the_run() {
