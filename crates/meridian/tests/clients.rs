@@ -91,6 +91,62 @@ async fn tokio_postgres_prepares_pipelines_and_copies() {
     connection.await.expect("the task ends").expect("the connection ends in order");
 }
 
+/// A statement is planned with the newest catalog. What a change of the table has stored otherwise an older snapshot must not take for
+/// all there is: it moves up to the change where it can, and else is told to start over.
+#[tokio::test]
+async fn a_snapshot_older_than_how_a_table_is_stored_reads_all_of_it_or_nothing() {
+    let meridian = node();
+    let connect = async || {
+        let (client, connection) = tokio_postgres::connect(&meridian.url(), NoTls).await.expect("it lets in");
+        drop(tokio::spawn(connection));
+        client
+    };
+    let (older, changer) = (connect().await, connect().await);
+    changer.batch_execute("CREATE TABLE other (i int)").await.expect("DDL");
+    let changes = [
+        "CREATE INDEX ON rows (v)",
+        "ALTER TABLE rows ADD PRIMARY KEY (id)",
+        "ALTER TABLE rows ADD UNIQUE (id)",
+        "ALTER TABLE rows ALTER v TYPE bigint",
+        "BEGIN; ALTER TABLE rows ADD PRIMARY KEY (id); COMMIT",
+    ];
+    for change in changes {
+        for (level, moves_up) in [("SERIALIZABLE", true), ("REPEATABLE READ", false)] {
+            let fill = "DROP TABLE IF EXISTS rows; CREATE TABLE rows (id int, v int); \
+                        INSERT INTO rows SELECT n, n % 10 FROM generate_series(1, 1000) n";
+            changer.batch_execute(fill).await.expect("a table");
+            let begin = format!("BEGIN ISOLATION LEVEL {level}; SELECT * FROM other");
+            older.batch_execute(&begin).await.expect("a snapshot");
+            changer.batch_execute(change).await.expect("DDL");
+            for condition in ["true", "v = 5", "id = 5"] {
+                let count = format!("SELECT count(*) FROM rows WHERE {condition}");
+                let now = changer.query_one(&count, &[]).await.expect("SELECT").get::<_, i64>(0);
+                older.batch_execute("SAVEPOINT before").await.expect("SAVEPOINT");
+                match older.query_one(&count, &[]).await {
+                    Ok(row) if moves_up => {
+                        assert_eq!(row.get::<_, i64>(0), now, "{change}, {level}: {count}")
+                    }
+                    Ok(row) => panic!("{change}, {level}: {count} = {}", row.get::<_, i64>(0)),
+                    Err(error) => {
+                        let code = error.code().map(|code| code.code().to_string());
+                        assert_eq!((moves_up, code.as_deref()), (false, Some("40001")), "{change}, {level}");
+                    }
+                }
+                older.batch_execute("ROLLBACK TO before").await.expect("ROLLBACK TO");
+            }
+            older.batch_execute("ROLLBACK").await.expect("ROLLBACK");
+        }
+    }
+    // Emptied, it looks empty to older snapshots, as PostgreSQL's documentation says.
+    older
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM other")
+        .await
+        .expect("a snapshot");
+    changer.batch_execute("TRUNCATE rows; INSERT INTO rows VALUES (1, 1)").await.expect("TRUNCATE");
+    let row = older.query_one("SELECT count(*) FROM rows", &[]).await.expect("SELECT");
+    assert_eq!(row.get::<_, i64>(0), 0);
+}
+
 const PSYCOPG: &str = r#"
 import sys, psycopg
 from decimal import Decimal

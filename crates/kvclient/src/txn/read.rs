@@ -268,6 +268,21 @@ impl Txn {
         }
     }
 
+    /// Moves the snapshot up to `timestamp`, unless it lies above: at SERIALIZABLE if all that was read still holds there, at a level that
+    /// keeps one snapshot if nothing was read. Errors: `Restart`.
+    pub async fn read_from(&self, timestamp: Timestamp) -> Result<(), KvError> {
+        {
+            let state = self.shared.state.lock();
+            state.check_open()?;
+            if timestamp > state.txn.read_timestamp
+                && (state.stale || (state.has_read && !state.tracks_reads()))
+            {
+                return Err(KvError::Restart { reason: RestartReason::WriteTooOld, timestamp, key: None });
+            }
+        }
+        self.refresh_to(timestamp).await
+    }
+
     /// Refreshes to where an error points, if that can help. The request is then sent again.
     pub(super) async fn get_past(&self, error: KvError, attempts: &mut u32) -> Result<(), KvError> {
         *attempts += 1;

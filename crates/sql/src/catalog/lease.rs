@@ -171,7 +171,7 @@ impl CatalogLease {
         }
         .await);
         let (version, snapshot) = loaded?;
-        self.catalog.replace(snapshot);
+        self.catalog.replace(snapshot, db.now());
         *self.seen.lock() = Some(version.unwrap_or_default());
         Ok(())
     }

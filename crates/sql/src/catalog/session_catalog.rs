@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use executor::ExecResult;
-use kvclient::Txn;
+use kvclient::{Timestamp, Txn};
 use types::descriptor::Oid;
 
 use super::SharedCatalog;
@@ -103,9 +103,9 @@ impl TransactionCatalog {
         self.change = mark.change;
     }
 
-    /// After the transaction has committed: shows its changes to everybody.
-    pub fn publish(&mut self) {
-        self.shared.apply(&self.change);
+    /// After the transaction has committed, below `from`: shows its changes to everybody.
+    pub fn publish(&mut self, from: Timestamp) {
+        self.shared.apply(&self.change, from);
         self.forget();
     }
 

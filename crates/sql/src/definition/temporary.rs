@@ -212,7 +212,7 @@ pub async fn collect(server: &SqlServer, schema: Oid) -> ExecResult<()> {
     // Nobody else uses these objects: that others see them a little longer does no harm.
     server.lease.settle(None).await;
     let sequences = removed?;
-    catalog.publish();
+    catalog.publish(server.db.now());
     for storage_id in sequences {
         server.sequences.forget(storage_id);
     }

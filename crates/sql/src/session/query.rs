@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use executor::{ExecContext, ExecResult, Execution};
+use kvclient::Isolation;
 use pgserver::{ColumnFormats, ResultSink};
 use planner::Plan;
 use planner::plan::Command;
@@ -132,7 +133,7 @@ impl Session {
     ) -> ExecResult<()> {
         let active = self.active.as_mut().expect("called within a transaction");
         if active.holds(table, mode) {
-            return Ok(());
+            return self.make_readable(table).await;
         }
         if !self.locks.try_acquire(table, mode) {
             let wait = self.locks.acquire(table, mode);
@@ -144,6 +145,17 @@ impl Session {
             && let Some(definition) = self.server.catalog.current().table(table)
         {
             active.note_used(table, definition.version);
+        }
+        self.make_readable(table).await
+    }
+
+    /// Moves a snapshot that is older than how a locked table is stored up to where the table can be read. 40001 if that is not
+    /// possible. READ COMMITTED needs it not: the statement takes its snapshot after its locks.
+    async fn make_readable(&mut self, table: types::descriptor::Oid) -> ExecResult<()> {
+        let Some(from) = self.server.catalog.readable_from(table) else { return Ok(()) };
+        let txn = self.active.as_ref().expect("called within a transaction").txn.clone();
+        if txn.isolation() != Isolation::ReadCommitted {
+            txn.read_from(from).await?;
         }
         Ok(())
     }

@@ -312,8 +312,9 @@ impl Session {
         let mut active = self.active.take().expect("there until now");
         if changes {
             self.server.lease.settle(Some(committed)).await;
+            // Above the commit: what a rewrite wrote in bulk may have been committed later than the transaction itself.
+            active.catalog.publish(committed.max(self.server.db.now()));
         }
-        active.catalog.publish();
         self.release(&active);
         self.settings.end_transaction(true);
         self.refresh_settings();
