@@ -40,7 +40,8 @@ fn type_text(picture: &Picture<'_>, column_type: ColumnType) -> String {
     type_output(picture, Oid(column_type.data_type.oid())).unwrap_or_else(|| "???".into())
 }
 
-fn default_text(picture: &Picture<'_>, parameter: &FunctionParameter) -> Option<String> {
+/// DEFAULT of a parameter.
+pub fn default_text(picture: &Picture<'_>, parameter: &FunctionParameter) -> Option<String> {
     Some(value_expression(picture, parameter.default.as_deref()?, parameter.column_type))
 }
 
@@ -91,11 +92,11 @@ fn user_result(picture: &Picture<'_>, function: &FunctionDescriptor) -> Option<S
     Some(if function.returns_set { format!("SETOF {result}") } else { result })
 }
 
-/// pg_get_function_arg_default(function, number of the input parameter, from 1).
+/// pg_get_function_arg_default(function, number of the parameter, from 1).
 fn pg_get_function_arg_default(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
     let Some(function) = picture.function(oid_argument(arguments, 0)?) else { return Ok(Datum::Null) };
     let position = usize::try_from(integer_argument(arguments, 1)? - 1).unwrap_or(usize::MAX);
-    let parameter = function.inputs().nth(position);
+    let parameter = function.parameters.get(position);
     Ok(optional(parameter.and_then(|parameter| default_text(picture, parameter))))
 }
 

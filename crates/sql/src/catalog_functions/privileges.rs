@@ -5,7 +5,7 @@
 //! system has the privileges that PostgreSQL's initdb grants.
 
 use types::acl::{AclKind, Rights};
-use types::descriptor::Oid;
+use types::descriptor::{FunctionDescriptor, Oid, TypeDescriptor};
 use types::{DataType, Datum, PgError, PgResult, SqlState};
 
 use super::Answer::{self, Null, Strict};
@@ -311,9 +311,19 @@ fn has_tablespace_privilege(picture: &Picture<'_>, arguments: &[Datum]) -> PgRes
     Ok(if exists { Datum::Bool(is_superuser(picture, role)) } else { Datum::Null })
 }
 
+/// Whether a role may make columns of a type.
+pub fn may_use_type(picture: &Picture<'_>, role: &str, found: &TypeDescriptor) -> bool {
+    !picture.snapshot.rights(picture.database, role, found.into(), Rights::USAGE, false).is_empty()
+}
+
+/// Whether a role may call a function.
+pub fn may_execute(picture: &Picture<'_>, role: &str, function: &FunctionDescriptor) -> bool {
+    !picture.snapshot.rights(picture.database, role, function.into(), Rights::EXECUTE, false).is_empty()
+}
+
 fn has_type_privilege(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum> {
-    let (_, rest) = role(picture, arguments, 3)?;
-    asked(rest, 1, Rights::USAGE)?;
+    let (role, rest) = role(picture, arguments, 3)?;
+    let asked = asked(rest, 1, Rights::USAGE)?;
     let id = match rest.first() {
         Some(Datum::Text(_)) => {
             let found = super::call_on_picture(picture, "regtypein", &rest[..1])?;
@@ -321,7 +331,15 @@ fn has_type_privilege(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Da
         }
         _ => oid_argument(rest, 0)?,
     };
-    Ok(builtin_type(id.0).map_or(Datum::Null, |_| Datum::Bool(true)))
+    if builtin_type(id.0).is_some() {
+        return Ok(Datum::Bool(true));
+    }
+    // An array goes by its elements; everybody may name a relation's rows.
+    Ok(match picture.snapshot.object(Oid(id.0 & !types::USER_ARRAY_BIT)) {
+        Some(Object::Type(found)) => Datum::Bool(has_any(picture, role, (&**found).into(), &asked)),
+        Some(Object::Table(_) | Object::View(_)) => Datum::Bool(true),
+        _ => Datum::Null,
+    })
 }
 
 // Roles.

@@ -1,4 +1,4 @@
-//! Tables of objects that cannot be made here (domains, triggers, foreign data ...), and lists that are not kept: grants on what is
+//! Tables of objects that cannot be made here (triggers, foreign data ...), and lists that are not kept: grants on what is
 //! built in, supported features of the standard.
 
 use crate::virtual_tables::Definition;
@@ -51,31 +51,13 @@ pub static TABLES: &[Definition] = empty_tables! {
         table_catalog: NAME, table_schema: NAME, table_name: NAME, column_name: NAME,
         dependent_column: NAME,
     }
-    13280 view column_domain_usage {
-        domain_catalog: NAME, domain_schema: NAME, domain_name: NAME, table_catalog: NAME,
-        table_schema: NAME, table_name: NAME, column_name: NAME,
-    }
     13503 view column_options {
         table_catalog: NAME, table_schema: NAME, table_name: NAME, column_name: NAME, option_name: NAME,
         option_value: VARCHAR,
     }
-    13310 view domain_constraints {
-        constraint_catalog: NAME, constraint_schema: NAME, constraint_name: NAME, domain_catalog: NAME,
-        domain_schema: NAME, domain_name: NAME, is_deferrable: VARCHAR, initially_deferred: VARCHAR,
-    }
     13315 view domain_udt_usage {
         udt_catalog: NAME, udt_schema: NAME, udt_name: NAME, domain_catalog: NAME, domain_schema: NAME,
         domain_name: NAME,
-    }
-    13320 view domains {
-        domain_catalog: NAME, domain_schema: NAME, domain_name: NAME, data_type: VARCHAR,
-        character_maximum_length: INT4, character_octet_length: INT4, character_set_catalog: NAME,
-        character_set_schema: NAME, character_set_name: NAME, collation_catalog: NAME,
-        collation_schema: NAME, collation_name: NAME, numeric_precision: INT4,
-        numeric_precision_radix: INT4, numeric_scale: INT4, datetime_precision: INT4,
-        interval_type: VARCHAR, interval_precision: INT4, domain_default: VARCHAR, udt_catalog: NAME,
-        udt_schema: NAME, udt_name: NAME, scope_catalog: NAME, scope_schema: NAME, scope_name: NAME,
-        maximum_cardinality: INT4, dtd_identifier: NAME,
     }
     13511 view foreign_data_wrapper_options {
         foreign_data_wrapper_catalog: NAME, foreign_data_wrapper_name: NAME, option_name: NAME,

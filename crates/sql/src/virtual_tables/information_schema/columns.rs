@@ -163,7 +163,7 @@ fn true_type(picture: &Picture<'_>, column_type: ColumnType) -> ColumnType {
     }
 }
 
-fn domain_of<'a>(
+pub fn domain_of<'a>(
     picture: &Picture<'a>,
     data_type: DataType,
 ) -> Option<(&'a TypeDescriptor, &'a DomainDescriptor)> {
@@ -176,7 +176,7 @@ fn domain_of<'a>(
 }
 
 /// Schema and name of a type, as pg_type has them.
-fn udt(picture: &Picture<'_>, data_type: DataType) -> (Datum, Datum) {
+pub fn udt(picture: &Picture<'_>, data_type: DataType) -> (Datum, Datum) {
     if !data_type.is_user_type() {
         return (text("pg_catalog"), udt_name(data_type));
     }
@@ -193,14 +193,14 @@ fn udt_name(data_type: DataType) -> Datum {
 }
 
 /// The collation of a type, unless it is the database's.
-fn collation_name(data_type: DataType) -> Option<&'static str> {
+pub fn collation_name(data_type: DataType) -> Option<&'static str> {
     const DEFAULT: u32 = 100;
     let id = builtin_type(data_type.oid())?.collation;
     crate::virtual_tables::pg_catalog::schema::collation_name(id).filter(|_| id != DEFAULT)
 }
 
 /// Every column of every relation that the user may see.
-fn shown_columns<'a>(picture: &Picture<'a>) -> impl Iterator<Item = (Relation<'a>, Attribute<'a>)> {
+pub fn shown_columns<'a>(picture: &Picture<'a>) -> impl Iterator<Item = (Relation<'a>, Attribute<'a>)> {
     shown_relations(picture)
         .flat_map(|relation| relation.attributes().into_iter().map(move |attribute| (relation, attribute)))
 }

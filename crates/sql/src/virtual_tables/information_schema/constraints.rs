@@ -1,9 +1,12 @@
 //! Constraints. NOT NULL counts as a check, as in PostgreSQL's information_schema, under a name made of oids.
 
-use types::Datum;
-use types::descriptor::{ColumnId, TableDescriptor};
+use std::sync::Arc;
 
-use crate::catalog_functions::definitions::{action_text, stored_expression};
+use types::Datum;
+use types::descriptor::{ColumnId, DomainCheck, DomainDescriptor, TableDescriptor, TypeDescriptor};
+
+use crate::catalog_functions::definitions::{action_text, domain_check_definition, stored_expression};
+use crate::catalog_functions::privileges::acts_as;
 use crate::virtual_tables::Definition;
 use crate::virtual_tables::picture::Picture;
 use crate::virtual_tables::relations::{Constraint, Relation};
@@ -259,5 +262,17 @@ fn check_constraints(picture: &Picture<'_>) -> Vec<CheckConstraints> {
         constraint_name: text(not_null.name),
         check_clause: text(format!("{} IS NOT NULL", not_null.column)),
     };
-    shown_constraints(picture).filter_map(row).chain(not_nulls(picture).map(not_null)).collect()
+    let of_domains =
+        picture.domain_checks().filter(|(found, ..)| acts_as(picture, picture.user, &found.owner));
+    let of_domain = |(found, domain, check): (&Arc<TypeDescriptor>, &DomainDescriptor, &DomainCheck)| {
+        let definition = domain_check_definition(picture, domain, check, false);
+        CheckConstraints {
+            constraint_catalog: text(picture.database_name()),
+            constraint_schema: optional_text(picture.schema_name(found.schema)),
+            constraint_name: text(&check.name),
+            check_clause: text(definition.strip_prefix("CHECK ").unwrap_or(&definition)),
+        }
+    };
+    let of_tables = shown_constraints(picture).filter_map(row);
+    of_tables.chain(of_domains.map(of_domain)).chain(not_nulls(picture).map(not_null)).collect()
 }

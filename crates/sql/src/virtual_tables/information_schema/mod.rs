@@ -6,6 +6,7 @@
 mod absent;
 pub mod columns;
 mod constraints;
+mod domains;
 mod privileges;
 mod routines;
 mod standard;
@@ -17,6 +18,7 @@ pub static GROUPS: &[&[Definition]] = &[
     absent::TABLES,
     columns::TABLES,
     constraints::TABLES,
+    domains::TABLES,
     privileges::TABLES,
     routines::TABLES,
     standard::TABLES,

@@ -2,8 +2,12 @@
 
 use expr::{FunctionKind, FunctionRef, Volatility};
 use types::Datum;
+use types::descriptor::{FunctionDescriptor, FunctionParameter, FunctionParameterMode, FunctionVolatility};
+use types::format::NAME_BYTES_MAX;
 
-use super::columns::type_text;
+use super::columns::{type_text, udt};
+use crate::catalog_functions::functions::default_text;
+use crate::catalog_functions::privileges::{acts_as, may_execute};
 use crate::virtual_tables::Definition;
 use crate::virtual_tables::pg_catalog::functions::function_schema;
 use crate::virtual_tables::picture::Picture;
@@ -102,7 +106,102 @@ fn routines(picture: &Picture<'_>) -> Vec<Routines> {
             ..Routines::default()
         }
     };
-    expr::catalogue().functions().map(row).collect()
+    let built_in = expr::catalogue().functions().map(row);
+    built_in.chain(shown_functions(picture).map(|function| user_routine(picture, function))).collect()
+}
+
+/// Functions of users that the user may call.
+fn shown_functions<'a>(picture: &Picture<'a>) -> impl Iterator<Item = &'a FunctionDescriptor> {
+    let picture = *picture;
+    picture.functions().map(|function| &**function).filter(move |function| {
+        acts_as(&picture, picture.user, &function.owner) || may_execute(&picture, picture.user, function)
+    })
+}
+
+fn user_specific_name(function: &FunctionDescriptor) -> Datum {
+    let number = function.id.0.to_string();
+    // What is too long for a name is cut from the function's.
+    let room = NAME_BYTES_MAX.saturating_sub(number.len() + 1);
+    let name = &function.name[..function.name.floor_char_boundary(room)];
+    text(format!("{name}_{number}"))
+}
+
+fn user_routine(picture: &Picture<'_>, function: &FunctionDescriptor) -> Routines {
+    let catalog = || text(picture.database_name());
+    let schema = || optional_text(picture.schema_name(function.schema));
+    let owned = acts_as(picture, picture.user, &function.owner);
+    let row = Routines {
+        specific_catalog: catalog(),
+        specific_schema: schema(),
+        specific_name: user_specific_name(function),
+        routine_catalog: catalog(),
+        routine_schema: schema(),
+        routine_name: text(&function.name),
+        routine_type: text(if function.procedure { "PROCEDURE" } else { "FUNCTION" }),
+        routine_body: text(if function.language == "sql" { "SQL" } else { "EXTERNAL" }),
+        routine_definition: optional_text(owned.then_some(&function.body)),
+        external_language: text(function.language.to_uppercase()),
+        parameter_style: text("GENERAL"),
+        is_deterministic: yes_or_no(function.volatility == FunctionVolatility::Immutable),
+        sql_data_access: text("MODIFIES"),
+        schema_level_routine: yes_or_no(true),
+        max_dynamic_result_sets: Datum::Int4(0),
+        security_type: text(if function.security_definer { "DEFINER" } else { "INVOKER" }),
+        as_locator: yes_or_no(false),
+        is_udt_dependent: yes_or_no(false),
+        ..Routines::default()
+    };
+    if function.procedure {
+        return row;
+    }
+    let of_relation = function.result_relation.and_then(|id| picture.relation(id));
+    let (udt_schema, udt_name) = match of_relation {
+        Some(relation) => (optional_text(picture.schema_name(relation.schema())), text(relation.name())),
+        None => udt(picture, function.result.data_type),
+    };
+    let data_type = match of_relation {
+        Some(_) => "USER-DEFINED".to_string(),
+        None => type_text(function.result.data_type),
+    };
+    Routines {
+        data_type: text(data_type),
+        type_udt_catalog: catalog(),
+        type_udt_schema: udt_schema,
+        type_udt_name: udt_name,
+        dtd_identifier: text("0"),
+        is_null_call: yes_or_no(function.strict),
+        ..row
+    }
+}
+
+fn user_parameters(picture: &Picture<'_>, function: &FunctionDescriptor) -> Vec<Parameters> {
+    let owned = acts_as(picture, picture.user, &function.owner);
+    let row = |(position, parameter): (usize, &FunctionParameter)| {
+        let data_type = parameter.column_type.data_type;
+        let (udt_schema, udt_name) = udt(picture, data_type);
+        Parameters {
+            specific_catalog: text(picture.database_name()),
+            specific_schema: optional_text(picture.schema_name(function.schema)),
+            specific_name: user_specific_name(function),
+            ordinal_position: int4(position + 1),
+            parameter_mode: text(match parameter.mode {
+                FunctionParameterMode::In | FunctionParameterMode::Variadic => "IN",
+                FunctionParameterMode::Out | FunctionParameterMode::Table => "OUT",
+                FunctionParameterMode::InOut => "INOUT",
+            }),
+            is_result: yes_or_no(false),
+            as_locator: yes_or_no(false),
+            parameter_name: optional_text(parameter.name.as_deref()),
+            data_type: text(type_text(data_type)),
+            udt_catalog: text(picture.database_name()),
+            udt_schema,
+            udt_name,
+            dtd_identifier: text((position + 1).to_string()),
+            parameter_default: optional_text(default_text(picture, parameter).filter(|_| owned)),
+            ..Parameters::default()
+        }
+    };
+    function.parameters.iter().enumerate().map(row).collect()
 }
 
 fn parameters(picture: &Picture<'_>) -> Vec<Parameters> {
@@ -126,5 +225,6 @@ fn parameters(picture: &Picture<'_>) -> Vec<Parameters> {
             });
         }
     }
+    rows.extend(shown_functions(picture).flat_map(|function| user_parameters(picture, function)));
     rows
 }
