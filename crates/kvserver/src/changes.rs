@@ -33,6 +33,8 @@ use crate::write::{Sequenced, outcome};
 
 /// How long a new replica may take to get its snapshot and the log.
 const CATCH_UP_MAX: Duration = Duration::from_secs(60);
+/// How long the store of a new replica may be silent meanwhile: then another is chosen sooner.
+const CATCH_UP_SILENCE_MAX: Duration = Duration::from_secs(5);
 /// How often is looked whether something has come about.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a lease may take to change hands.
@@ -106,7 +108,8 @@ impl Inner {
 
     /// Completes when the replicas on these stores have the log.
     async fn caught_up(&self, replica: &Replica, stores: &[StoreId]) -> Result<(), KvError> {
-        let deadline = self.env.monotonic() + CATCH_UP_MAX;
+        let begin = self.env.monotonic();
+        let mut heard = begin;
         loop {
             let descriptor = {
                 let mut state = replica.state.lock();
@@ -116,14 +119,17 @@ impl Inner {
             let followers = self.consensus()?.followers(replica.id);
             let is_current = |store: &StoreId| {
                 let Some(there) = descriptor.replica_on(*store) else { return false };
-                let promised = self.ranges.liveness.is_supported_by(*store);
                 let mut followers = followers.iter();
-                promised && followers.any(|follower| follower.replica == there.replica && follower.is_current)
+                followers.any(|follower| follower.replica == there.replica && follower.is_current)
             };
-            if stores.iter().all(is_current) {
-                return Ok(());
+            let now = self.env.monotonic();
+            if stores.iter().all(|store| self.ranges.liveness.is_supported_by(*store)) {
+                heard = now;
+                if stores.iter().all(is_current) {
+                    return Ok(());
+                }
             }
-            if self.env.monotonic() >= deadline {
+            if now - begin >= CATCH_UP_MAX || now - heard >= CATCH_UP_SILENCE_MAX {
                 return Err(KvError::unavailable("a new replica does not catch up"));
             }
             self.env.sleep(LOOK_INTERVAL).await;

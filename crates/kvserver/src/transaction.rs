@@ -61,6 +61,12 @@ impl Inner {
             .map_err(|error| KvError::corruption(format!("the transaction record {key}: {error}")))
     }
 
+    /// Whether the range has forgotten what, if anything, became of the transaction.
+    fn is_forgotten(&self, replica: &Replica, txn: &TxnMeta) -> bool {
+        let state = replica.state.lock();
+        state.marks.get(txn.id).is_none() && !state.marks.knows(txn)
+    }
+
     fn unrecorded(&self, replica: &Replica, txn: &TxnMeta) -> Unrecorded {
         let state = replica.state.lock();
         match state.marks.get(txn.id) {
@@ -323,6 +329,7 @@ impl Inner {
             }
         };
         let record = self.load_record(&key)?;
+        let is_forgotten = record.is_none() && !request.commit && self.is_forgotten(&replica, &txn.meta);
         let above = match self.may_end(&replica, txn, request, &record)? {
             MayEnd::Answer(response) => return Ok(self.end_response(response)),
             MayEnd::Above(timestamp) => timestamp,
@@ -365,7 +372,14 @@ impl Inner {
             status,
             meta,
         };
-        self.put_end(&replica, sequenced, &key, record, batch, delta, &anchor).await
+        let ended = self.put_end(&replica, sequenced, &key, record, batch, delta, &anchor).await;
+        if is_forgotten {
+            // It is at its end now. But it may have come to another before: staged, found committed, finished and forgotten.
+            return Err(KvError::ambiguous(
+                "what had become of the transaction is not remembered".to_string(),
+            ));
+        }
+        ended
     }
 
     #[allow(clippy::too_many_arguments)]
