@@ -2,6 +2,8 @@
 //! and come back, and replicas and leases move. Whole nodes, with SQL, are simulated by crate `sim`.
 
 mod common;
+#[path = "../../sim/src/safety.rs"]
+mod safety;
 #[path = "../../sim/src/wires.rs"]
 mod wires;
 
@@ -16,8 +18,8 @@ use env::{Env, SimEnv, Simulation, TaskHandle};
 use keys::{NodeId, RangeId, StoreId};
 use kvapi::membership::Standing;
 use kvapi::{
-    BatchRequest, ChangeReplicasRequest, Header, Isolation, KvError, RangeDescriptor, ReplicaKind,
-    TransferLeaseRequest,
+    BatchRequest, ChangeReplicasRequest, Header, Isolation, KvError, RangeDescriptor, RangeStatusRequest,
+    ReplicaKind, Sender, TransferLeaseRequest,
 };
 use kvclient::{Db, DbConfig, Locking};
 use kvserver::{Store, StoreConfig};
@@ -233,6 +235,24 @@ fn three_nodes_replicate_everything_and_every_node_answers() {
     for id in 1..=3 {
         for name in ["a", "b", "c"] {
             assert_eq!(cluster.get(id, name).as_deref(), Some("1"), "{name} through {id}");
+        }
+    }
+}
+
+/// Who asks by the key is sent on by the answer of the wrong range. A removed replica that was told of another range stayed for ever.
+#[test]
+fn a_range_tells_its_status_for_its_own_keys_alone() {
+    let cluster = Cluster::new(12, 3);
+    cluster.wait_until_replicated(3);
+    let (tables, _) = cluster.tables();
+    for (range, (id, descriptor)) in cluster.leased() {
+        let status = RangeStatusRequest { key: key("k") };
+        let batch = BatchRequest::new(Header { range, ..Header::default() }, status);
+        let store = cluster.running(id).store;
+        let answer = cluster.block_on(async move { store.send(&batch).await });
+        match answer {
+            Ok(_) => assert!(id == tables && descriptor.contains(&key("k")), "{descriptor:?}"),
+            Err(error) => assert!(matches!(error, KvError::RangeMismatch { .. }), "{error}"),
         }
     }
 }
@@ -595,6 +615,7 @@ impl Trouble {
         });
         let history = self.history.lock().clone();
         let trace = self.cluster.simulation.trace();
+        assert_eq!(self.cluster.wires.broken(), None);
         Run { history, lists, trace, is_strict: self.skew_nanos == 0 }
     }
 }

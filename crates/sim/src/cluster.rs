@@ -10,6 +10,7 @@ use kvapi::{
     ReplicaKind, Request, Span, StoreId, TransferLeaseRequest,
 };
 use storage::{CursorOptions, Engine, Keyspace, mvcc};
+use workload::Drive;
 
 use crate::machine::Serving;
 use crate::run::{PATIENCE, Run};
@@ -30,7 +31,7 @@ impl Run<'_> {
     }
 
     /// What the leaseholders say of their ranges.
-    fn leased(&self) -> BTreeMap<RangeId, RangeDescriptor> {
+    pub fn leased(&self) -> BTreeMap<RangeId, RangeDescriptor> {
         let all = self.serving().into_iter().flat_map(|serving| serving.node.store.descriptors());
         all.filter(|(_, is_leased)| *is_leased).map(|(descriptor, _)| (descriptor.id, descriptor)).collect()
     }
@@ -41,7 +42,7 @@ impl Run<'_> {
             return Ok(());
         }
         let deadline = self.simulation.now() + PATIENCE;
-        let wanted = self.machines.len().min(3);
+        let wanted = self.staying().len().min(3);
         loop {
             let ranges = self.leased();
             let is_voter = |there: &&ReplicaDescriptor| there.kind == ReplicaKind::Voter;
@@ -50,7 +51,7 @@ impl Run<'_> {
                 return Ok(());
             }
             if self.simulation.now() >= deadline {
-                return Err(self.stalled(&format!("the ranges are not replicated: {ranges:?}")));
+                return Err(self.stalled(&format!("the ranges are not replicated: {ranges:?}"), PATIENCE));
             }
             self.simulation.run_for(Duration::from_millis(50));
         }
@@ -90,7 +91,8 @@ impl Run<'_> {
     /// Runs, and lets come back what is due.
     pub fn run_until(&mut self, until: Duration) {
         loop {
-            let comeback = self.comebacks.iter().map(|(at, _)| *at).chain(self.healing).min();
+            let emptied = self.emptied.iter().map(|(at, _)| *at);
+            let comeback = self.comebacks.iter().map(|(at, _)| *at).chain(emptied).chain(self.healing).min();
             let Some(at) = comeback.filter(|at| *at < until) else {
                 self.simulation.run_until(until);
                 return;
@@ -101,6 +103,7 @@ impl Run<'_> {
     }
 
     fn come_back(&mut self, now: Duration) {
+        self.empty_disks(|at| at <= now);
         let due: Vec<usize> =
             self.comebacks.iter().filter(|(at, _)| *at <= now).map(|(_, index)| *index).collect();
         self.comebacks.retain(|(at, _)| *at > now);
@@ -161,9 +164,9 @@ impl Run<'_> {
         let range = &ranges[self.prng.index(ranges.len())];
         let from = range.replicas[self.prng.index(range.replicas.len())].store;
         let key = range.span.start.clone();
-        let outside: Vec<u32> = (1..=self.machines.len() as u32)
-            .filter(|number| range.replica_on(StoreId(*number)).is_none())
-            .collect();
+        let staying = self.staying().into_iter().map(|index| index as u32 + 1);
+        let outside: Vec<u32> =
+            staying.filter(|number| range.replica_on(StoreId(*number)).is_none()).collect();
         let request: Request = if outside.is_empty() || self.prng.chance(0.5) {
             TransferLeaseRequest { key: key.clone(), to: from }.into()
         } else {
@@ -190,6 +193,7 @@ impl Run<'_> {
             wires.set_weather(Weather::default());
         }
         self.healing = None;
+        self.empty_disks(|_| true);
         for (_, index) in std::mem::take(&mut self.comebacks) {
             self.machines[index].restart();
         }
@@ -197,7 +201,7 @@ impl Run<'_> {
     }
 
     /// After the faults work goes on, within a bound.
-    pub fn expect_progress(&mut self) -> Result<(), String> {
+    pub fn expect_progress(&mut self, drive: &Drive) -> Result<(), String> {
         if self.wires.is_none() {
             return Ok(());
         }
@@ -211,6 +215,10 @@ impl Run<'_> {
             if let Some(failure) = self.failure() {
                 return Err(failure);
             }
+            // Then the clients have stopped.
+            if let Some(found) = drive.violation() {
+                return Err(found.to_string());
+            }
             let now = committed(self);
             let stands = |name: &&&str| now.get(**name).copied().unwrap_or(0) <= before[**name];
             let standing: Vec<&&str> = before.keys().filter(stands).collect();
@@ -218,7 +226,8 @@ impl Run<'_> {
                 return Ok(());
             }
             if self.simulation.now() >= deadline {
-                return Err(self.stalled(&format!("after the faults nothing is committed by {standing:?}")));
+                let what = format!("after the faults nothing is committed by {standing:?}");
+                return Err(self.stalled(&what, RECOVERED_WITHIN));
             }
         }
     }
@@ -230,7 +239,8 @@ impl Run<'_> {
         }
         let deadline = self.simulation.now() + AGREED_WITHIN;
         loop {
-            let differences = self.differences();
+            let mut differences = self.differences();
+            differences.extend(self.lingering());
             if differences.is_empty() {
                 return Ok(());
             }
@@ -239,6 +249,16 @@ impl Run<'_> {
             }
             self.simulation.run_for(Duration::from_millis(200));
         }
+    }
+
+    /// Whether every key is in a range that somebody serves.
+    pub fn whole_keyspace_is_leased(&self) -> bool {
+        let leased = self.leased();
+        let mut spans: Vec<&Span> = leased.values().map(|range| &range.span).collect();
+        spans.sort_by(|a, b| a.start.cmp(&b.start));
+        let begins = spans.first().is_some_and(|span| span.start == Key::MIN);
+        let ends = spans.last().is_some_and(|span| span.end == Key::MAX);
+        begins && ends && spans.windows(2).all(|pair| pair[0].end == pair[1].start)
     }
 
     fn differences(&self) -> Vec<String> {
@@ -260,7 +280,18 @@ impl Run<'_> {
                 .map(|serving| checksum(&*serving.node.world.engine, range.id, &range.span))
                 .collect();
             if sums.len() != range.replicas.len() || sums.windows(2).any(|pair| pair[0] != pair[1]) {
-                differences.push(format!("range {} on {:?}: {sums:x?}", range.id, range.replicas));
+                let status = |serving: &Serving| {
+                    let group = serving.node.replication.range(range.id);
+                    let followers = |group: &replication::RangeHandle| {
+                        let followers = group.followers().into_iter();
+                        followers.map(|follower| (follower.id, follower.text)).collect::<Vec<_>>()
+                    };
+                    let told = group.map(|group| (group.status(), followers(&group)));
+                    (serving.node.world.identity.node, told)
+                };
+                let groups: Vec<_> = serving.iter().map(status).collect();
+                differences
+                    .push(format!("range {} on {:?}: {sums:x?} of {groups:?}", range.id, range.replicas));
             }
         }
         if end != Key::MAX {

@@ -19,6 +19,8 @@ pub enum Fault {
     Cut,
     /// A replica or a lease moves.
     Move,
+    /// A node joins or leaves.
+    Member,
 }
 
 /// The faults of a run, each kind with the time of its next.
@@ -40,6 +42,7 @@ impl Schedule {
             (Fault::Full, faults.full_ms),
             (Fault::Cut, faults.cut_ms),
             (Fault::Move, faults.move_ms),
+            (Fault::Member, faults.member_ms),
         ];
         let mut next = Vec::new();
         for (fault, mean) in kinds {

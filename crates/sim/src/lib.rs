@@ -22,7 +22,8 @@
 //! - A panic anywhere, an error logged by the node, a statement that has no answer, and a node that does not start again fail the
 //!   run as well.
 //!
-//! - With several nodes, at the end every range must serve within a bound, and its replicas must hold the same.
+//! - With several nodes, what Raft leaders say must never contradict what leaders have said before (`safety`), and at the end every range must
+//!   serve within a bound, its replicas must hold the same, and nodes that are to leave must hold nothing.
 //!
 //! # Not simulated
 //!
@@ -31,12 +32,15 @@
 mod cluster;
 mod faults;
 mod machine;
+mod members;
 mod network;
 mod protocol;
 mod run;
+mod safety;
 mod scenario;
 mod wires;
 mod witness;
 
 pub use run::{Failed, Flaws, Summary, replay_line, run, run_flawed};
 pub use scenario::Scenario;
+pub use witness::print_logs;

@@ -39,11 +39,27 @@ impl Place {
     }
 }
 
+/// Whether a machine's node belongs to the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// It has never been started.
+    Spare,
+    Member,
+    /// A member that is to give up what it holds.
+    Leaving,
+    /// It has left, and will not be started again.
+    Left,
+}
+
 /// - At most one process runs; the disk is open while it does.
+/// - There is a process, or one will be started, only of a machine whose part is `Member` or `Leaving`.
 pub struct Machine {
     pub env: Arc<SimEnv>,
     pub disk: MemoryDisk,
     pub identity: Identity,
+    pub part: Part,
+    /// Its disk is, or was, full while this process ran: it may fail, and then waits for being started again.
+    pub is_excused: bool,
     /// `None`: it stands alone.
     wires: Option<Arc<Wires>>,
     config: NodeConfig,
@@ -64,6 +80,8 @@ impl Machine {
             env: simulation.machine(),
             disk: MemoryDisk::new(),
             identity,
+            part: Part::Spare,
+            is_excused: false,
             wires,
             config,
             options,
@@ -75,8 +93,19 @@ impl Machine {
         self.place.clone()
     }
 
+    /// Whether it takes part in the cluster.
+    pub fn is_member(&self) -> bool {
+        matches!(self.part, Part::Member | Part::Leaving)
+    }
+
+    /// Starts a process for the first time.
+    pub fn join(&mut self) {
+        self.part = Part::Member;
+        self.start();
+    }
+
     /// Starts a process; it serves once [`Machine::is_serving`] says so.
-    pub fn start(&self) {
+    fn start(&self) {
         let (env, config, place) = (self.env.clone(), self.config.clone(), self.place.clone());
         let (disk, options) = (self.disk.clone(), self.options);
         let (identity, wires) = (self.identity, self.wires.clone());
@@ -103,12 +132,18 @@ impl Machine {
 
     /// The process is there, whether or not it serves yet.
     pub fn is_up(&self) -> bool {
-        self.env.is_alive()
+        self.is_member() && self.env.is_alive()
     }
 
     /// Why the process has ended by itself, or could not start.
     pub fn failure(&self) -> Option<String> {
         self.place.0.lock().failure.clone()
+    }
+
+    /// Whether the process cannot go on, be it that it does not know that yet.
+    pub fn has_failed(&self) -> bool {
+        let serving = self.place.serving();
+        self.failure().is_some() || serving.is_some_and(|serving| serving.node.replication.failed().is_some())
     }
 
     /// Every range of a node that serves forgets what only its leaseholder knows.

@@ -18,7 +18,7 @@ use crate::machine::Machine;
 use crate::network::Network;
 use crate::scenario::Scenario;
 use crate::wires::Wires;
-use crate::witness::{Heard, Witness};
+use crate::witness::{self, Heard, Witness};
 
 /// Virtual time in which anything must come to its end that is not under faults.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
@@ -94,7 +94,7 @@ pub fn run_flawed(scenario: &Scenario, seed: u64, flaws: Flaws) -> Result<Summar
     let (journal, workloads) = (run.journal.clone(), run.workloads.clone());
     let failed = |what| {
         let mut lines = workloads.iter().map(|workload| workload.description()).collect::<Vec<_>>();
-        lines.extend(journal.last_lines(LINES_SHOWN));
+        lines.extend(journal.last_lines(if witness::is_loud() { usize::MAX } else { LINES_SHOWN }));
         lines.extend(witness.heard().warnings.into_iter().map(|text| format!("warning: {text}")));
         Failed { scenario: scenario.name, seed, what, lines }
     };
@@ -119,6 +119,8 @@ pub(crate) struct Run<'a> {
     pub wires: Option<Arc<Wires>>,
     /// When the machines that are down come up again.
     pub comebacks: Vec<(Duration, usize)>,
+    /// When there is room on disks that are full.
+    pub emptied: Vec<(Duration, usize)>,
     /// When the network is whole again.
     pub healing: Option<Duration>,
     pub tester: Arc<SimEnv>,
@@ -158,7 +160,7 @@ impl<'a> Run<'a> {
                 Identity { node: NodeId(number), store: StoreId(number), founds_cluster: number == 1 };
             Machine::new(&simulation, identity, wires.clone(), config.clone(), options)
         };
-        let machines: Vec<Machine> = (1..=scenario.nodes).map(make).collect();
+        let machines: Vec<Machine> = (1..=scenario.nodes + scenario.spares).map(make).collect();
         let places = || machines.iter().map(Machine::place).collect::<Vec<_>>();
         let statements = scenario.statements_per_connection;
         let clients = Network::new(places(), statements, prng.fork());
@@ -175,6 +177,7 @@ impl<'a> Run<'a> {
             machines,
             wires,
             comebacks: Vec::new(),
+            emptied: Vec::new(),
             healing: None,
             tester,
             clients,
@@ -191,7 +194,9 @@ impl<'a> Run<'a> {
     }
 
     pub fn failure(&self) -> Option<String> {
-        self.machines.iter().find_map(Machine::failure)
+        let broken = self.wires.as_ref().and_then(|wires| wires.broken());
+        let mut machines = self.machines.iter().filter(|machine| !machine.is_excused);
+        broken.or_else(|| machines.find_map(Machine::failure))
     }
 
     fn play(&mut self, witness: &Witness) -> Result<(), String> {
@@ -208,7 +213,8 @@ impl<'a> Run<'a> {
     }
 
     fn play_through(&mut self) -> Result<(), String> {
-        self.machines.iter().for_each(Machine::start);
+        let first = self.scenario.nodes as usize;
+        self.machines[..first].iter_mut().for_each(Machine::join);
         self.wait_until_serving()?;
         self.wait_until_replicated()?;
         self.set_up()?;
@@ -225,10 +231,10 @@ impl<'a> Run<'a> {
         );
         self.make_faults(&drive)?;
         self.recover()?;
-        self.expect_progress()?;
+        self.expect_progress(&drive)?;
         let stopped = self.simulation.block_on(PATIENCE, drive.stop());
         stopped
-            .ok_or_else(|| self.stalled("the clients do not finish"))?
+            .ok_or_else(|| self.stalled("the clients do not finish", PATIENCE))?
             .map_err(|found| found.to_string())?;
         self.check()?;
         for workload in &self.workloads {
@@ -237,9 +243,9 @@ impl<'a> Run<'a> {
         self.compare_replicas()
     }
 
-    pub fn stalled(&self, what: &str) -> String {
+    pub fn stalled(&self, what: &str, bound: Duration) -> String {
         let tasks = self.simulation.live_tasks();
-        format!("{what} within {PATIENCE:?} of virtual time; alive: {tasks:?}")
+        format!("{what} within {bound:?} of virtual time; alive: {tasks:?}")
     }
 
     fn set_up(&self) -> Result<(), String> {
@@ -251,7 +257,7 @@ impl<'a> Run<'a> {
             }
             Ok::<(), Failure>(())
         });
-        let made = made.ok_or_else(|| self.stalled("the tables are not made"))?;
+        let made = made.ok_or_else(|| self.stalled("the tables are not made", PATIENCE))?;
         made.map_err(|failure| format!("the tables cannot be made: {failure}"))
     }
 
@@ -261,7 +267,9 @@ impl<'a> Run<'a> {
         let checked = self.simulation.block_on(PATIENCE, async move {
             checked(&*env, &*connector, &workloads, &journal, &mut prng).await
         });
-        checked.ok_or_else(|| self.stalled("the checks do not end"))?.map_err(|found| found.to_string())
+        checked
+            .ok_or_else(|| self.stalled("the checks do not end", PATIENCE))?
+            .map_err(|found| found.to_string())
     }
 
     fn make_faults(&mut self, drive: &Drive) -> Result<(), String> {
@@ -273,6 +281,7 @@ impl<'a> Run<'a> {
             if let Some(found) = drive.violation() {
                 return Err(found.to_string());
             }
+            self.let_go();
             match (next, self.failure()) {
                 (_, Some(failure)) => return Err(failure),
                 (None, None) => return Ok(()),
@@ -288,6 +297,8 @@ impl<'a> Run<'a> {
             Fault::Clock if self.wires.is_some() => self.skew_one(),
             Fault::Cut => self.cut(),
             Fault::Move => self.move_something(),
+            Fault::Member => self.change_members(),
+            Fault::Full if self.wires.is_some() => self.fill_one(),
             Fault::Crash => self.crash()?,
             Fault::Clock => self.change_clock(),
             Fault::Split => self.split(),
@@ -352,12 +363,12 @@ impl<'a> Run<'a> {
 
     pub fn wait_until_serving(&self) -> Result<(), String> {
         let deadline = self.simulation.now() + PATIENCE;
-        while !self.machines.iter().all(Machine::is_serving) {
+        while !self.machines.iter().all(|machine| machine.is_serving() || !machine.is_member()) {
             if let Some(failure) = self.failure() {
                 return Err(failure);
             }
             if self.simulation.now() >= deadline {
-                return Err(self.stalled("the node does not start"));
+                return Err(self.stalled("the node does not start", PATIENCE));
             }
             self.simulation.run_for(Duration::from_millis(1));
         }

@@ -23,7 +23,7 @@ use workload::write_skew::WriteSkew;
 use workload::{Isolation, Workload};
 
 /// All scenarios, with their names, in order.
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 13] = [
     ("calm", include_str!("../scenarios/calm.toml")),
     ("crashes", include_str!("../scenarios/crashes.toml")),
     ("histories", include_str!("../scenarios/histories.toml")),
@@ -34,6 +34,9 @@ const FILES: [(&str, &str); 10] = [
     ("everything", include_str!("../scenarios/everything.toml")),
     ("three", include_str!("../scenarios/three.toml")),
     ("five", include_str!("../scenarios/five.toml")),
+    ("members", include_str!("../scenarios/members.toml")),
+    ("disks", include_str!("../scenarios/disks.toml")),
+    ("stale", include_str!("../scenarios/stale.toml")),
 ];
 
 /// What is run. See the module.
@@ -64,6 +67,9 @@ pub struct Scenario {
     /// How many nodes there are.
     #[serde(default = "one")]
     pub nodes: u32,
+    /// Further nodes, which may join.
+    #[serde(default)]
+    pub spares: u32,
     /// How far wall clocks are off at most, either way; milliseconds. Of several nodes only: a clock that is off by more than half
     /// of the maximum offset may be too far from another.
     #[serde(default)]
@@ -111,17 +117,21 @@ pub struct Faults {
     pub cut_ms: Option<u64>,
     /// A replica or a lease is moved to another node.
     pub move_ms: Option<u64>,
+    /// A node joins, or one is to leave for good.
+    pub member_ms: Option<u64>,
 }
 
 impl Scenario {
     /// Every scenario there is, in order. Panics if a data file is malformed: the files are part of the program.
     pub fn all() -> Vec<Scenario> {
-        let parse = |(name, text): &(&'static str, &str)| {
-            let scenario: Scenario =
-                toml::from_str(text).unwrap_or_else(|error| panic!("scenario {name}: {error}"));
-            Scenario { name, ..scenario }
-        };
-        FILES.iter().map(parse).collect()
+        FILES.iter().map(|(name, text)| Scenario::parse(name, text)).collect()
+    }
+
+    /// What a data file says. Panics if it is malformed.
+    pub fn parse(name: &'static str, text: &str) -> Scenario {
+        let scenario: Scenario =
+            toml::from_str(text).unwrap_or_else(|error| panic!("scenario {name}: {error}"));
+        Scenario { name, ..scenario }
     }
 
     pub fn named(name: &str) -> Option<Scenario> {

@@ -18,6 +18,8 @@ use parking_lot::Mutex;
 use replication::{RaftBatch, RaftTransport, ReceivedSnapshot, SendError, SnapshotStream};
 use stdx::Prng;
 
+use crate::safety::Safety;
+
 /// How often a caller looks whether its connection still is.
 const KEEP_ALIVE: Duration = Duration::from_millis(300);
 /// Bytes of one piece of a snapshot.
@@ -59,6 +61,7 @@ struct State {
     /// When a node was last up.
     seen: BTreeMap<NodeId, Duration>,
     first: Option<RangeDescriptor>,
+    safety: Safety,
 }
 
 /// The network. One per run; outlives the processes of the nodes. A store has the number of its node.
@@ -78,6 +81,7 @@ impl Wires {
             nodes: BTreeMap::new(),
             seen: BTreeMap::new(),
             first: None,
+            safety: Safety::default(),
         };
         Arc::new(Wires { env, state: Mutex::new(state) })
     }
@@ -114,6 +118,11 @@ impl Wires {
         if let Some(info) = self.state.lock().nodes.get_mut(&node) {
             change(info);
         }
+    }
+
+    /// What leaders have said that cannot be.
+    pub fn broken(&self) -> Option<String> {
+        self.state.lock().safety.broken().cloned()
     }
 
     fn delay(&self) -> Duration {
@@ -174,6 +183,10 @@ impl End {
 impl RaftTransport for End {
     fn send(&self, to: StoreId, batch: RaftBatch) {
         let to = NodeId(to.0);
+        {
+            let state = &mut *self.wires.state.lock();
+            batch.envelopes.iter().for_each(|envelope| state.safety.watch(envelope));
+        }
         if self.wires.happens(|weather| weather.loss) {
             return;
         }

@@ -5,10 +5,23 @@
 use std::cell::RefCell;
 use std::fmt::{Debug, Write};
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
+
+/// Whether what the nodes log for developers is printed.
+static IS_LOUD: AtomicBool = AtomicBool::new(false);
+
+pub fn is_loud() -> bool {
+    IS_LOUD.load(Ordering::Relaxed)
+}
+
+/// From now on prints what the nodes log, down to what is for developers, and of failed runs the whole journal: to find out why.
+pub fn print_logs() {
+    IS_LOUD.store(true, Ordering::Relaxed);
+}
 
 thread_local! {
     static HEARD: RefCell<Option<Heard>> = const { RefCell::new(None) };
@@ -68,7 +81,7 @@ struct Listener;
 
 impl Subscriber for Listener {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::WARN
+        *metadata.level() <= if is_loud() { Level::DEBUG } else { Level::WARN }
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -84,7 +97,8 @@ impl Subscriber for Listener {
         event.record(&mut text);
         with_heard(|heard| match *event.metadata().level() {
             Level::ERROR => heard.errors.push(text.0),
-            _ => heard.warnings.push(text.0),
+            Level::WARN => heard.warnings.push(text.0),
+            level => eprintln!("{level} {}", text.0),
         });
     }
 

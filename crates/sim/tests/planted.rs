@@ -85,6 +85,11 @@ fn a_lone_proposer_that_does_not_wait_for_its_sync_is_noticed() {
 }
 
 #[test]
+fn a_lease_that_moves_to_another_node_without_a_floor_is_noticed() {
+    assert_bug_noticed(Bug::NoLeaseFloor, "five", 0, 60);
+}
+
+#[test]
 fn a_disk_that_lies_about_its_syncs_is_noticed() {
     assert_noticed("disk_lies", Flaws { disk_lies: true, ..Flaws::default() }, "crashes", 0, 10);
 }

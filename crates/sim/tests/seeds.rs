@@ -1,5 +1,7 @@
 //! Many seeds, one after the other. `cargo xtask sim --seeds 1000` runs more of them, `--seed N` one again.
 //!
+//! MERIDIAN_SIM_SCENARIO names a scenario (or the path of a file with one), MERIDIAN_SIM_LOG=1 prints what the nodes log.
+//!
 //! The seeds are dealt out to several tests, so that they use all processors.
 
 use sim::{Scenario, run};
@@ -7,16 +9,29 @@ use sim::{Scenario, run};
 /// Seeds in a usual run of the tests; all scenarios take their turn.
 const SEEDS_DEFAULT: u64 = 40;
 const HANDS: u64 = 4;
+/// Scenarios that a usual run leaves out, because some of their seeds still fail: a node that is to leave keeps ranges for longer
+/// than the bound (`members`, seeds 41 and 55), a transfer is refused and there all the same (`stale`, seed 8); `disks` has not run long.
+const UNCLEAN: [&str; 3] = ["members", "disks", "stale"];
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
+/// A scenario by its name, or, for trying one out, by the path of its file.
+fn scenario_of(name: &str) -> Scenario {
+    if name.ends_with(".toml") {
+        let text = std::fs::read_to_string(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        return Scenario::parse(name.to_string().leak(), &text);
+    }
+    Scenario::named(name).unwrap_or_else(|| panic!("there is no scenario {name}"))
+}
+
 /// The seeds of one test, each with its scenario.
 fn seeds(hand: u64) -> Vec<(Scenario, u64)> {
     let named = std::env::var("MERIDIAN_SIM_SCENARIO").ok();
+    let count = Scenario::all().len() as u64;
     let scenario = |seed| match &named {
-        Some(name) => Scenario::named(name).unwrap_or_else(|| panic!("there is no scenario {name}")),
+        Some(name) => scenario_of(name),
         None => Scenario::of_seed(seed),
     };
     let seeds = match variable("MERIDIAN_SIM_SEED") {
@@ -24,15 +39,32 @@ fn seeds(hand: u64) -> Vec<(Scenario, u64)> {
         None => 0..variable("MERIDIAN_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT),
     };
     // Seeds of one scenario go to different hands.
-    let is_own = |seed: &u64| (seed / Scenario::all().len() as u64 + seed) % HANDS == hand;
+    let is_own = |seed: &u64| (seed / count + seed) % HANDS == hand;
     let all = named.is_some() || variable("MERIDIAN_SIM_SEED").or(variable("MERIDIAN_SIM_SEEDS")).is_some();
-    // A usual run leaves out scenarios of several nodes: those are not clean yet (seeds 7, 139, 182, 202 and 234 of `five`).
-    let runs = |(scenario, _): &(Scenario, u64)| all || scenario.nodes == 1;
+    let runs = |(scenario, _): &(Scenario, u64)| all || !UNCLEAN.contains(&scenario.name);
     seeds.filter(is_own).map(|seed| (scenario(seed), seed)).filter(runs).collect()
 }
 
-/// Seeds that found something once: lock leaks at splits, a statement with two snapshots.
-const FOUND_ONCE: [(&str, u64); 3] = [("histories", 8), ("histories", 24), ("three", 16)];
+/// Seeds that found something once.
+const FOUND_ONCE: [(&str, u64); 9] = [
+    // Lock leaks at splits.
+    ("histories", 8),
+    ("histories", 24),
+    // A statement with two snapshots.
+    ("three", 16),
+    // A coordinator that could not make its commit explicit resolved some of its intents, and the others were aborted.
+    ("three", 188),
+    // A replica that was removed without knowing it stood in the way of a snapshot for ever.
+    ("five", 7),
+    // Addressing records waited for a split that waited for them.
+    ("five", 139),
+    // A leader that removed itself was kept for ever.
+    ("five", 182),
+    // Two who ended a removed replica: the second ended the one that had come in its place.
+    ("five", 4),
+    // A removed replica was told of another range, and stayed.
+    ("five", 270),
+];
 
 #[test]
 fn seeds_that_found_something_once() {
@@ -55,6 +87,9 @@ impl Drop for OnPanic<'_> {
 }
 
 fn run_hand(hand: u64) {
+    if variable("MERIDIAN_SIM_LOG").is_some_and(|loud| loud > 0) {
+        sim::print_logs();
+    }
     let mut failures = Vec::new();
     for (scenario, seed) in seeds(hand) {
         let _told = OnPanic(&scenario, seed);

@@ -10,7 +10,7 @@ use crate::transaction::Fate;
 use crate::workload::ClientNumber;
 
 /// How many lines are kept to be shown when something fails.
-const LINES_KEPT_MAX: usize = 200;
+const LINES_KEPT_MAX: usize = 4_000;
 
 /// A moment, as all clients of a run agree on it: if one tick is below another, it was taken before it in real time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
