@@ -7,7 +7,7 @@
 use sim::{Scenario, run};
 
 /// Seeds in a usual run of the tests; all scenarios take their turn.
-const SEEDS_DEFAULT: u64 = 40;
+const SEEDS_DEFAULT: u64 = 200;
 const HANDS: u64 = 4;
 /// Scenarios that a usual run leaves out, because some of their seeds still fail: a node that is to leave keeps ranges for longer
 /// than the bound (`members`, seeds 41 and 55), a transfer is refused and there all the same (`stale`, seed 8); `disks` has not run long.
