@@ -40,8 +40,9 @@ impl Session {
             )
             .into());
         }
-        column.default = text.filter(|text| is_kept(text, column.column_type)).map(str::to_string);
-        let default = column.default.clone();
+        let kept = text.filter(|text| is_kept(text, column.column_type));
+        let default = kept.map(|text| self.kept_default(text));
+        column_mut(&mut table, id).default.clone_from(&default);
         self.validate_column_expressions(&table)?;
         if let Some(sequence) = self.owned_sequence_of_default(table.id, id, default.as_deref()) {
             column_mut(&mut table, id).owned_sequence = Some(sequence);

@@ -14,6 +14,7 @@ use types::descriptor::{
 };
 use types::{ColumnType, DataType, PgError, PgResult, SqlState};
 
+use super::identity::drawn_from;
 use super::names::{free_name, relation_taken};
 use super::sequence::{SequenceDefinition, sequence_bounds};
 use crate::catalog::{Object, Space, store};
@@ -249,7 +250,8 @@ impl Session {
                     return Err(conflict("multiple default values specified"));
                 }
                 ColumnConstraintKind::Default(expression) => {
-                    column.default = Some(expression.text.to_string())
+                    let kept = self.kept_default(&expression.text);
+                    column_mut(&mut builder.table, id).default = Some(kept);
                 }
                 ColumnConstraintKind::Generated(expression) => {
                     column.generated = Some(expression.text.to_string());
@@ -358,16 +360,14 @@ impl Session {
                 (schema, free_name(&table.name, &column_name, "seq", taken))
             }
         };
-        let snapshot = self.snapshot();
         let mut definition = SequenceDefinition::new(wanted.data_type);
         definition.apply(&options)?;
         let (bounds, _) = sequence_bounds(&definition)?;
         let sequence = self.store_sequence(schema, &name, bounds, Some((table.id, wanted.column))).await?;
-        let qualified = format!("{}.{}", quote(snapshot.schema_name(schema)), quote(&name));
         let column = column_mut(table, wanted.column);
         column.owned_sequence = Some(sequence.id);
         if wanted.is_default {
-            column.default = Some(format!("nextval('{}'::regclass)", qualified.replace('\'', "''")));
+            column.default = Some(drawn_from(sequence.id));
         }
         Ok(())
     }

@@ -34,7 +34,7 @@ impl Session {
                 ColumnConstraintKind::Default(expression) => {
                     defaulted = true;
                     self.check_domain_default(&expression.text, &create.name.to_string(), parent)?;
-                    domain.default = Some(expression.text.to_string());
+                    domain.default = Some(self.kept_default(&expression.text));
                 }
                 ColumnConstraintKind::Check { no_inherit: true, .. } => {
                     return Err(PgError::new(
@@ -124,7 +124,7 @@ impl Session {
         match &alter.action {
             AlterDomainAction::SetDefault(expression) => {
                 self.check_domain_default(&expression.text, &domain_name, domain.parent)?;
-                domain.default = Some(expression.text.to_string());
+                domain.default = Some(self.kept_default(&expression.text));
             }
             AlterDomainAction::DropDefault => domain.default = None,
             AlterDomainAction::SetNotNull => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use executor::ExecResult;
 use planner::ast::{DropStatement, ObjectKind, ObjectName};
-use types::descriptor::{Oid, SequenceDescriptor, TableDescriptor};
+use types::descriptor::{ColumnDescriptor, Oid, SequenceDescriptor, TableDescriptor};
 use types::{PgError, PgResult, Severity, SqlState};
 
 use super::names::{kind_of, wrong_kind};
@@ -272,11 +272,16 @@ impl Session {
     ) -> ExecResult<()> {
         self.require_owner("sequence", &sequence.name, &sequence.owner)?;
         let snapshot = self.snapshot();
+        let database = self.database;
+        let mut draws = |column: &ColumnDescriptor| {
+            column.owned_sequence == Some(sequence.id)
+                || column.default.as_deref().is_some_and(|text| self.sequence_drawn_by(text) == Some(sequence.id))
+        };
         let users: Vec<(Oid, types::descriptor::ColumnId, String)> = snapshot
-            .tables(self.database)
+            .tables(database)
             .filter(|table| !together.contains(&table.id))
             .flat_map(|table| table.columns.iter().map(move |column| (table, column)))
-            .filter(|(_, column)| column.owned_sequence == Some(sequence.id))
+            .filter(|(_, column)| draws(column))
             .map(|(table, column)| {
                 let text = format!(
                     "default value for column {} of table {} depends on sequence {}",

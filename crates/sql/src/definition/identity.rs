@@ -118,12 +118,35 @@ impl Session {
         column: ColumnId,
         default: Option<&str>,
     ) -> Option<Oid> {
-        let named = planner::sequence_of_default(default?)?;
-        let parts = crate::catalog_functions::identifiers::split_name(&named).ok()?;
-        let parts = parts.iter().map(|part| Identifier::new(part.as_str(), 0)).collect();
-        let Ok(Some(NameTarget::Object(id))) = self.find_relation(&ObjectName { parts }) else { return None };
+        let id = self.sequence_drawn_by(default?)?;
         let snapshot = self.snapshot();
         let sequence = snapshot.sequence(id)?;
         (sequence.owned_by == Some((table, column))).then_some(id)
     }
+
+    /// The sequence that a default `nextval('...')` draws from.
+    pub(super) fn sequence_drawn_by(&mut self, default: &str) -> Option<Oid> {
+        let named = planner::sequence_of_default(default)?;
+        if let Ok(id) = named.parse() {
+            return Some(Oid(id));
+        }
+        let parts = crate::catalog_functions::identifiers::split_name(&named).ok()?;
+        let parts = parts.iter().map(|part| Identifier::new(part.as_str(), 0)).collect();
+        let Ok(Some(NameTarget::Object(id))) = self.find_relation(&ObjectName { parts }) else { return None };
+        self.snapshot().sequence(id).map(|sequence| sequence.id)
+    }
+
+    /// A default as it is kept: a sequence by its oid, so that it may be renamed. (`nextval('s'::text)` asks for whatever has
+    /// that name when it is called, and stays.)
+    pub(super) fn kept_default(&mut self, default: &str) -> String {
+        match self.sequence_drawn_by(default) {
+            Some(sequence) if !default.contains("text") => drawn_from(sequence),
+            _ => default.to_string(),
+        }
+    }
+}
+
+/// The default of a column that draws from a sequence.
+pub(super) fn drawn_from(sequence: Oid) -> String {
+    format!("nextval('{}'::regclass)", sequence.0)
 }
