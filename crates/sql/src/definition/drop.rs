@@ -275,7 +275,10 @@ impl Session {
         let database = self.database;
         let mut draws = |column: &ColumnDescriptor| {
             column.owned_sequence == Some(sequence.id)
-                || column.default.as_deref().is_some_and(|text| self.sequence_drawn_by(text) == Some(sequence.id))
+                || column
+                    .default
+                    .as_deref()
+                    .is_some_and(|text| self.sequence_drawn_by(text) == Some(sequence.id))
         };
         let users: Vec<(Oid, types::descriptor::ColumnId, String)> = snapshot
             .tables(database)
