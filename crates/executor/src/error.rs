@@ -63,11 +63,13 @@ pub fn kv_error(error: &KvError) -> PgError {
             PgError::new(SqlState::UNIQUE_VIOLATION, "duplicate key value violates unique constraint")
         }
         KvError::BelowGcThreshold { timestamp, threshold } => PgError::new(
-            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!(
-                "data as of {timestamp} has been garbage collected: the oldest that can be read is {threshold}"
-            ),
-        ),
+            SqlState::SERIALIZATION_FAILURE,
+            "could not serialize access because the snapshot is too old",
+        )
+        .detail(format!(
+            "Data as of {timestamp} has been garbage collected: the oldest that can be read is {threshold}."
+        ))
+        .hint("The transaction might succeed if retried."),
         KvError::Ambiguous { reason } => PgError::new(
             SqlState::STATEMENT_COMPLETION_UNKNOWN,
             format!("it is not known whether the transaction was committed: {reason}"),

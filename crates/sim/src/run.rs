@@ -358,7 +358,8 @@ impl<'a> Run<'a> {
         let millis = self.prng.range(1..FULL_MS_MAX);
         self.simulation.run_for(Duration::from_millis(millis));
         self.alone().disk.set_full(false);
-        if self.failure().is_some() { self.crash() } else { Ok(()) }
+        // It may not have come to know that it has.
+        if self.alone().has_failed() { self.crash() } else { Ok(()) }
     }
 
     pub fn wait_until_serving(&self) -> Result<(), String> {

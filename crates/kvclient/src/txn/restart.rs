@@ -11,13 +11,19 @@ impl Txn {
     /// An error of a commit under read committed needs the whole transaction: pass it here only after
     /// `commit` has failed and the answer says so.
     pub fn can_restart(&self, error: &KvError) -> Option<RestartScope> {
-        let KvError::Restart { reason, .. } = error else { return None };
+        let needs_new_snapshot = match error {
+            KvError::Restart { reason, .. } => {
+                matches!(reason, RestartReason::WriteTooOld | RestartReason::Uncertainty)
+            }
+            // The snapshot is older than garbage lives: it has lasted, or a clock went far ahead.
+            KvError::BelowGcThreshold { .. } => true,
+            _ => return None,
+        };
         let state = self.shared.state.lock();
         if state.stale || state.phase != Phase::Open {
             return None;
         }
-        let statement = state.isolation() == Isolation::ReadCommitted
-            && matches!(reason, RestartReason::WriteTooOld | RestartReason::Uncertainty);
+        let statement = state.isolation() == Isolation::ReadCommitted && needs_new_snapshot;
         Some(if statement && !state.aborted { RestartScope::Statement } else { RestartScope::Transaction })
     }
 
@@ -76,6 +82,7 @@ impl Txn {
 fn beyond(error: &KvError) -> Timestamp {
     match error {
         KvError::Restart { timestamp, .. } => *timestamp,
+        KvError::BelowGcThreshold { threshold, .. } => *threshold,
         _ => Timestamp::ZERO,
     }
 }
