@@ -1,6 +1,6 @@
 //! PostgreSQL 15's pg_description of what is built in and exists here: types, functions, operators, languages ... `descriptions.txt`
 //! has a line per object: pg_class.oid of its catalog, its oid, the text. A function behind an operator is described by the
-//! operator, as in PostgreSQL, and has no line.
+//! operator, as in PostgreSQL, and has no line. The texts are PostgreSQL's (see `NOTICE`): clients show them.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
