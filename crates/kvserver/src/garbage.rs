@@ -20,7 +20,7 @@ use storage::{Keyspace, WriteBatch};
 
 use crate::command::Effects;
 use crate::read::read_error;
-use crate::replica::{LatchGuard, Replica};
+use crate::replica::{LatchGuard, RangeState, Replica};
 use crate::store::Inner;
 use crate::write::Sequenced;
 
@@ -28,6 +28,13 @@ use crate::write::Sequenced;
 const CLEARED_KEYS_MAX: usize = 16_384;
 /// What one command looks at and removes.
 const BUDGET: GarbageBudget = GarbageBudget { keys_max: 1_024, versions_max: 16_384 };
+
+/// Something that may be removed now.
+struct Removal {
+    sequenced: Sequenced,
+    /// Reads below it are refused.
+    threshold: Timestamp,
+}
 
 impl Inner {
     pub async fn collect_garbage(
@@ -39,25 +46,11 @@ impl Inner {
         let mut keys: Vec<&GarbageKey> = request.keys.iter().collect();
         keys.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         keys.dedup_by(|a, b| a.key == b.key);
-        let mut latch = {
-            let mut guard = replica.state.lock();
-            let state = &mut *guard;
-            state.check_lease(&self.ranges)?;
-            keys.iter().try_for_each(|garbage| state.check_key(&garbage.key, &self.ranges))?;
-            if !self.ranges.config.planted.has(Bug::CollectTooEarly) {
-                state.raise_gc_threshold(threshold);
-                replica.gc_threshold_wall.store(state.gc_threshold.wall, Ordering::Release);
-            }
-            let latched: KeyBlock = keys.iter().map(|garbage| &garbage.key[..]).collect();
-            LatchGuard::take(&replica, state, latched, SmallVec::new(), Timestamp::MAX)
+        let latched: KeyBlock = keys.iter().map(|garbage| &garbage.key[..]).collect();
+        let within = |state: &RangeState| {
+            keys.iter().try_for_each(|garbage| state.check_key(&garbage.key, &self.ranges))
         };
-        latch.granted().await?;
-        let (lease, kept) = {
-            let mut state = replica.state.lock();
-            // A split may have passed: what lies in the right half now is not this range's to remove.
-            keys.iter().try_for_each(|garbage| state.check_key(&garbage.key, &self.ranges))?;
-            (state.check_lease(&self.ranges)?, state.gc_threshold.max(threshold))
-        };
+        let removal = self.latch_removal(&replica, latched, SmallVec::new(), threshold, within).await?;
         let mut batch = WriteBatch::new();
         let mut delta = Statistics::default();
         let engine = &*self.ranges.engine;
@@ -72,10 +65,7 @@ impl Inner {
             );
             removed.map_err(read_error)?;
         }
-        batch.put(Keyspace::RangeLocal, &range_item(replica.id, RangeItem::GcThreshold), &kept.to_bytes());
-        let effects = Effects { gc_threshold: Some(kept), ..Effects::default() };
-        let sequenced = Sequenced { latch, lease, timestamp: Timestamp::MAX };
-        self.replicate(&replica, sequenced, delta, effects, &batch, None).await?;
+        self.replicate_removal(&replica, removal, batch, delta).await?;
         Ok(self.respond(Response::Done, Timestamp::ZERO, Timestamp::ZERO))
     }
 
@@ -100,31 +90,60 @@ impl Inner {
         span: &Span,
         threshold: Timestamp,
     ) -> Result<Option<Key>, KvError> {
-        let mut latch = {
-            let mut guard = replica.state.lock();
-            let state = &mut *guard;
-            state.check_lease(&self.ranges)?;
-            state.check_span(span, &self.ranges)?;
-            state.raise_gc_threshold(threshold);
-            replica.gc_threshold_wall.store(state.gc_threshold.wall, Ordering::Release);
-            LatchGuard::take(replica, state, KeyBlock::new(), smallvec![span.clone()], Timestamp::MAX)
-        };
-        latch.granted().await?;
-        let (lease, kept) = {
-            let mut state = replica.state.lock();
-            state.check_span(span, &self.ranges)?;
-            (state.check_lease(&self.ranges)?, state.gc_threshold.max(threshold))
-        };
+        let within = |state: &RangeState| state.check_span(span, &self.ranges);
+        let spans = smallvec![span.clone()];
+        let removal = self.latch_removal(replica, KeyBlock::new(), spans, threshold, within).await?;
         let mut batch = WriteBatch::new();
         let mut delta = Statistics::default();
         let engine = &*self.ranges.engine;
         let next = mvcc::clear_span(engine, span, CLEARED_KEYS_MAX, &mut batch, &mut delta);
         let next = next.map_err(read_error)?;
-        batch.put(Keyspace::RangeLocal, &range_item(replica.id, RangeItem::GcThreshold), &kept.to_bytes());
-        let effects = Effects { gc_threshold: Some(kept), ..Effects::default() };
-        let sequenced = Sequenced { latch, lease, timestamp: Timestamp::MAX };
-        self.replicate(replica, sequenced, delta, effects, &batch, None).await?;
+        self.replicate_removal(replica, removal, batch, delta).await?;
         Ok(next)
+    }
+
+    /// Raises the threshold, and latches what is to be removed: it must lie `within` the range before and after the wait, as a split
+    /// may have passed.
+    async fn latch_removal(
+        &self,
+        replica: &Arc<Replica>,
+        keys: KeyBlock,
+        spans: SmallVec<[Span; 1]>,
+        threshold: Timestamp,
+        within: impl Fn(&RangeState) -> Result<(), KvError>,
+    ) -> Result<Removal, KvError> {
+        let mut latch = {
+            let mut guard = replica.state.lock();
+            let state = &mut *guard;
+            state.check_lease(&self.ranges)?;
+            within(state)?;
+            if !self.ranges.config.planted.has(Bug::CollectTooEarly) {
+                state.raise_gc_threshold(threshold);
+                replica.gc_threshold_wall.store(state.gc_threshold.wall, Ordering::Release);
+            }
+            LatchGuard::take(replica, state, keys, spans, Timestamp::MAX)
+        };
+        latch.granted().await?;
+        let mut state = replica.state.lock();
+        within(&state)?;
+        let lease = state.check_lease(&self.ranges)?;
+        let threshold = state.gc_threshold.max(threshold);
+        Ok(Removal { sequenced: Sequenced { latch, lease, timestamp: Timestamp::MAX }, threshold })
+    }
+
+    /// The threshold is kept together with what is removed below it.
+    async fn replicate_removal(
+        self: &Arc<Self>,
+        replica: &Arc<Replica>,
+        removal: Removal,
+        mut batch: WriteBatch,
+        delta: Statistics,
+    ) -> Result<(), KvError> {
+        let Removal { sequenced, threshold } = removal;
+        let key = range_item(replica.id, RangeItem::GcThreshold);
+        batch.put(Keyspace::RangeLocal, &key, &threshold.to_bytes());
+        let effects = Effects { gc_threshold: Some(threshold), ..Effects::default() };
+        self.replicate(replica, sequenced, delta, effects, &batch, None).await.map(drop)
     }
 
     /// Looks a range through and removes what is older than the time to live allows. Answers with the bytes freed.

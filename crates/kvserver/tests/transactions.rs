@@ -2,9 +2,11 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::{World, get, get_now, key, options, put_all, rows, scan, serializable, span};
+use env::SimEnv;
 use futures::future::{join, join_all};
 use kvapi::Timestamp;
 use kvclient::{
@@ -439,6 +441,14 @@ fn readers_pass_the_intents_of_a_long_transaction() {
     );
 }
 
+/// A client on another machine that writes its transactions' writes early.
+fn client_on(machine: &Arc<SimEnv>, node: &common::Node) -> Db {
+    let mut config = DbConfig::new(keys::NodeId(1));
+    config.buffer_bytes_max = 1;
+    let (dialer, first) = (node.store.dialer(None), node.store.first_range());
+    Db::new(machine.clone(), node.clock.clone(), dialer, first, config)
+}
+
 #[test]
 fn what_a_vanished_coordinator_has_left_is_cleared_away() {
     let world = World::new(12);
@@ -447,12 +457,7 @@ fn what_a_vanished_coordinator_has_left_is_cleared_away() {
         |_, _| {},
         async move |node: common::Node| {
             put_all(&node.db, &[("a", "0"), ("b", "0")]).await;
-            let mut config = DbConfig::new(keys::NodeId(1));
-            config.buffer_bytes_max = 1;
-            let clock = node.clock.clone();
-            let ghost =
-                Db::new(elsewhere.clone(), clock, node.store.dialer(None), node.store.first_range(), config);
-            let vanished = serializable(&ghost);
+            let vanished = serializable(&client_on(&elsewhere, &node));
             get(&vanished, "b", Locking::UPDATE).await.unwrap();
             vanished.put(&key("a"), b"1").unwrap();
             vanished.flow().await.unwrap();
@@ -488,12 +493,7 @@ fn the_dead_are_told_from_the_living_whatever_the_wall_clock_does() {
             |_, _| {},
             async move |node: common::Node| {
                 put_all(&node.db, &[("a", "0"), ("b", "0")]).await;
-                let mut config = DbConfig::new(keys::NodeId(1));
-                config.buffer_bytes_max = 1;
-                let clock = node.clock.clone();
-                let (dialer, first) = (node.store.dialer(None), node.store.first_range());
-                let ghost = Db::new(elsewhere.clone(), clock, dialer, first, config);
-                let vanished = serializable(&ghost);
+                let vanished = serializable(&client_on(&elsewhere, &node));
                 get(&vanished, "b", Locking::UPDATE).await.unwrap();
                 vanished.put(&key("a"), b"1").unwrap();
                 vanished.flow().await.unwrap();

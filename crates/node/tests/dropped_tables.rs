@@ -1,14 +1,16 @@
 //! What becomes of the rows of tables that were dropped, truncated or rewritten: in virtual time, on one node.
 
+mod common;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::connect;
 use env::{Env, Simulation};
 use keys::{TableId, table};
 use kvclient::{ScanOptions, TxnOptions};
 use node::{Node, NodeConfig, World};
-use pgserver::{Backend, CancelKey, Peer, ResultSink, Session, StartupParameters};
-use sql::SqlBackend;
+use pgserver::{ResultSink, Session};
 use storage::{MemoryDisk, MemoryOptions};
 
 const TIME_TO_LIVE: Duration = Duration::from_secs(60);
@@ -26,18 +28,6 @@ fn run<Fut: Future<Output = ()> + Send + 'static>(
         test(env, node).await;
     });
     ended.expect("it ends, and nothing panics");
-}
-
-async fn connect(node: &Node) -> Box<dyn Session> {
-    let startup = StartupParameters {
-        user: "postgres".into(),
-        database: "postgres".into(),
-        settings: Vec::new(),
-        peer: Peer::Local,
-        encrypted: false,
-        cancel_key: CancelKey::new(1, b"secret"),
-    };
-    SqlBackend(node.sql.clone()).connect(startup).await.expect("it lets us in")
 }
 
 async fn execute(session: &mut Box<dyn Session>, sql: &str) {

@@ -1,9 +1,10 @@
 //! What a session allocates for each message is its future, whole: it must stay small, or every statement moves tens of kilobytes.
 
+mod common;
+
 use env::RealEnv;
 use node::{Node, NodeConfig, World};
-use pgserver::{Backend, CancelKey, Peer, ResultSink, Session, StartupParameters};
-use sql::SqlBackend;
+use pgserver::ResultSink;
 use storage::{MemoryDisk, MemoryOptions};
 
 /// In bytes. A future that grows beyond holds what only rare statements need: box that.
@@ -14,16 +15,7 @@ async fn the_future_of_a_message_stays_small() {
     let env = RealEnv::new();
     let engine = MemoryDisk::new().open(MemoryOptions::default()).expect("a new disk");
     let node = Node::start(&NodeConfig::default(), World::alone(env, engine)).await.expect("it starts");
-    let backend = SqlBackend(node.sql.clone());
-    let startup = StartupParameters {
-        user: "postgres".into(),
-        database: "postgres".into(),
-        settings: Vec::new(),
-        peer: Peer::Local,
-        encrypted: false,
-        cancel_key: CancelKey::new(1, b"secret"),
-    };
-    let mut session: Box<dyn Session> = backend.connect(startup).await.expect("it lets us in");
+    let mut session = common::connect(&node).await;
     let mut sink = ResultSink::in_memory();
     session.parse("", "SELECT 1", &[]).await.expect("it parses");
     let execute = size_of_val(&*session.execute("", None, &mut sink));

@@ -308,26 +308,9 @@ impl Text<'_> {
                 TokenKind::Symbol(b')' | b']') => depth -= 1,
                 _ => {}
             }
-            let begins = matches!(
-                token.keyword,
-                Keyword::Join
-                    | Keyword::Inner
-                    | Keyword::Left
-                    | Keyword::Right
-                    | Keyword::Full
-                    | Keyword::Cross
-                    | Keyword::Natural
-            );
-            let within = matches!(
-                self.tokens[index - 1].keyword,
-                Keyword::Inner
-                    | Keyword::Left
-                    | Keyword::Right
-                    | Keyword::Full
-                    | Keyword::Cross
-                    | Keyword::Natural
-                    | Keyword::Outer
-            );
+            let begins = token.keyword.begins_join();
+            let before = self.tokens[index - 1].keyword;
+            let within = before == Keyword::Outer || (before.begins_join() && before != Keyword::Join);
             // left(...) and right(...) are functions.
             let called = self.tokens.get(index + 1).is_some_and(|next| next.kind == TokenKind::Symbol(b'('));
             if depth == 0 && begins && !within && (!called || token.keyword == Keyword::Join) {

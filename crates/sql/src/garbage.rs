@@ -49,6 +49,26 @@ pub const AT_ONCE: [u8; Timestamp::ENCODED_SIZE] = Timestamp::ZERO.to_bytes();
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
+/// What is on record of a keyspace.
+struct Record {
+    key: Vec<u8>,
+    storage_id: u32,
+    /// Of one index, or one of the values that stand for more.
+    storage_index: u32,
+    /// When the record was first seen, or by when its keyspace was still being filled; `None`: not seen yet.
+    stamp: Option<Timestamp>,
+}
+
+impl Record {
+    /// What it names.
+    fn span(&self) -> keys::Span {
+        match self.storage_index {
+            WHOLE_TABLE | FILLING => table::table_span(TableId(self.storage_id)),
+            index => table::index_span(TableId(self.storage_id), IndexId(index)),
+        }
+    }
+}
+
 /// The collector's handle.
 pub struct Garbage {
     env: Arc<dyn Env>,
@@ -114,21 +134,13 @@ impl Garbage {
     }
 
     async fn collect(&self) -> ExecResult<()> {
-        for (key, storage_id, storage_index, stamp) in self.records().await? {
+        for record in self.records().await? {
             let now = self.db.now();
-            match stamp {
-                _ if storage_index == IN_USE => {}
-                None => drop(in_own_transaction!(self.db, |txn| stamp_new(&txn, &key, now).await)?),
+            match record.stamp {
+                _ if record.storage_index == IN_USE => {}
+                None => drop(in_own_transaction!(self.db, |txn| stamp_new(&txn, &record.key, now).await)?),
                 Some(stamp) if stamp.saturating_add(self.time_to_live) < now || stamp.is_zero() => {
-                    let in_use = garbage_key(storage_id, IN_USE);
-                    let in_use = if storage_index == FILLING { Some(in_use) } else { None };
-                    let span = match storage_index {
-                        WHOLE_TABLE | FILLING => table::table_span(TableId(storage_id)),
-                        index => table::index_span(TableId(storage_id), IndexId(index)),
-                    };
-                    in_own_transaction!(self.db, |txn| self
-                        .clear(&txn, &key, stamp, &span, in_use.as_deref())
-                        .await)?;
+                    in_own_transaction!(self.db, |txn| self.clear(&txn, &record, stamp).await)?;
                 }
                 Some(_) => {}
             }
@@ -136,30 +148,23 @@ impl Garbage {
         Ok(())
     }
 
-    /// Clears a keyspace if its record is still as it was found, and there is none that it is `in_use`.
-    async fn clear(
-        &self,
-        txn: &Txn,
-        key: &[u8],
-        stamp: Timestamp,
-        span: &keys::Span,
-        in_use: Option<&[u8]>,
-    ) -> ExecResult<()> {
-        let found = txn.get(key, Locking::UPDATE).await?;
+    /// Clears a keyspace if its record is still as it was found, and there is none that it is in use.
+    async fn clear(&self, txn: &Txn, record: &Record, stamp: Timestamp) -> ExecResult<()> {
+        let found = txn.get(&record.key, Locking::UPDATE).await?;
         if found.as_deref() != Some(&stamp.to_bytes()) {
             return Ok(());
         }
-        txn.delete(key)?;
-        if let Some(in_use) = in_use
-            && txn.get(in_use, Locking::NONE).await?.is_some()
-        {
-            return Ok(txn.delete(in_use)?);
+        txn.delete(&record.key)?;
+        if record.storage_index == FILLING {
+            let in_use = garbage_key(record.storage_id, IN_USE);
+            if txn.get(&in_use, Locking::NONE).await?.is_some() {
+                return Ok(txn.delete(&in_use)?);
+            }
         }
-        Ok(self.db.clear_span(span, stamp).await?)
+        Ok(self.db.clear_span(&record.span(), stamp).await?)
     }
 
-    /// Every record: its key, what it names, when it was first seen.
-    async fn records(&self) -> ExecResult<Vec<(Vec<u8>, u32, u32, Option<Timestamp>)>> {
+    async fn records(&self) -> ExecResult<Vec<Record>> {
         let txn = self.db.begin(TxnOptions { read_only: true, ..TxnOptions::default() });
         let mut scan = txn.scan(ScanOptions::forward(table::index_span(GARBAGE, IndexId::PRIMARY)));
         let mut records = Vec::new();
@@ -169,7 +174,7 @@ impl Garbage {
                 let (_, _, mut columns) = table::parse(row.key).map_err(broken)?;
                 let (storage_id, storage_index) = take_ids(&mut columns).map_err(broken)?;
                 let stamp = row.value.and_then(|value| value.try_into().ok()).map(Timestamp::from_bytes);
-                records.push((row.key.to_vec(), storage_id, storage_index, stamp));
+                records.push(Record { key: row.key.to_vec(), storage_id, storage_index, stamp });
             }
         }
         txn.rollback().await;

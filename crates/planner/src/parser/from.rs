@@ -34,16 +34,7 @@ impl Parser<'_> {
     }
 
     fn at_join(&self) -> bool {
-        matches!(
-            self.keyword(),
-            Keyword::Join
-                | Keyword::Inner
-                | Keyword::Left
-                | Keyword::Right
-                | Keyword::Full
-                | Keyword::Cross
-                | Keyword::Natural
-        )
+        self.keyword().begins_join()
     }
 
     /// One join onto `left`. The right operand goes on while joins follow it without a condition: `a JOIN b JOIN c ON ... ON ...`.

@@ -503,6 +503,12 @@ keywords! {
 pub const KEYWORD_BYTES_MAX: usize = 17;
 
 impl Keyword {
+    /// Whether a join may begin with it.
+    pub fn begins_join(self) -> bool {
+        use Keyword::{Cross, Full, Inner, Join, Left, Natural, Right};
+        matches!(self, Join | Inner | Left | Right | Full | Cross | Natural)
+    }
+
     /// Looks up a word that is already folded to lower case.
     pub fn lookup(word: &str) -> Keyword {
         if word.len() > KEYWORD_BYTES_MAX {

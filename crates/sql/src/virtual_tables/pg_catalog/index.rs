@@ -104,6 +104,20 @@ fn constraints(picture: &Picture<'_>, wanted: &Wanted<'_>) -> Vec<PgConstraint> 
         .collect()
 }
 
+/// What is the same of every constraint that refers to no table and inherits from none.
+fn unlinked_constraint() -> PgConstraint {
+    PgConstraint {
+        conparentid: number(0),
+        confrelid: number(0),
+        confupdtype: text(" "),
+        confdeltype: text(" "),
+        confmatchtype: text(" "),
+        conislocal: boolean(true),
+        coninhcount: Datum::Int4(0),
+        ..PgConstraint::default()
+    }
+}
+
 fn domain_check_row(found: &TypeDescriptor, check: &DomainCheck) -> PgConstraint {
     PgConstraint {
         oid: oid(check.id),
@@ -116,16 +130,9 @@ fn domain_check_row(found: &TypeDescriptor, check: &DomainCheck) -> PgConstraint
         conrelid: number(0),
         contypid: oid(found.id),
         conindid: number(0),
-        conparentid: number(0),
-        confrelid: number(0),
-        confupdtype: text(" "),
-        confdeltype: text(" "),
-        confmatchtype: text(" "),
-        conislocal: boolean(true),
-        coninhcount: Datum::Int4(0),
         connoinherit: boolean(false),
         conbin: text(&check.expression),
-        ..PgConstraint::default()
+        ..unlinked_constraint()
     }
 }
 
@@ -151,17 +158,10 @@ fn constraint_row(picture: &Picture<'_>, constraint: &Constraint<'_>) -> PgConst
         conrelid: oid(table.id),
         contypid: number(0),
         conindid: number(index),
-        conparentid: number(0),
-        confrelid: number(0),
-        confupdtype: text(" "),
-        confdeltype: text(" "),
-        confmatchtype: text(" "),
-        conislocal: boolean(true),
-        coninhcount: Datum::Int4(0),
         connoinherit: boolean(constraint.kind() != "c"),
         conkey: column_numbers(&constraint.columns()),
         conbin: optional_text(expression),
-        ..PgConstraint::default()
+        ..unlinked_constraint()
     };
     match constraint {
         Constraint::ForeignKey { key, .. } => with_foreign_key(row, picture, table, key),
