@@ -9,7 +9,9 @@
 
 use executor::ExecResult;
 use keys::{IndexId, Key, Span, TableId, table};
-use kvapi::{BatchRequest, Header, RangeStatusRequest, Response, ScanRequest, WaitPolicy};
+use kvapi::{
+    BatchRequest, Header, RangeStatusRequest, RangeStatusResponse, Response, ScanRequest, WaitPolicy,
+};
 use kvclient::Db;
 use types::descriptor::Oid;
 use types::{Datum, PgError, PgResult, SqlState};
@@ -116,28 +118,26 @@ async fn index_size(db: &Db, index: &Index<'_>) -> ExecResult<u64> {
     Ok(pages(span_bytes(db, &span).await?))
 }
 
-/// Bytes of keys and values of a span.
+/// Bytes of keys and values of a span. Each range says in one answer where it ends and how large it is: one that splits meanwhile
+/// is neither left out nor counted twice.
 async fn span_bytes(db: &Db, span: &Span) -> ExecResult<u64> {
-    let mut bytes = 0;
-    for range in db.ranges(span).await? {
-        let piece = Span {
-            start: range.span.start.clone().max(span.start.clone()),
-            end: range.span.end.clone().min(span.end.clone()),
-        };
-        let counted = if piece == range.span { None } else { count(db, &piece).await };
-        bytes += match counted {
-            Some(counted) => counted,
-            None => range_bytes(db, &piece.start).await?,
-        };
+    let (mut bytes, mut rest) = (0, span.clone());
+    while !rest.is_empty() {
+        let status = range_status(db, &rest.start).await?;
+        let range = status.descriptor.span;
+        let piece = Span { start: rest.start, end: range.end.clone().min(rest.end.clone()) };
+        let counted = if piece == range { None } else { count(db, &piece).await };
+        bytes += counted.unwrap_or(status.size_bytes);
+        rest.start = piece.end;
     }
     Ok(bytes)
 }
 
-/// The size of the range that holds a key.
-async fn range_bytes(db: &Db, key: &Key) -> ExecResult<u64> {
+/// Of the range that holds a key.
+async fn range_status(db: &Db, key: &Key) -> ExecResult<Box<RangeStatusResponse>> {
     let mut batch = BatchRequest::new(Header::default(), RangeStatusRequest { key: key.clone() });
     match db.send(key, &mut batch).await?.responses.pop() {
-        Some(Response::RangeStatus(status)) => Ok(status.size_bytes),
+        Some(Response::RangeStatus(status)) => Ok(status),
         _ => Err(PgError::internal("a question about a range was answered otherwise").into()),
     }
 }
