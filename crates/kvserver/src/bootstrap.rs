@@ -170,8 +170,7 @@ pub(crate) fn load_snapshot(ranges: &Arc<Ranges>, range: RangeId, span: &Span) -
         side.statistics = statistics;
         side.pending.clear();
     }
-    replica.size_bytes.store(statistics.total_bytes(), Ordering::Relaxed);
-    replica.garbage_bytes.store(statistics.garbage_bytes(), Ordering::Relaxed);
+    replica.set_sizes(&statistics);
     replica.intents.store(intents, Ordering::Release);
     replica.gc_threshold_wall.store(threshold.wall, Ordering::Release);
     let mut state = replica.state.lock();

@@ -46,6 +46,8 @@ pub(crate) const ACCEPTED: &[u8] = b"a";
 #[derive(Default)]
 pub(crate) struct Pending {
     delta: Statistics,
+    /// Of the range once the command is applied; `None`: as before.
+    after: Option<Statistics>,
     effects: Effects,
 }
 
@@ -90,8 +92,10 @@ impl Machine {
             }
             replica.gc_threshold_wall.store(state.gc_threshold.wall, Ordering::Release);
         }
-        if let Some(split) = pending.effects.split {
-            self.split(replica, *split);
+        match (pending.effects.split, pending.after) {
+            (Some(split), Some(after)) => self.split(replica, *split, &after),
+            (_, Some(after)) => replica.set_sizes(&after),
+            (_, None) => {}
         }
         if let Some(descriptor) = pending.effects.replicas {
             self.replicas_changed(replica, *descriptor);
@@ -163,17 +167,19 @@ impl Machine {
                 batch.delete_range(keyspace, &span);
             }
         }
-        replica.apply.lock().pending.push_back(Pending { delta: head.delta, effects: head.effects });
+        let pending = Pending { delta: head.delta, after: None, effects: head.effects };
+        replica.apply.lock().pending.push_back(pending);
         Ok(ApplyEffect { answer: Bytes::from_static(ACCEPTED), change })
     }
 
-    /// Both halves are in the engine; now requests are told.
-    fn split(&self, left: &Arc<Replica>, split: SplitEffect) {
+    /// Both halves are in the engine; now requests are told. The left one's bounds and size (`after`) change in one step.
+    fn split(&self, left: &Arc<Replica>, split: SplitEffect, after: &Statistics) {
         let SplitEffect { left: left_descriptor, right: right_descriptor, right_statistics, floor } = split;
         if let Err(error) = self.ranges.clock.observe(floor) {
             tracing::warn!(%error, "a split was made by a node whose clock is far ahead");
         }
         if self.ranges.contains(right_descriptor.id) {
+            left.set_sizes(after);
             return;
         }
         let count = |span: &Span| -> i64 {
@@ -192,6 +198,7 @@ impl Machine {
                 left.intents.store(count(&left_descriptor.span), Ordering::Release);
             }
             state.descriptor = Arc::new(left_descriptor.clone());
+            left.set_sizes(after);
             // Nobody else knows the right half yet: its mutex is free.
             let mut right_state = right.state.lock();
             right_state.lease_floor = floor;
@@ -244,9 +251,8 @@ impl StateMachine for Machine {
         if change.is_some() || command.position.index.0 % STORE_STATISTICS_EVERY == 0 {
             put_statistics(batch, range, &side.statistics);
         }
-        replica.size_bytes.store(side.statistics.total_bytes(), Ordering::Relaxed);
-        replica.garbage_bytes.store(side.statistics.garbage_bytes(), Ordering::Relaxed);
-        side.pending.push_back(Pending { delta: head.delta, effects: head.effects });
+        let after = Some(side.statistics);
+        side.pending.push_back(Pending { delta: head.delta, after, effects: head.effects });
         Ok(ApplyEffect { answer: Bytes::from_static(ACCEPTED), change })
     }
 

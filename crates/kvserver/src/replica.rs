@@ -87,6 +87,12 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
+    /// What the applied state holds, as far as that is counted.
+    pub fn set_sizes(&self, applied: &Statistics) {
+        self.size_bytes.store(applied.total_bytes(), Ordering::Relaxed);
+        self.garbage_bytes.store(applied.garbage_bytes(), Ordering::Relaxed);
+    }
+
     pub fn new(
         ranges: Arc<Ranges>,
         descriptor: RangeDescriptor,
