@@ -16,7 +16,7 @@ pub const WORK_MEMORY_BYTES: u64 = 32 << 20;
 
 struct Pool {
     name: &'static str,
-    limit: u64,
+    limit: AtomicU64,
     used: AtomicU64,
     parent: Option<MemoryAccount>,
     spill: Option<Arc<dyn SpillStore>>,
@@ -25,7 +25,14 @@ struct Pool {
 
 impl Pool {
     fn new(name: &'static str, limit: u64, parent: Option<MemoryAccount>) -> Pool {
-        Pool { name, limit, used: AtomicU64::new(0), parent, spill: None, work_bytes: None }
+        Pool {
+            name,
+            limit: AtomicU64::new(limit),
+            used: AtomicU64::new(0),
+            parent,
+            spill: None,
+            work_bytes: None,
+        }
     }
 }
 
@@ -75,17 +82,21 @@ impl MemoryAccount {
         }
     }
 
+    /// Changes the bound. What is held already stays.
+    pub fn set_limit(&self, limit: u64) {
+        self.0.limit.store(limit, Ordering::Relaxed);
+    }
+
     pub fn used(&self) -> u64 {
         self.0.used.load(Ordering::Relaxed)
     }
 
     fn grow(&self, bytes: u64) -> PgResult<()> {
         let used = self.0.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let result = if used > self.0.limit {
-            Err(PgError::new(SqlState::OUT_OF_MEMORY, "out of memory").detail(format!(
-                "The {} would hold {used} bytes; its limit is {}.",
-                self.0.name, self.0.limit
-            )))
+        let limit = self.0.limit.load(Ordering::Relaxed);
+        let result = if used > limit {
+            Err(PgError::new(SqlState::OUT_OF_MEMORY, "out of memory")
+                .detail(format!("The {} would hold {used} bytes; its limit is {}.", self.0.name, limit)))
         } else {
             self.0.parent.as_ref().map_or(Ok(()), |parent| parent.grow(bytes))
         };

@@ -84,6 +84,20 @@ pub fn setting(name: &str) -> Key {
     named(AREA_SETTING, name)
 }
 
+/// Takes the key of a cluster setting apart.
+pub fn parse_setting(key: &[u8]) -> Result<String, KeyError> {
+    let mut decoder = Decoder::new(key);
+    for expected in [prefix::SYSTEM, AREA_SETTING] {
+        let byte = decoder.take_u8()?;
+        if byte != expected {
+            return Err(KeyError::Invalid(byte));
+        }
+    }
+    let name = decoder.take_bytes_terminated()?;
+    decoder.finish()?;
+    String::from_utf8(name.into()).map_err(|_| KeyError::Invalid(AREA_SETTING))
+}
+
 /// All cluster settings.
 pub fn setting_span() -> Span {
     Span::prefix(vec![prefix::SYSTEM, AREA_SETTING])

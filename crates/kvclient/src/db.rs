@@ -1,6 +1,7 @@
 //! The entry point: what a node shares among all transactions that it coordinates.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ pub(crate) struct Inner {
     pub clock: Arc<Clock>,
     pub router: Router,
     pub config: DbConfig,
+    /// `config.buffer_bytes_max`, as it is now.
+    pub buffer_bytes_max: AtomicUsize,
     numbers: UniqueNumbers,
     /// Lock order: leaf.
     prng: Mutex<Prng>,
@@ -89,6 +92,7 @@ impl Db {
             clock,
             router,
             numbers: UniqueNumbers::new(config.node),
+            buffer_bytes_max: AtomicUsize::new(config.buffer_bytes_max),
             config,
             prng,
             alive: Mutex::new(BTreeMap::new()),
@@ -100,6 +104,11 @@ impl Db {
             ),
         );
         Db { inner }
+    }
+
+    /// Changes [`DbConfig::buffer_bytes_max`], for running transactions too.
+    pub fn set_buffer_bytes_max(&self, bytes: usize) {
+        self.inner.buffer_bytes_max.store(bytes, Ordering::Relaxed);
     }
 
     /// Begins a transaction. Sends nothing.

@@ -150,7 +150,8 @@ impl Inner {
     pub(crate) async fn sweep_garbage(self: &Arc<Self>, replica: &Arc<Replica>) -> Result<u64, KvError> {
         let now = self.ranges.clock.now();
         let early = self.ranges.config.planted.has(Bug::CollectTooEarly);
-        let threshold = now.saturating_sub(if early { Duration::ZERO } else { self.ranges.config.gc_ttl });
+        let threshold =
+            now.saturating_sub(if early { Duration::ZERO } else { self.ranges.tuning.get().gc_ttl });
         let mut freed = 0;
         let mut rest = Some(replica.state.lock().descriptor.span.clone());
         while let Some(span) = rest.take() {

@@ -34,12 +34,14 @@
 //! | `machine` | applies commands: `replication::StateMachine` |
 //! | [`consensus`] | the seam to replication, and an implementation without log for tests |
 //! | `wait` | waiting rooms, lock waits with timeout, deadlock victims |
+//! | `contention` | waits that have ended, for people |
 //! | `conflict` | intents in the way: push, recover, resolve |
 //! | `read`, `lock`, `write`, `commit`, `transaction`, `resolve`, `split`, `garbage` | one file per kind of command |
 //! | `liveness` | promises between stores, on which leases rely |
 //! | `changes` | replicas added and removed, leases handed over |
 //! | `allocator`, `replicate` | which range should have which replicas, and seeing to it |
 //! | `events` | what background work is told to look at |
+//! | `tuning` | values that may change while the store runs |
 //! | `queues` | background work, each kind bounded: resolution, splits by size, garbage, addressing records |
 //!
 //! # Leases
@@ -87,6 +89,7 @@ mod command;
 mod commit;
 mod conflict;
 pub mod consensus;
+mod contention;
 mod events;
 mod garbage;
 mod liveness;
@@ -103,8 +106,11 @@ mod signs;
 mod split;
 pub mod store;
 mod transaction;
+mod tuning;
 mod wait;
 mod write;
 
 pub use consensus::{Consensus, Direct, Follower};
+pub use contention::{Contention, WaitEnd};
 pub use store::{LockStanding, Store, StoreConfig, StoreMetrics};
+pub use tuning::StoreTuning;

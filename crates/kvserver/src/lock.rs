@@ -26,6 +26,7 @@ use kvapi::{
 };
 use storage::mvcc::{self, MvccError, ReadView};
 
+use crate::contention::{WaitEnd, Waiting};
 use crate::read::{ReadWait, bounds, check_ascending, check_not_collected, read_error};
 use crate::replica::{LatchGuard, RangeState, Replica};
 use crate::store::Inner;
@@ -342,6 +343,7 @@ impl Inner {
         pending: PendingLock,
     ) -> Result<(), KvError> {
         let PendingLock { ticket, mut receiver, key, wait } = pending;
+        let mut waiting = Waiting::begin(&self.ranges, replica.id, &key, txn.id, wait.holder.id);
         let _leave = LeaveQueue { inner: self, replica, ticket };
         let deadline = header.lock_timeout.map(|timeout| self.env.monotonic() + timeout);
         let mut holder = wait.holder;
@@ -351,13 +353,18 @@ impl Inner {
             let until = deadline.map_or(next_push, |deadline| deadline.min(next_push));
             match timeout(&*self.env, until - now.min(until), &mut receiver).await {
                 Ok(Ok(Told::Wake(WakeReason::Granted | WakeReason::Moved | WakeReason::Latched))) => {
+                    waiting.ends(WaitEnd::Granted);
                     return Ok(());
                 }
-                Ok(Ok(Told::Deadlock(cycle))) => return Err(KvError::Deadlock { key, cycle }),
+                Ok(Ok(Told::Deadlock(cycle))) => {
+                    waiting.ends(WaitEnd::Deadlock);
+                    return Err(KvError::Deadlock { key, cycle });
+                }
                 Ok(Err(_)) => return Err(KvError::unavailable("the store is gone")),
                 Err(_) => {}
             }
             if deadline.is_some_and(|deadline| self.env.monotonic() >= deadline) {
+                waiting.ends(WaitEnd::Timeout);
                 return Err(KvError::LockTimeout { key, holder: holder.id });
             }
             // By now somebody else may be in the way.

@@ -100,14 +100,7 @@ impl Machine {
         if let Some(descriptor) = pending.effects.replicas {
             self.replicas_changed(replica, *descriptor);
         }
-        self.watch_size(replica);
-    }
-
-    fn watch_size(&self, replica: &Replica) {
-        let size = replica.size_bytes.load(Ordering::Relaxed);
-        if size > self.ranges.config.range_bytes_max && !replica.split_queued.swap(true, Ordering::AcqRel) {
-            self.ranges.events.too_large.tell(replica.id, ());
-        }
+        self.ranges.watch_size(replica);
     }
 
     /// What is applied is in the engine, and nothing else: the count must agree.
@@ -218,7 +211,7 @@ impl Machine {
                 self.ranges.events.described.tell(descriptor.id, descriptor);
             }
         }
-        self.watch_size(&right);
+        self.ranges.watch_size(&right);
     }
 }
 

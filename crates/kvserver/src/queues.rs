@@ -140,9 +140,11 @@ async fn run_events<T: Debug>(
 async fn run_sweeps(store: Weak<Inner>) {
     loop {
         let Some(inner) = store.upgrade() else { return };
-        let pause = inner.env.sleep(inner.ranges.config.sweep_interval);
+        let pause = inner.ranges.tuning.pause(&inner.env, |tuning| tuning.sweep_interval);
         drop(inner);
-        pause.await;
+        if !pause.is_over().await {
+            continue;
+        }
         let Some(inner) = store.upgrade() else { return };
         for replica in inner.ranges.all() {
             if inner.tasks.is_stopped() {
@@ -175,7 +177,7 @@ impl Inner {
     async fn split_by_size(self: &Arc<Self>, range: RangeId) -> Result<(), KvError> {
         let Ok(replica) = self.ranges.get(range) else { return Ok(()) };
         let size = replica.size_bytes.load(Ordering::Relaxed);
-        if size <= self.ranges.config.range_bytes_max || replica.state.lock().lease.is_none() {
+        if size <= self.ranges.tuning.get().range_bytes_max || replica.state.lock().lease.is_none() {
             replica.split_queued.store(false, Ordering::Release);
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clock::Clock;
 use env::Env;
@@ -12,10 +12,12 @@ use parking_lot::{Mutex, RwLock};
 use replication::Leadership;
 use storage::Engine;
 
+use crate::contention::ContentionLog;
 use crate::events::Events;
 use crate::liveness::Liveness;
 use crate::replica::Replica;
 use crate::store::StoreConfig;
+use crate::tuning::Tuning;
 use crate::wait::WaitRoom;
 
 /// Descriptors told with a mismatch.
@@ -24,10 +26,13 @@ const HINTS_MAX: usize = 4;
 /// What the state machine, the evaluators and the queues of a store share.
 pub(crate) struct Ranges {
     pub config: StoreConfig,
+    /// What of `config` may have changed since.
+    pub tuning: Tuning,
     pub env: Arc<dyn Env>,
     pub clock: Arc<Clock>,
     pub engine: Arc<dyn Engine>,
     pub room: WaitRoom,
+    pub contention: ContentionLog,
     pub liveness: Liveness,
     /// Only this node is known: observations of its clock tell everything.
     pub is_alone: AtomicBool,
@@ -49,6 +54,7 @@ impl Ranges {
         is_used: bool,
     ) -> Arc<Ranges> {
         Arc::new(Ranges {
+            tuning: Tuning::new(&config),
             config,
             env,
             liveness: Liveness::new(clock.clone(), is_used),
@@ -57,6 +63,7 @@ impl Ranges {
             clock,
             engine,
             room: WaitRoom::new(),
+            contention: ContentionLog::default(),
             map: RwLock::new(BTreeMap::new()),
             early: Mutex::new(BTreeMap::new()),
             events: Events::default(),
@@ -151,6 +158,14 @@ impl Ranges {
         }
         stores.remove(&self.config.store);
         stores
+    }
+
+    /// Has a range split if it is too large.
+    pub fn watch_size(&self, replica: &Replica) {
+        let size = replica.size_bytes.load(Ordering::Relaxed);
+        if size > self.tuning.get().range_bytes_max && !replica.split_queued.swap(true, Ordering::AcqRel) {
+            self.events.too_large.tell(replica.id, ());
+        }
     }
 
     /// Other ranges here that overlap a span: told to those who asked the wrong one.

@@ -115,9 +115,11 @@ async fn run_rounds(store: Weak<Inner>, membership: Arc<dyn Membership>) {
     let mut rounds = Rounds::default();
     loop {
         let Some(inner) = store.upgrade() else { return };
-        let pause = inner.env.sleep(inner.ranges.config.replicate_interval);
+        let pause = inner.ranges.tuning.pause(&inner.env, |tuning| tuning.replicate_interval);
         drop(inner);
-        pause.await;
+        if !pause.is_over().await {
+            continue;
+        }
         let Some(inner) = store.upgrade() else { return };
         if inner.tasks.is_stopped() {
             return;
@@ -144,7 +146,7 @@ impl Inner {
         if nodes.len() <= 1 {
             return;
         }
-        let config = &self.ranges.config;
+        let (config, tuning) = (&self.ranges.config, self.ranges.tuning.get());
         let mut balanced = false;
         for replica in leased {
             if self.tasks.is_stopped() {
@@ -152,8 +154,8 @@ impl Inner {
             }
             let Some(descriptor) = self.leased(&replica) else { continue };
             let wanted = Wanted {
-                replicas: if is_system(&descriptor) { config.system_replicas } else { config.replicas },
-                dead_after: config.dead_after,
+                replicas: if is_system(&descriptor) { tuning.system_replicas } else { tuning.replicas },
+                dead_after: tuning.dead_after,
                 suspect_after: SUSPECT_AFTER,
             };
             let Some(decision) = allocator::decide(&descriptor, config.store, &nodes, &wanted) else {

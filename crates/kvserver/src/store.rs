@@ -21,10 +21,12 @@ use smallvec::SmallVec;
 use storage::{Engine, StorageError};
 
 use crate::consensus::Consensus;
+use crate::contention::Contention;
 use crate::machine::Machine;
 use crate::ranges::Ranges;
 use crate::replica::Replica;
 use crate::signs::Signs;
+use crate::tuning::StoreTuning;
 use crate::{bootstrap, queues, replicate};
 
 /// Settings of a store.
@@ -156,6 +158,22 @@ impl Store {
         inner.tasks.keep(tasks);
     }
 
+    /// Changes values while the store runs. Ranges that are too large by them are split.
+    pub fn tune(&self, tuning: StoreTuning) {
+        let ranges = &self.inner.ranges;
+        let before = ranges.tuning.get();
+        if before == tuning {
+            return;
+        }
+        ranges.tuning.set(tuning);
+        ranges.all().iter().for_each(|replica| ranges.watch_size(replica));
+    }
+
+    /// The values now in force.
+    pub fn tuning(&self) -> StoreTuning {
+        self.inner.ranges.tuning.get()
+    }
+
     /// Hands over all leases that others can take, within some time: before this node stops. Answers with how many are left.
     pub async fn hand_over_leases(&self, limit: Duration) -> usize {
         self.inner.hand_over_leases(limit).await
@@ -231,6 +249,11 @@ impl Store {
             }
         }
         all
+    }
+
+    /// Waits for locks here that have ended, oldest first: for people.
+    pub fn contention(&self) -> Vec<Contention> {
+        self.inner.ranges.contention.all()
     }
 
     /// Who waits for whom here, as deadlocks are looked for: for people.

@@ -14,6 +14,8 @@ use sql::SqlOptions;
 use sql::spill::{MemorySpill, SpillStore};
 use storage::Engine;
 
+use crate::settings;
+
 /// Settings of a node.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
@@ -65,6 +67,7 @@ impl NodeConfig {
             node_id: world.identity.node.0,
             memory_bytes_max: self.sql_memory_bytes,
             gc_ttl: self.gc_ttl,
+            setting_defaults: settings::defaults(self),
             spill: Some(world.spill.clone()),
             others: world.dialer.as_ref().map(|_| {
                 let membership = world.membership.clone();

@@ -20,6 +20,7 @@ mod identity;
 mod join;
 mod metrics;
 mod server;
+mod settings;
 mod start;
 #[cfg(feature = "rocks")]
 mod steward;

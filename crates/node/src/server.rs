@@ -27,7 +27,7 @@ use crate::start::Node;
 #[cfg(feature = "rocks")]
 use crate::steward::ClusterSteward;
 #[cfg(feature = "rocks")]
-use crate::{clock_bound, identity, join, steward};
+use crate::{clock_bound, identity, join, settings, steward};
 
 /// The folder within the data folder that temporary files go to.
 #[cfg(feature = "rocks")]
@@ -132,6 +132,7 @@ impl NodeServer {
         steward::keep_looking(&env, &node.db, &network, &steward);
         network.set_steward(steward);
         remember_peers(&env, &engine, &network);
+        settings::follow_rates(&node.sql, &network);
         Ok(NodeServer::with(env, Arc::new(node), options, Some(network), drain))
     }
 

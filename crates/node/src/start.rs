@@ -11,8 +11,8 @@ use kvserver::StoreConfig;
 use replication::{StoreOptions, StoreWorld};
 use sql::SqlServer;
 
-use crate::clock_bound;
 use crate::config::{Identity, NodeConfig, World};
+use crate::{clock_bound, settings};
 
 /// How long a node waits for the others to tell it the catalog.
 const CATALOG_PATIENCE: Duration = Duration::from_secs(120);
@@ -93,6 +93,7 @@ impl Node {
         };
         let db = Db::new(world.env.clone(), clock.clone(), dialer, store.first_range(), db_config);
         let sql = start_sql(config, &world, &db).await?;
+        settings::follow(&sql, &store, &db, config);
         Ok(Node { world, clock, replication: groups, store, db, sql })
     }
 

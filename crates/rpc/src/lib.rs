@@ -74,6 +74,7 @@ pub use authority::{
 };
 pub use connection::ConnectError;
 pub use identity::{ClusterId, Identity, PROTOCOL_VERSIONS, Refusal, RefusalReason};
+pub use limits::SNAPSHOT_BYTES_PER_SECOND;
 pub use network::{Addresses, Admitted, Network, NetworkConfig, Services, Steward};
 pub use offset::ClockOffset;
 pub use operate::{NodeStatus, OperatorClient};

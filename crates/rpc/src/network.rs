@@ -29,7 +29,7 @@ use crate::connection::{ConnectError, Connection};
 use crate::identity::{ClusterId, Identity, PROTOCOL_VERSIONS, Refusal};
 use crate::limits;
 use crate::metrics::Metrics;
-use crate::offset::verdict;
+use crate::offset::{ClockOffset, verdict};
 use crate::peer::Peer;
 use crate::roster::{Roster, capacity_to_proto};
 use crate::snapshot::{self, RateLimit};
@@ -455,6 +455,16 @@ impl Network {
     /// Counts the changes of a node's standing, as far as they are known here.
     pub fn standing_edition(&self, node: NodeId) -> u64 {
         self.shared.roster.read().standing_edition(node)
+    }
+
+    /// Changes how many bytes of snapshots are sent per second, all together.
+    pub fn set_snapshot_rate(&self, bytes_per_second: u64) {
+        self.shared.snapshot_rate.set(bytes_per_second);
+    }
+
+    /// How far a node's clock is ahead of this one's, as measured.
+    pub fn clock_offset(&self, node: NodeId) -> Option<ClockOffset> {
+        self.shared.peer(node)?.clock_offset()
     }
 
     /// Why a node cannot be reached from here, if it cannot.

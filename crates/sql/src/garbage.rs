@@ -19,6 +19,7 @@
 //! Whoever stamps or clears holds a lock on the record: of two collectors one finds it done.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clock::Timestamp;
@@ -74,15 +75,24 @@ pub struct Garbage {
     env: Arc<dyn Env>,
     db: Db,
     wake: mpsc::Sender<()>,
-    time_to_live: Duration,
+    /// How long what was dropped stays, in milliseconds.
+    time_to_live_ms: AtomicU64,
+    /// How long a keyspace that is being filled is safe from the last stamp on. The same on all nodes and for good: a rewrite relies on
+    /// every other node's.
+    filling_time: Duration,
 }
 
 impl Garbage {
     /// Starts the collector's task; it looks once right away.
     pub fn start(env: &Arc<dyn Env>, db: Db, time_to_live: Duration) -> Arc<Garbage> {
         let (wake, mut woken) = mpsc::channel(1);
-        let garbage = Arc::new(Garbage { env: env.clone(), db, wake, time_to_live });
-        let pause = (time_to_live / 16).clamp(PAUSE_MIN, PAUSE_MAX);
+        let garbage = Arc::new(Garbage {
+            env: env.clone(),
+            db,
+            wake,
+            time_to_live_ms: AtomicU64::new(milliseconds(time_to_live)),
+            filling_time: time_to_live,
+        });
         let (collector, env) = (Arc::downgrade(&garbage), env.clone());
         let task = async move {
             loop {
@@ -90,6 +100,8 @@ impl Garbage {
                 if let Err(error) = garbage.collect().await {
                     tracing::warn!(error = %error.into_pg_error(), "clearing dropped data failed; it is tried again later");
                 }
+                let shortest = garbage.time_to_live().min(garbage.filling_time);
+                let pause = (shortest / 16).clamp(PAUSE_MIN, PAUSE_MAX);
                 drop(garbage);
                 let (next, due) = (woken.next(), env.sleep(pause));
                 pin_mut!(next);
@@ -101,6 +113,23 @@ impl Garbage {
         drop(garbage.env.spawn("sql-garbage", Box::pin(task)));
         garbage.kick();
         garbage
+    }
+
+    /// Changes how long what was dropped stays.
+    pub fn set_time_to_live(&self, time_to_live: Duration) {
+        let new = milliseconds(time_to_live);
+        if self.time_to_live_ms.swap(new, Ordering::Relaxed) != new {
+            self.kick();
+        }
+    }
+
+    fn time_to_live(&self) -> Duration {
+        Duration::from_millis(self.time_to_live_ms.load(Ordering::Relaxed))
+    }
+
+    /// How long after its stamp the keyspace of a record is kept.
+    fn kept_for(&self, record: &Record) -> Duration {
+        if record.storage_index == FILLING { self.filling_time } else { self.time_to_live() }
     }
 
     /// There is something to clear at once.
@@ -118,7 +147,7 @@ impl Garbage {
         let (garbage, kept) = (self.clone(), stamp.clone());
         let task = async move {
             loop {
-                garbage.env.sleep(garbage.time_to_live / 8).await;
+                garbage.env.sleep(garbage.filling_time / 8).await;
                 let now = garbage.db.now();
                 match in_own_transaction!(garbage.db, |txn| stamp_anew(&txn, &key, now).await) {
                     Ok(true) => *kept.lock() = now,
@@ -130,7 +159,7 @@ impl Garbage {
             }
         };
         let task = self.env.spawn("sql-rewrite", Box::pin(task));
-        Ok(Rewrite { storage_id, stamp, time_to_live: self.time_to_live, task })
+        Ok(Rewrite { storage_id, stamp, time_to_live: self.filling_time, task })
     }
 
     async fn collect(&self) -> ExecResult<()> {
@@ -139,7 +168,7 @@ impl Garbage {
             match record.stamp {
                 _ if record.storage_index == IN_USE => {}
                 None => drop(in_own_transaction!(self.db, |txn| stamp_new(&txn, &record.key, now).await)?),
-                Some(stamp) if stamp.saturating_add(self.time_to_live) < now || stamp.is_zero() => {
+                Some(stamp) if stamp.saturating_add(self.kept_for(&record)) < now || stamp.is_zero() => {
                     in_own_transaction!(self.db, |txn| self.clear(&txn, &record, stamp).await)?;
                 }
                 Some(_) => {}
@@ -180,6 +209,10 @@ impl Garbage {
         txn.rollback().await;
         Ok(records)
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Notes when a record was first seen.

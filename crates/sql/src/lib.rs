@@ -13,6 +13,7 @@ pub mod advisory_locks;
 pub mod cancel;
 pub mod catalog;
 mod catalog_functions;
+pub mod cluster_settings;
 mod constraints;
 mod definition;
 pub mod garbage;

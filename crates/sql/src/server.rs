@@ -18,6 +18,7 @@ use types::{PgError, PgResult, SqlState};
 use crate::cancel::CancelHandle;
 use crate::catalog::lease::{CatalogLease, Others};
 use crate::catalog::{CatalogSnapshot, SharedCatalog, store};
+use crate::cluster_settings::{InForce, SqlLimits, definitions};
 use crate::definition::{IdBlock, temporary};
 use crate::garbage::Garbage;
 use crate::notifications::Notifications;
@@ -43,6 +44,8 @@ pub struct SqlOptions {
     pub statement_bytes_max: usize,
     /// How long what was dropped stays, for snapshots older than that.
     pub gc_ttl: Duration,
+    /// Defaults of cluster settings that this node was told otherwise when it was started.
+    pub setting_defaults: BTreeMap<&'static str, String>,
     /// Tells whether other nodes are known, which may change the catalog; `None`: there never are.
     pub others: Option<Others>,
 }
@@ -62,6 +65,7 @@ impl Default for SqlOptions {
             spill: None,
             statement_bytes_max: 16 << 20,
             gc_ttl: Duration::from_secs(4 * 3600),
+            setting_defaults: BTreeMap::new(),
             others: None,
         }
     }
@@ -91,6 +95,9 @@ pub struct SessionEntry {
     pub row: Mutex<SessionRow>,
 }
 
+/// Whoever is told which settings are in force, when that has changed.
+pub type SettingsFollower = Box<dyn Fn(&InForce) + Send + Sync>;
+
 /// The SQL layer of a node. One per node, shared by its sessions.
 pub struct SqlServer {
     pub env: Arc<dyn Env>,
@@ -108,6 +115,11 @@ pub struct SqlServer {
     pub statistics: StatisticsCache,
     pub memory: MemoryAccount,
     pub workers: Workers,
+    pub limits: SqlLimits,
+    /// Told of cluster settings. Lock order: before the catalog's.
+    settings_followers: Mutex<Vec<SettingsFollower>>,
+    /// Statements that ran longer than log_min_duration_statement.
+    pub slow_statements: AtomicU64,
     pub(crate) oids: futures::lock::Mutex<IdBlock>,
     pub(crate) storage_ids: futures::lock::Mutex<IdBlock>,
     sessions: Mutex<BTreeMap<u32, Arc<SessionEntry>>>,
@@ -131,20 +143,53 @@ impl SqlServer {
             started_at: executor::wall_to_timestamp(env.wall()),
             env,
             db,
-            options,
             catalog,
             relations: RelationCache::default(),
             table_locks: TableLocks::new(),
             notifications: Notifications::default(),
             memory,
             workers: Workers::default(),
+            limits: SqlLimits::new(&options),
+            settings_followers: Mutex::default(),
+            slow_statements: AtomicU64::new(0),
             oids: Default::default(),
             storage_ids: Default::default(),
             sessions: Mutex::default(),
             next_lock_owner: AtomicU64::new(1),
+            options,
         });
+        let listener = Arc::downgrade(&server);
+        server.catalog.listen_for_settings(Box::new(move || {
+            if let Some(server) = listener.upgrade() {
+                server.follow_settings();
+            }
+        }));
+        server.follow_settings();
         temporary::collect_leftovers(&server).await.map_err(executor::ExecError::into_pg_error)?;
         Ok(server)
+    }
+
+    /// The cluster settings in force here.
+    pub fn settings(&self) -> InForce {
+        InForce::of(&self.catalog.current(), &self.options)
+    }
+
+    /// Tells `follower` the settings in force now, and whenever they have changed.
+    pub fn tell_settings(&self, follower: SettingsFollower) {
+        let mut followers = self.settings_followers.lock();
+        follower(&self.settings());
+        followers.push(follower);
+    }
+
+    fn follow_settings(&self) {
+        // Read with the lock held: of two changes at once the newer is told last.
+        let followers = self.settings_followers.lock();
+        let settings = self.settings();
+        self.limits.follow(&self.options, &settings);
+        let memory = settings.set_bytes(definitions::SQL_MEMORY_MAX);
+        self.memory.set_limit(memory.unwrap_or(self.options.memory_bytes_max));
+        self.garbage.set_time_to_live(settings.set_time(definitions::GC_TTL).unwrap_or(self.options.gc_ttl));
+        followers.iter().for_each(|follower| follower(&settings));
     }
 
     /// A fresh owner of table locks.

@@ -98,6 +98,7 @@ lookups! {
     pg_relation_filenode: Oid;
     pg_relation_is_publishable: Bool;
     pg_relation_is_updatable: Int4;
+    pg_reload_conf: Bool;
     pg_sequence_last_value: Int8;
     pg_statistics_obj_is_visible: Bool;
     pg_table_is_visible: Bool;

@@ -1,6 +1,7 @@
 //! Writes: buffered, inserted with a check, flushed early, rolled back to savepoints.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use keys::{Key, Span};
@@ -84,7 +85,7 @@ impl Txn {
     pub async fn flow(&self) -> Result<(), KvError> {
         let large = {
             let state = self.shared.state.lock();
-            state.buffer.bytes() > self.shared.db.config.buffer_bytes_max
+            state.buffer.bytes() > self.shared.db.buffer_bytes_max.load(Ordering::Relaxed)
         };
         if large { Box::pin(self.flush()).await } else { Ok(()) }
     }

@@ -163,6 +163,7 @@ pub enum StatementKind {
     Transaction(Box<Transaction>),
     SetVariable(Box<SetVariable>),
     Show(Box<Show>),
+    ClusterSetting(Box<ClusterSetting>),
     SetConstraints(Box<SetConstraints>),
     Prepare(Box<Prepare>),
     Execute(Box<Execute>),

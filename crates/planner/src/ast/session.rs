@@ -100,10 +100,33 @@ pub enum SetValue {
     Number(Box<str>),
 }
 
+impl SetValue {
+    pub fn text(&self) -> &str {
+        match self {
+            SetValue::Text(text) | SetValue::Number(text) => text,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Show {
     Name(Box<str>),
     All,
+    /// SHOW CLUSTER SETTING.
+    ClusterSetting(Box<str>),
+    /// SHOW CLUSTER SETTINGS.
+    ClusterSettings,
+}
+
+/// SET CLUSTER SETTING, RESET CLUSTER SETTING, ALTER SYSTEM.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterSetting {
+    /// `None`: all of them, which are reset.
+    pub name: Option<Box<str>>,
+    /// `None`: back to the default.
+    pub values: Option<Vec<SetValue>>,
+    /// ALTER SYSTEM, which PostgreSQL does not run in a transaction block.
+    pub is_system: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -9,7 +9,7 @@ impl Parser<'_> {
     pub(super) fn alter(&mut self) -> PgResult<StatementKind> {
         self.expect(Keyword::Alter)?;
         match self.keyword() {
-            Keyword::System => return self.unsupported("ALTER SYSTEM"),
+            Keyword::System => return self.alter_system(),
             Keyword::Default => return self.alter_default_privileges(),
             Keyword::Role | Keyword::Group => return self.alter_role(),
             Keyword::User if self.keyword_at(1) != Keyword::Mapping => return self.alter_role(),

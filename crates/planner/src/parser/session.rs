@@ -11,6 +11,9 @@ impl Parser<'_> {
     pub(super) fn set_statement(&mut self) -> PgResult<StatementKind> {
         let position = self.start();
         self.expect(Keyword::Set)?;
+        if self.eat_cluster("setting") {
+            return self.set_cluster_setting(false);
+        }
         if self.eat(Keyword::Constraints) {
             return self.set_constraints();
         }
@@ -100,13 +103,51 @@ impl Parser<'_> {
         if self.eat_all(&[Keyword::From, Keyword::Current]) {
             return Ok(SetAction::FromCurrent { name });
         }
+        Ok(match self.assigned_values()? {
+            Some(values) => SetAction::Set { name, values },
+            None => SetAction::Default { name },
+        })
+    }
+
+    /// `= values` or `TO values`; `None`: DEFAULT.
+    fn assigned_values(&mut self) -> PgResult<Option<Vec<SetValue>>> {
         if !self.eat_symbol(b'=') {
             self.expect(Keyword::To)?;
         }
         if self.eat(Keyword::Default) {
-            return Ok(SetAction::Default { name });
+            return Ok(None);
         }
-        Ok(SetAction::Set { name, values: self.list(Self::set_value)? })
+        self.list(Self::set_value).map(Some)
+    }
+
+    /// CLUSTER and a word that is no keyword.
+    fn eat_cluster(&mut self, word: &str) -> bool {
+        let found = self.at(Keyword::Cluster) && self.at_word(1, word);
+        self.position += if found { 2 } else { 0 };
+        found
+    }
+
+    /// generic_set, after SET CLUSTER SETTING and ALTER SYSTEM SET.
+    fn set_cluster_setting(&mut self, is_system: bool) -> PgResult<StatementKind> {
+        let name = Some(self.variable_name()?);
+        let values = self.assigned_values()?;
+        Ok(StatementKind::ClusterSetting(Box::new(ClusterSetting { name, values, is_system })))
+    }
+
+    /// generic_reset, after RESET CLUSTER SETTING and ALTER SYSTEM RESET.
+    fn reset_cluster_setting(&mut self, is_system: bool) -> PgResult<StatementKind> {
+        let name = if self.eat(Keyword::All) { None } else { Some(self.variable_name()?) };
+        Ok(StatementKind::ClusterSetting(Box::new(ClusterSetting { name, values: None, is_system })))
+    }
+
+    /// After ALTER SYSTEM.
+    pub(super) fn alter_system(&mut self) -> PgResult<StatementKind> {
+        self.expect(Keyword::System)?;
+        if self.eat(Keyword::Reset) {
+            return self.reset_cluster_setting(true);
+        }
+        self.expect(Keyword::Set)?;
+        self.set_cluster_setting(true)
     }
 
     fn set_value(&mut self) -> PgResult<SetValue> {
@@ -191,6 +232,9 @@ impl Parser<'_> {
     pub(super) fn reset(&mut self) -> PgResult<StatementKind> {
         let position = self.start();
         self.expect(Keyword::Reset)?;
+        if self.eat_cluster("setting") {
+            return self.reset_cluster_setting(false);
+        }
         let action = self.reset_action()?;
         let set = SetVariable { scope: SetScope::Session, action, position };
         Ok(StatementKind::SetVariable(Box::new(set)))
@@ -198,6 +242,13 @@ impl Parser<'_> {
 
     pub(super) fn show(&mut self) -> PgResult<StatementKind> {
         self.expect(Keyword::Show)?;
+        if self.eat_cluster("settings") {
+            return Ok(StatementKind::Show(Box::new(Show::ClusterSettings)));
+        }
+        if self.eat_cluster("setting") {
+            let name = self.variable_name()?;
+            return Ok(StatementKind::Show(Box::new(Show::ClusterSetting(name))));
+        }
         let show = self.setting_name()?.map_or(Show::All, Show::Name);
         Ok(StatementKind::Show(Box::new(show)))
     }

@@ -36,8 +36,8 @@ pub use snapshot::CatalogSnapshot;
 pub use store::CatalogChange;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use kvclient::Timestamp;
 use parking_lot::RwLock;
@@ -53,6 +53,8 @@ pub struct SharedCatalog {
     readable_from: RwLock<BTreeMap<Oid, Timestamp>>,
     /// There is such a table.
     is_any_stored_anew: AtomicBool,
+    /// Told when cluster settings have changed. No lock is held then.
+    settings_listener: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl SharedCatalog {
@@ -64,6 +66,20 @@ impl SharedCatalog {
             version,
             readable_from,
             is_any_stored_anew: AtomicBool::new(false),
+            settings_listener: OnceLock::new(),
+        }
+    }
+
+    /// Tells `listener`, from now on, when cluster settings have changed. There is one.
+    pub fn listen_for_settings(&self, listener: Box<dyn Fn() + Send + Sync>) {
+        assert!(self.settings_listener.set(listener).is_ok(), "settings have one listener");
+    }
+
+    fn tell_listener(&self, old: &CatalogSnapshot, new: &CatalogSnapshot) {
+        if let Some(listener) = self.settings_listener.get()
+            && old.settings != new.settings
+        {
+            listener();
         }
     }
 
@@ -101,7 +117,10 @@ impl SharedCatalog {
         tables.for_each(|table| self.note_readable(&current, &next, now, table.id()));
         next.version = current.version + 1;
         self.version.store(next.version, Ordering::Release);
-        *current = Arc::new(next);
+        let next = Arc::new(next);
+        let old = std::mem::replace(&mut *current, next.clone());
+        drop(current);
+        self.tell_listener(&old, &next);
     }
 
     /// Makes a committed change visible; what it has stored can be read from `from` on. Called while the transaction still holds its
@@ -116,7 +135,10 @@ impl SharedCatalog {
         change.ids().for_each(|id| self.note_readable(&current, &next, from, id));
         next.version += 1;
         self.version.store(next.version, Ordering::Release);
-        *current = Arc::new(next);
+        let next = Arc::new(next);
+        let old = std::mem::replace(&mut *current, next.clone());
+        drop(current);
+        self.tell_listener(&old, &next);
     }
 }
 

@@ -94,6 +94,18 @@ impl TransactionCatalog {
         Ok(())
     }
 
+    /// Stores a cluster setting; `None`: back to its default.
+    pub fn put_setting(&mut self, txn: &Txn, name: &str, value: Option<String>) -> ExecResult<()> {
+        let current = self.current();
+        let base = self.private.as_ref().map_or(current.version, |private| private.base);
+        store::write_setting(txn, name, value.as_deref())?;
+        self.change.note_setting(name, value);
+        let mut next = CatalogSnapshot::clone(&current);
+        self.change.apply_to(&mut next);
+        self.keep_private(base, next);
+        Ok(())
+    }
+
     pub fn mark(&self) -> CatalogMark {
         CatalogMark { private: self.private.clone(), change: self.change.clone() }
     }

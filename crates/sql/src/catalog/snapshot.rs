@@ -25,6 +25,8 @@ pub struct CatalogSnapshot {
     objects: BTreeMap<Oid, Object>,
     names: BTreeMap<Space, BTreeMap<Arc<str>, NameTarget>>,
     pub(super) user_types: UserTypes,
+    /// Cluster settings that have been set: canonical text by name.
+    pub settings: Arc<BTreeMap<String, String>>,
 }
 
 impl CatalogSnapshot {

@@ -6,11 +6,12 @@
 //!                                  same name, the second waits for the first and then fails
 //! /table/3/1/<storage id>          a sequence's state
 //! /table/4/1/<storage id>/<index>  a keyspace to be cleared: dropped, truncated, or left by an aborted rewrite
+//! /system/setting/<name>           a cluster setting that has been set
 //! ```
 //!
 //! Storage ids below [`FIRST_USER_STORAGE_ID`] belong to these tables.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use executor::{ExecError, ExecResult};
@@ -91,18 +92,63 @@ pub async fn load(txn: &Txn) -> ExecResult<CatalogSnapshot> {
             catalog.insert(object);
         }
     }
+    catalog.settings = Arc::new(load_settings(txn).await?);
     Ok(catalog)
 }
 
-/// What a transaction changes in the catalog: the newest form of each object, or its end.
+/// The version of what is stored of a setting: this byte, then the value as text.
+const SETTING_VERSION: u8 = 1;
+
+/// Reads the cluster settings.
+async fn load_settings(txn: &Txn) -> ExecResult<BTreeMap<String, String>> {
+    let mut settings = BTreeMap::new();
+    let mut scan = txn.scan(ScanOptions::forward(keys::system::setting_span()));
+    while let Some(page) = scan.next_page(txn).await? {
+        for row in page.iter() {
+            let name = keys::system::parse_setting(row.key).ok();
+            let (name, value) = name.zip(row.value.and_then(decode_setting)).ok_or_else(|| {
+                let key = Key::copy_from(row.key);
+                PgError::new(SqlState::DATA_CORRUPTED, format!("the setting at {key} cannot be read"))
+            })?;
+            settings.insert(name, value);
+        }
+    }
+    Ok(settings)
+}
+
+fn encode_setting(value: &str) -> Vec<u8> {
+    [&[SETTING_VERSION], value.as_bytes()].concat()
+}
+
+fn decode_setting(bytes: &[u8]) -> Option<String> {
+    let (version, value) = bytes.split_first()?;
+    let text = std::str::from_utf8(value).ok().filter(|_| *version == SETTING_VERSION)?;
+    Some(text.to_string())
+}
+
+/// Writes one setting into the transaction; `None`: back to its default.
+pub fn write_setting(txn: &Txn, name: &str, value: Option<&str>) -> ExecResult<()> {
+    let key = keys::system::setting(name);
+    Ok(match value {
+        Some(value) => txn.put(&key, &encode_setting(value))?,
+        None => txn.delete(&key)?,
+    })
+}
+
+/// What a transaction changes in the catalog: the newest form of each object and setting, or its end.
 #[derive(Clone, Debug, Default)]
 pub struct CatalogChange {
-    changes: std::collections::BTreeMap<Oid, Option<Object>>,
+    changes: BTreeMap<Oid, Option<Object>>,
+    settings: BTreeMap<String, Option<String>>,
 }
 
 impl CatalogChange {
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.changes.is_empty() && self.settings.is_empty()
+    }
+
+    pub fn note_setting(&mut self, name: &str, value: Option<String>) {
+        self.settings.insert(name.to_string(), value);
     }
 
     pub fn note(&mut self, id: Oid, object: Option<Object>) {
@@ -117,6 +163,16 @@ impl CatalogChange {
         }
         for object in self.changes.values().flatten() {
             catalog.insert(object.clone());
+        }
+        if self.settings.is_empty() {
+            return;
+        }
+        let settings = Arc::make_mut(&mut catalog.settings);
+        for (name, value) in &self.settings {
+            match value {
+                Some(value) => drop(settings.insert(name.clone(), value.clone())),
+                None => drop(settings.remove(name)),
+            }
         }
     }
 
@@ -283,4 +339,18 @@ pub fn initial_objects() -> Vec<Object> {
     ];
     objects.extend(predefined);
     objects
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_of_a_setting_are_frozen() {
+        assert_eq!(encode_setting("4h"), [1, b'4', b'h']);
+        assert_eq!(decode_setting(&[1, b'4', b'h']).as_deref(), Some("4h"));
+        assert_eq!(decode_setting(&[2, b'4', b'h']), None);
+        assert_eq!(decode_setting(&[1, 0xff]), None);
+        assert_eq!(decode_setting(&[]), None);
+    }
 }

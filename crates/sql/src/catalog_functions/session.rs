@@ -1,6 +1,6 @@
 //! What functions tell of the session, the connection and the server.
 
-use types::{DataType, Datum, PgResult};
+use types::{DataType, Datum, PgError, PgResult, SqlState};
 
 use super::Answer::{self, Null, Session, Strict};
 use super::{integer_argument, oid_argument, optional, text_argument};
@@ -20,6 +20,7 @@ pub const FUNCTIONS: &[(&str, Answer)] = &[
     ("pg_postmaster_start_time", Session(started_at)),
     // Settings are read when the server starts.
     ("pg_conf_load_time", Session(started_at)),
+    ("pg_reload_conf", Session(pg_reload_conf)),
     ("pg_relation_is_publishable", Strict(pg_relation_is_publishable)),
     ("pg_column_is_updatable", Strict(|picture, arguments| Ok(Datum::Bool(is_table(picture, arguments)?)))),
     ("pg_partition_root", Null),
@@ -48,6 +49,15 @@ fn current_schemas(picture: &Picture<'_>, arguments: &[Datum]) -> PgResult<Datum
         names.insert(0, temporary);
     }
     Ok(array_of(DataType::Name, names.into_iter().map(Datum::text).collect()))
+}
+
+/// ALTER SYSTEM is in force once it has committed: there is nothing to load.
+fn pg_reload_conf(services: &Services, _: &[Datum]) -> PgResult<Datum> {
+    if !Picture::of(services).is_superuser() {
+        let message = "permission denied for function pg_reload_conf";
+        return Err(PgError::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+    }
+    Ok(Datum::Bool(true))
 }
 
 fn current_query(services: &Services, _: &[Datum]) -> PgResult<Datum> {

@@ -58,10 +58,7 @@ impl Session {
         };
         match &variable.action {
             SetAction::Set { name, values } => {
-                let texts = values.iter().map(|value| match value {
-                    SetValue::Text(text) | SetValue::Number(text) => &**text,
-                });
-                put(name, &texts.collect::<Vec<_>>())
+                put(name, &values.iter().map(SetValue::text).collect::<Vec<_>>())
             }
             SetAction::Default { name } => Ok(Change::Remove(Settings::canonical_name(name)?.to_string())),
             SetAction::ResetAll => Ok(Change::RemoveAll),

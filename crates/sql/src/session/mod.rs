@@ -142,7 +142,9 @@ impl Session {
         check_admission(&server, &catalog, role, database)?;
         let mut settings = Settings::new();
         let mut notices = Vec::new();
-        for (name, value) in initial_settings(&catalog, database.id, role) {
+        let of_cluster = server.settings();
+        let of_cluster = of_cluster.session_defaults().map(|(name, value)| (name.into(), value.into()));
+        for (name, value) in of_cluster.chain(initial_settings(&catalog, database.id, role)) {
             let checked = check_startup_identity(&catalog, database.id, &startup.user, &name, &value);
             // One that has become invalid does not keep anybody out.
             if let Err(error) = checked.and_then(|()| settings.set_default(&name, &value)) {

@@ -182,7 +182,7 @@ impl Session {
     }
 
     pub(super) fn parse_text(&self, text: &str) -> PgResult<Vec<planner::ast::Statement>> {
-        let bound = self.server.options.statement_bytes_max;
+        let bound = self.server.limits.statement_bytes_max();
         if text.len() > bound {
             return Err(PgError::new(
                 SqlState::PROGRAM_LIMIT_EXCEEDED,

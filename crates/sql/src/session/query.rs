@@ -204,7 +204,7 @@ impl Session {
             deferred_checks: services,
             memory: self.memory.with_work_memory(
                 "statement",
-                self.server.options.statement_memory_bytes_max,
+                self.server.limits.statement_memory_bytes_max(),
                 self.work_bytes,
             ),
             parallelism: self.parallelism.clone(),

@@ -220,7 +220,10 @@ impl Services {
     pub fn setting(&self, name: &str) -> PgResult<Arc<str>> {
         match self.modes.setting(name) {
             Some(value) => Ok(value),
-            None => self.settings.lock().get(name),
+            None => self.settings.lock().get(name).or_else(|error| {
+                let of_cluster = self.catalog.server.settings();
+                of_cluster.text(&name.to_ascii_lowercase()).map(Arc::from).ok_or(error)
+            }),
         }
     }
 

@@ -9,6 +9,8 @@
 //! A client is told of a serialization failure (40001) only when it has seen results that a retry could contradict.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use executor::{ExecError, ExecResult};
 use kvclient::RestartScope;
@@ -72,6 +74,34 @@ impl Session {
         self.check_not_failed(run.prepared)?;
         let alone = run.alone && self.active.is_none();
         let run = Run { alone, ..run };
+        let prepared = run.prepared;
+        let threshold = self.server.limits.log_min_duration();
+        let began = threshold.map(|_| self.server.env.monotonic());
+        let result = self.run_attempts(run, sink).await;
+        if let (Some(threshold), Some(began)) = (threshold, began) {
+            let duration = self.server.env.monotonic().saturating_sub(began);
+            if duration >= threshold {
+                self.log_duration(prepared, duration);
+            }
+        }
+        result
+    }
+
+    /// log_min_duration_statement. What may hold a password is not shown.
+    fn log_duration(&self, prepared: &Prepared, duration: Duration) {
+        use StatementKind::{AlterRole, CreateRole};
+        self.server.slow_statements.fetch_add(1, Ordering::Relaxed);
+        let statement = match prepared.kind() {
+            Some(CreateRole(_) | AlterRole(_)) => "(a statement about a role)",
+            _ => &*prepared.text,
+        };
+        let milliseconds = duration.as_secs_f64() * 1000.0;
+        let (process, user) = (self.process_id(), self.user.as_str());
+        tracing::info!(process, user, "duration: {milliseconds:.3} ms  statement: {statement}");
+    }
+
+    async fn run_attempts(&mut self, run: Run<'_>, sink: &mut ResultSink) -> PgResult<()> {
+        let alone = run.alone;
         let mut attempts = 0;
         loop {
             let mark = sink.mark();

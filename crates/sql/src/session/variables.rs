@@ -5,7 +5,8 @@ use std::sync::Arc;
 use executor::ExecResult;
 use pgserver::{ColumnDescription, ResultSink};
 use planner::ast::{
-    SetAction, SetConstraints, SetScope, SetValue, SetVariable, Show, TimeZoneValue, TransactionMode,
+    ClusterSetting, SetAction, SetConstraints, SetScope, SetValue, SetVariable, Show, TimeZoneValue,
+    TransactionMode,
 };
 use types::format::{ByteaOutput, DateFormat, DateOrder, FormatContext, IntervalStyle};
 use types::timezone::TimeZone;
@@ -16,6 +17,7 @@ use super::prepared::describe_column;
 use super::services::Assignment;
 use super::statement::{Run, Tag};
 use super::transaction::{isolation_name, isolation_named};
+use crate::cluster_settings::{self, InForce};
 use crate::settings::{Settings, definition};
 
 /// Text and binary formats as the settings have them. `now` is put in by the transaction.
@@ -80,6 +82,14 @@ pub fn show_columns(show: &Show) -> PgResult<Arc<[ColumnDescription]>> {
             let name = definition(name).map_or(name, |definition| definition.name);
             Arc::from([describe_column(name, text)])
         }
+        Show::ClusterSetting(name) => {
+            Arc::from([describe_column(cluster_settings::changeable(name)?.name, text)])
+        }
+        Show::ClusterSettings => {
+            let names =
+                ["name", "value", "default_value", "vartype", "unit", "min_val", "max_val", "description"];
+            names.map(|name| describe_column(name, text)).into()
+        }
     })
 }
 
@@ -104,23 +114,36 @@ impl Session {
         if let Some(value) = self.active.as_ref().and_then(|active| active.modes().setting(name)) {
             return Ok(value);
         }
-        self.settings.get(match name.to_ascii_lowercase().as_str() {
+        let found = self.settings.get(match name.to_ascii_lowercase().as_str() {
             "transaction_isolation" => "default_transaction_isolation",
             "transaction_read_only" => "default_transaction_read_only",
             "transaction_deferrable" => "default_transaction_deferrable",
             _ => name,
+        });
+        // As in PostgreSQL, SHOW tells the server's settings too.
+        found.or_else(|error| {
+            let of_cluster = self.server.settings();
+            of_cluster.text(&name.to_ascii_lowercase()).map(Arc::from).ok_or(error)
         })
     }
 
     pub(super) fn run_show(&mut self, show: &Show, run: &Run<'_>, sink: &mut ResultSink) -> PgResult<Tag> {
-        let rows: Vec<Vec<Arc<str>>> = match show {
-            Show::Name(name) => vec![vec![self.setting(shown_name(name))?]],
+        let rows: Vec<Vec<Option<Arc<str>>>> = match show {
+            Show::Name(name) => vec![vec![Some(self.setting(shown_name(name))?)]],
+            Show::ClusterSetting(name) => {
+                let name = cluster_settings::changeable(name)?.name;
+                let in_force = self.cluster_settings();
+                let shown = in_force.all().into_iter().find(|(known, _)| known.name == name);
+                let default = || self.setting(name);
+                vec![vec![Some(shown.map_or_else(default, |(_, value)| Ok(value.into()))?)]]
+            }
+            Show::ClusterSettings => self.cluster_settings().rows(),
             Show::All => {
                 let all = self.settings.all().into_iter();
                 all.map(|(name, value, definition)| {
                     let description = definition.map_or("", |definition| definition.description);
                     let value = self.setting(&name).unwrap_or(value);
-                    vec![name, value, description.into()]
+                    [name, value, description.into()].map(Some).to_vec()
                 })
                 .collect()
             }
@@ -130,10 +153,54 @@ impl Session {
         }
         for row in &rows {
             let mut writer = sink.begin_row(row.len());
-            row.iter().for_each(|value| writer.value(value.as_bytes()));
+            row.iter().for_each(|value| match value {
+                Some(value) => writer.value(value.as_bytes()),
+                None => writer.null(),
+            });
             writer.finish()?;
         }
         Ok(Tag::Plain("SHOW"))
+    }
+
+    /// The cluster settings as the running transaction has them.
+    fn cluster_settings(&mut self) -> InForce {
+        InForce::of(&self.catalog_snapshot(), &self.server.options)
+    }
+
+    /// SET CLUSTER SETTING, RESET CLUSTER SETTING, ALTER SYSTEM: for superusers.
+    pub(crate) fn run_cluster_setting(&mut self, setting: &ClusterSetting) -> ExecResult<Tag> {
+        if setting.is_system && self.in_block() {
+            let message = "ALTER SYSTEM cannot run inside a transaction block";
+            return Err(PgError::new(SqlState::ACTIVE_SQL_TRANSACTION, message).into());
+        }
+        let snapshot = self.catalog_snapshot();
+        if !snapshot.is_superuser(&self.user) {
+            let message = match &setting.name {
+                Some(name) => format!("permission denied to set parameter \"{name}\""),
+                None => "permission denied to perform ALTER SYSTEM RESET ALL".to_string(),
+            };
+            return Err(PgError::new(SqlState::INSUFFICIENT_PRIVILEGE, message).into());
+        }
+        let changes: Vec<(String, Option<String>)> = match (&setting.name, &setting.values) {
+            (Some(name), Some(values)) => {
+                let definition = cluster_settings::changeable(name)?;
+                let texts = values.iter().map(SetValue::text);
+                let value = cluster_settings::canonical(definition, &texts.collect::<Vec<_>>())?;
+                vec![(definition.name.to_string(), Some(value))]
+            }
+            (Some(name), None) => vec![(cluster_settings::changeable(name)?.name.to_string(), None)],
+            (None, _) => snapshot.settings.keys().map(|name| (name.clone(), None)).collect(),
+        };
+        let active = self.ensure_transaction();
+        let txn = active.txn.clone();
+        for (name, value) in changes {
+            active.catalog.put_setting(&txn, &name, value)?;
+        }
+        Ok(Tag::Plain(match (setting.is_system, &setting.values) {
+            (true, _) => "ALTER SYSTEM",
+            (false, Some(_)) => "SET",
+            (false, None) => "RESET",
+        }))
     }
 
     pub(super) fn run_set(&mut self, set: &SetVariable) -> PgResult<Tag> {
@@ -152,10 +219,7 @@ impl Session {
                 tag = "RESET";
             }
             SetAction::Set { name, values } => {
-                let texts = values.iter().map(|value| match value {
-                    SetValue::Text(text) | SetValue::Number(text) => &**text,
-                });
-                let values: Vec<&str> = texts.collect();
+                let values: Vec<&str> = values.iter().map(SetValue::text).collect();
                 self.set_setting(name, &values, local)?;
             }
             SetAction::Default { name } => {

@@ -11,6 +11,10 @@ pub const TIME_UNITS: &[(&str, i64)] =
 /// The base unit of sizes is the kilobyte.
 pub const SIZE_UNITS: &[(&str, i64)] = &[("TB", 1 << 30), ("GB", 1 << 20), ("MB", 1 << 10), ("kB", 1)];
 
+const TIME_HINT: &str =
+    "Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\".";
+const SIZE_HINT: &str = "Valid units for this parameter are \"B\", \"kB\", \"MB\", \"GB\", and \"TB\".";
+
 /// A number with an optional unit, in base units.
 pub fn parse_with_unit(text: &str, units: &[(&str, i64)]) -> Option<i64> {
     let text = text.trim();
@@ -18,6 +22,9 @@ pub fn parse_with_unit(text: &str, units: &[(&str, i64)]) -> Option<i64> {
     let (number, unit) = (&text[..digits], text[digits..].trim());
     let factor = match unit {
         "" => 1,
+        // Of these a unit is many.
+        "B" if units == SIZE_UNITS => return Some(rounded(number.parse().ok()?, 1024.0)),
+        "us" if units == TIME_UNITS => return Some(rounded(number.parse().ok()?, 1000.0)),
         unit => units.iter().find(|(suffix, _)| *suffix == unit)?.1,
     };
     if let Ok(number) = number.parse::<i64>() {
@@ -28,8 +35,12 @@ pub fn parse_with_unit(text: &str, units: &[(&str, i64)]) -> Option<i64> {
     (scaled.abs() < i64::MAX as f64).then_some(scaled as i64)
 }
 
+fn rounded(value: f64, divisor: f64) -> i64 {
+    (value / divisor).round_ties_even() as i64
+}
+
 /// The largest unit that divides the value, as SHOW prints it; zero has no unit.
-fn print_with_unit(value: i64, units: &[(&str, i64)]) -> String {
+pub fn print_with_unit(value: i64, units: &[(&str, i64)]) -> String {
     if value <= 0 {
         return value.to_string();
     }
@@ -49,7 +60,7 @@ fn out_of_range(definition: &Definition, value: i64, low: i64, high: i64) -> PgE
     PgError::new(
         SqlState::INVALID_PARAMETER_VALUE,
         format!(
-            "{value}{unit} is outside the valid range for parameter \"{}\" ({low}{unit} .. {high}{unit})",
+            "{value}{unit} is outside the valid range for parameter \"{}\" ({low} .. {high})",
             definition.name
         ),
     )
@@ -95,14 +106,18 @@ pub fn check(definition: &Definition, values: &[&str]) -> PgResult<String> {
 }
 
 fn canonical(definition: &Definition, value: &str) -> PgResult<String> {
-    let with_unit = |low: i64, units: &[(&str, i64)]| {
+    let with_unit = |units: &[(&str, i64)]| {
+        let (low, high) = definition.kind.range().unwrap_or((i64::MIN, i64::MAX));
         let parsed = parse_with_unit(value, units).ok_or_else(|| {
-            let names: Vec<_> = units.iter().rev().map(|(name, _)| format!("\"{name}\"")).collect();
-            invalid(definition, value)
-                .hint(format!("Valid units for this parameter are {}.", names.join(", ")))
+            let error = invalid(definition, value);
+            match value.trim().starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {
+                true if units == SIZE_UNITS => error.hint(SIZE_HINT),
+                true => error.hint(TIME_HINT),
+                false => error,
+            }
         })?;
-        if parsed < low || parsed > i64::from(i32::MAX) {
-            return Err(out_of_range(definition, parsed, low, i64::from(i32::MAX)));
+        if parsed < low || parsed > high {
+            return Err(out_of_range(definition, parsed, low, high));
         }
         Ok(print_with_unit(parsed, units))
     };
@@ -123,8 +138,9 @@ fn canonical(definition: &Definition, value: &str) -> PgResult<String> {
             }
             Ok(parsed.to_string())
         }
-        Kind::Milliseconds(low) => with_unit(low, TIME_UNITS),
-        Kind::Kilobytes(low) => with_unit(low, SIZE_UNITS),
+        Kind::Milliseconds(_) | Kind::Kilobytes(_) | Kind::MillisecondsIn(..) | Kind::KilobytesIn(..) => {
+            with_unit(definition.kind.units())
+        }
         Kind::Enum(words) => {
             let word = words.iter().find(|word| word.eq_ignore_ascii_case(value.trim()));
             word.map(ToString::to_string).ok_or_else(|| {
@@ -232,6 +248,9 @@ mod tests {
     fn units_are_read_and_printed() {
         assert_eq!(parse_with_unit("1.5 s", TIME_UNITS), Some(1500));
         assert_eq!(parse_with_unit("2 parsecs", TIME_UNITS), None);
+        assert_eq!(parse_with_unit("2500us", TIME_UNITS), Some(2));
+        assert_eq!(parse_with_unit("4096 B", SIZE_UNITS), Some(4));
+        assert_eq!(parse_with_unit("4096 us", SIZE_UNITS), None);
         assert_eq!(print_with_unit(7_200_000, TIME_UNITS), "2h");
         assert_eq!(print_with_unit(1500, TIME_UNITS), "1500ms");
         assert_eq!(print_with_unit(4096, SIZE_UNITS), "4MB");

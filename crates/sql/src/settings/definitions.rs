@@ -12,6 +12,8 @@ pub enum Context {
     Internal,
     /// Any user, any time.
     User,
+    /// A superuser, for the whole cluster: see `cluster_settings`.
+    System,
 }
 
 impl Context {
@@ -19,6 +21,7 @@ impl Context {
         match self {
             Context::Internal => "internal",
             Context::User => "user",
+            Context::System => "sighup",
         }
     }
 }

@@ -10,8 +10,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use definitions::{Context, DEFINITIONS, Definition, SERVER_VERSION};
+pub use definitions::{Check, Context, DEFINITIONS, Definition, SERVER_VERSION};
 use types::{PgError, PgResult, SqlState};
+
+use crate::cluster_settings;
 
 /// The type of a setting's value.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +25,10 @@ pub enum Kind {
     Milliseconds(i64),
     /// A size; the lowest value.
     Kilobytes(i64),
+    /// A time; lowest and highest value.
+    MillisecondsIn(i64, i64),
+    /// A size; lowest and highest value.
+    KilobytesIn(i64, i64),
     Text,
     Enum(&'static [&'static str]),
 }
@@ -32,16 +38,40 @@ impl Kind {
     pub fn type_name(self) -> &'static str {
         match self {
             Kind::Bool => "bool",
-            Kind::Integer(..) | Kind::Milliseconds(_) | Kind::Kilobytes(_) => "integer",
+            Kind::Integer(..)
+            | Kind::Milliseconds(_)
+            | Kind::Kilobytes(_)
+            | Kind::MillisecondsIn(..)
+            | Kind::KilobytesIn(..) => "integer",
             Kind::Text => "string",
             Kind::Enum(_) => "enum",
         }
     }
 
+    /// Lowest and highest value of a number, in its unit.
+    pub fn range(self) -> Option<(i64, i64)> {
+        match self {
+            Kind::Integer(least, most)
+            | Kind::MillisecondsIn(least, most)
+            | Kind::KilobytesIn(least, most) => Some((least, most)),
+            Kind::Milliseconds(least) | Kind::Kilobytes(least) => Some((least, i64::from(i32::MAX))),
+            Kind::Bool | Kind::Text | Kind::Enum(_) => None,
+        }
+    }
+
+    /// The suffixes that a number may have, with how many of the unit each is.
+    pub fn units(self) -> &'static [(&'static str, i64)] {
+        match self {
+            Kind::Milliseconds(_) | Kind::MillisecondsIn(..) => checks::TIME_UNITS,
+            Kind::Kilobytes(_) | Kind::KilobytesIn(..) => checks::SIZE_UNITS,
+            _ => &[],
+        }
+    }
+
     pub fn unit(self) -> Option<&'static str> {
         match self {
-            Kind::Milliseconds(_) => Some("ms"),
-            Kind::Kilobytes(_) => Some("kB"),
+            Kind::Milliseconds(_) | Kind::MillisecondsIn(..) => Some("ms"),
+            Kind::Kilobytes(_) | Kind::KilobytesIn(..) => Some("kB"),
             _ => None,
         }
     }
@@ -164,6 +194,7 @@ impl Settings {
                 return Err(cannot_change(definition.name));
             }
             Ok(definition) => definition.name.into(),
+            Err(_) if cluster_settings::definition(name).is_ok() => return Err(cannot_change_now(name)),
             Err(error) if !is_custom(name) => return Err(error),
             Err(_) => name.to_ascii_lowercase().into(),
         };
@@ -280,6 +311,7 @@ impl Settings {
             Err(_) if is_custom(name) => {
                 return Ok((name.to_ascii_lowercase().into(), values.join(", ").into()));
             }
+            Err(_) if cluster_settings::definition(name).is_ok() => return Err(cannot_change_now(name)),
             Err(error) => return Err(error),
         };
         if definition.context == Context::Internal {
@@ -287,6 +319,12 @@ impl Settings {
         }
         Ok((definition.name.into(), checks::check(definition, values)?.into()))
     }
+}
+
+/// A setting of the cluster, which sessions do not have of their own.
+fn cannot_change_now(name: &str) -> PgError {
+    let message = format!("parameter \"{}\" cannot be changed now", name.to_ascii_lowercase());
+    PgError::new(SqlState::CANT_CHANGE_RUNTIME_PARAM, message)
 }
 
 fn cannot_change(name: &str) -> PgError {

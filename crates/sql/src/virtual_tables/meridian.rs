@@ -7,6 +7,7 @@ use types::Datum;
 
 use super::Definition;
 use super::shape::*;
+use crate::cluster_settings::InForce;
 use crate::session::Services;
 
 view! {
@@ -29,11 +30,24 @@ view! {
     }
 }
 
+view! {
+    ClusterSettings: 15904 meridian.cluster_settings {
+        name: TEXT, value: TEXT, default_value: TEXT, vartype: TEXT, unit: TEXT, min_val: TEXT, max_val: TEXT,
+        description: TEXT,
+    }
+}
+
 pub static TABLES: &[Definition] = &[
     Ranges::definition(Rows::Waiting(ranges)),
     Sessions::definition(Rows::Session(|services| values(sessions(services)))),
     Settings::definition(Rows::Session(|services| values(settings(services)))),
+    ClusterSettings::definition(Rows::Session(cluster_settings)),
 ];
+
+fn cluster_settings(services: &Services) -> Vec<Values> {
+    let in_force = InForce::of(&services.catalog.snapshot, &services.catalog.server.options);
+    in_force.rows().into_iter().map(|row| row.into_iter().map(optional_text).collect()).collect()
+}
 
 /// All ranges of the keyspace. `table_id` and `table_name` are of the table in which the range begins, if that is one of the
 /// current database; a range can hold several.

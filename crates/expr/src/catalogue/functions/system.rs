@@ -114,6 +114,7 @@ functions! {
     1269 "pg_column_size" (Any) -> Int4, strict Stable, Missing;
     2093 "pg_conversion_is_visible" (Oid) -> Bool, strict Stable, Scalar(lookup::pg_conversion_is_visible);
     2034 "pg_conf_load_time" () -> TimestampTz, strict Stable, Scalar(lookup::pg_conf_load_time);
+    2621 "pg_reload_conf" () -> Bool, strict Volatile, Scalar(lookup::pg_reload_conf);
     3800 "pg_current_logfile" () -> Text, called Volatile, Scalar(system::pg_current_logfile);
     3801 "pg_current_logfile" (Text) -> Text, called Volatile, Scalar(system::pg_current_logfile_1arg);
     6249 "pg_database_collation_actual_version" (Oid) -> Text, strict Volatile, Scalar(lookup::pg_database_collation_actual_version);

@@ -3,6 +3,7 @@
 use types::{Datum, Interval, TimeZone, timezone};
 
 use crate::session::Services;
+use crate::settings::checks::parse_with_unit;
 use crate::settings::{Definition as Setting, Kind};
 use crate::virtual_tables::Definition;
 use crate::virtual_tables::shape::*;
@@ -71,22 +72,14 @@ fn setting(name: &str, value: &str, definition: Option<&Setting>) -> PgSettings 
 
 /// A value as pg_settings shows it: a bare number of the setting's unit.
 fn in_unit(kind: Kind, value: &str) -> String {
-    use crate::settings::checks::{SIZE_UNITS, TIME_UNITS, parse_with_unit};
-    let number = match kind {
-        Kind::Milliseconds(_) => parse_with_unit(value, TIME_UNITS),
-        Kind::Kilobytes(_) => parse_with_unit(value, SIZE_UNITS),
-        _ => None,
-    };
+    let units = kind.units();
+    let number = if units.is_empty() { None } else { parse_with_unit(value, units) };
     number.map_or_else(|| value.to_string(), |number| number.to_string())
 }
 
 fn bounds(kind: Kind) -> (Option<String>, Option<String>) {
-    let most = i32::MAX.to_string();
-    match kind {
-        Kind::Integer(least, most) => (Some(least.to_string()), Some(most.to_string())),
-        Kind::Milliseconds(least) | Kind::Kilobytes(least) => (Some(least.to_string()), Some(most)),
-        Kind::Bool | Kind::Text | Kind::Enum(_) => (None, None),
-    }
+    let bounds = kind.range().map(|(least, most)| (least.to_string(), most.to_string()));
+    bounds.unzip()
 }
 
 fn seconds(count: i32) -> Datum {
