@@ -180,8 +180,9 @@ fn print_system(out: &mut String, rest: &[u8]) -> Result<(), KeyError> {
 }
 
 /// Name, byte, and whether it is keyed by node id (and not by name).
-const SYSTEM_AREAS: [(&str, u8, bool); 5] = [
+const SYSTEM_AREAS: [(&str, u8, bool); 6] = [
     ("allocator", system::AREA_ALLOCATOR, false),
+    ("config", system::AREA_CONFIG, false),
     ("liveness", system::AREA_LIVENESS, true),
     ("node", system::AREA_NODE, true),
     ("record", system::AREA_RECORD, false),

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! /system/allocator/<name>      a counter that ids are taken from: range, node, store, table ...
+//! /system/config/<start key>    what is wanted of the ranges of a span: see the crate `placement`
 //! /system/liveness/<node id>    the liveness record of a node
 //! /system/node/<node id>        addresses and attributes of a node
 //! /system/record/<name>         any other named record: cluster version, cluster id
@@ -14,6 +15,7 @@ use crate::encoding::{self, Decoder, KeyError};
 use crate::{Key, NodeId, Span, prefix};
 
 pub(crate) const AREA_ALLOCATOR: u8 = b'a';
+pub(crate) const AREA_CONFIG: u8 = b'c';
 pub(crate) const AREA_LIVENESS: u8 = b'l';
 pub(crate) const AREA_NODE: u8 = b'n';
 pub(crate) const AREA_RECORD: u8 = b'r';
@@ -38,6 +40,37 @@ fn by_node(area: u8, node: NodeId) -> Key {
 /// The counter that ids of one kind are taken from.
 pub fn allocator(name: &str) -> Key {
     named(AREA_ALLOCATOR, name)
+}
+
+/// What is wanted of the ranges of the span that begins with a key.
+pub fn config(start: &[u8]) -> Key {
+    let mut out = vec![prefix::SYSTEM, AREA_CONFIG];
+    encoding::put_bytes_terminated(&mut out, start);
+    Key::from(out)
+}
+
+/// The configurations of all spans.
+pub fn config_span() -> Span {
+    Span::prefix(vec![prefix::SYSTEM, AREA_CONFIG])
+}
+
+/// Takes the key of a configuration apart: the first key of its span.
+pub fn parse_config(key: &[u8]) -> Result<Key, KeyError> {
+    let mut decoder = Decoder::new(key);
+    for expected in [prefix::SYSTEM, AREA_CONFIG] {
+        let byte = decoder.take_u8()?;
+        if byte != expected {
+            return Err(KeyError::Invalid(byte));
+        }
+    }
+    let start = decoder.take_bytes_terminated()?;
+    decoder.finish()?;
+    Ok(Key::copy_from(&start))
+}
+
+/// A number that changes with every change of a configuration: eight bytes, big-endian.
+pub fn config_version() -> Key {
+    record("config-version")
 }
 
 /// The liveness record of a node.

@@ -237,6 +237,7 @@ fn printed_forms() {
         (local::raft_item(RangeId(7), local::RaftItem::HardState), "/local/raft/7/hard-state"),
         (local::range_item(RangeId(7), local::RangeItem::Lease), "/local/range/7/lease"),
         (local::store_item(local::StoreItem::Identity), "/local/store/identity"),
+        (keys::system::config(&[0x05, 0x68]), "/system/config/\"\\x05h\""),
         (keys::system::allocator("range"), "/system/allocator/\"range\""),
         (keys::system::liveness(keys::NodeId(3)), "/system/liveness/3"),
         (

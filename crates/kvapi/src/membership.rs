@@ -102,6 +102,10 @@ pub struct Capacity {
     pub used_bytes: u64,
     /// Zero if that is not known.
     pub available_bytes: u64,
+    /// Answered by leaseholders there, per second.
+    pub requests_per_second: u64,
+    /// Written by replicas there, per second.
+    pub written_bytes_per_second: u64,
 }
 
 /// Whether a node is meant to hold data. Decided by people, recorded in the keyspace, known from there.

@@ -39,7 +39,7 @@
 //! | `read`, `lock`, `write`, `commit`, `transaction`, `resolve`, `split`, `garbage` | one file per kind of command |
 //! | `liveness` | promises between stores, on which leases rely |
 //! | `changes` | replicas added and removed, leases handed over |
-//! | `allocator`, `replicate` | which range should have which replicas, and seeing to it |
+//! | `placing`, `replicate` | which range should have which replicas (by the crate `placement`), and seeing to it |
 //! | `events` | what background work is told to look at |
 //! | `tuning` | values that may change while the store runs |
 //! | `queues` | background work, each kind bounded: resolution, splits by size, garbage, addressing records |
@@ -82,7 +82,6 @@
 //! - A lease runs out by promises of other stores (see `liveness`); it is looked at whenever something is sequenced. What was sequenced
 //!   may be evaluated later: at a timestamp below what the next leaseholder may write at.
 
-mod allocator;
 pub mod bootstrap;
 mod changes;
 mod command;
@@ -96,6 +95,7 @@ mod liveness;
 mod lock;
 mod machine;
 mod marks;
+mod placing;
 mod queues;
 mod ranges;
 mod read;

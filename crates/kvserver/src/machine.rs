@@ -234,6 +234,7 @@ impl StateMachine for Machine {
             return Ok(ApplyEffect { answer: Bytes::from_static(REJECTED), change: None });
         }
         batch.append_encoded(body).map_err(|error| malformed(error.to_string()))?;
+        replica.load.written(body.len());
         side.statistics.add(&head.delta);
         let mut change = None;
         if let Some(split) = &head.effects.split {

@@ -19,6 +19,7 @@ use smallvec::SmallVec;
 use storage::mvcc::Statistics;
 
 use crate::marks::{Mark, TxnMarks};
+use crate::placing::LoadCounter;
 use crate::ranges::Ranges;
 use crate::wait::{Receiver, Told};
 
@@ -80,6 +81,7 @@ pub(crate) struct Replica {
     pub size_bytes: AtomicU64,
     /// Bytes of superseded versions and deletions, roughly.
     pub garbage_bytes: AtomicU64,
+    pub load: LoadCounter,
     /// The queue of splits knows of it.
     pub split_queued: AtomicBool,
     /// The threshold of garbage collection, wall part, for readers that have finished.
@@ -119,6 +121,7 @@ impl Replica {
             garbage_bytes: AtomicU64::new(statistics.garbage_bytes()),
             apply: Mutex::new(ApplySide { statistics, pending: std::collections::VecDeque::new() }),
             intents: AtomicI64::new(intents),
+            load: LoadCounter::default(),
             split_queued: AtomicBool::new(false),
             gc_threshold_wall: AtomicU64::new(0),
         })

@@ -1,24 +1,26 @@
-//! Sees to it that ranges are as they should be: the tasks around `liveness` and `allocator`.
+//! Sees to it that ranges are as they should be: the tasks around `liveness` and `placing`.
 //!
 //! | task | does |
 //! | --- | --- |
 //! | `store-liveness` | asks the neighbours for support, withdraws what has run out |
 //! | `store-support` | tells the groups whose promises have changed |
+//! | `range-configs` | reads what is wanted of which ranges |
 //! | `replicate` | looks at every range whose lease is here, one after the other; looks after replicas that may have been removed |
 //!
-//! One change at a time per store; one move for balance per round, because the counts it is decided on are as old as the round. What failed is looked at
-//! again in the next round. A store without neighbours does next to nothing.
+//! One change at a time per store; one move of a replica for balance per round. What failed is looked at again in the next round. A range also
+//! ends where something else is wanted of its keys. A store without neighbours does next to nothing.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use keys::StoreId;
-use kvapi::membership::{Capacity, Membership};
-use kvapi::{ChangeReplicasRequest, KvError, RangeDescriptor, RangeId, TransferLeaseRequest};
+use kvapi::membership::Membership;
+use kvapi::{ChangeReplicasRequest, KvError, RangeDescriptor, RangeId, SplitRequest, TransferLeaseRequest};
+use placement::Decision;
 
-use crate::allocator::{self, Decision, Wanted};
 use crate::liveness::{Change, RENEWAL};
+use crate::placing::{self, Placing};
 use crate::replica::Replica;
 use crate::store::Inner;
 
@@ -28,8 +30,6 @@ const AUDIT: Duration = Duration::from_millis(100);
 const NEIGHBOURS_EVERY: u32 = 4;
 /// Renewals in which all stores are told who waits, after the last one has stopped waiting.
 const WAITS_TOLD: u32 = 4;
-/// A node that was silent for this long gets nothing new.
-const SUSPECT_AFTER: Duration = Duration::from_secs(5);
 /// Rounds in which a replica has known no leader, after which it asks whether it is still a member.
 const LEADERLESS_ROUNDS: u32 = 3;
 /// Rounds after which the next replica that seems to be well asks nevertheless.
@@ -41,6 +41,7 @@ pub(crate) fn start(inner: &Arc<Inner>, membership: Arc<dyn Membership>) -> Vec<
     vec![
         inner.env.spawn("store-liveness", Box::pin(run_liveness(weak(), membership.clone()))),
         inner.env.spawn("store-support", Box::pin(run_support(weak()))),
+        inner.env.spawn("range-configs", Box::pin(placing::run_configs(weak()))),
         inner.env.spawn("replicate", Box::pin(run_rounds(weak(), membership))),
     ]
 }
@@ -113,6 +114,7 @@ struct Rounds {
 
 async fn run_rounds(store: Weak<Inner>, membership: Arc<dyn Membership>) {
     let mut rounds = Rounds::default();
+    let mut placing = Placing::new();
     loop {
         let Some(inner) = store.upgrade() else { return };
         let pause = inner.ranges.tuning.pause(&inner.env, |tuning| tuning.replicate_interval);
@@ -124,54 +126,37 @@ async fn run_rounds(store: Weak<Inner>, membership: Arc<dyn Membership>) {
         if inner.tasks.is_stopped() {
             return;
         }
-        inner.replicate_round(&*membership).await;
+        inner.replicate_round(&*membership, &mut placing).await;
         inner.collect_round(&mut rounds);
     }
 }
 
 impl Inner {
     /// Looks at every range whose lease is here.
-    async fn replicate_round(self: &Arc<Self>, membership: &dyn Membership) {
+    async fn replicate_round(self: &Arc<Self>, membership: &dyn Membership, placing: &mut Placing) {
         let replicas = self.ranges.all();
-        let leased: Vec<Arc<Replica>> =
-            replicas.iter().filter(|replica| replica.state.lock().lease.is_some()).cloned().collect();
-        let size = |replica: &Arc<Replica>| replica.size_bytes.load(Ordering::Relaxed);
-        membership.publish_capacity(Capacity {
-            ranges: replicas.len() as u64,
-            leases: leased.len() as u64,
-            used_bytes: replicas.iter().map(size).sum(),
-            available_bytes: 0,
-        });
-        let nodes = membership.nodes();
-        if nodes.len() <= 1 {
-            return;
-        }
-        let (config, tuning) = (&self.ranges.config, self.ranges.tuning.get());
-        let mut balanced = false;
-        for replica in leased {
+        membership.publish_capacity(placing.capacity(self, &replicas));
+        placing.begin_round();
+        let is_alone = membership.nodes().len() <= 1;
+        let mut picture = placing.picture(self, membership);
+        for replica in replicas {
             if self.tasks.is_stopped() {
                 return;
             }
             let Some(descriptor) = self.leased(&replica) else { continue };
-            let wanted = Wanted {
-                replicas: if is_system(&descriptor) { tuning.system_replicas } else { tuning.replicas },
-                dead_after: tuning.dead_after,
-                suspect_after: SUSPECT_AFTER,
-            };
-            let Some(decision) = allocator::decide(&descriptor, config.store, &nodes, &wanted) else {
-                continue;
-            };
-            let is_for_balance = match &decision {
-                Decision::Change { is_for_balance, .. } => *is_for_balance,
-                Decision::TransferLease(_) => {
-                    let own = nodes.iter().find(|node| node.store == config.store);
-                    own.is_some_and(|own| own.takes_replicas(SUSPECT_AFTER))
+            if let Some(at) = self.configs.border_in(&descriptor).filter(|_| !descriptor.is_joint()) {
+                if let Err(error) = self.split(replica.clone(), &SplitRequest { at }).await {
+                    tracing::debug!(%error, range = %replica.id, "a range with two configurations is not split yet");
                 }
-                Decision::LeaveJoint => false,
-            };
-            if is_for_balance && std::mem::replace(&mut balanced, true) {
                 continue;
             }
+            if is_alone {
+                continue;
+            }
+            if placing.is_old(self, &picture) {
+                picture = placing.picture(self, membership);
+            }
+            let Some(decision) = placing.decide(self, &mut picture, &replica, &descriptor) else { continue };
             if let Err(error) = self.execute(&replica, &descriptor, decision.clone()).await {
                 tracing::debug!(%error, range = %replica.id, ?decision, "a range is not as it should be yet");
             }
@@ -193,7 +178,7 @@ impl Inner {
         let key = descriptor.span.start.clone();
         match decision {
             Decision::LeaveJoint => self.leave_joint(replica, descriptor).await.map(drop),
-            Decision::TransferLease(to) => {
+            Decision::TransferLease { to, .. } => {
                 self.transfer_lease(replica.clone(), &TransferLeaseRequest { key, to }).await.map(drop)
             }
             Decision::Change { add, remove, .. } => {
@@ -265,9 +250,4 @@ impl Inner {
             self.env.sleep(AUDIT).await;
         }
     }
-}
-
-/// Ranges without which no other is found, or no node works.
-fn is_system(descriptor: &RangeDescriptor) -> bool {
-    descriptor.span.start.first().is_none_or(|first| *first < keys::prefix::TABLE)
 }

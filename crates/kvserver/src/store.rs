@@ -23,6 +23,7 @@ use storage::{Engine, StorageError};
 use crate::consensus::Consensus;
 use crate::contention::Contention;
 use crate::machine::Machine;
+use crate::placing::Configs;
 use crate::ranges::Ranges;
 use crate::replica::Replica;
 use crate::signs::Signs;
@@ -96,6 +97,7 @@ pub(crate) struct Inner {
     membership: OnceLock<Arc<dyn Membership>>,
     pub tasks: queues::Tasks,
     pub signs: Signs,
+    pub configs: Configs,
 }
 
 impl Store {
@@ -119,6 +121,7 @@ impl Store {
             membership: OnceLock::new(),
             tasks: queues::Tasks::new(),
             signs: Signs::default(),
+            configs: Configs::default(),
         };
         Ok(Store { inner: Arc::new(inner) })
     }
@@ -364,7 +367,9 @@ impl Inner {
             let observed = self.ranges.clock.observe(told);
             observed.map_err(|error| KvError::unavailable(error.to_string()))?;
         }
-        self.ranges.get(batch.header.range)
+        let replica = self.ranges.get(batch.header.range)?;
+        replica.load.asked();
+        Ok(replica)
     }
 
     pub fn membership(&self) -> Option<&Arc<dyn Membership>> {

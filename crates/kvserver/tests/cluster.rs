@@ -669,3 +669,64 @@ fn histories_are_serializable_while_nodes_fail_and_ranges_move() {
         check(&run);
     }
 }
+
+/// Writes what is wanted of the keys from `b` to `d` as whoever knows what they mean would; `None` takes it back.
+fn configure(cluster: &Cluster, version: u64, config: Option<placement::RangeConfig>) {
+    let db = cluster.running(1).db;
+    let written = cluster.block_on(async move {
+        let txn = db.begin(options(Isolation::Serializable));
+        let span = keys::Span { start: key("b"), end: key("d") };
+        let at = keys::system::config(&span.start);
+        match config {
+            Some(config) => txn.put(&at, &placement::SpanConfig { span, config }.encode())?,
+            None => txn.delete(&at)?,
+        }
+        txn.put(&keys::system::config_version(), &version.to_be_bytes())?;
+        txn.commit().await
+    });
+    written.expect("nobody is in the way");
+}
+
+#[test]
+fn a_configured_span_has_ranges_of_its_own_which_are_as_it_wants() {
+    let cluster = Cluster::new(31, 5);
+    for (id, zone) in (1..).zip(["a", "a", "b", "b", "c"]) {
+        let locality = kvapi::Locality::parse(&format!("zone={zone}")).expect("a locality");
+        cluster.wires.change_node(NodeId(id), |node| node.locality = locality);
+    }
+    cluster.wait_until_replicated(3);
+    cluster.put(1, "c", "1").expect("nobody is in the way");
+    let config = placement::RangeConfig {
+        replicas: Some(3),
+        constraints: placement::Constraints::parse("-zone=c; 2: zone=b").expect("constraints"),
+        lease_preferences: placement::LeasePreferences::parse("zone=x; zone=a").expect("preferences"),
+    };
+    let range_of = |cluster: &Cluster, name: &str| {
+        let leased = cluster.leased();
+        leased.values().find(|(_, range)| range.contains(&key(name))).cloned()
+    };
+    configure(&cluster, 1, Some(config));
+    cluster.wait_until("the span is as configured", |cluster| {
+        let Some((leader, range)) = range_of(cluster, "c") else { return false };
+        let on = |id| range.replica_on(StoreId(id)).is_some_and(|there| there.kind == ReplicaKind::Voter);
+        let cut = range.span == keys::Span { start: key("b"), end: key("d") };
+        cut && range.replicas.len() == 3 && on(3) && on(4) && (on(1) || on(2)) && leader <= 2
+    });
+    for outside in ["a", "d"] {
+        let (_, range) = range_of(&cluster, outside).expect("somebody leads it");
+        assert!(!range.contains(&key("c")), "{range:?}");
+    }
+    assert_eq!(cluster.get(5, "c").as_deref(), Some("1"));
+    let five = placement::RangeConfig { replicas: Some(5), ..placement::RangeConfig::default() };
+    configure(&cluster, 2, Some(five));
+    cluster.wait_until("the span has five replicas", |cluster| {
+        range_of(cluster, "c").is_some_and(|(_, range)| range.replicas.len() == 5 && !range.is_joint())
+    });
+    configure(&cluster, 3, None);
+    cluster.wait_until("the span has as many as others", |cluster| {
+        range_of(cluster, "c").is_some_and(|(_, range)| range.replicas.len() == 3 && !range.is_joint())
+    });
+    // Five of what everything depends on, once there are five nodes.
+    let (_, system) = cluster.leased()[&RangeId::FIRST].clone();
+    assert_eq!(system.replicas.len(), 5);
+}

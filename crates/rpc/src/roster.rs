@@ -302,13 +302,25 @@ impl Roster {
 }
 
 pub(crate) fn capacity_from_proto(capacity: &v1::Capacity) -> Capacity {
-    let v1::Capacity { ranges, leases, used_bytes, available_bytes } = *capacity;
-    Capacity { ranges, leases, used_bytes, available_bytes }
+    Capacity {
+        ranges: capacity.ranges,
+        leases: capacity.leases,
+        used_bytes: capacity.used_bytes,
+        available_bytes: capacity.available_bytes,
+        requests_per_second: capacity.requests_per_second,
+        written_bytes_per_second: capacity.written_bytes_per_second,
+    }
 }
 
 pub(crate) fn capacity_to_proto(capacity: Capacity) -> v1::Capacity {
-    let Capacity { ranges, leases, used_bytes, available_bytes } = capacity;
-    v1::Capacity { ranges, leases, used_bytes, available_bytes }
+    v1::Capacity {
+        ranges: capacity.ranges,
+        leases: capacity.leases,
+        used_bytes: capacity.used_bytes,
+        available_bytes: capacity.available_bytes,
+        requests_per_second: capacity.requests_per_second,
+        written_bytes_per_second: capacity.written_bytes_per_second,
+    }
 }
 
 #[cfg(test)]

@@ -134,6 +134,9 @@ pub trait Engine: Reader + 'static {
 
     /// Numbers for people and metrics.
     fn statistics(&self) -> EngineStatistics;
+
+    /// Bytes that can still be written to the disk, as far as that is known. Asks the system: seldom.
+    fn free_bytes(&self) -> Option<u64>;
 }
 
 /// What [`Engine::checkpoint`] gives: one state, read piece by piece.

@@ -340,6 +340,10 @@ impl Engine for MemoryEngine {
     fn statistics(&self) -> EngineStatistics {
         EngineStatistics { memtable_bytes: self.unflushed_bytes(), ..EngineStatistics::default() }
     }
+
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// A snapshot.

@@ -197,6 +197,9 @@ impl Engine for CountingEngine {
     fn statistics(&self) -> EngineStatistics {
         self.inner.statistics()
     }
+    fn free_bytes(&self) -> Option<u64> {
+        self.inner.free_bytes()
+    }
 }
 
 /// A store of one replica per range, on any world.

@@ -36,6 +36,12 @@ pub(super) struct Folder {
 }
 
 impl Folder {
+    /// What somebody without privileges can still write there.
+    pub(super) fn free_bytes(&self) -> Option<u64> {
+        let there = rustix::fs::statvfs(&self.path).ok()?;
+        Some(there.f_bavail.saturating_mul(there.f_frsize))
+    }
+
     /// Creates the folder if need be, and locks it.
     pub(super) fn lock(path: &Path) -> Result<Folder, StorageError> {
         fs::create_dir_all(path).map_err(|error| at(path, error))?;

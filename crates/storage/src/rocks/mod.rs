@@ -132,7 +132,7 @@ pub struct RocksEngine {
     poisoned: AtomicBool,
     poison: Mutex<Option<String>>,
     /// Declared last: the lock is released after the instances are closed.
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl RocksEngine {
@@ -162,7 +162,7 @@ impl RocksEngine {
             write_unlogged,
             poisoned: AtomicBool::new(false),
             poison: Mutex::new(None),
-            _folder: folder,
+            folder,
         };
         engine.mark_unlogged()?;
         Ok(engine)
@@ -331,6 +331,10 @@ impl Engine for RocksEngine {
             cache_bytes: self.databases.property(Keyspace::Current, options::CACHE_BYTES),
             level0_file_count: level0.iter().sum(),
         }
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        self.folder.free_bytes()
     }
 }
 

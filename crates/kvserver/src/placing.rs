@@ -1,0 +1,279 @@
+//! What a store keeps for deciding where replicas and leases should be: loads, what is wanted, what was decided. The decisions are
+//! `placement`'s; what is done about them is `replicate`'s.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use kvapi::membership::{Capacity, Membership};
+use kvapi::{KvError, RangeDescriptor};
+use kvclient::{Locking, ScanOptions, Txn, TxnOptions};
+use parking_lot::Mutex;
+use placement::load::{MEASURED_MIN, coarse};
+use placement::{
+    Amounts, Budget, Decision, Ledger, Limits, LoadMeter, Overview, Policy, RangeConfig, RangeLoad,
+    RangeView, SpanConfig, SpanConfigs,
+};
+
+use crate::replica::Replica;
+use crate::store::Inner;
+
+/// A node that was silent for this long gets nothing new.
+const SUSPECT_AFTER: Duration = Duration::from_secs(5);
+/// Decisions are made on news that were taken up at most so long ago.
+const OVERVIEW_AGE_MAX: Duration = Duration::from_secs(5);
+/// Rounds between two looks at the keyspace, whether something else is wanted of ranges.
+const CONFIGS_EVERY: u32 = 5;
+/// How often the disk is asked how much is free.
+const FREE_BYTES_EVERY: Duration = Duration::from_secs(10);
+/// Replicas moved for balance by a store, per minute.
+const MOVES_PER_MINUTE: u32 = 60;
+/// Replicas moved for balance by a store in one round: a round looks at every range, and others wait for their repair.
+const MOVES_PER_ROUND: u32 = 1;
+/// Leases handed over for balance by a store, per minute.
+const TRANSFERS_PER_MINUTE: u32 = 120;
+
+/// Counts what is asked of a replica. Counting reads no clock; see `placement::load`.
+#[derive(Default)]
+pub(crate) struct LoadCounter {
+    requests: AtomicU64,
+    written_bytes: AtomicU64,
+    meter: Mutex<LoadMeter>,
+}
+
+impl LoadCounter {
+    #[inline]
+    pub fn asked(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn written(&self, bytes: usize) {
+        self.written_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Folds in what was counted since the last call.
+    fn look(&self, now: Duration) -> RangeLoad {
+        let mut meter = self.meter.lock();
+        let requests = self.requests.swap(0, Ordering::Relaxed);
+        meter.look(now, requests, self.written_bytes.swap(0, Ordering::Relaxed));
+        meter.estimate()
+    }
+}
+
+/// What a store's rounds remember for placing.
+pub(crate) struct Placing {
+    ledger: Ledger,
+    moves: Budget,
+    transfers: Budget,
+    /// Replicas moved for balance in this round.
+    moved: u32,
+    free: (Option<Duration>, u64),
+    /// Rounds: another sample of the stores in each.
+    salt: u64,
+}
+
+/// The stores as they are known in a round, and what is wanted of ranges there.
+pub(crate) struct Picture {
+    made: Duration,
+    pub stores: Overview,
+    policies: BTreeMap<(RangeConfig, usize), Policy>,
+}
+
+impl Placing {
+    pub fn new() -> Placing {
+        Placing {
+            ledger: Ledger::default(),
+            moves: Budget::per_minute(MOVES_PER_MINUTE),
+            transfers: Budget::per_minute(TRANSFERS_PER_MINUTE),
+            moved: 0,
+            free: (None, 0),
+            salt: 0,
+        }
+    }
+
+    /// A new round begins.
+    pub fn begin_round(&mut self) {
+        self.salt = self.salt.wrapping_add(1);
+        self.moved = 0;
+    }
+
+    /// What this store has, to be told to others. Looks at every replica once.
+    pub fn capacity(&mut self, inner: &Inner, replicas: &[Arc<Replica>]) -> Capacity {
+        let now = inner.env.monotonic();
+        if self.free.0.is_none_or(|asked| now >= asked + FREE_BYTES_EVERY) {
+            self.free = (Some(now), inner.ranges.engine.free_bytes().unwrap_or(0));
+        }
+        let mut load = RangeLoad::default();
+        let (mut leases, mut used_bytes) = (0, 0);
+        for replica in replicas {
+            let of_replica = replica.load.look(now);
+            load.requests += of_replica.requests;
+            load.written_bytes += of_replica.written_bytes;
+            used_bytes += replica.size_bytes.load(Ordering::Relaxed);
+            leases += u64::from(replica.state.lock().lease.is_some());
+        }
+        Capacity {
+            ranges: replicas.len() as u64,
+            leases,
+            used_bytes,
+            available_bytes: self.free.1,
+            requests_per_second: coarse(load.requests),
+            written_bytes_per_second: coarse(load.written_bytes),
+        }
+    }
+
+    /// The stores as they are known now.
+    pub fn picture(&mut self, inner: &Inner, membership: &dyn Membership) -> Picture {
+        let limits = Limits {
+            dead_after: inner.ranges.tuning.get().dead_after,
+            suspect_after: SUSPECT_AFTER,
+            ..Limits::default()
+        };
+        let made = inner.env.monotonic();
+        let mut stores = Overview::new(&membership.nodes(), &limits);
+        self.ledger.apply(made, &mut stores);
+        Picture { made, stores, policies: BTreeMap::new() }
+    }
+
+    pub fn is_old(&self, inner: &Inner, picture: &Picture) -> bool {
+        inner.env.monotonic() >= picture.made + OVERVIEW_AGE_MAX
+    }
+
+    /// What should be done about a range whose lease is here.
+    pub fn decide(
+        &mut self,
+        inner: &Inner,
+        picture: &mut Picture,
+        replica: &Replica,
+        descriptor: &RangeDescriptor,
+    ) -> Option<Decision> {
+        let wanted = inner.configs.known().of(&descriptor.span.start).cloned().unwrap_or_default();
+        let (config, tuning) = (&inner.ranges.config, inner.ranges.tuning.get());
+        let default = if is_system(descriptor) { tuning.system_replicas } else { tuning.replicas };
+        let replicas = wanted.replicas.map_or(default, usize::from);
+        let stores = &picture.stores;
+        let policy = picture
+            .policies
+            .entry((wanted, replicas))
+            .or_insert_with_key(|(wanted, replicas)| stores.resolve(wanted, *replicas));
+        let range = RangeView {
+            descriptor,
+            own: config.store,
+            policy,
+            size_bytes: replica.size_bytes.load(Ordering::Relaxed),
+            load: load_of(inner, replica),
+            salt: self.salt,
+        };
+        let decision = placement::decide(&range, stores)?;
+        let (now, load) = (inner.env.monotonic(), range.load.unwrap_or_default());
+        if decision.is_for_balance() {
+            match &decision {
+                Decision::Change { .. } if self.moved >= MOVES_PER_ROUND => return None,
+                Decision::Change { .. } if !self.moves.take(now) => return None,
+                Decision::Change { .. } => self.moved += 1,
+                _ if !self.transfers.take(now) => return None,
+                _ => {}
+            }
+        }
+        let size = range.size_bytes as f64;
+        match &decision {
+            Decision::TransferLease { to, .. } => {
+                let amounts = Amounts::of_range(false, true, 0.0, load);
+                picture.stores.shift(Some(config.store), Some(*to), &amounts);
+                // What this store has itself is news at once.
+                self.ledger.note(now, None, Some(*to), amounts);
+            }
+            Decision::Change { add, remove, .. } => {
+                let amounts = Amounts::of_range(true, false, size, load);
+                let moved = remove.iter().map(|store| (Some(*store), None));
+                for (from, to) in moved.chain(add.iter().map(|(_, store)| (None, Some(*store)))) {
+                    picture.stores.shift(from, to, &amounts);
+                    self.ledger.note(now, from, to, amounts);
+                }
+            }
+            Decision::LeaveJoint => {}
+        }
+        Some(decision)
+    }
+}
+
+/// The load of a range, once it has been led from here for long enough to be known.
+fn load_of(inner: &Inner, replica: &Replica) -> Option<RangeLoad> {
+    let start = replica.state.lock().lease?.start;
+    let held = inner.ranges.clock.now().wall_since(start);
+    if held < MEASURED_MIN {
+        return None;
+    }
+    replica.load.meter.lock().load()
+}
+
+/// Ranges without which no other is found, or no node works.
+fn is_system(descriptor: &RangeDescriptor) -> bool {
+    descriptor.span.start.first().is_none_or(|first| *first < keys::prefix::TABLE)
+}
+
+/// A store's picture of what is wanted of ranges.
+#[derive(Default)]
+pub(crate) struct Configs(Mutex<Arc<SpanConfigs>>);
+
+impl Configs {
+    pub fn known(&self) -> Arc<SpanConfigs> {
+        self.0.lock().clone()
+    }
+
+    /// Where a range must end because something else is wanted from there on.
+    pub fn border_in(&self, descriptor: &RangeDescriptor) -> Option<keys::Key> {
+        let border = self.known().border_in(&descriptor.span).cloned()?;
+        keys::split::check_split_key(&border).is_ok().then_some(border)
+    }
+}
+
+/// Keeps the picture. A task of its own: what it reads may have to be repaired first.
+pub(crate) async fn run_configs(store: Weak<Inner>) {
+    let mut version = None;
+    loop {
+        let Some(inner) = store.upgrade() else { return };
+        let pause = inner.ranges.tuning.pause(&inner.env, |tuning| tuning.replicate_interval * CONFIGS_EVERY);
+        match read_configs(&inner, version).await {
+            Ok(None) => {}
+            Ok(Some((newer, configs))) => {
+                version = Some(newer);
+                *inner.configs.0.lock() = Arc::new(configs);
+            }
+            Err(error) => tracing::debug!(%error, "what is wanted of ranges is not known anew"),
+        }
+        drop(inner);
+        pause.is_over().await;
+    }
+}
+
+/// What is wanted of ranges, if another version of it is known.
+async fn read_configs(inner: &Inner, known: Option<u64>) -> Result<Option<(u64, SpanConfigs)>, KvError> {
+    let options = TxnOptions { read_only: true, ..TxnOptions::default() };
+    inner.db()?.transact(options, |txn| Box::pin(read_configs_in(txn, known))).await
+}
+
+async fn read_configs_in(txn: &Txn, known: Option<u64>) -> Result<Option<(u64, SpanConfigs)>, KvError> {
+    let stored = txn.get(&keys::system::config_version(), Locking::NONE).await?;
+    let version = match stored.as_deref().map(<[u8; 8]>::try_from) {
+        None => 0,
+        Some(Ok(bytes)) => u64::from_be_bytes(bytes),
+        Some(Err(_)) => return Err(KvError::corruption("the version of configurations is malformed")),
+    };
+    if known == Some(version) {
+        return Ok(None);
+    }
+    let mut configs = Vec::new();
+    let mut scan = txn.scan(ScanOptions::forward(keys::system::config_span()));
+    while let Some(page) = scan.next_page(txn).await? {
+        for row in page.iter() {
+            let malformed =
+                |what: String| KvError::corruption(format!("the configuration of a span: {what}"));
+            let start = keys::system::parse_config(row.key).map_err(|error| malformed(error.to_string()))?;
+            let config = SpanConfig::decode(start, row.value.unwrap_or_default());
+            configs.push(config.map_err(|error| malformed(error.to_string()))?);
+        }
+    }
+    Ok(Some((version, SpanConfigs::new(configs))))
+}
