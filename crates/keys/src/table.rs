@@ -62,6 +62,13 @@ pub fn parse(key: &[u8]) -> Result<(TableId, IndexId, Decoder<'_>), KeyError> {
     Ok((TableId(table), IndexId(index), decoder))
 }
 
+/// The table in which a key lies, and the index if the key says it.
+pub fn place(key: &[u8]) -> Option<(TableId, Option<IndexId>)> {
+    let mut decoder = Decoder::new(key);
+    let table = (decoder.take_u8().ok()? == prefix::TABLE).then(|| take_id(&mut decoder).ok())??;
+    Some((TableId(table), take_id(&mut decoder).ok().map(IndexId)))
+}
+
 pub(crate) fn take_id(decoder: &mut Decoder<'_>) -> Result<u32, KeyError> {
     let first = decoder.peek()?;
     decoder.take_u64_varying()?.try_into().map_err(|_| KeyError::Invalid(first))

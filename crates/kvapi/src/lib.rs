@@ -25,6 +25,7 @@
 //! | [`response`] | what it answers |
 //! | [`error`] | why it did not, as a decision for the caller |
 //! | [`membership`] | which nodes there are |
+//! | [`report`] | what a node tells of itself, for people |
 //! | [`sender`] | the traits that carry batches |
 //! | [`wire`] | the byte forms of what is persisted |
 //! | [`planted`] | safeguards that a simulation takes away, to see that it notices |
@@ -35,6 +36,7 @@ pub mod error;
 pub mod membership;
 pub mod planted;
 pub mod range;
+pub mod report;
 pub mod request;
 pub mod response;
 pub mod sender;
@@ -46,6 +48,7 @@ pub use block::{KeyBlock, KvBlock, Row, WriteBlock, WriteCheck, WriteEntry};
 pub use error::{Disposition, KvError, RestartReason};
 pub use membership::{Capacity, FixedMembership, InvalidLocality, Locality, Membership, NodeInfo, Standing};
 pub use range::{Lease, RangeDescriptor, ReplicaDescriptor, ReplicaKind};
+pub use report::{REPORT_ROWS_MAX, Report, ReportRow, ReportValue, Reporter};
 pub use request::{
     BatchRequest, ChangeReplicasRequest, ClearSpanRequest, CommitRequest, ForgetTxnRequest, GarbageKey,
     GcRequest, GetRequest, Header, HeartbeatTxnRequest, IntentRef, IntentUpdate, LockClaim, MultiGetRequest,

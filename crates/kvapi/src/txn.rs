@@ -92,6 +92,17 @@ pub enum LockStrength {
 }
 
 impl LockStrength {
+    /// For people.
+    pub fn name(self) -> &'static str {
+        match self {
+            LockStrength::None => "none",
+            LockStrength::KeyShare => "key share",
+            LockStrength::Share => "share",
+            LockStrength::NoKeyUpdate => "no key update",
+            LockStrength::Update => "update",
+        }
+    }
+
     pub fn conflicts_with(self, other: LockStrength) -> bool {
         use LockStrength::*;
         matches!(

@@ -112,5 +112,5 @@ mod write;
 
 pub use consensus::{Consensus, Direct, Follower};
 pub use contention::{Contention, WaitEnd};
-pub use store::{LockStanding, Store, StoreConfig, StoreMetrics};
+pub use store::{LeaseStanding, LockStanding, RangeStanding, Store, StoreConfig, StoreMetrics};
 pub use tuning::StoreTuning;

@@ -18,6 +18,7 @@ use kvapi::{
 use kvclient::{Db, DbConfig, FirstRange};
 use replication::StateMachine;
 use smallvec::SmallVec;
+use storage::mvcc::Statistics;
 use storage::{Engine, StorageError};
 
 use crate::consensus::Consensus;
@@ -254,6 +255,26 @@ impl Store {
         all
     }
 
+    /// The ranges here with what is known of them here alone, by id: for people.
+    pub fn range_standings(&self) -> Vec<RangeStanding> {
+        let each = self.inner.ranges.all().into_iter().map(|replica| {
+            let statistics = replica.apply.lock().statistics;
+            let state = replica.state.lock();
+            RangeStanding {
+                descriptor: state.descriptor.clone(),
+                lease: state.lease.map(|lease| LeaseStanding {
+                    term: lease.term,
+                    start: lease.start,
+                    until: (!lease.is_alone).then_some(lease.until),
+                }),
+                statistics,
+                locks: state.manager.locks.held() as u64,
+                lock_waiters: state.manager.locks.waiting() as u64,
+            }
+        });
+        each.collect()
+    }
+
     /// Waits for locks here that have ended, oldest first: for people.
     pub fn contention(&self) -> Vec<Contention> {
         self.inner.ranges.contention.all()
@@ -278,6 +299,28 @@ impl Store {
         }
         metrics
     }
+}
+
+/// A range with a replica here.
+#[derive(Clone, Debug)]
+pub struct RangeStanding {
+    pub descriptor: Arc<RangeDescriptor>,
+    /// `None`: the lease is elsewhere, or nowhere.
+    pub lease: Option<LeaseStanding>,
+    /// What the replica here holds.
+    pub statistics: Statistics,
+    pub locks: u64,
+    pub lock_waiters: u64,
+}
+
+/// A lease that is held here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseStanding {
+    /// The term of the leader.
+    pub term: u64,
+    pub start: Timestamp,
+    /// Up to which wall time, in nanoseconds since 1970, others have promised to keep it; `None`: it does not end.
+    pub until: Option<u64>,
 }
 
 /// One lock, held or waited for.

@@ -3,10 +3,11 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use env::{Env, RealEnv};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 /// How long what must come true may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,6 +53,9 @@ fn free_ports(nodes: u16) -> u16 {
     panic!("no free ports");
 }
 
+/// What a server has told a client beside the results.
+type Notices = Arc<Mutex<Vec<String>>>;
+
 /// A local cluster; its processes end with the test.
 struct Cluster {
     folder: tempfile::TempDir,
@@ -90,10 +94,29 @@ impl Cluster {
     }
 
     async fn connect(&self, node: u16) -> Client {
+        self.connect_as(node, "postgres").await
+    }
+
+    async fn connect_as(&self, node: u16, user: &str) -> Client {
+        self.connect_with(node, user, Notices::default()).await
+    }
+
+    async fn connect_with(&self, node: u16, user: &str, notices: Notices) -> Client {
         let port = self.base_port + 10 * (node - 1);
-        let config = format!("host=127.0.0.1 port={port} user=postgres dbname=postgres");
-        let (client, connection) = tokio_postgres::connect(&config, NoTls).await.expect("the node lets in");
-        drop(RealEnv::new().spawn("connection", Box::pin(async move { drop(connection.await) })));
+        let config = format!("host=127.0.0.1 port={port} user={user} dbname=postgres");
+        let (client, mut connection) =
+            tokio_postgres::connect(&config, NoTls).await.expect("the node lets in");
+        let task = async move {
+            while let Some(Ok(message)) =
+                std::future::poll_fn(|context| connection.poll_message(context)).await
+            {
+                if let AsyncMessage::Notice(notice) = message {
+                    let text = format!("{}: {}", notice.severity(), notice.message());
+                    notices.lock().expect("not poisoned").push(text);
+                }
+            }
+        };
+        drop(RealEnv::new().spawn("connection", Box::pin(task)));
         client
     }
 
@@ -174,6 +197,131 @@ async fn three_nodes_serve_one_database_and_go_on_without_any_one_of_them() {
     let second = cluster.connect(2).await;
     let count: i64 = second.query_one("SELECT count(*) FROM t", &[]).await.expect("all is there").get(0);
     assert_eq!(count, 5);
+}
+
+/// Texts that a query answers with, row by row; NULL is empty.
+async fn texts(client: &Client, query: &str) -> Vec<Vec<String>> {
+    let rows = client.query(query, &[]).await.unwrap_or_else(|error| panic!("{query}: {error:?}"));
+    let value = |row: &tokio_postgres::Row, column| row.get::<_, Option<String>>(column).unwrap_or_default();
+    rows.iter().map(|row| (0..row.len()).map(|column| value(row, column)).collect()).collect()
+}
+
+/// The id of the node that runs as a process: they join in any order.
+async fn id_of(client: &Client, cluster: &Cluster, process: u16) -> String {
+    let port = cluster.base_port + 10 * (process - 1);
+    let query = format!("SELECT node_id::text FROM meridian.nodes WHERE sql_address LIKE '%:{port}'");
+    texts(client, &query).await.concat().concat()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_node_shows_what_all_do() {
+    let env = RealEnv::new();
+    let cluster = Cluster::start(3);
+    let all_there = "SELECT '1' FROM meridian.ranges HAVING count(*) = count(leaseholder) \
+                     AND bool_and(cardinality(replicas) = 3) AND bool_and(size_bytes >= 0)";
+    let [first, second, third] =
+        [cluster.connect(1).await, cluster.connect(2).await, cluster.connect(3).await];
+    first
+        .batch_execute("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 0), (5, 0)")
+        .await
+        .expect("it is made");
+    first.batch_execute("ALTER TABLE t SPLIT AT VALUES (3)").await.expect("it is split");
+    until(&env, "every range is known", async || texts(&first, all_there).await.len() == 1).await;
+
+    let nodes = "SELECT node_id::text, standing, is_live::text, (ranges > 0)::text, (sql_address <> '')::text FROM meridian.nodes \
+                 WHERE clock_offset IS NOT NULL OR silence = '0' ORDER BY 1";
+    let row = |id: &str| [id, "active", "true", "true", "true"].map(String::from).to_vec();
+    until(&env, "all nodes are heard, with their clocks", async || {
+        texts(&first, nodes).await == [row("1"), row("2"), row("3")]
+    })
+    .await;
+    let (holder, waiter) = (id_of(&first, &cluster, 2).await, id_of(&first, &cluster, 3).await);
+    let own_range =
+        "SELECT database_name::text, table_name, index_name FROM meridian.ranges WHERE table_name = 't'";
+    assert_eq!(texts(&third, own_range).await, [["postgres", "t", "t_pkey"]]);
+    let counts =
+        "SELECT ((SELECT count(*) FROM meridian.leases) = (SELECT count(*) FROM meridian.ranges))::text";
+    assert_eq!(texts(&second, counts).await, [["true"]]);
+
+    // Node 2 holds a lock that node 3 waits for; node 1 sees both.
+    second.batch_execute("BEGIN; UPDATE t SET v = 2 WHERE id = 5").await.expect("nobody is in the way");
+    let shared: Arc<dyn Env> = env.clone();
+    let waiting = env::spawn_with_result(&shared, "waiter", async move {
+        third.batch_execute("UPDATE t SET v = 3 WHERE id = 5").await.expect("it gets its turn");
+        third
+    });
+    let locks = "SELECT session_node_id::text, granted::text, table_name, (key <> '')::text, cardinality(waits_for)::text \
+                 FROM meridian.locks WHERE locktype = 'row' ORDER BY granted DESC";
+    let held = [&holder, "true", "t", "true", "0"].map(String::from).to_vec();
+    let awaited = [&waiter, "false", "t", "true", "1"].map(String::from).to_vec();
+    until(&env, "a lock and its waiter are seen", async || {
+        texts(&first, locks).await == [held.clone(), awaited.clone()]
+    })
+    .await;
+    let blocked = "SELECT w.node_id::text, b.node_id::text, w.query, b.state FROM meridian.locks l \
+                   JOIN meridian.transactions w ON w.transaction_id = l.transaction_id \
+                   JOIN meridian.transactions b ON b.transaction_id = l.waits_for[1]";
+    let expected = [[&waiter, &holder, "UPDATE t SET v = 3 WHERE id = 5", "idle in transaction"]];
+    assert_eq!(texts(&first, blocked).await, expected);
+
+    second.batch_execute("COMMIT").await.expect("it commits");
+    let third = waiting.await.expect("it ends");
+    let contention = "SELECT table_name, outcome, (duration > '0')::text, (waiting_transaction_id <> blocking_transaction_id)::text \
+                      FROM meridian.contention";
+    assert_eq!(texts(&third, contention).await, [["t", "granted", "true", "true"]]);
+    see_only_ones_own(&cluster, &first).await;
+}
+
+/// Who is no superuser sees sessions on other nodes, but not what they do, until it is a member of pg_read_all_stats.
+async fn see_only_ones_own(cluster: &Cluster, superuser: &Client) {
+    superuser.batch_execute("CREATE ROLE watcher LOGIN").await.expect("it is made");
+    let watcher = cluster.connect_as(2, "watcher").await;
+    let seen = "SELECT DISTINCT node_id::text, query = '<insufficient privilege>' FROM meridian.sessions WHERE user_name = 'postgres'";
+    let seen = format!("SELECT node_id::text, hidden::text FROM ({seen}) s (node_id, hidden) ORDER BY 1");
+    assert_eq!(texts(&watcher, &seen).await, [["1", "true"], ["2", "true"], ["3", "true"]]);
+    let own = "SELECT query FROM meridian.sessions WHERE user_name = 'watcher'";
+    assert_eq!(texts(&watcher, own).await.len(), 1);
+    let keys = "SELECT DISTINCT key FROM meridian.contention";
+    assert_eq!(texts(&watcher, keys).await, [["<insufficient privilege>"]]);
+    superuser.batch_execute("GRANT pg_read_all_stats TO watcher").await.expect("it is granted");
+    assert_eq!(texts(&watcher, &seen).await, [["1", "false"], ["2", "false"], ["3", "false"]]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_reach_every_node_and_a_node_that_does_not_answer_is_named() {
+    let env = RealEnv::new();
+    let cluster = Cluster::start(3);
+    let notices = Notices::default();
+    let first = cluster.connect_with(1, "postgres", notices.clone()).await;
+    let third = cluster.connect(3).await;
+    first
+        .batch_execute("ALTER SYSTEM SET gc_ttl = '2h'; ALTER SYSTEM SET cluster_view_timeout = '300ms'")
+        .await
+        .expect("it is set");
+    let begun = env.monotonic();
+    until(&env, "another node follows", async || texts(&third, "SHOW gc_ttl").await == [["2h"]]).await;
+    assert!(env.monotonic() - begun < Duration::from_secs(5));
+    let seen = "SELECT DISTINCT node_id::text FROM meridian.sessions ORDER BY 1";
+    let is_seen = async |process| {
+        let id = id_of(&first, &cluster, process).await;
+        !id.is_empty() && texts(&first, seen).await.contains(&vec![id])
+    };
+    until(&env, "the nodes with sessions are heard", async || is_seen(1).await && is_seen(3).await).await;
+    let (own, paused) = (id_of(&first, &cluster, 1).await, id_of(&first, &cluster, 3).await);
+    notices.lock().expect("not poisoned").clear();
+
+    cluster.node_command("pause", 3);
+    let begun = env.monotonic();
+    let rows = texts(&first, seen).await;
+    let took = env.monotonic() - begun;
+    cluster.node_command("resume", 3);
+    // Whoever else is connected.
+    assert!(rows.contains(&vec![own]) && !rows.contains(&vec![paused.clone()]), "{rows:?}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    let told = notices.lock().expect("not poisoned").clone();
+    let expected =
+        format!("WARNING: node {paused} does not tell what it knows: it has not answered within 300 ms");
+    assert!(told.contains(&expected), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,6 +19,7 @@ mod identity;
 #[cfg(feature = "rocks")]
 mod join;
 mod metrics;
+mod overview;
 mod server;
 mod settings;
 mod start;

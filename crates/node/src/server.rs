@@ -133,6 +133,7 @@ impl NodeServer {
         network.set_steward(steward);
         remember_peers(&env, &engine, &network);
         settings::follow_rates(&node.sql, &network);
+        node.overview.connect(&network, &node.sql);
         Ok(NodeServer::with(env, Arc::new(node), options, Some(network), drain))
     }
 

@@ -12,6 +12,7 @@ use replication::{StoreOptions, StoreWorld};
 use sql::SqlServer;
 
 use crate::config::{Identity, NodeConfig, World};
+use crate::overview::Overview;
 use crate::{clock_bound, settings};
 
 /// How long a node waits for the others to tell it the catalog.
@@ -26,6 +27,7 @@ pub struct Node {
     pub store: kvserver::Store,
     pub db: Db,
     pub sql: Arc<SqlServer>,
+    pub(crate) overview: Arc<Overview>,
 }
 
 impl Node {
@@ -94,7 +96,9 @@ impl Node {
         let db = Db::new(world.env.clone(), clock.clone(), dialer, store.first_range(), db_config);
         let sql = start_sql(config, &world, &db).await?;
         settings::follow(&sql, &store, &db, config);
-        Ok(Node { world, clock, replication: groups, store, db, sql })
+        let overview = Overview::new(store.clone(), world.membership.clone());
+        sql.set_surroundings(overview.clone());
+        Ok(Node { world, clock, replication: groups, store, db, sql, overview })
     }
 
     /// Stops in order: background work, then the Raft groups, with everything written.

@@ -197,3 +197,57 @@ fn parameters_of_sessions_have_defaults_for_the_cluster() {
         assert_eq!(value(&mut other, "SET work_mem = '1MB'; RESET work_mem; SHOW work_mem").await, "64MB");
     });
 }
+
+#[test]
+fn as_many_waits_are_remembered_as_the_setting_says() {
+    run(async |env, node| {
+        let (mut session, mut other) = (connect(&node).await, connect(&node).await);
+        must(&mut session, "CREATE TABLE t (a int PRIMARY KEY, b int); INSERT INTO t VALUES (1, 0)").await;
+        for round in 1..=3 {
+            must(&mut session, "BEGIN; UPDATE t SET b = b + 1").await;
+            let commit = async {
+                env.sleep(Duration::from_secs(round)).await;
+                must(&mut session, "COMMIT").await;
+            };
+            futures::join!(must(&mut other, "UPDATE t SET b = b + 1"), commit);
+            if round == 1 {
+                must(&mut session, "ALTER SYSTEM SET contention_events_max = 2").await;
+            }
+        }
+        let waits = must(&mut session, "SELECT outcome, duration FROM meridian.contention").await;
+        let waits: Vec<String> = waits.into_iter().map(|row| row.into_iter().flatten().collect()).collect();
+        assert_eq!(waits.len(), 2, "{waits:?}");
+        assert!(
+            waits[0].starts_with("granted00:00:02") && waits[1].starts_with("granted00:00:03"),
+            "{waits:?}"
+        );
+    });
+}
+
+#[test]
+fn work_under_way_is_listed() {
+    run(async |env, node| {
+        let (mut session, mut other) = (connect(&node).await, connect(&node).await);
+        must(&mut session, "CREATE TABLE t (a int PRIMARY KEY, b int)").await;
+        must(&mut session, "INSERT INTO t SELECT i, i FROM generate_series(1, 20000) i").await;
+        // Entries are sent ahead of the commit, which takes its time.
+        must(&mut session, "ALTER SYSTEM SET transaction_buffer_size = '64kB'").await;
+        let watch = async {
+            let jobs = "SELECT kind, state, table_name, index_names, rows_done > 0 FROM meridian.jobs WHERE kind = 'fill indexes'";
+            for _ in 0..10_000 {
+                let rows = must(&mut other, jobs).await;
+                if let Some(row) = rows.first().filter(|row| row[4].as_deref() == Some("t")) {
+                    return row.clone();
+                }
+                env.sleep(Duration::from_micros(100)).await;
+            }
+            panic!("it is never listed");
+        };
+        let (_, seen) = futures::join!(must(&mut session, "CREATE INDEX i ON t (b)"), watch);
+        let seen: Vec<String> = seen.into_iter().flatten().collect();
+        assert_eq!(seen, ["fill indexes", "running", "t", "i", "t"]);
+        assert!(
+            must(&mut session, "SELECT 1 FROM meridian.jobs WHERE kind = 'fill indexes'").await.is_empty()
+        );
+    });
+}

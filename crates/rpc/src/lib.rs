@@ -55,6 +55,7 @@ mod offset;
 mod operate;
 mod peer;
 mod raft_stream;
+mod report;
 mod roster;
 mod server;
 mod service;

@@ -39,6 +39,9 @@ pub const SNAPSHOT_CHUNK_BYTES: usize = 512 << 10;
 pub const SNAPSHOTS_INCOMING_MAX: usize = 2;
 pub const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
 
+/// Of a report as many rows are sent as have this many bytes together.
+pub const REPORT_BYTES_MAX: usize = 4 << 20;
+
 /// All snapshots that a node sends share this rate, in bytes per second.
 pub const SNAPSHOT_BYTES_PER_SECOND: u64 = 64 << 20;
 

@@ -16,7 +16,9 @@ use std::time::Duration;
 use clock::Clock;
 use env::{BoxFuture, Env, Lane};
 use keys::{NodeId, StoreId};
-use kvapi::{Capacity, Locality, Membership, NodeDialer, NodeInfo, RangeDescriptor, Sender, Standing};
+use kvapi::{
+    Capacity, Locality, Membership, NodeDialer, NodeInfo, RangeDescriptor, Reporter, Sender, Standing,
+};
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::registry::Registry;
 use prost::Message as _;
@@ -112,6 +114,7 @@ pub(crate) struct Shared {
     pub identity: OnceLock<Identity>,
     pub services: OnceLock<Services>,
     pub steward: RwLock<Option<Arc<dyn Steward>>>,
+    pub reporter: RwLock<Option<Arc<dyn Reporter>>>,
     pub roster: RwLock<Roster>,
     peers: Mutex<BTreeMap<NodeId, Arc<Peer>>>,
     pub snapshot_lane: Lane,
@@ -282,7 +285,7 @@ impl Shared {
 /// What a node has to do with others. Clones are the same network.
 #[derive(Clone)]
 pub struct Network {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Network {
@@ -294,6 +297,7 @@ impl Network {
             identity: OnceLock::new(),
             services: OnceLock::new(),
             steward: RwLock::new(None),
+            reporter: RwLock::new(None),
             roster: RwLock::new(Roster::default()),
             peers: Mutex::new(BTreeMap::new()),
             snapshot_lane: env.lane("snapshot-reader"),
@@ -315,6 +319,11 @@ impl Network {
     /// Who decides what is asked of this node; replaces whoever did before.
     pub fn set_steward(&self, steward: Arc<dyn Steward>) {
         *self.shared.steward.write() = Some(steward);
+    }
+
+    /// Who answers other nodes that ask about a topic.
+    pub fn set_reporter(&self, reporter: Arc<dyn Reporter>) {
+        *self.shared.reporter.write() = Some(reporter);
     }
 
     /// Asks the node at an address for a node id. It comes with news of the cluster, which are taken in.

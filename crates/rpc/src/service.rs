@@ -14,7 +14,7 @@ use crate::generated::operator_server::Operator;
 use crate::identity::{Judge, Refusal, RefusalReason};
 use crate::network::{Shared, nanos};
 use crate::tls::{NODE_NAME, OPERATOR_NAME};
-use crate::{gossip, raft_stream, snapshot};
+use crate::{gossip, raft_stream, report, snapshot};
 
 /// Who has called, as far as it has said.
 pub(crate) struct Caller {
@@ -209,6 +209,14 @@ impl Node for NodeService {
     ) -> Result<Response<v1::GossipResponse>, Status> {
         self.caller.expect_node()?;
         Ok(Response::new(gossip::answer(&self.shared, request.into_inner())))
+    }
+
+    async fn report(
+        &self,
+        request: Request<v1::ReportRequest>,
+    ) -> Result<Response<v1::ReportResponse>, Status> {
+        self.caller.expect_node()?;
+        Ok(Response::new(report::answer(&self.shared, request.get_ref())))
     }
 }
 

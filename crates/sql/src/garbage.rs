@@ -70,6 +70,18 @@ impl Record {
     }
 }
 
+/// A keyspace that is to be cleared, or would be if whoever fills it died.
+pub struct GarbageStanding {
+    pub storage_id: u32,
+    /// `None`: all of it.
+    pub storage_index: Option<u32>,
+    pub is_being_filled: bool,
+    /// When it was first seen, or up to when it was known to be filled.
+    pub stamp: Option<Timestamp>,
+    /// From when on it is cleared; `None`: not known yet.
+    pub due: Option<Timestamp>,
+}
+
 /// The collector's handle.
 pub struct Garbage {
     env: Arc<dyn Env>,
@@ -191,6 +203,28 @@ impl Garbage {
             }
         }
         Ok(self.db.clear_span(&record.span(), stamp).await?)
+    }
+
+    /// What is on record, for people.
+    pub async fn standings(&self) -> ExecResult<Vec<GarbageStanding>> {
+        let records = self.records().await?;
+        let mut in_use: Vec<u32> = Vec::new();
+        in_use.extend(records.iter().filter(|record| record.storage_index == IN_USE).map(|r| r.storage_id));
+        let counts = |record: &Record| {
+            let is_marked = matches!(record.storage_index, FILLING | IN_USE);
+            !(is_marked && in_use.contains(&record.storage_id))
+        };
+        let standing = |record: Record| GarbageStanding {
+            storage_id: record.storage_id,
+            storage_index: Some(record.storage_index).filter(|index| ![WHOLE_TABLE, FILLING].contains(index)),
+            is_being_filled: record.storage_index == FILLING,
+            stamp: record.stamp.filter(|stamp| !stamp.is_zero()),
+            due: record.stamp.map(|stamp| match stamp.is_zero() {
+                true => stamp,
+                false => stamp.saturating_add(self.kept_for(&record)),
+            }),
+        };
+        Ok(records.into_iter().filter(counts).map(standing).collect())
     }
 
     async fn records(&self) -> ExecResult<Vec<Record>> {

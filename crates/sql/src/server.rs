@@ -1,8 +1,8 @@
 //! What all sessions of a node share, and the way in for connections.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use env::Env;
@@ -18,9 +18,11 @@ use types::{PgError, PgResult, SqlState};
 use crate::cancel::CancelHandle;
 use crate::catalog::lease::{CatalogLease, Others};
 use crate::catalog::{CatalogSnapshot, SharedCatalog, store};
+use crate::cluster::Surroundings;
 use crate::cluster_settings::{InForce, SqlLimits, definitions};
 use crate::definition::{IdBlock, temporary};
 use crate::garbage::Garbage;
+use crate::jobs::Jobs;
 use crate::notifications::Notifications;
 use crate::planning::RelationCache;
 use crate::sequences::Sequences;
@@ -83,7 +85,34 @@ pub struct SessionRow {
     /// Microseconds since 2000-01-01 UTC.
     pub started_at: i64,
     pub state: &'static str,
+    pub state_changed_at: i64,
     pub query: Arc<str>,
+    /// When the present or last statement began.
+    pub query_started_at: i64,
+    /// The transaction begun last; it may have ended.
+    pub transaction: Option<RunningTransaction>,
+}
+
+/// A transaction as the others see it.
+#[derive(Clone)]
+pub struct RunningTransaction {
+    /// Gone with the transaction.
+    pub txn: Weak<Txn>,
+    /// Microseconds since 2000-01-01 UTC.
+    pub started_at: i64,
+}
+
+impl RunningTransaction {
+    /// Whether it has not ended.
+    pub fn is_running(&self) -> bool {
+        self.txn.strong_count() > 0
+    }
+}
+
+impl std::fmt::Debug for RunningTransaction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunningTransaction").field("started_at", &self.started_at).finish_non_exhaustive()
+    }
 }
 
 /// A session as the others see it.
@@ -118,6 +147,8 @@ pub struct SqlServer {
     pub limits: SqlLimits,
     /// Told of cluster settings. Lock order: before the catalog's.
     settings_followers: Mutex<Vec<SettingsFollower>>,
+    surroundings: OnceLock<Arc<dyn Surroundings>>,
+    pub(crate) jobs: Jobs,
     /// Statements that ran longer than log_min_duration_statement.
     pub slow_statements: AtomicU64,
     pub(crate) oids: futures::lock::Mutex<IdBlock>,
@@ -151,6 +182,8 @@ impl SqlServer {
             workers: Workers::default(),
             limits: SqlLimits::new(&options),
             settings_followers: Mutex::default(),
+            surroundings: OnceLock::new(),
+            jobs: Jobs::default(),
             slow_statements: AtomicU64::new(0),
             oids: Default::default(),
             storage_ids: Default::default(),
@@ -167,6 +200,15 @@ impl SqlServer {
         server.follow_settings();
         temporary::collect_leftovers(&server).await.map_err(executor::ExecError::into_pg_error)?;
         Ok(server)
+    }
+
+    /// What lies around this layer; told once.
+    pub fn set_surroundings(&self, surroundings: Arc<dyn Surroundings>) {
+        assert!(self.surroundings.set(surroundings).is_ok(), "a node has one place");
+    }
+
+    pub(crate) fn surroundings(&self) -> Option<&Arc<dyn Surroundings>> {
+        self.surroundings.get()
     }
 
     /// The cluster settings in force here.
@@ -235,9 +277,25 @@ async fn load_or_create(txn: &Txn) -> ExecResult<CatalogSnapshot> {
 /// [`SqlServer`] as `pgserver` drives it.
 pub struct SqlBackend(pub Arc<SqlServer>);
 
+/// How long a client may wait for the newest roles; after that it is let in, or not, by those last known.
+const LOGIN_PATIENCE: Duration = Duration::from_secs(2);
+
+impl SqlBackend {
+    /// A role that another node has just made may log in here.
+    async fn renew_catalog(&self) {
+        let held = env::timeout(&*self.0.env, LOGIN_PATIENCE, self.0.lease.hold()).await;
+        if !matches!(held, Ok(Ok(()))) {
+            tracing::warn!(
+                "the catalog cannot be renewed: clients are let in by the roles that were last known"
+            );
+        }
+    }
+}
+
 impl Backend for SqlBackend {
     fn connect(&self, startup: StartupParameters) -> BoxFuture<'_, PgResult<Box<dyn pgserver::Session>>> {
         Box::pin(async move {
+            self.renew_catalog().await;
             let session = Session::connect(self.0.clone(), startup)?;
             Ok(Box::new(session) as Box<dyn pgserver::Session>)
         })
@@ -255,6 +313,7 @@ impl Backend for SqlBackend {
 impl Credentials for SqlBackend {
     fn verifier<'a>(&'a self, user: &'a str) -> BoxFuture<'a, PgResult<Option<ScramVerifier>>> {
         Box::pin(async move {
+            self.renew_catalog().await;
             let catalog = self.0.catalog.current();
             let now = executor::wall_to_timestamp(self.0.env.wall());
             let usable = |role: &&Arc<crate::catalog::RoleDescriptor>| {

@@ -195,6 +195,10 @@ impl Session {
         let txn = self.active().txn.clone();
         let span = table::index_span(TableId(from.storage_id), IndexId(source.storage_index));
         txn.begin_statement(false);
+        let server = self.server.clone();
+        let names: Vec<&str> = targets.iter().map(|target| target.index.name.as_str()).collect();
+        let kind = if targets.iter().any(|target| target.bulk) { "rewrite table" } else { "fill indexes" };
+        let job = server.jobs.begin(self.process_id(), kind, from.id, names.join(", "), self.now());
         let mut scan = txn.scan(ScanOptions::forward(span));
         while let Some(page) = scan.next_page(&txn).await? {
             let mut vectors = decoder.vectors(page.len());
@@ -208,6 +212,7 @@ impl Session {
             for ((target, encoder), predicate) in targets.iter().zip(&encoders).zip(&predicates) {
                 self.write_entries(target, encoder, predicate.as_ref(), &batch).await?;
             }
+            job.advance(page.len());
             self.cancel_flag().check()?;
         }
         Ok(())

@@ -168,7 +168,10 @@ impl Session {
             client: startup.peer.to_string(),
             started_at,
             state: "idle",
+            state_changed_at: started_at,
             query: "".into(),
+            query_started_at: started_at,
+            transaction: None,
         };
         let lock_owner = server.new_lock_owner();
         let temporary = schema_name(server.options.node_id, lock_owner);

@@ -223,9 +223,11 @@ impl Session {
     }
 
     fn show_activity(&self, text: &Arc<str>) {
+        let now = self.now();
         let mut row = self.entry.row.lock();
         row.state = "active";
         row.query = text.clone();
+        (row.query_started_at, row.state_changed_at) = (now, now);
     }
 
     /// What goes out before ReadyForQuery: notices, changed parameters.
@@ -237,7 +239,10 @@ impl Session {
         if self.reported_generation != self.settings.generation() {
             self.report_settings(sink);
         }
-        self.entry.row.lock().state = match self.status() {
+        let now = self.now();
+        let mut row = self.entry.row.lock();
+        row.state_changed_at = now;
+        row.state = match self.status() {
             TransactionStatus::Idle => "idle",
             TransactionStatus::InTransaction => "idle in transaction",
             TransactionStatus::Failed => "idle in transaction (aborted)",

@@ -216,6 +216,26 @@ impl Services {
         })
     }
 
+    /// Warns the client, of the same thing once.
+    pub fn warn(&self, warning: PgError) {
+        let mut notices = self.notices.lock();
+        if !notices.iter().any(|known| known.message() == warning.message()) {
+            notices.push(warning);
+        }
+    }
+
+    /// May the session see what others do?
+    pub fn sees_all_statistics(&self) -> bool {
+        let catalog = &self.catalog;
+        catalog.snapshot.acts_as(catalog.database, &self.info.user, "pg_read_all_stats")
+    }
+
+    /// May the session see what a user's sessions do?
+    pub fn sees_sessions_of(&self, user: &str) -> bool {
+        let catalog = &self.catalog;
+        self.sees_all_statistics() || catalog.snapshot.acts_as(catalog.database, &self.info.user, user)
+    }
+
     /// A setting as SHOW tells it. Errors: 42704.
     pub fn setting(&self, name: &str) -> PgResult<Arc<str>> {
         match self.modes.setting(name) {

@@ -20,6 +20,7 @@ use types::{PgError, PgResult, SqlState};
 use super::Session;
 use crate::catalog::{TransactionCatalog, session_catalog::CatalogMark};
 use crate::notifications::{PendingMark, PendingNotifications};
+use crate::server::RunningTransaction;
 use crate::settings::SettingsMark;
 use crate::table_locks::LockMode;
 
@@ -126,6 +127,15 @@ pub fn isolation_name(level: IsolationLevel) -> &'static str {
     }
 }
 
+/// As the key-value layer runs it.
+pub fn kv_isolation_name(isolation: Isolation) -> &'static str {
+    match isolation {
+        Isolation::ReadCommitted => "read committed",
+        Isolation::Snapshot => "repeatable read",
+        Isolation::Serializable => "serializable",
+    }
+}
+
 pub fn isolation_named(name: &str) -> IsolationLevel {
     match name {
         "read uncommitted" => IsolationLevel::ReadUncommitted,
@@ -188,8 +198,11 @@ impl Session {
             lock_timeout: self.lock_timeout,
             ..Default::default()
         };
+        let (txn, started_at) = (Arc::new(self.server.db.begin(options)), self.now());
+        let running = RunningTransaction { txn: Arc::downgrade(&txn), started_at };
+        self.entry.row.lock().transaction = Some(running);
         Active {
-            txn: Arc::new(self.server.db.begin(options)),
+            txn,
             block: false,
             failed: false,
             catalog: TransactionCatalog::new(self.server.catalog.clone()),
@@ -198,7 +211,7 @@ impl Session {
             savepoints: Vec::new(),
             deferred: Arc::default(),
             notifications: Arc::default(),
-            started_at: self.now(),
+            started_at,
             statements: 0,
             forgotten_sequences: Vec::new(),
             queried: false,

@@ -55,7 +55,7 @@ pub struct Definition {
 }
 
 /// All tables, one slice per group.
-static GROUPS: &[&[&[Definition]]] = &[pg_catalog::GROUPS, information_schema::GROUPS, &[meridian::TABLES]];
+static GROUPS: &[&[&[Definition]]] = &[pg_catalog::GROUPS, information_schema::GROUPS, meridian::GROUPS];
 
 /// Schemas that belong to the system.
 pub fn is_system_schema(schema: &str) -> bool {

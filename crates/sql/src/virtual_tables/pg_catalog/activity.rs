@@ -172,21 +172,28 @@ fn activity(services: &Services) -> Vec<PgStatActivity> {
     let sessions = services.catalog.server.sessions();
     let row = |session: &std::sync::Arc<crate::server::SessionEntry>| {
         let row = session.row.lock().clone();
-        // Queries of others are for superusers' eyes.
-        let visible = row.user == services.info.user || picture.is_superuser();
-        let query: &str = if visible { &row.query } else { "<insufficient privilege>" };
-        PgStatActivity {
+        let common = PgStatActivity {
             datid: oid(row.database_id),
             datname: text(&row.database),
             pid: Datum::Int4(row.process_id as i32),
             usesysid: oid(picture.role_id(&row.user)),
             usename: text(&row.user),
             application_name: text(&row.application_name),
-            backend_start: Datum::TimestampTz(row.started_at),
-            state: text(row.state),
-            query: text(query),
-            backend_type: text("client backend"),
             ..PgStatActivity::default()
+        };
+        if !services.sees_sessions_of(&row.user) {
+            return PgStatActivity { query: text("<insufficient privilege>"), ..common };
+        }
+        let transaction = row.transaction.as_ref().filter(|transaction| transaction.is_running());
+        PgStatActivity {
+            backend_start: Datum::TimestampTz(row.started_at),
+            xact_start: transaction.map_or(Datum::Null, |running| Datum::TimestampTz(running.started_at)),
+            query_start: Datum::TimestampTz(row.query_started_at),
+            state_change: Datum::TimestampTz(row.state_changed_at),
+            state: text(row.state),
+            query: text(&row.query),
+            backend_type: text("client backend"),
+            ..common
         }
     };
     sessions.iter().map(row).collect()

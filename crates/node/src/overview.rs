@@ -1,0 +1,128 @@
+//! What a node tells of itself and knows of others: for the views of the schema `meridian`, here and on other nodes.
+//!
+//! ```text
+//!   sql ──▶ Overview: what the store here knows; the other nodes, over the network
+//!   another node ──▶ rpc ──▶ Answers ──▶ sql, which asks Overview for what is beneath it
+//! ```
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use futures::future::BoxFuture;
+use keys::NodeId;
+use kvapi::{LockStrength, Membership, Report, ReportRow, Reporter, TxnId, report_row};
+use kvserver::{Contention, LockStanding, RangeStanding, Store};
+use rpc::Network;
+use sql::SqlServer;
+use sql::cluster::{KnownNode, Surroundings, topics};
+
+/// A node's place among the others.
+pub struct Overview {
+    store: Store,
+    membership: Arc<dyn Membership>,
+    /// Set once the node has one.
+    network: OnceLock<Network>,
+}
+
+impl Overview {
+    pub fn new(store: Store, membership: Arc<dyn Membership>) -> Arc<Overview> {
+        Arc::new(Overview { store, membership, network: OnceLock::new() })
+    }
+
+    /// From now on other nodes can be asked, and are answered.
+    #[cfg(feature = "rocks")]
+    pub fn connect(&self, network: &Network, sql: &Arc<SqlServer>) {
+        network.set_reporter(Arc::new(Answers(Arc::downgrade(sql))));
+        assert!(self.network.set(network.clone()).is_ok(), "a node is connected once");
+    }
+}
+
+impl Surroundings for Overview {
+    fn nodes(&self) -> Vec<KnownNode> {
+        let network = self.network.get();
+        let known = |info: kvapi::NodeInfo| {
+            let offset = network.and_then(|network| network.clock_offset(info.node));
+            KnownNode {
+                clock_offset: offset.map(|offset| (offset.nanos, offset.uncertainty)),
+                unreachable: network.and_then(|network| network.unreachable(info.node)),
+                info,
+            }
+        };
+        self.membership.nodes().into_iter().map(known).collect()
+    }
+
+    fn report(&self, topic: &str) -> Option<Vec<ReportRow>> {
+        Some(match topic {
+            topics::RANGES => self.store.range_standings().iter().map(range_row).collect(),
+            topics::LOCKS => self.store.locks().iter().map(lock_row).collect(),
+            topics::CONTENTION => self.store.contention().iter().map(contention_row).collect(),
+            _ => return None,
+        })
+    }
+
+    fn ask<'a>(&'a self, node: NodeId, topic: &'a str) -> BoxFuture<'a, Result<Report, String>> {
+        Box::pin(async move {
+            let network = self.network.get().ok_or("this node is starting")?;
+            network.ask_report(node, topic).await
+        })
+    }
+}
+
+/// Answers other nodes as long as the SQL layer is there.
+struct Answers(Weak<SqlServer>);
+
+impl Reporter for Answers {
+    fn report(&self, topic: &str) -> Option<Report> {
+        self.0.upgrade()?.report(topic)
+    }
+}
+
+/// Nanoseconds since 1970.
+fn nanos(wall: u64) -> i64 {
+    i64::try_from(wall).unwrap_or(i64::MAX)
+}
+
+fn range_row(range: &RangeStanding) -> ReportRow {
+    let (lease, statistics) = (range.lease, &range.statistics);
+    report_row![
+        range.descriptor.id.0,
+        range.descriptor.generation,
+        lease.is_some(),
+        lease.map(|lease| lease.term),
+        lease.map(|lease| nanos(lease.start.wall)),
+        lease.and_then(|lease| lease.until).map(nanos),
+        statistics.live_count,
+        statistics.live_bytes,
+        statistics.total_bytes(),
+        statistics.intent_count,
+        range.locks,
+        range.lock_waiters,
+    ]
+}
+
+fn bytes(txns: &[TxnId]) -> Vec<u8> {
+    txns.iter().flat_map(|txn| txn.to_bytes()).collect()
+}
+
+fn lock_row(lock: &LockStanding) -> ReportRow {
+    let strength = Some(lock.strength).filter(|strength| *strength != LockStrength::None);
+    report_row![
+        lock.range.0,
+        &lock.key[..],
+        bytes(&[lock.txn]),
+        strength.map(LockStrength::name),
+        lock.waits_for.is_empty(),
+        bytes(&lock.waits_for),
+    ]
+}
+
+fn contention_row(wait: &Contention) -> ReportRow {
+    report_row![
+        wait.range.0,
+        &wait.key[..],
+        bytes(&[wait.waiter]),
+        bytes(&[wait.blocker]),
+        nanos(wait.began.unix_nanos()),
+        i64::try_from(wait.duration.as_micros()).unwrap_or(i64::MAX),
+        wait.end.name(),
+    ]
+}
