@@ -120,6 +120,11 @@ impl LatchTable {
         self.guards.len()
     }
 
+    /// Whether a granted write may be placed at or below `at`. Those that still wait do not know their timestamps yet.
+    pub fn holds_at_or_below(&self, at: Timestamp) -> bool {
+        self.guards.values().any(|guard| guard.blockers == 0 && guard.at <= at)
+    }
+
     /// Takes latches for a write of `keys` (ascending) and `spans` at or above `at`.
     pub fn acquire(
         &mut self,

@@ -47,7 +47,7 @@ pub mod wire;
 pub use block::{KeyBlock, KvBlock, Row, WriteBlock, WriteCheck, WriteEntry};
 pub use error::{Disposition, KvError, RestartReason};
 pub use membership::{Capacity, FixedMembership, InvalidLocality, Locality, Membership, NodeInfo, Standing};
-pub use range::{Lease, RangeDescriptor, ReplicaDescriptor, ReplicaKind};
+pub use range::{CLOSED_LAG, Lease, RangeDescriptor, ReplicaDescriptor, ReplicaKind};
 pub use report::{REPORT_ROWS_MAX, Report, ReportRow, ReportValue, Reporter};
 pub use request::{
     BatchRequest, ChangeReplicasRequest, ClearSpanRequest, CommitRequest, ForgetTxnRequest, GarbageKey,

@@ -26,6 +26,10 @@ pub enum Bug {
     NoIntentRecount,
     /// Who proposes alone and writes by itself does not wait for the sync.
     AcknowledgeBeforeSync,
+    /// A leaseholder writes below what it has told to be closed.
+    WriteBelowClosed,
+    /// A replica reads below what is closed without having applied everything up to there.
+    FollowUnapplied,
     /// After a restart the clock begins where the wall clock stands, not above what it gave out before.
     ForgetClockBound,
 }

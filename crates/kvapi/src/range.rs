@@ -1,5 +1,7 @@
 //! Ranges: which span, which replicas, who holds the lease.
 
+use std::time::Duration;
+
 use keys::{NodeId, RangeId, ReplicaId, Span, StoreId};
 
 use clock::Timestamp;
@@ -80,6 +82,10 @@ impl RangeDescriptor {
         self.replicas.iter().any(|replica| changing(replica.kind))
     }
 }
+
+/// How far behind now leaseholders close timestamps, by default: up to there every replica can answer reads. A transaction that takes longer
+/// may find its writes moved up.
+pub const CLOSED_LAG: Duration = Duration::from_secs(3);
 
 /// The right to serve a range. It rides on Raft leadership: one term, one leaseholder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,13 +11,14 @@ use futures::future::{BoxFuture, join_all};
 use keys::Key;
 use kvapi::planted::Planted;
 use kvapi::{
-    BatchRequest, GetRequest, Header, HeartbeatTxnRequest, Isolation, KvError, NodeDialer, NodeId,
-    RangeDescriptor, Response, Span, SplitRequest, Timestamp, TxnId, TxnStatus,
+    BatchRequest, GetRequest, Header, HeartbeatTxnRequest, Isolation, KvError, Membership, NodeDialer,
+    NodeId, RangeDescriptor, Response, Span, SplitRequest, Timestamp, TxnId, TxnStatus,
 };
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use stdx::{Backoff, Prng};
 
+use crate::nearest::Nearest;
 use crate::router::{Router, unexpected};
 use crate::txn::{Shared, State};
 use crate::unique::UniqueNumbers;
@@ -42,6 +43,8 @@ pub struct DbConfig {
     pub node: NodeId,
     /// Buffered bytes of one transaction beyond which writes are flushed early as intents.
     pub buffer_bytes_max: usize,
+    /// How far behind now the stores close timestamps.
+    pub closed_lag: Duration,
     /// Safeguards that a simulation has taken away.
     pub planted: Planted,
 }
@@ -49,7 +52,8 @@ pub struct DbConfig {
 impl DbConfig {
     /// The defaults for a node.
     pub fn new(node: NodeId) -> DbConfig {
-        DbConfig { node, buffer_bytes_max: 4 << 20, planted: Planted::NONE }
+        let closed_lag = kvapi::CLOSED_LAG;
+        DbConfig { node, buffer_bytes_max: 4 << 20, closed_lag, planted: Planted::NONE }
     }
 }
 
@@ -83,7 +87,8 @@ impl Db {
         first: Arc<dyn FirstRange>,
         config: DbConfig,
     ) -> Db {
-        let router = Router::new(env.clone(), dialer, first, config.node);
+        let nearest = Nearest::new(config.node, clock.clone(), config.closed_lag);
+        let router = Router::new(env.clone(), dialer, first, config.node, nearest);
         // Two draws, so that coordinators with equal first draws still differ.
         let mut prng = Prng::new(env.entropy() ^ u64::from(config.node.0).rotate_left(32));
         let prng = Mutex::new(Prng::new(prng.next_u64() ^ env.entropy()));
@@ -164,6 +169,16 @@ impl Db {
     /// A timestamp above everything this node has seen.
     pub fn now(&self) -> Timestamp {
         self.inner.clock.now()
+    }
+
+    /// The newest timestamp at which every replica of a range can be expected to answer a read.
+    pub fn follower_read_timestamp(&self) -> Timestamp {
+        self.inner.router.nearest.follower_read_timestamp()
+    }
+
+    /// Where the nodes stand, for reads of the past that go to the nearest replica. Without it they stay on this node, or go to leaseholders.
+    pub fn set_membership(&self, membership: Arc<dyn Membership>) {
+        self.inner.router.nearest.set_membership(membership);
     }
 
     /// The first of `count` numbers that no other call on any node gives; each next one is

@@ -30,6 +30,7 @@
 mod buffer;
 mod db;
 mod footprint;
+mod nearest;
 mod options;
 mod router;
 pub mod scan;

@@ -4,6 +4,8 @@
 //! `RangeMismatch` with what it knows better. A miss reads the addressing keyspace, through the same cache one level up
 //! (see `keys::addressing`), until the first range, which the node knows.
 //!
+//! A read of a snapshot of the past may go to another replica than the leaseholder's: see `nearest`.
+//!
 //! Retries are for answers that promise that nothing was done: reroute at once (after the first time with a
 //! pause), back off while unavailable, both within [`PATIENCE`].
 
@@ -25,6 +27,7 @@ use parking_lot::{Mutex, RwLock};
 use stdx::{Backoff, Prng};
 
 use crate::FirstRange;
+use crate::nearest::Nearest;
 
 /// How long a batch is retried while its range cannot be reached.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -58,6 +61,7 @@ pub(crate) struct Router {
     first: Arc<dyn FirstRange>,
     /// The node that this router is on.
     own: NodeId,
+    pub nearest: Nearest,
     /// By end key. Lock order: leaf.
     cache: RwLock<BTreeMap<Key, Arc<Route>>>,
     /// Circuit breakers: ranges that could not be reached, and until when that counts. Every batch is a probe. Lock order: leaf.
@@ -89,6 +93,7 @@ impl Router {
         dialer: Arc<dyn NodeDialer>,
         first: Arc<dyn FirstRange>,
         own: NodeId,
+        nearest: Nearest,
     ) -> Router {
         let prng = Mutex::new(Prng::new(env.entropy()));
         Router {
@@ -96,6 +101,7 @@ impl Router {
             dialer,
             first,
             own,
+            nearest,
             cache: RwLock::new(BTreeMap::new()),
             broken: Mutex::default(),
             is_any_broken: AtomicBool::new(false),
@@ -260,11 +266,35 @@ impl Router {
 
     async fn send_once(&self, route: &Route, batch: &mut BatchRequest) -> Result<BatchResponse, KvError> {
         batch.header.range = route.descriptor.id;
+        if self.nearest.is_stale_read(batch)
+            && let Some(answer) = self.ask_nearest(route, batch).await
+        {
+            return answer;
+        }
         let answer = route.sender.send(batch).await;
         if answer.is_ok() && self.is_any_broken.load(Ordering::Relaxed) {
             self.broken.lock().remove(&route.descriptor.id);
         }
         answer
+    }
+
+    /// A stale read is answered by the nearest replica, or else as always.
+    #[cold]
+    fn ask_nearest<'a>(
+        &'a self,
+        route: &'a Route,
+        batch: &'a BatchRequest,
+    ) -> BoxFuture<'a, Option<Result<BatchResponse, KvError>>> {
+        Box::pin(async move {
+            let nearest = self.nearest.instead_of(route.leaseholder, &route.descriptor)?;
+            let answer = self.dialer.dial(nearest).ok()?.send(batch).await;
+            match &answer {
+                Err(error) if matches!(error.disposition(), Disposition::Reroute | Disposition::Backoff) => {
+                    None
+                }
+                _ => Some(answer),
+            }
+        })
     }
 
     fn patience(&self, range: RangeId, now: Duration) -> Duration {

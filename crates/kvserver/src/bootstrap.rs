@@ -176,5 +176,6 @@ pub(crate) fn load_snapshot(ranges: &Arc<Ranges>, range: RangeId, span: &Span) -
     let mut state = replica.state.lock();
     state.gc_threshold = threshold;
     state.descriptor = Arc::new(descriptor);
+    state.thaw();
     Ok(())
 }

@@ -33,6 +33,11 @@ pub trait Consensus: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Up to where the replica here has applied its log.
+    fn applied_index(&self, _range: RangeId) -> u64 {
+        0
+    }
+
     /// Hands leadership over, if that is possible.
     fn transfer(&self, _range: RangeId, _to: ReplicaId) -> Result<(), String> {
         Err("there are no other replicas here".to_string())
@@ -110,6 +115,10 @@ impl Consensus for replication::Store {
             Some(Follower { replica: replica_id(follower.id)?, is_current, is_active: follower.active })
         });
         followers.collect()
+    }
+
+    fn applied_index(&self, range: RangeId) -> u64 {
+        self.range(range).map_or(0, |handle| handle.applied_index().0)
     }
 
     fn transfer(&self, range: RangeId, to: ReplicaId) -> Result<(), String> {

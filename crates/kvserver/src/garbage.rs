@@ -119,7 +119,7 @@ impl Inner {
             within(state)?;
             if !self.ranges.config.planted.has(Bug::CollectTooEarly) {
                 state.raise_gc_threshold(threshold);
-                replica.gc_threshold_wall.store(state.gc_threshold.wall, Ordering::Release);
+                replica.gc_threshold_wall.fetch_max(state.gc_threshold.wall, Ordering::AcqRel);
             }
             LatchGuard::take(replica, state, keys, spans, Timestamp::MAX)
         };

@@ -38,6 +38,7 @@
 //! | `conflict` | intents in the way: push, recover, resolve |
 //! | `read`, `lock`, `write`, `commit`, `transaction`, `resolve`, `split`, `garbage` | one file per kind of command |
 //! | `liveness` | promises between stores, on which leases rely |
+//! | `closed` | up to where a range is finished, and reads by replicas without the lease |
 //! | `changes` | replicas added and removed, leases handed over |
 //! | `placing`, `replicate` | which range should have which replicas (by the crate `placement`), and seeing to it |
 //! | `events` | what background work is told to look at |
@@ -84,6 +85,7 @@
 
 pub mod bootstrap;
 mod changes;
+mod closed;
 mod command;
 mod commit;
 mod conflict;

@@ -53,12 +53,14 @@ use kvapi::{Priority, TxnId};
 use parking_lot::Mutex;
 use replication::SendError;
 
+use crate::closed;
+
 /// How far ahead support is asked for. What a range waits for at most, besides an election, when its leaseholder dies.
 pub(crate) const SUPPORT: Duration = Duration::from_millis(1_600);
 /// How often it is asked for.
 pub(crate) const RENEWAL: Duration = Duration::from_millis(250);
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Something that the ranges must react to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,10 +134,15 @@ struct Stamp {
     given_until: u64,
 }
 
-/// Appends who waits for whom, if that is told: see `wait`.
-fn put_edges(writer: &mut Writer<'_>, edges: Option<&[Edge]>) {
-    let Some(edges) = edges else { return writer.u8(0) };
-    writer.u8(1);
+/// What goes with stamps that are sent alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rest {
+    /// Who waits for whom: see `wait`.
+    pub edges: Vec<Edge>,
+    pub closed: closed::Message,
+}
+
+fn put_edges(writer: &mut Writer<'_>, edges: &[Edge]) {
     writer.count(edges.len());
     for edge in edges {
         writer.0.extend_from_slice(&edge.waiter.to_bytes());
@@ -145,10 +152,7 @@ fn put_edges(writer: &mut Writer<'_>, edges: Option<&[Edge]>) {
     }
 }
 
-fn get_edges(reader: &mut Reader<'_>) -> Result<Option<Vec<Edge>>, Malformed> {
-    if reader.u8()? == 0 {
-        return Ok(None);
-    }
+fn get_edges(reader: &mut Reader<'_>) -> Result<Vec<Edge>, Malformed> {
     let txn = |reader: &mut Reader<'_>| -> Result<TxnId, Malformed> {
         let bytes = reader.take(16)?.try_into().map_err(|_| Malformed("transaction id"))?;
         Ok(TxnId::from_bytes(bytes))
@@ -159,11 +163,11 @@ fn get_edges(reader: &mut Reader<'_>) -> Result<Option<Vec<Edge>>, Malformed> {
         let rank = Rank { priority: Priority(reader.u8()?), start: reader.timestamp()? };
         edges.push(Edge { waiter, rank, blocker: txn(reader)? });
     }
-    Ok(Some(edges))
+    Ok(edges)
 }
 
 impl Stamp {
-    fn encode(&self, edges: Option<&[Edge]>) -> Bytes {
+    fn encode(&self, rest: Option<&Rest>) -> Bytes {
         let mut bytes = Vec::with_capacity(64);
         let mut writer = Writer(&mut bytes);
         writer.u8(VERSION);
@@ -178,11 +182,18 @@ impl Stamp {
         ] {
             writer.u64(number);
         }
-        put_edges(&mut writer, edges);
+        match rest {
+            None => writer.u8(0),
+            Some(rest) => {
+                writer.u8(1);
+                put_edges(&mut writer, &rest.edges);
+                rest.closed.put(&mut writer);
+            }
+        }
         Bytes::from(bytes)
     }
 
-    fn decode(bytes: &[u8]) -> Result<(Stamp, Option<Vec<Edge>>), Malformed> {
+    fn decode(bytes: &[u8]) -> Result<(Stamp, Option<Rest>), Malformed> {
         let mut reader = Reader(bytes);
         if reader.u8()? != VERSION {
             return Err(Malformed("unknown version of a stamp"));
@@ -196,9 +207,13 @@ impl Stamp {
             given_epoch: reader.u64()?,
             given_until: reader.u64()?,
         };
-        let edges = get_edges(&mut reader)?;
+        let rest = if reader.u8()? == 0 {
+            None
+        } else {
+            Some(Rest { edges: get_edges(&mut reader)?, closed: closed::Message::get(&mut reader)? })
+        };
         reader.finish()?;
-        Ok((stamp, edges))
+        Ok((stamp, rest))
     }
 }
 
@@ -219,6 +234,11 @@ impl Liveness {
             is_forgetful: AtomicBool::new(may_have_promised),
             state: Mutex::new(State::default()),
         }
+    }
+
+    /// Names this process: above every earlier one of this store.
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
     }
 
     /// Whether an earlier process on this store may have promised something that still counts.
@@ -252,8 +272,8 @@ impl Liveness {
         self.state.lock().peers.get(&store).is_some_and(|peer| peer.received.until > now)
     }
 
-    /// What to say to a store; `edges`: also who waits for whom here.
-    pub fn stamp(&self, to: StoreId, edges: Option<&[Edge]>) -> Bytes {
+    /// What to say to a store, `rest` included.
+    pub fn stamp(&self, to: StoreId, rest: Option<&Rest>) -> Bytes {
         let now = self.clock.now();
         let mut state = self.state.lock();
         self.withdraw_if_due(&mut state, to, now);
@@ -267,12 +287,12 @@ impl Liveness {
             given_epoch: peer.given.epoch,
             given_until: if peer.given.is_valid { peer.given.until } else { 0 },
         };
-        stamp.encode(edges)
+        stamp.encode(rest)
     }
 
-    /// Takes in what a store has said. Gives who waits for whom there, if that was said.
-    pub fn stamped(&self, from: StoreId, bytes: &[u8]) -> Result<Option<Vec<Edge>>, SendError> {
-        let (stamp, edges) = Stamp::decode(bytes).map_err(|error| SendError(error.to_string()))?;
+    /// Takes in what a store has said. Gives what is not about promises.
+    pub fn stamped(&self, from: StoreId, bytes: &[u8]) -> Result<Option<Rest>, SendError> {
+        let (stamp, rest) = Stamp::decode(bytes).map_err(|error| SendError(error.to_string()))?;
         self.clock.observe(stamp.now).map_err(|error| SendError(error.to_string()))?;
         let now = self.clock.now();
         let mut state = self.state.lock();
@@ -294,7 +314,7 @@ impl Liveness {
             changes.extend(take_promise(peer, &stamp, from, now.wall));
         }
         state.tell(changes);
-        Ok(edges)
+        Ok(rest)
     }
 
     /// Withdraws what has run out.
@@ -444,7 +464,7 @@ mod tests {
 
         fn exchange(&self) {
             self.b.stamped(A, &self.a.stamp(B, None)).expect("well-formed");
-            self.a.stamped(B, &self.b.stamp(A, Some(&[]))).expect("well-formed");
+            self.a.stamped(B, &self.b.stamp(A, Some(&Rest::default()))).expect("well-formed");
         }
 
         fn drain(liveness: &Liveness) -> Vec<Change> {

@@ -31,6 +31,7 @@ use storage::{Keyspace, WriteBatch};
 
 use crate::bootstrap;
 use crate::command::{self, Effects, SplitEffect};
+use crate::liveness::Rest;
 use crate::ranges::Ranges;
 use crate::replica::Replica;
 
@@ -90,7 +91,7 @@ impl Machine {
             if !self.ranges.config.planted.has(Bug::CollectTooEarly) {
                 state.raise_gc_threshold(threshold);
             }
-            replica.gc_threshold_wall.store(state.gc_threshold.wall, Ordering::Release);
+            replica.gc_threshold_wall.fetch_max(state.gc_threshold.wall, Ordering::AcqRel);
         }
         match (pending.effects.split, pending.after) {
             (Some(split), Some(after)) => self.split(replica, *split, &after),
@@ -156,6 +157,7 @@ impl Machine {
         let mut change = None;
         if descriptor.replica_on(self.ranges.config.store).is_none() {
             change = Some(RangeChange::Destroy(replica.id));
+            replica.state.lock().freeze();
             for (keyspace, span) in mvcc::replicated_parts(replica.id, &before.span) {
                 batch.delete_range(keyspace, &span);
             }
@@ -195,6 +197,7 @@ impl Machine {
             // Nobody else knows the right half yet: its mutex is free.
             let mut right_state = right.state.lock();
             right_state.lease_floor = floor;
+            right_state.closed = left.closed_at(&mut state);
             right_state.gc_threshold = state.gc_threshold;
             if let Some(lease) = state.lease {
                 right_state.manager = state.manager.split_off(&right_descriptor.span.start, &mut wakes);
@@ -236,6 +239,12 @@ impl StateMachine for Machine {
         batch.append_encoded(body).map_err(|error| malformed(error.to_string()))?;
         replica.load.written(body.len());
         side.statistics.add(&head.delta);
+        if let Some(threshold) = head.effects.gc_threshold
+            && !self.ranges.config.planted.has(Bug::CollectTooEarly)
+        {
+            // Before it is collected: whoever reads here without the lease looks at this afterwards.
+            replica.gc_threshold_wall.fetch_max(threshold.wall, Ordering::AcqRel);
+        }
         let mut change = None;
         if let Some(split) = &head.effects.split {
             side.statistics.subtract(&split.right_statistics);
@@ -250,7 +259,7 @@ impl StateMachine for Machine {
         Ok(ApplyEffect { answer: Bytes::from_static(ACCEPTED), change })
     }
 
-    fn applied(&self, range: RangeId, _upto: Position, effects: &[ApplyEffect]) {
+    fn applied(&self, range: RangeId, upto: Position, effects: &[ApplyEffect]) {
         let Ok(replica) = self.ranges.get(range) else { return };
         for effect in effects {
             if effect.change == Some(RangeChange::Veto) {
@@ -259,6 +268,7 @@ impl StateMachine for Machine {
             let pending = replica.apply.lock().pending.pop_front();
             self.applied_one(&replica, pending.expect("every effect told was passed to apply before"));
         }
+        replica.applied_index.fetch_max(upto.index.0, Ordering::AcqRel);
         #[cfg(debug_assertions)]
         if self.ranges.contains(range) {
             self.check_intents(&replica);
@@ -286,12 +296,14 @@ impl StateMachine for Machine {
     }
 
     fn full_stamp(&self, to: StoreId) -> Bytes {
-        self.ranges.liveness.stamp(to, Some(&self.ranges.room.edges()))
+        let rest = Rest { edges: self.ranges.room.edges(), closed: self.ranges.closed.message(to) };
+        self.ranges.liveness.stamp(to, Some(&rest))
     }
 
     fn stamped(&self, from: StoreId, stamp: &[u8]) -> Result<(), SendError> {
-        if let Some(edges) = self.ranges.liveness.stamped(from, stamp)? {
+        if let Some(Rest { edges, closed }) = self.ranges.liveness.stamped(from, stamp)? {
             self.ranges.room.hear(from, self.ranges.clock.monotonic(), edges);
+            self.ranges.closed.hear(from, closed);
         }
         Ok(())
     }
@@ -321,17 +333,26 @@ impl StateMachine for Machine {
             // It may have been removed without knowing it: nobody else would look before its turn comes.
             self.ranges.events.replaced.tell(other, ());
             SendError(format!("range {range}: its place is still taken by range {other}"))
-        })
+        })?;
+        if let Ok(replica) = self.ranges.get(range) {
+            replica.state.lock().freeze();
+        }
+        Ok(())
     }
 
     fn snapshot_ended(&self, range: RangeId, installed: Option<Position>) -> Result<(), ApplyError> {
         let span = self.ranges.unreserve(range);
-        if installed.is_none() {
+        let Some(position) = installed else {
+            if let Ok(replica) = self.ranges.get(range) {
+                replica.state.lock().thaw();
+            }
             return Ok(());
-        }
+        };
         let span = span.ok_or_else(|| ApplyError(format!("range {range}: an unexpected snapshot")))?;
         let loaded = bootstrap::load_snapshot(&self.ranges, range, &span);
-        loaded.map_err(|error| ApplyError(format!("range {range}: {error}")))
+        loaded.map_err(|error| ApplyError(format!("range {range}: {error}")))?;
+        self.replica(range)?.applied_index.fetch_max(position.index.0, Ordering::AcqRel);
+        Ok(())
     }
 
     fn ends(&self, range: RangeId) {

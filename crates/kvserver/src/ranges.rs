@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use clock::Clock;
 use env::Env;
@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use replication::Leadership;
 use storage::Engine;
 
+use crate::closed::Closed;
 use crate::contention::ContentionLog;
 use crate::events::Events;
 use crate::liveness::Liveness;
@@ -22,6 +23,13 @@ use crate::wait::WaitRoom;
 
 /// Descriptors told with a mismatch.
 const HINTS_MAX: usize = 4;
+
+/// Reads that came to a replica without the lease, and are old enough for it.
+#[derive(Default)]
+pub(crate) struct FollowerReads {
+    pub served: AtomicU64,
+    pub refused: AtomicU64,
+}
 
 /// What the state machine, the evaluators and the queues of a store share.
 pub(crate) struct Ranges {
@@ -34,6 +42,8 @@ pub(crate) struct Ranges {
     pub room: WaitRoom,
     pub contention: ContentionLog,
     pub liveness: Liveness,
+    pub closed: Closed,
+    pub follower_reads: FollowerReads,
     /// Only this node is known: observations of its clock tell everything.
     pub is_alone: AtomicBool,
     /// Where snapshots are on their way to. Lock order: leaf, and before a range's state.
@@ -53,11 +63,14 @@ impl Ranges {
         engine: Arc<dyn Engine>,
         is_used: bool,
     ) -> Arc<Ranges> {
+        let liveness = Liveness::new(clock.clone(), is_used);
         Arc::new(Ranges {
             tuning: Tuning::new(&config),
             config,
             env,
-            liveness: Liveness::new(clock.clone(), is_used),
+            closed: Closed::new(liveness.incarnation()),
+            follower_reads: FollowerReads::default(),
+            liveness,
             is_alone: AtomicBool::new(true),
             arriving: Mutex::new(BTreeMap::new()),
             clock,
@@ -123,6 +136,7 @@ impl Ranges {
         self.early.lock().remove(&range);
         let removed = self.map.write().remove(&range);
         if let Some(replica) = removed {
+            replica.state.lock().freeze();
             replica.end_lease(None);
         }
     }

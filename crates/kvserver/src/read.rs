@@ -11,8 +11,8 @@ use env::timeout;
 use keys::Span;
 use kvapi::planted::Bug;
 use kvapi::{
-    BatchResponse, GetRequest, Header, KvError, LockClaim, LockStrength, MultiGetRequest, RefreshRequest,
-    Response, RestartReason, ScanRequest, ScanResponse, TxnId,
+    BatchResponse, GetRequest, Header, KvError, LockClaim, LockStrength, MultiGetRequest, RangeDescriptor,
+    RefreshRequest, Response, RestartReason, ScanRequest, ScanResponse, TxnId,
 };
 use storage::mvcc::{self, Changed, Conflict, MvccError, ReadView};
 
@@ -23,10 +23,25 @@ use crate::store::{Inner, read_timestamp, storage_error};
 const FORWARDS_MAX: u32 = 16;
 
 /// What is read, for sequencing.
+#[derive(Clone, Copy)]
 pub(crate) enum Access<'a> {
     Key(&'a [u8]),
     Keys(&'a kvapi::KeyBlock),
     Spans(&'a [Span]),
+}
+
+impl Access<'_> {
+    /// Whether a range has all of it.
+    pub fn lies_within(&self, descriptor: &RangeDescriptor) -> bool {
+        match self {
+            Access::Key(key) => descriptor.contains(key),
+            Access::Keys(keys) if keys.is_empty() => true,
+            Access::Keys(keys) => {
+                descriptor.contains(keys.key(0)) && descriptor.contains(keys.key(keys.len() - 1))
+            }
+            Access::Spans(spans) => spans.iter().all(|span| descriptor.contains_span(span)),
+        }
+    }
 }
 
 impl Inner {
@@ -41,7 +56,8 @@ impl Inner {
         let view = {
             let mut state = replica.state.lock();
             if let Err(error) = self.check_read(&mut state, &Access::Key(&get.key), timestamp) {
-                return Some(Err(error));
+                drop(state);
+                return Some(self.get_without_lease(replica, header, get, error));
             }
             state.manager.reads.read_key(&get.key, timestamp, header.txn.as_ref().map(|txn| txn.meta.id));
             if state.manager.latches.blocks_key(&get.key, timestamp) {
@@ -58,6 +74,23 @@ impl Inner {
             Err(MvccError::Conflicts(_) | MvccError::Uncertain { .. }) => None,
             Err(error) => Some(Err(read_error(error))),
         }
+    }
+
+    /// The lease is not here, or the read is refused for another reason.
+    #[cold]
+    fn get_without_lease(
+        &self,
+        replica: &Replica,
+        header: &Header,
+        get: &GetRequest,
+        refusal: KvError,
+    ) -> Result<BatchResponse, KvError> {
+        if !matches!(refusal, KvError::NotLeaseholder { .. }) {
+            return Err(refusal);
+        }
+        let evaluate = |view: &ReadView| mvcc::get(&*self.ranges.engine, &get.key, view);
+        let (value, timestamp) = self.follow(replica, header, &Access::Key(&get.key), evaluate, refusal)?;
+        Ok(self.respond(Response::Get(value), timestamp, Timestamp::ZERO))
     }
 
     pub async fn get(
@@ -110,7 +143,13 @@ impl Inner {
         let mut forwards = 0;
         let mut attempts = 0;
         loop {
-            let view = self.sequence_read(replica, header, &access, timestamp).await?;
+            let view = match self.sequence_read(replica, header, &access, timestamp).await {
+                Ok(view) => view,
+                Err(refusal @ KvError::NotLeaseholder { .. }) => {
+                    return self.follow(replica, header, &access, evaluate, refusal);
+                }
+                Err(error) => return Err(error),
+            };
             match evaluate(&view) {
                 Ok(found) => {
                     check_not_collected(replica, timestamp)?;

@@ -57,6 +57,12 @@ pub(crate) struct RangeState {
     pub lease_floor: Timestamp,
     /// The highest timestamp to which an intent was moved when it was resolved: see `read`.
     pub moved_to: Timestamp,
+    /// Nothing that is not here yet is written at or below this: see `closed`.
+    pub closed: Timestamp,
+    /// What is stored is about to be replaced or to end: nobody reads it without the lease.
+    pub is_frozen: bool,
+    /// How often that began.
+    pub freezes: u64,
 }
 
 /// What the applier keeps, apart from what requests see.
@@ -86,6 +92,8 @@ pub(crate) struct Replica {
     pub split_queued: AtomicBool,
     /// The threshold of garbage collection, wall part, for readers that have finished.
     pub gc_threshold_wall: AtomicU64,
+    /// Up to this index of the log everything is applied here; zero: not known yet.
+    pub applied_index: AtomicU64,
 }
 
 impl Replica {
@@ -116,6 +124,9 @@ impl Replica {
                 followed: BTreeMap::new(),
                 lease_floor: Timestamp::ZERO,
                 moved_to: Timestamp::ZERO,
+                closed: Timestamp::ZERO,
+                is_frozen: false,
+                freezes: 0,
             }),
             size_bytes: AtomicU64::new(statistics.total_bytes()),
             garbage_bytes: AtomicU64::new(statistics.garbage_bytes()),
@@ -124,6 +135,7 @@ impl Replica {
             load: LoadCounter::default(),
             split_queued: AtomicBool::new(false),
             gc_threshold_wall: AtomicU64::new(0),
+            applied_index: AtomicU64::new(0),
         })
     }
 
@@ -139,7 +151,7 @@ impl Replica {
         let mut wakes = Vec::new();
         {
             let mut state = self.state.lock();
-            let start = now.max(state.lease_floor.next());
+            let start = now.max(state.lease_floor.next()).max(state.closed.next());
             let inherited = state.inherited.take();
             if inherited.is_none() {
                 // Latches stay: commands of an earlier lease may still be in flight under them.

@@ -2,7 +2,7 @@
 //!
 //! | task | does |
 //! | --- | --- |
-//! | `store-liveness` | asks the neighbours for support, withdraws what has run out |
+//! | `store-liveness` | asks the neighbours for support, withdraws what has run out, closes timestamps |
 //! | `store-support` | tells the groups whose promises have changed |
 //! | `range-configs` | reads what is wanted of which ranges |
 //! | `replicate` | looks at every range whose lease is here, one after the other; looks after replicas that may have been removed |
@@ -72,6 +72,9 @@ async fn run_liveness(store: Weak<Inner>, membership: Arc<dyn Membership>) {
             let others = waits_told > 0 && !inner.ranges.is_alone.load(Ordering::Relaxed);
             let all = others.then(|| membership.nodes().into_iter().map(|node| node.store));
             let all = all.map(|all| all.filter(|store| *store != inner.ranges.config.store).collect());
+            if !neighbours.is_empty() {
+                inner.close_ranges();
+            }
             if let Ok(consensus) = inner.consensus() {
                 let told: &Vec<StoreId> = all.as_ref().unwrap_or(&neighbours);
                 told.iter().for_each(|store| consensus.send_stamp(*store));

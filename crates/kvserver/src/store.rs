@@ -38,6 +38,8 @@ pub struct StoreConfig {
     pub store: StoreId,
     /// A range that grows above this is split. In bytes of keys and values.
     pub range_bytes_max: u64,
+    /// So far behind now timestamps are closed: see `closed`.
+    pub closed_lag: Duration,
     /// Old versions are kept this long for stale reads.
     pub gc_ttl: Duration,
     /// How often ranges are looked through for garbage, abandoned locks and the like.
@@ -63,6 +65,7 @@ impl StoreConfig {
             node,
             store,
             range_bytes_max: 128 << 20,
+            closed_lag: kvapi::CLOSED_LAG,
             gc_ttl: Duration::from_secs(4 * 3600),
             sweep_interval: Duration::from_secs(30),
             replicas: 3,
@@ -149,6 +152,10 @@ impl Store {
         let config = &inner.ranges.config;
         let membership = membership.unwrap_or_else(|| FixedMembership::alone(config.node, config.store));
         assert!(inner.consensus.set(consensus).is_ok(), "a store is started once");
+        for replica in inner.ranges.all() {
+            let applied = inner.consensus.get().map_or(0, |consensus| consensus.applied_index(replica.id));
+            replica.applied_index.fetch_max(applied, Ordering::AcqRel);
+        }
         let dialer = Arc::new(WeakDialer { store: Arc::downgrade(inner), others: dialer });
         let mut config = DbConfig::new(inner.ranges.config.node);
         config.buffer_bytes_max = usize::MAX;
@@ -287,12 +294,22 @@ impl Store {
 
     /// Numbers for metrics, over all ranges here.
     pub fn metrics(&self) -> StoreMetrics {
-        let mut metrics = StoreMetrics::default();
+        let counts = &self.inner.ranges.follower_reads;
+        let mut metrics = StoreMetrics {
+            follower_reads_served: counts.served.load(Ordering::Relaxed),
+            follower_reads_refused: counts.refused.load(Ordering::Relaxed),
+            ..StoreMetrics::default()
+        };
+        let now = self.inner.ranges.clock.last();
         for replica in self.inner.ranges.all() {
             metrics.ranges += 1;
             metrics.size_bytes += replica.size_bytes.load(Ordering::Relaxed);
             metrics.intents += replica.intents.load(Ordering::Relaxed).max(0) as u64;
-            let state = replica.state.lock();
+            let mut state = replica.state.lock();
+            let closed = replica.closed_at(&mut state);
+            if !closed.is_zero() {
+                metrics.closed_lag = metrics.closed_lag.max(now.wall_since(closed));
+            }
             metrics.leases += u64::from(state.lease.is_some());
             metrics.locks += state.manager.locks.held() as u64;
             metrics.lock_waiters += state.manager.locks.waiting() as u64;
@@ -344,6 +361,11 @@ pub struct StoreMetrics {
     pub intents: u64,
     pub locks: u64,
     pub lock_waiters: u64,
+    /// How far the timestamp closed lies behind, in the range where it is furthest behind; zero: nothing is closed anywhere.
+    pub closed_lag: Duration,
+    /// Reads that were answered without the lease, and those as old that were sent on.
+    pub follower_reads_served: u64,
+    pub follower_reads_refused: u64,
 }
 
 impl Sender for Store {
@@ -467,6 +489,13 @@ pub(crate) fn read_timestamp(header: &Header, clock: &Clock) -> Timestamp {
         None if header.timestamp.is_zero() => clock.now(),
         None => header.timestamp,
     }
+}
+
+/// The same, and up to where values count as uncertain.
+pub(crate) fn read_timestamp_and_limit(header: &Header, clock: &Clock) -> (Timestamp, Timestamp) {
+    let timestamp = read_timestamp(header, clock);
+    let limit = header.txn.as_ref().map_or(timestamp, |txn| txn.uncertainty_limit.max(timestamp));
+    (timestamp, limit)
 }
 
 /// The own store as a sender that does not keep it alive.

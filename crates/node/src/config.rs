@@ -29,6 +29,8 @@ pub struct NodeConfig {
     pub range_bytes_max: u64,
     /// Old versions of rows are kept this long.
     pub gc_ttl: Duration,
+    /// Timestamps are closed so far behind now: older reads are answered by every replica.
+    pub closed_lag: Duration,
     /// Largest difference between the clocks of two nodes.
     pub clock_offset_max: Duration,
     /// A node that was silent for this long is taken for dead: what it held is replicated elsewhere.
@@ -51,6 +53,7 @@ impl Default for NodeConfig {
             sql_memory_bytes: 2 << 30,
             range_bytes_max: 128 << 20,
             gc_ttl: Duration::from_secs(4 * 3600),
+            closed_lag: kvapi::CLOSED_LAG,
             clock_offset_max: Duration::from_millis(500),
             dead_after: Duration::from_secs(300),
             replicate_interval: Duration::from_secs(1),

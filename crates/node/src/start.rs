@@ -48,6 +48,7 @@ impl Node {
         let store_config = StoreConfig {
             range_bytes_max: config.range_bytes_max,
             gc_ttl: config.gc_ttl,
+            closed_lag: config.closed_lag,
             sweep_interval: config.sweep_interval,
             dead_after: config.dead_after,
             replicate_interval: config.replicate_interval,
@@ -90,10 +91,12 @@ impl Node {
         groups.settled().await;
         let db_config = DbConfig {
             buffer_bytes_max: config.txn_buffer_bytes_max,
+            closed_lag: store_config.closed_lag,
             planted: config.planted,
             ..DbConfig::new(node)
         };
         let db = Db::new(world.env.clone(), clock.clone(), dialer, store.first_range(), db_config);
+        db.set_membership(world.membership.clone());
         let sql = start_sql(config, &world, &db).await?;
         settings::follow(&sql, &store, &db, config);
         let overview = Overview::new(store.clone(), world.membership.clone());

@@ -1,0 +1,194 @@
+//! Which replica a stale read asks: the nearest one.
+//!
+//! A read that lies so far in the past that every replica can answer it does not need the leaseholder. It asks the own node if that has a
+//! replica, else the node that shares the most of the own node's locality with it; the leaseholder is preferred among equals. A replica that
+//! cannot answer (it is behind, it met an intent) says so, and the leaseholder is asked as always.
+//!
+//! Where nodes stand is news, see `kvapi::membership`: a wrong guess costs a detour.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use clock::Clock;
+use keys::NodeId;
+use kvapi::{BatchRequest, Membership, RangeDescriptor, Request, Timestamp};
+use parking_lot::Mutex;
+
+/// How far behind what is closed on average a read lies that followers can be expected to answer: the interval in which stores
+/// tell one another, and some time to apply.
+const SLACK: Duration = Duration::from_secs(1);
+/// A node that was silent for this long is not asked.
+const SILENCE_MAX: Duration = Duration::from_secs(2);
+
+/// What a router knows of where the nodes stand.
+pub(crate) struct Nearest {
+    own: NodeId,
+    clock: Arc<Clock>,
+    /// How far behind now timestamps are closed.
+    closed_lag: Duration,
+    membership: OnceLock<Arc<dyn Membership>>,
+    /// Tiers shared with the own node, as of a revision of the membership. Lock order: leaf.
+    shared: Mutex<(u64, BTreeMap<NodeId, usize>)>,
+}
+
+impl Nearest {
+    pub fn new(own: NodeId, clock: Arc<Clock>, closed_lag: Duration) -> Nearest {
+        let shared = Mutex::new((u64::MAX, BTreeMap::new()));
+        Nearest { own, clock, closed_lag, membership: OnceLock::new(), shared }
+    }
+
+    /// Who tells where nodes stand. Counts the first time.
+    pub fn set_membership(&self, membership: Arc<dyn Membership>) {
+        drop(self.membership.set(membership));
+    }
+
+    /// The newest timestamp at which every replica can be expected to answer.
+    pub fn follower_read_timestamp(&self) -> Timestamp {
+        self.clock.now().saturating_sub(self.closed_lag + SLACK)
+    }
+
+    /// Whether any replica may answer this: a plain read of a snapshot of the past, by somebody who has left no trace.
+    #[inline]
+    pub fn is_stale_read(&self, batch: &BatchRequest) -> bool {
+        let at = match &batch.header.txn {
+            Some(txn) if txn.uncertainty_limit > txn.read_timestamp || txn.meta.anchor.is_some() => {
+                return false;
+            }
+            Some(txn) => txn.read_timestamp,
+            None if batch.header.timestamp.is_zero() => return false,
+            None => batch.header.timestamp,
+        };
+        let is_plain = match batch.requests.first() {
+            Some(Request::Get(get)) => !get.lock.is_locking(),
+            Some(Request::MultiGet(request)) => !request.lock.is_locking(),
+            Some(Request::Scan(scan)) => !scan.lock.is_locking(),
+            _ => false,
+        };
+        is_plain && at <= self.clock.last().saturating_sub(self.closed_lag)
+    }
+
+    /// The node to ask for a stale read, if it is not the leaseholder's.
+    pub fn instead_of(&self, leaseholder: NodeId, range: &RangeDescriptor) -> Option<NodeId> {
+        if leaseholder == self.own {
+            return None;
+        }
+        if range.replicas.iter().any(|replica| replica.node == self.own) {
+            return Some(self.own);
+        }
+        let membership = self.membership.get()?;
+        let mut shared = self.shared.lock();
+        let revision = membership.revision();
+        if shared.0 != revision {
+            let nodes = membership.nodes();
+            let own = nodes.iter().find(|node| node.node == self.own).map(|node| node.locality.clone());
+            let own = own.unwrap_or_default();
+            *shared =
+                (revision, nodes.iter().map(|node| (node.node, own.shared_tiers(&node.locality))).collect());
+        }
+        let tiers = |node: NodeId| shared.1.get(&node).copied().unwrap_or(0);
+        let others = range.replicas.iter().map(|replica| replica.node);
+        let nearest =
+            others.max_by_key(|node| (tiers(*node), *node == leaseholder, std::cmp::Reverse(*node)))?;
+        let is_worth_it = tiers(nearest) > tiers(leaseholder);
+        let is_heard = || membership.node(nearest).is_some_and(|node| node.silence < SILENCE_MAX);
+        (is_worth_it && is_heard()).then_some(nearest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clock::{ClockConfig, WallSource};
+    use keys::{RangeId, ReplicaId, Span, StoreId};
+    use kvapi::{
+        FixedMembership, GetRequest, Header, Isolation, Key, Locality, LockStrength, NodeInfo, Priority,
+        ReplicaDescriptor, ReplicaKind, Txn, TxnId, TxnMeta,
+    };
+    use stdx::WallTime;
+
+    use super::*;
+
+    struct Still;
+
+    impl WallSource for Still {
+        fn wall(&self) -> WallTime {
+            WallTime::from_unix_nanos(100_000_000_000)
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_secs(100)
+        }
+    }
+
+    fn nearest(own: u32) -> Nearest {
+        let clock = Arc::new(Clock::unbounded(Still, ClockConfig::default()));
+        clock.now();
+        let nearest = Nearest::new(NodeId(own), clock, Duration::from_secs(3));
+        let places = ["region=eu,zone=a", "region=eu,zone=b", "region=us,zone=a", "region=us,zone=b"];
+        let nodes = places.iter().zip(1..).map(|(place, id)| NodeInfo {
+            locality: Locality::parse(place).expect("a locality"),
+            ..NodeInfo::new(NodeId(id), StoreId(id))
+        });
+        nearest.set_membership(FixedMembership::of(NodeId(own), nodes.collect()));
+        nearest
+    }
+
+    fn range(nodes: &[u32]) -> RangeDescriptor {
+        let replica = |(node, id): (&u32, u32)| ReplicaDescriptor {
+            node: NodeId(*node),
+            store: StoreId(*node),
+            replica: ReplicaId(id),
+            kind: ReplicaKind::Voter,
+        };
+        RangeDescriptor {
+            id: RangeId(5),
+            span: Span::new("a", "z"),
+            generation: 1,
+            replicas: nodes.iter().zip(1..).map(replica).collect(),
+            next_replica: ReplicaId(9),
+        }
+    }
+
+    #[test]
+    fn the_own_node_comes_first_then_the_same_locality_then_the_leaseholder() {
+        assert_eq!(nearest(1).instead_of(NodeId(3), &range(&[1, 2, 3])), Some(NodeId(1)));
+        assert_eq!(nearest(1).instead_of(NodeId(3), &range(&[2, 3, 4])), Some(NodeId(2)));
+        assert_eq!(nearest(1).instead_of(NodeId(2), &range(&[2, 3, 4])), None);
+        assert_eq!(nearest(1).instead_of(NodeId(4), &range(&[3, 4])), None, "no nearer than the leaseholder");
+        assert_eq!(nearest(1).instead_of(NodeId(1), &range(&[1, 2, 3])), None);
+    }
+
+    #[test]
+    fn only_plain_reads_of_the_past_that_left_no_trace_are_stale() {
+        let nearest = nearest(1);
+        let at = |seconds: u64| Timestamp::new(seconds * 1_000_000_000, 0);
+        let read = |read: u64, limit: u64, lock: LockStrength, anchor: Option<Key>| {
+            let meta = TxnMeta {
+                id: TxnId(1),
+                anchor,
+                epoch: 0,
+                sequence: 0,
+                isolation: Isolation::Serializable,
+                priority: Priority::NORMAL,
+                start: at(read),
+                write_timestamp: at(read),
+            };
+            let observed = Default::default();
+            let txn = Txn {
+                meta,
+                read_timestamp: at(read),
+                read_sequence: 0,
+                uncertainty_limit: at(limit),
+                observed,
+            };
+            let header = Header { txn: Some(txn), ..Header::default() };
+            let get = GetRequest { key: Key::from("k"), lock, lock_absent: false };
+            nearest.is_stale_read(&BatchRequest::new(header, get))
+        };
+        assert!(read(97, 97, LockStrength::None, None));
+        assert!(!read(98, 98, LockStrength::None, None), "not closed yet");
+        assert!(!read(90, 91, LockStrength::None, None), "it may meet what is uncertain");
+        assert!(!read(90, 90, LockStrength::Update, None));
+        assert!(!read(90, 90, LockStrength::None, Some(Key::from("k"))), "it may have written");
+    }
+}
