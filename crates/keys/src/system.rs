@@ -128,7 +128,7 @@ pub fn parse_setting(key: &[u8]) -> Result<String, KeyError> {
     }
     let name = decoder.take_bytes_terminated()?;
     decoder.finish()?;
-    String::from_utf8(name.into()).map_err(|_| KeyError::Invalid(AREA_SETTING))
+    String::from_utf8(name).map_err(|_| KeyError::Invalid(AREA_SETTING))
 }
 
 /// All cluster settings.

@@ -119,6 +119,33 @@ impl KvError {
         }
     }
 
+    /// What kind of error it is, in words for metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            KvError::RangeMismatch { .. } => "range mismatch",
+            KvError::RangeNotFound { .. } => "range not found",
+            KvError::NotLeaseholder { .. } => "not leaseholder",
+            KvError::Unavailable { .. } => "unavailable",
+            KvError::Restart { reason, .. } => match reason {
+                RestartReason::WriteTooOld => "restart: write too old",
+                RestartReason::RefreshFailed => "restart: refresh failed",
+                RestartReason::Uncertainty => "restart: uncertainty",
+                RestartReason::LockLost => "restart: lock lost",
+                RestartReason::DeadlineExceeded => "restart: deadline exceeded",
+                RestartReason::Aborted => "restart: aborted",
+            },
+            KvError::IntentConflict { .. } => "intent conflict",
+            KvError::LockNotAvailable { .. } => "lock not available",
+            KvError::LockTimeout { .. } => "lock timeout",
+            KvError::Deadlock { .. } => "deadlock",
+            KvError::ConditionFailed { .. } => "condition failed",
+            KvError::BelowGcThreshold { .. } => "below garbage threshold",
+            KvError::Ambiguous { .. } => "ambiguous",
+            KvError::Invalid { .. } => "invalid",
+            KvError::Corruption { .. } => "corruption",
+        }
+    }
+
     pub fn is_restart(&self) -> bool {
         self.disposition() == Disposition::Restart
     }

@@ -116,6 +116,16 @@ impl Db {
         self.inner.buffer_bytes_max.store(bytes, Ordering::Relaxed);
     }
 
+    /// Errors with which ranges have answered this node's batches, by kind; those that led to a retry included.
+    pub fn error_counts(&self) -> Vec<(&'static str, u64)> {
+        self.inner.router.error_counts()
+    }
+
+    /// Transactions that hold locks or have sent writes ahead of their commit.
+    pub fn transactions_alive(&self) -> usize {
+        self.inner.alive.lock().len()
+    }
+
     /// Begins a transaction. Sends nothing.
     pub fn begin(&self, options: TxnOptions) -> Txn {
         let (start, limit) = match options.as_of {

@@ -68,6 +68,8 @@ pub(crate) struct Router {
     broken: Mutex<BTreeMap<RangeId, Duration>>,
     /// Some range is.
     is_any_broken: AtomicBool,
+    /// Answers that were errors, by kind. Lock order: leaf.
+    errors: Mutex<BTreeMap<&'static str, u64>>,
     /// Lock order: leaf.
     prng: Mutex<Prng>,
 }
@@ -105,8 +107,13 @@ impl Router {
             cache: RwLock::new(BTreeMap::new()),
             broken: Mutex::default(),
             is_any_broken: AtomicBool::new(false),
+            errors: Mutex::default(),
             prng,
         }
+    }
+
+    pub fn error_counts(&self) -> Vec<(&'static str, u64)> {
+        self.errors.lock().iter().map(|(kind, count)| (*kind, *count)).collect()
     }
 
     fn cached(&self, key: &[u8]) -> Option<Arc<Route>> {
@@ -272,6 +279,9 @@ impl Router {
             return answer;
         }
         let answer = route.sender.send(batch).await;
+        if let Err(error) = &answer {
+            *self.errors.lock().entry(error.kind()).or_default() += 1;
+        }
         if answer.is_ok() && self.is_any_broken.load(Ordering::Relaxed) {
             self.broken.lock().remove(&route.descriptor.id);
         }

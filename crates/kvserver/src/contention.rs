@@ -4,6 +4,7 @@
 //! waits is told by [`crate::Store::locks`].
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use keys::{Key, RangeId};
@@ -17,12 +18,12 @@ use crate::ranges::Ranges;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitEnd {
     /// The lock was given, or its key has moved to another range.
-    Granted,
+    Granted = 0,
     /// The waiter was the victim of a deadlock.
-    Deadlock,
-    Timeout,
+    Deadlock = 1,
+    Timeout = 2,
     /// Whoever waited has gone, or the wait failed.
-    Abandoned,
+    Abandoned = 3,
 }
 
 impl WaitEnd {
@@ -50,16 +51,23 @@ pub struct Contention {
     pub end: WaitEnd,
 }
 
-/// The newest waits. Lock order: leaf.
+/// The newest waits, and how many there have been. Lock order: leaf.
 #[derive(Default)]
-pub(crate) struct ContentionLog(Mutex<VecDeque<Contention>>);
+pub(crate) struct ContentionLog(Mutex<VecDeque<Contention>>, [AtomicU64; 4]);
 
 impl ContentionLog {
     fn note(&self, contention: Contention, events_max: usize) {
+        self.1[contention.end as usize].fetch_add(1, Ordering::Relaxed);
         let mut events = self.0.lock();
         events.push_back(contention);
         let excess = events.len().saturating_sub(events_max);
         events.drain(..excess);
+    }
+
+    /// How many waits have ended in each way.
+    pub fn counts(&self) -> [(WaitEnd, u64); 4] {
+        let ends = [WaitEnd::Granted, WaitEnd::Deadlock, WaitEnd::Timeout, WaitEnd::Abandoned];
+        ends.map(|end| (end, self.1[end as usize].load(Ordering::Relaxed)))
     }
 
     /// Oldest first.
@@ -103,6 +111,7 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.contention.duration = self.ranges.env.monotonic().saturating_sub(self.began);
+        self.ranges.lock_wait_times.observe(self.contention.duration);
         let events_max = self.ranges.tuning.get().contention_events_max;
         self.ranges.contention.note(self.contention.clone(), events_max);
     }

@@ -50,6 +50,11 @@ impl<T> EventQueue<T> {
         }
     }
 
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.0.lock().order.len()
+    }
+
     /// What was taken could not be done. What was told since is newer.
     pub fn tell_again(&self, range: RangeId, event: T) {
         let mut state = self.0.lock();

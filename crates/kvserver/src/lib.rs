@@ -114,5 +114,7 @@ mod write;
 
 pub use consensus::{Consensus, Direct, Follower};
 pub use contention::{Contention, WaitEnd};
-pub use store::{LeaseStanding, LockStanding, RangeStanding, Store, StoreConfig, StoreMetrics};
+pub use store::{
+    LeaseStanding, LockStanding, RangeStanding, Store, StoreConfig, StoreMetrics, StoreReadings,
+};
 pub use tuning::StoreTuning;

@@ -68,6 +68,11 @@ impl Tasks {
         self.handles.lock().extend(handles);
     }
 
+    /// Transactions being finished.
+    pub fn finishing(&self) -> usize {
+        self.finishing.load(Ordering::Relaxed)
+    }
+
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }

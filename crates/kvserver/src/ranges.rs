@@ -10,6 +10,7 @@ use keys::{RangeId, Span, StoreId};
 use kvapi::{KvError, RangeDescriptor};
 use parking_lot::{Mutex, RwLock};
 use replication::Leadership;
+use stdx::Histogram;
 use storage::Engine;
 
 use crate::closed::Closed;
@@ -41,6 +42,10 @@ pub(crate) struct Ranges {
     pub engine: Arc<dyn Engine>,
     pub room: WaitRoom,
     pub contention: ContentionLog,
+    /// From a proposal to its effect here.
+    pub replicate_times: Histogram,
+    /// Waits for locks, however they ended.
+    pub lock_wait_times: Histogram,
     pub liveness: Liveness,
     pub closed: Closed,
     pub follower_reads: FollowerReads,
@@ -77,6 +82,8 @@ impl Ranges {
             engine,
             room: WaitRoom::new(),
             contention: ContentionLog::default(),
+            replicate_times: Histogram::default(),
+            lock_wait_times: Histogram::default(),
             map: RwLock::new(BTreeMap::new()),
             early: Mutex::new(BTreeMap::new()),
             events: Events::default(),

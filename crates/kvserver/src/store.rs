@@ -18,11 +18,12 @@ use kvapi::{
 use kvclient::{Db, DbConfig, FirstRange};
 use replication::StateMachine;
 use smallvec::SmallVec;
+use stdx::HistogramReading;
 use storage::mvcc::Statistics;
 use storage::{Engine, StorageError};
 
 use crate::consensus::Consensus;
-use crate::contention::Contention;
+use crate::contention::{Contention, WaitEnd};
 use crate::machine::Machine;
 use crate::placing::Configs;
 use crate::ranges::Ranges;
@@ -292,6 +293,20 @@ impl Store {
         self.inner.ranges.room.edges().iter().map(|edge| (edge.waiter, edge.blocker)).collect()
     }
 
+    /// How background work stands, and how long things take.
+    pub fn readings(&self) -> StoreReadings {
+        let (ranges, tasks) = (&self.inner.ranges, &self.inner.tasks);
+        StoreReadings {
+            addressing_queue: ranges.events.described.len(),
+            split_queue: ranges.events.too_large.len(),
+            collection_queue: ranges.events.replaced.len(),
+            finishing: tasks.finishing(),
+            wait_ends: ranges.contention.counts(),
+            replicate_times: ranges.replicate_times.read(),
+            lock_wait_times: ranges.lock_wait_times.read(),
+        }
+    }
+
     /// Numbers for metrics, over all ranges here.
     pub fn metrics(&self) -> StoreMetrics {
         let counts = &self.inner.ranges.follower_reads;
@@ -366,6 +381,22 @@ pub struct StoreMetrics {
     /// Reads that were answered without the lease, and those as old that were sent on.
     pub follower_reads_served: u64,
     pub follower_reads_refused: u64,
+}
+
+/// What a store measures of its work.
+#[derive(Clone, Debug)]
+pub struct StoreReadings {
+    /// Ranges whose addressing records are to be written, that are to be split, whose replicas here may have been removed.
+    pub addressing_queue: usize,
+    pub split_queue: usize,
+    pub collection_queue: usize,
+    /// Ended transactions whose intents are being resolved.
+    pub finishing: usize,
+    /// Waits for locks by how they ended.
+    pub wait_ends: [(WaitEnd, u64); 4],
+    /// From a proposal to its effect here.
+    pub replicate_times: HistogramReading,
+    pub lock_wait_times: HistogramReading,
 }
 
 impl Sender for Store {

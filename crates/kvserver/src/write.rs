@@ -245,6 +245,7 @@ impl Inner {
         let is_alone = sequenced.lease.is_alone;
         let head = Head { term: sequenced.lease.term, delta, effects };
         let consensus = self.consensus()?;
+        let began = self.env.monotonic();
         let mut flight = Flight {
             proposal: Some(consensus.propose(replica.id, command::encode(&head, batch))),
             landing: Some((sequenced.latch, ended)),
@@ -261,6 +262,7 @@ impl Inner {
             None => unreachable!("set just above"),
         };
         flight.proposal = None;
+        self.ranges.replicate_times.observe(self.env.monotonic().saturating_sub(began));
         let accepted = outcome(replica, result);
         if let Some((latch, ended)) = flight.landing.take() {
             land(&flight.consensus, latch, ended.filter(|_| accepted.is_ok()));

@@ -1,6 +1,7 @@
 //! Real processes of one cluster, through the command line: made, written to from one node and read from another, one killed.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -322,6 +323,63 @@ async fn settings_reach_every_node_and_a_node_that_does_not_answer_is_named() {
     let expected =
         format!("WARNING: node {paused} does not tell what it knows: it has not answered within 300 ms");
     assert!(told.contains(&expected), "{told:?}");
+}
+
+/// What a node says at a path of its HTTP address.
+fn page(cluster: &Cluster, node: u16, path: &str) -> String {
+    let port = cluster.base_port + 10 * (node - 1) + 2;
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it listens");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it reads");
+    let mut page = String::new();
+    stream.read_to_string(&mut page).expect("it answers");
+    page
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_queue_latency_and_class_of_error_is_measured_and_explained() {
+    let cluster = Cluster::start(1);
+    let client = cluster.connect(1).await;
+    client
+        .batch_execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
+        .await
+        .expect("it is made");
+    for (wrong, code) in
+        [("SELECT 1 / 0", "22012"), ("SELECT nothing", "42703"), ("INSERT INTO t VALUES (1)", "23505")]
+    {
+        let error = client.batch_execute(wrong).await.expect_err("it is wrong");
+        assert_eq!(error.code().expect("from the server").code(), code);
+    }
+    let page = page(&cluster, 1, "/metrics");
+    let value = |name: &str| {
+        let line =
+            page.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
+        let line = line.unwrap_or_else(|| panic!("{name} is missing in {page}"));
+        line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number")
+    };
+    for class in ["22", "23", "42"] {
+        assert_eq!(value(&format!("meridian_sql_errors_total{{class=\"{class}\"}}")), 1.0);
+    }
+    assert!(value("meridian_kv_errors_total{kind=\"condition failed\"}") >= 1.0);
+    assert!(value("meridian_sql_statement_seconds_count") >= 4.0);
+    for histogram in ["sql_commit", "range_replicate", "raft_write", "raft_apply"] {
+        let name = format!("meridian_{histogram}_seconds");
+        let count = value(&format!("{name}_count"));
+        assert!(count > 0.0 && value(&format!("{name}_sum")) > 0.0, "{name}");
+        assert_eq!(value(&format!("{name}_bucket{{le=\"+Inf\"}}")), count);
+    }
+    for queue in ["range_addressing", "range_split", "range_collection", "raft_write", "raft_apply"] {
+        assert!(value(&format!("meridian_{queue}_queue")) >= 0.0);
+    }
+    assert!(value("meridian_ranges") >= 4.0 && value("meridian_range_leases") >= 4.0);
+    let names = |line: &str| {
+        page.lines().filter_map(|l| l.strip_prefix(line)).map(str::to_string).collect::<Vec<_>>()
+    };
+    let explained: Vec<String> = names("# HELP ");
+    for metric in names("# TYPE ") {
+        let name = metric.split(' ').next().expect("a name");
+        let help = explained.iter().find_map(|help| help.strip_prefix(name)?.strip_prefix(' '));
+        assert!(help.is_some_and(|help| help.len() > 5), "{name} is not explained");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

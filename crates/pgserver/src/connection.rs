@@ -27,6 +27,7 @@ use futures::future::BoxFuture;
 use types::error::{PgError, PgResult, Severity, SqlState};
 
 use crate::control::{ConnectionControl, Phase};
+use crate::errors::ErrorCounts;
 use crate::message::decode::{self, Target};
 use crate::message::encode::{self, Bare};
 use crate::session::{ColumnFormats, Session, SessionEvent, TransactionStatus};
@@ -44,6 +45,7 @@ pub(crate) struct Connection {
     sink: ResultSink,
     session: Box<dyn Session>,
     control: Arc<ConnectionControl>,
+    errors: Arc<ErrorCounts>,
     env: Arc<dyn Env>,
     skipping: bool,
     ready: bool,
@@ -73,9 +75,10 @@ impl Connection {
         sink: ResultSink,
         session: Box<dyn Session>,
         control: Arc<ConnectionControl>,
+        errors: Arc<ErrorCounts>,
         env: Arc<dyn Env>,
     ) -> Self {
-        Connection { sink, session, control, env, skipping: false, ready: false, flush_wanted: false }
+        Connection { sink, session, control, errors, env, skipping: false, ready: false, flush_wanted: false }
     }
 
     /// Serves the client to the end of the connection. Begins with the first ReadyForQuery.
@@ -280,6 +283,7 @@ impl Connection {
 
     /// Reports an error; one that is fatal ends the connection.
     fn failed(&mut self, error: PgError) -> Result<(), End> {
+        self.errors.count(&error);
         if self.sink.is_broken() {
             return Err(End::Lost);
         }

@@ -44,6 +44,7 @@ mod authentication;
 mod cancel;
 mod connection;
 mod control;
+mod errors;
 mod message;
 mod options;
 mod row;

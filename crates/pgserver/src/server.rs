@@ -16,6 +16,7 @@ use crate::authentication;
 use crate::cancel::{CANCEL_SECRET_BYTES_V30, CANCEL_SECRET_BYTES_V32, CancelKey};
 use crate::connection::{Connection, say_farewell};
 use crate::control::{Phase, Registry, Seat, Supervised};
+use crate::errors::ErrorCounts;
 use crate::message::encode;
 use crate::options::ServerOptions;
 use crate::session::{Backend, Credentials, Peer, Session, StartupParameters};
@@ -47,6 +48,7 @@ pub struct Server {
     registry: Arc<Registry>,
     /// Makes the pretended verifiers of unknown users unpredictable.
     secret: [u8; 32],
+    errors: Arc<ErrorCounts>,
 }
 
 impl Server {
@@ -58,7 +60,15 @@ impl Server {
         options: ServerOptions,
     ) -> Arc<Self> {
         let secret = random_bytes(&*env);
-        Arc::new(Server { env, backend, credentials, options, registry: Registry::new(), secret })
+        Arc::new(Server {
+            env,
+            backend,
+            credentials,
+            options,
+            registry: Registry::new(),
+            secret,
+            errors: Arc::default(),
+        })
     }
 
     /// Accepts connections until the server is drained, each as a task of its own.
@@ -112,6 +122,11 @@ impl Server {
         self.registry.session_count()
     }
 
+    /// Errors that clients were told, by the first two characters of their SQLSTATE; refused logins included.
+    pub fn error_counts(&self) -> Vec<(String, u64)> {
+        self.errors.read()
+    }
+
     /// Shuts down: refuses newcomers; lets sessions leave (57P01) when they are idle outside a transaction block; after
     /// `grace` cancels what still runs and ends every session; and a little later cuts off what is left. Completes when no
     /// connection is left.
@@ -140,6 +155,7 @@ impl Server {
             Ok(Ok(None)) => return,
             Ok(Err(mut error)) => {
                 error.fields_mut().severity = Severity::Fatal;
+                self.errors.count(&error);
                 tracing::debug!(%peer, %error, "connection refused");
                 if !sink.is_broken() {
                     say_farewell(&mut sink, Some(&error), &*self.env).await;
@@ -151,7 +167,7 @@ impl Server {
                 return;
             }
         };
-        Connection::new(sink, session, seat.control, self.env.clone()).run().await;
+        Connection::new(sink, session, seat.control, self.errors.clone(), self.env.clone()).run().await;
     }
 
     /// Brings a connection to its session; `None` when it did not want one.

@@ -52,6 +52,7 @@ impl Shared {
             return;
         }
         let mut round = Round::default();
+        let began = self.env.monotonic();
         for replica in replicas {
             let result = self.apply_replica(replica, &mut round);
             if let Err(error) = result.and_then(|()| self.finish_if_big(&mut round)) {
@@ -62,6 +63,7 @@ impl Shared {
         if let Err(error) = self.finish(&mut round) {
             self.fail(&format!("applying: {error}"));
         }
+        self.apply_times.observe(self.env.monotonic().saturating_sub(began));
     }
 
     fn apply_replica(self: &Arc<Self>, replica: &Arc<Replica>, round: &mut Round) -> Result<(), String> {

@@ -58,4 +58,4 @@ pub use seam::{
     NoTransport, RaftBatch, RaftTransport, RangeChange, ReceivedSnapshot, SendError, SnapshotStream,
     StateMachine, configuration_of, raft_id, replica_id,
 };
-pub use store::{Applied, Proposal, RangeHandle, Store, StoreOptions, StoreWorld};
+pub use store::{Applied, Proposal, RangeHandle, Store, StoreOptions, StoreReadings, StoreWorld};

@@ -15,6 +15,7 @@ use keys::local::{self, RaftItem, RangeItem};
 use keys::{RangeId, ReplicaId, Span, StoreId};
 use parking_lot::RwLock;
 use raft::{ConfChange, FollowerStatus, Group, Index, Position, Stored, Term};
+use stdx::{Histogram, HistogramReading};
 use storage::{Durability, Engine, Keyspace, WriteBatch};
 
 use crate::failure::Failure;
@@ -94,6 +95,8 @@ pub(crate) struct Shared {
     pub failure: Failure,
     pub writing: WorkQueue,
     pub applying: WorkQueue,
+    pub write_times: Histogram,
+    pub apply_times: Histogram,
     pub ticker: Ticker,
     pub flusher: Lane,
     pub flushing: AtomicBool,
@@ -110,6 +113,19 @@ pub(crate) struct Shared {
     settled: parking_lot::Mutex<Vec<oneshot::Sender<()>>>,
 }
 
+/// What a store measures of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreReadings {
+    /// Replicas that wait for the log writer, and for the applier.
+    pub write_queue: usize,
+    pub apply_queue: usize,
+    /// Bytes written to the logs since they were last flushed and cut off.
+    pub log_bytes: u64,
+    /// Rounds of the log writer that wrote something, syncs included, and rounds of applying.
+    pub write_times: HistogramReading,
+    pub apply_times: HistogramReading,
+}
+
 impl Store {
     /// Reads everything and checks it. Nothing runs until [`Store::start`].
     pub fn open(world: StoreWorld, options: StoreOptions) -> Result<Store, OpenError> {
@@ -119,6 +135,8 @@ impl Store {
             own: store,
             writing: WorkQueue::new(env.lane("raft-writer")),
             applying: WorkQueue::new(env.lane("raft-applier")),
+            write_times: Histogram::default(),
+            apply_times: Histogram::default(),
             flusher: env.lane("raft-flusher"),
             env,
             engine,
@@ -154,6 +172,18 @@ impl Store {
             shared.open_replica(range, applied)?;
         }
         Ok(Store { shared })
+    }
+
+    /// How its queues stand, and how long rounds take.
+    pub fn readings(&self) -> StoreReadings {
+        let shared = &self.shared;
+        StoreReadings {
+            write_queue: shared.writing.len(),
+            apply_queue: shared.applying.len(),
+            log_bytes: shared.log_bytes.load(Ordering::Relaxed),
+            write_times: shared.write_times.read(),
+            apply_times: shared.apply_times.read(),
+        }
     }
 
     /// Lets the groups run: those that have no other voters campaign at once, and apply again what a crash has

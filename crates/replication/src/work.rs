@@ -63,6 +63,11 @@ impl WorkQueue {
         state.running
     }
 
+    /// Replicas that wait.
+    pub fn len(&self) -> usize {
+        self.state.lock().replicas.len()
+    }
+
     fn is_empty(&self) -> bool {
         self.state.lock().replicas.is_empty()
     }

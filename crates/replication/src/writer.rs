@@ -51,7 +51,10 @@ impl Shared {
         if !round.batch.is_empty() {
             let durability =
                 if round.needs_sync && syncs { Durability::Synced } else { Durability::Buffered };
-            if let Err(error) = self.engine.write(&round.batch, durability) {
+            let began = self.env.monotonic();
+            let result = self.engine.write(&round.batch, durability);
+            self.write_times.observe(self.env.monotonic().saturating_sub(began));
+            if let Err(error) = result {
                 self.fail(&format!("writing the Raft log: {error}"));
                 return Vec::new();
             }

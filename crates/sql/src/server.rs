@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use kvclient::{Db, Txn};
 use parking_lot::Mutex;
 use pgserver::{Backend, CancelKey, Credentials, ScramVerifier, StartupParameters};
+use stdx::Histogram;
 use types::descriptor::Oid;
 use types::{PgError, PgResult, SqlState};
 
@@ -149,6 +150,11 @@ pub struct SqlServer {
     settings_followers: Mutex<Vec<SettingsFollower>>,
     surroundings: OnceLock<Arc<dyn Surroundings>>,
     pub(crate) jobs: Jobs,
+    /// Statements, from the parsed text to the last row, failed ones included; and commits.
+    pub statement_times: Histogram,
+    pub commit_times: Histogram,
+    /// Statements that were tried again inside the server.
+    pub statement_retries: AtomicU64,
     /// Statements that ran longer than log_min_duration_statement.
     pub slow_statements: AtomicU64,
     pub(crate) oids: futures::lock::Mutex<IdBlock>,
@@ -185,6 +191,9 @@ impl SqlServer {
             surroundings: OnceLock::new(),
             jobs: Jobs::default(),
             slow_statements: AtomicU64::new(0),
+            statement_times: Histogram::default(),
+            commit_times: Histogram::default(),
+            statement_retries: AtomicU64::new(0),
             oids: Default::default(),
             storage_ids: Default::default(),
             sessions: Mutex::default(),
@@ -209,6 +218,11 @@ impl SqlServer {
 
     pub(crate) fn surroundings(&self) -> Option<&Arc<dyn Surroundings>> {
         self.surroundings.get()
+    }
+
+    /// Pieces of long work that statements have under way.
+    pub fn job_count(&self) -> usize {
+        self.jobs.rows().len()
     }
 
     /// The cluster settings in force here.

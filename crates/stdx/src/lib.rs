@@ -9,6 +9,7 @@
 //! | [`backoff`] | exponential backoff with jitter |
 //! | [`queue`] | a queue that refuses what exceeds its bound |
 //! | [`escape`] | bytes for human eyes |
+//! | [`histogram`] | counts of durations |
 //! | [`human`] | sizes and durations for human eyes, and back |
 //! | [`hash`] | a small stable hash: same value on every machine, every version |
 //! | [`wall`] | a reading of a wall clock |
@@ -16,6 +17,7 @@
 pub mod backoff;
 pub mod escape;
 pub mod hash;
+pub mod histogram;
 pub mod human;
 pub mod prng;
 pub mod queue;
@@ -23,6 +25,7 @@ pub mod wall;
 
 pub use backoff::Backoff;
 pub use escape::{Escaped, escape_bytes};
+pub use histogram::{Histogram, HistogramReading};
 pub use human::{HumanDuration, HumanSize};
 pub use prng::Prng;
 pub use queue::BoundedQueue;

@@ -75,14 +75,12 @@ impl Session {
         let alone = run.alone && self.active.is_none();
         let run = Run { alone, ..run };
         let prepared = run.prepared;
-        let threshold = self.server.limits.log_min_duration();
-        let began = threshold.map(|_| self.server.env.monotonic());
+        let began = self.server.env.monotonic();
         let result = self.run_attempts(run, sink).await;
-        if let (Some(threshold), Some(began)) = (threshold, began) {
-            let duration = self.server.env.monotonic().saturating_sub(began);
-            if duration >= threshold {
-                self.log_duration(prepared, duration);
-            }
+        let duration = self.server.env.monotonic().saturating_sub(began);
+        self.server.statement_times.observe(duration);
+        if self.server.limits.log_min_duration().is_some_and(|threshold| duration >= threshold) {
+            self.log_duration(prepared, duration);
         }
         result
     }
@@ -122,6 +120,7 @@ impl Session {
             {
                 return Err(self.word_error(error, alone));
             }
+            self.server.statement_retries.fetch_add(1, Ordering::Relaxed);
             if let Some(active) = &self.active {
                 active.notifications.lock().rollback_to(notifications.unwrap_or_default());
             }

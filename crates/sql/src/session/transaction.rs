@@ -309,7 +309,10 @@ impl Session {
             self.server.lease.settle(None).await;
             return Err(error);
         }
-        let committed = match txn.commit().await {
+        let began = self.server.env.monotonic();
+        let outcome = txn.commit().await;
+        self.server.commit_times.observe(self.server.env.monotonic().saturating_sub(began));
+        let committed = match outcome {
             Ok(committed) => committed,
             Err(error) => {
                 if changes {
