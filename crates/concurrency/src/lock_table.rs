@@ -49,6 +49,8 @@ pub struct LockWait {
     pub holder: TxnMeta,
     /// All transactions it waits for directly, for the wait graph.
     pub blockers: SmallVec<[TxnId; 2]>,
+    /// What it wants.
+    pub strength: LockStrength,
 }
 
 #[derive(Clone)]
@@ -97,7 +99,7 @@ impl KeyLock {
                 }
             }
         }
-        first.map(|holder| LockWait { holder: holder.clone(), blockers })
+        first.map(|holder| LockWait { holder: holder.clone(), blockers, strength })
     }
 
     fn hold(&mut self, txn: &TxnMeta, strength: LockStrength) -> Held {

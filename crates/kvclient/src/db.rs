@@ -116,6 +116,11 @@ impl Db {
         self.inner.buffer_bytes_max.store(bytes, Ordering::Relaxed);
     }
 
+    /// Changes [`DbConfig::closed_lag`].
+    pub fn set_closed_lag(&self, closed_lag: Duration) {
+        self.inner.router.nearest.set_closed_lag(closed_lag);
+    }
+
     /// Errors with which ranges have answered this node's batches, by kind; those that led to a retry included.
     pub fn error_counts(&self) -> Vec<(&'static str, u64)> {
         self.inner.router.error_counts()

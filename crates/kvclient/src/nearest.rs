@@ -7,6 +7,7 @@
 //! Where nodes stand is news, see `kvapi::membership`: a wrong guess costs a detour.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -21,12 +22,16 @@ const SLACK: Duration = Duration::from_secs(1);
 /// A node that was silent for this long is not asked.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
 
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// What a router knows of where the nodes stand.
 pub(crate) struct Nearest {
     own: NodeId,
     clock: Arc<Clock>,
-    /// How far behind now timestamps are closed.
-    closed_lag: Duration,
+    /// How far behind now timestamps are closed, in nanoseconds.
+    closed_lag_nanos: AtomicU64,
     membership: OnceLock<Arc<dyn Membership>>,
     /// Tiers shared with the own node, as of a revision of the membership. Lock order: leaf.
     shared: Mutex<(u64, BTreeMap<NodeId, usize>)>,
@@ -35,7 +40,16 @@ pub(crate) struct Nearest {
 impl Nearest {
     pub fn new(own: NodeId, clock: Arc<Clock>, closed_lag: Duration) -> Nearest {
         let shared = Mutex::new((u64::MAX, BTreeMap::new()));
-        Nearest { own, clock, closed_lag, membership: OnceLock::new(), shared }
+        let closed_lag_nanos = AtomicU64::new(nanos(closed_lag));
+        Nearest { own, clock, closed_lag_nanos, membership: OnceLock::new(), shared }
+    }
+
+    fn closed_lag(&self) -> Duration {
+        Duration::from_nanos(self.closed_lag_nanos.load(Ordering::Relaxed))
+    }
+
+    pub fn set_closed_lag(&self, closed_lag: Duration) {
+        self.closed_lag_nanos.store(nanos(closed_lag), Ordering::Relaxed);
     }
 
     /// Who tells where nodes stand. Counts the first time.
@@ -45,7 +59,7 @@ impl Nearest {
 
     /// The newest timestamp at which every replica can be expected to answer.
     pub fn follower_read_timestamp(&self) -> Timestamp {
-        self.clock.now().saturating_sub(self.closed_lag + SLACK)
+        self.clock.now().saturating_sub(self.closed_lag() + SLACK)
     }
 
     /// Whether any replica may answer this: a plain read of a snapshot of the past, by somebody who has left no trace.
@@ -65,7 +79,7 @@ impl Nearest {
             Some(Request::Scan(scan)) => !scan.lock.is_locking(),
             _ => false,
         };
-        is_plain && at <= self.clock.last().saturating_sub(self.closed_lag)
+        is_plain && at <= self.clock.last().saturating_sub(self.closed_lag())
     }
 
     /// The node to ask for a stale read, if it is not the leaseholder's.

@@ -300,7 +300,7 @@ impl Inner {
     /// Closes what can be closed of the ranges whose leases are here, for the next stamps to tell.
     pub(crate) fn close_ranges(&self) {
         let own = self.ranges.config.store;
-        let target = self.ranges.clock.now().saturating_sub(self.ranges.config.closed_lag);
+        let target = self.ranges.clock.now().saturating_sub(self.ranges.tuning.get().closed_lag);
         let mut told: BTreeMap<StoreId, Vec<(RangeId, u64)>> = BTreeMap::new();
         for replica in self.ranges.all() {
             let Some((index, descriptor)) = replica.close(target) else { continue };
@@ -334,7 +334,7 @@ impl Inner {
             }
             None => {
                 // Of what is younger nobody expects that a follower serves it.
-                let due = self.ranges.clock.last().saturating_sub(self.ranges.config.closed_lag);
+                let due = self.ranges.clock.last().saturating_sub(self.ranges.tuning.get().closed_lag);
                 if limit <= due {
                     counts.refused.fetch_add(1, Ordering::Relaxed);
                 }

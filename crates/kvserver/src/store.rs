@@ -252,7 +252,7 @@ impl Store {
                         range: replica.id,
                         key: key.clone(),
                         txn: waiter.id,
-                        strength: kvapi::LockStrength::None,
+                        strength: wait.strength,
                         waits_for: wait.blockers.to_vec(),
                     }));
                     last = Some(key.clone());
@@ -361,7 +361,7 @@ pub struct LockStanding {
     pub range: RangeId,
     pub key: Key,
     pub txn: TxnId,
-    /// `None`: it waits.
+    /// What is held, or wanted.
     pub strength: kvapi::LockStrength,
     /// Empty: it holds the lock.
     pub waits_for: Vec<TxnId>,

@@ -21,6 +21,7 @@ pub struct StoreTuning {
     pub system_replicas: usize,
     pub dead_after: Duration,
     pub replicate_interval: Duration,
+    pub closed_lag: Duration,
     /// Waits that have ended and are remembered: see [`crate::Contention`].
     pub contention_events_max: usize,
 }
@@ -36,6 +37,7 @@ impl StoreTuning {
             system_replicas: config.system_replicas,
             dead_after: config.dead_after,
             replicate_interval: config.replicate_interval,
+            closed_lag: config.closed_lag,
             contention_events_max: CONTENTION_EVENTS_MAX,
         }
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use futures::future::BoxFuture;
 use keys::NodeId;
-use kvapi::{LockStrength, Membership, Report, ReportRow, Reporter, TxnId, report_row};
+use kvapi::{Membership, Report, ReportRow, Reporter, TxnId, report_row};
 use kvserver::{Contention, LockStanding, RangeStanding, Store};
 use rpc::Network;
 use sql::SqlServer;
@@ -104,12 +104,11 @@ fn bytes(txns: &[TxnId]) -> Vec<u8> {
 }
 
 fn lock_row(lock: &LockStanding) -> ReportRow {
-    let strength = Some(lock.strength).filter(|strength| *strength != LockStrength::None);
     report_row![
         lock.range.0,
         &lock.key[..],
         bytes(&[lock.txn]),
-        strength.map(LockStrength::name),
+        lock.strength.name(),
         lock.waits_for.is_empty(),
         bytes(&lock.waits_for),
     ]

@@ -18,6 +18,7 @@ use crate::config::NodeConfig;
 /// What this node was started with, as values of settings.
 pub fn defaults(config: &NodeConfig) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
+        (CLOSED_TIMESTAMP_LAG, time_text(config.closed_lag)),
         (GC_TTL, time_text(config.gc_ttl)),
         (NODE_DEAD_AFTER, time_text(config.dead_after)),
         (RANGE_SIZE_MAX, size_text(config.range_bytes_max)),
@@ -41,10 +42,12 @@ pub fn follow(sql: &Arc<SqlServer>, store: &kvserver::Store, db: &Db, config: &N
             system_replicas: settings.set_count(SYSTEM_REPLICAS).unwrap_or(base.system_replicas),
             dead_after: settings.set_time(NODE_DEAD_AFTER).unwrap_or(base.dead_after),
             replicate_interval: settings.set_time(REPLICATE_INTERVAL).unwrap_or(base.replicate_interval),
+            closed_lag: settings.set_time(CLOSED_TIMESTAMP_LAG).unwrap_or(base.closed_lag),
             contention_events_max: settings
                 .set_count(CONTENTION_EVENTS_MAX)
                 .unwrap_or(base.contention_events_max),
         });
+        db.set_closed_lag(settings.set_time(CLOSED_TIMESTAMP_LAG).unwrap_or(base.closed_lag));
         let buffer = settings.set_bytes(TRANSACTION_BUFFER_SIZE).map(|bytes| bytes as usize);
         db.set_buffer_bytes_max(buffer.unwrap_or(buffer_bytes_max));
     }));

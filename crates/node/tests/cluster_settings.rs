@@ -71,6 +71,10 @@ fn a_setting_is_kept_by_its_transaction_and_by_a_restart() {
             (Duration::from_secs(600), Duration::from_secs(3))
         );
         must(&mut session, "ALTER SYSTEM RESET node_dead_after").await;
+        let before = node.db.follower_read_timestamp();
+        must(&mut session, "ALTER SYSTEM SET closed_timestamp_lag = '1min'").await;
+        assert_eq!(node.store.tuning().closed_lag, Duration::from_secs(60));
+        assert!(node.db.follower_read_timestamp().saturating_add(Duration::from_secs(50)) < before);
         assert_eq!(node.store.tuning().dead_after, Duration::from_secs(300));
         node.stop().await.expect("it stops");
     });

@@ -5,6 +5,7 @@
 use crate::settings::Kind::{Integer, KilobytesIn, MillisecondsIn};
 use crate::settings::{Check, Context, Definition, Kind};
 
+pub const CLOSED_TIMESTAMP_LAG: &str = "closed_timestamp_lag";
 pub const CLUSTER_VIEW_TIMEOUT: &str = "cluster_view_timeout";
 pub const CONTENTION_EVENTS_MAX: &str = "contention_events_max";
 pub const GC_TTL: &str = "gc_ttl";
@@ -48,6 +49,12 @@ const fn setting(
 
 /// All cluster settings, by name.
 pub static DEFINITIONS: &[Definition] = &[
+    setting(
+        CLOSED_TIMESTAMP_LAG,
+        MillisecondsIn(500, HOUR),
+        "3s",
+        "Age from which on reads of the past are answered by every replica; writes of older transactions start over.",
+    ),
     setting(
         CLUSTER_VIEW_TIMEOUT,
         MillisecondsIn(10, 600 * SECOND),

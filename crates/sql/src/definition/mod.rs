@@ -64,6 +64,12 @@ impl Session {
         self.ensure_transaction();
         self.active().alone = run.alone;
         self.active().txn.begin_statement(true);
+        if matches!(kind, ClusterSetting(setting) if setting.is_system) && !self.in_block() {
+            // As in PostgreSQL, default_transaction_read_only does not keep anybody from changing it.
+            let active = self.active();
+            active.txn.set_read_write()?;
+            active.read_only = false;
+        }
         if self.active().read_only {
             return Err(crate::session::read_only_error(command_name(kind)).into());
         }

@@ -2,9 +2,10 @@
 
 use types::{Datum, Interval, TimeZone, timezone};
 
+use crate::cluster_settings::InForce;
 use crate::session::Services;
 use crate::settings::checks::parse_with_unit;
-use crate::settings::{Definition as Setting, Kind};
+use crate::settings::{Context, Definition as Setting, Kind};
 use crate::virtual_tables::Definition;
 use crate::virtual_tables::shape::*;
 
@@ -36,7 +37,20 @@ pub static TABLES: &[Definition] = &[
 
 fn settings(services: &Services) -> Vec<PgSettings> {
     let all = services.settings.lock().all();
-    all.into_iter().map(|(name, value, definition)| setting(&name, &value, definition)).collect()
+    let of_session = all.into_iter().map(|(name, value, definition)| setting(&name, &value, definition));
+    let in_force = InForce::of(&services.catalog.snapshot, &services.catalog.server.options);
+    let of_cluster =
+        in_force.all().into_iter().filter(|(definition, _)| definition.context == Context::System);
+    let of_cluster = of_cluster.map(|(definition, value)| {
+        let is_set = in_force.set_text(definition.name).is_some();
+        PgSettings {
+            category: text("Cluster Settings"),
+            source: text(if is_set { "configuration file" } else { "default" }),
+            reset_val: text(in_unit(definition.kind, value)),
+            ..setting(definition.name, value, Some(definition))
+        }
+    });
+    of_session.chain(of_cluster).collect()
 }
 
 /// `definition` is missing for a setting that a user made up.
