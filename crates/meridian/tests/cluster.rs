@@ -302,6 +302,10 @@ async fn settings_reach_every_node_and_a_node_that_does_not_answer_is_named() {
     let begun = env.monotonic();
     until(&env, "another node follows", async || texts(&third, "SHOW gc_ttl").await == [["2h"]]).await;
     assert!(env.monotonic() - begun < Duration::from_secs(5));
+    let all = texts(&third, "SHOW CLUSTER SETTINGS").await;
+    assert!(all.len() >= 16 && all.iter().all(|row| row.len() == 8), "{all:?}");
+    let row = all.iter().find(|row| row[0] == "gc_ttl").expect("it exists");
+    assert_eq!(row[1..7], ["2h", "4h", "integer", "ms", "1000", "1728000000"].map(String::from));
     let seen = "SELECT DISTINCT node_id::text FROM meridian.sessions ORDER BY 1";
     let is_seen = async |process| {
         let id = id_of(&first, &cluster, process).await;
