@@ -306,6 +306,12 @@ async fn settings_reach_every_node_and_a_node_that_does_not_answer_is_named() {
     assert!(all.len() >= 16 && all.iter().all(|row| row.len() == 8), "{all:?}");
     let row = all.iter().find(|row| row[0] == "gc_ttl").expect("it exists");
     assert_eq!(row[1..7], ["2h", "4h", "integer", "ms", "1000", "1728000000"].map(String::from));
+    let measured = "SELECT node_id::text FROM meridian.metrics WHERE name = 'meridian_ranges' AND value > 0 \
+                    AND description LIKE 'Ranges with a replica%' ORDER BY 1";
+    until(&env, "all nodes measure themselves", async || {
+        texts(&third, measured).await == [["1"], ["2"], ["3"]]
+    })
+    .await;
     let seen = "SELECT DISTINCT node_id::text FROM meridian.sessions ORDER BY 1";
     let is_seen = async |process| {
         let id = id_of(&first, &cluster, process).await;

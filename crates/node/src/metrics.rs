@@ -3,11 +3,14 @@
 //! The layers below count by themselves and know of no registry; this reads them when somebody asks. What the network measures
 //! is registered by `rpc`.
 
+use std::collections::BTreeMap;
 use std::fmt::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use kvapi::{ReportRow, report_row};
 use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
@@ -231,4 +234,33 @@ pub fn registry(node: Arc<Node>, server: Arc<pgserver::Server>, network: Option<
         network.register_metrics(&mut registry);
     }
     registry
+}
+
+/// All that is measured, for `sql::cluster::topics::METRICS`; of histograms the count and the sum.
+pub fn rows(registry: &Registry) -> Vec<ReportRow> {
+    let mut page = String::new();
+    if encode(&mut page, registry).is_err() {
+        return Vec::new();
+    }
+    let mut helps = BTreeMap::new();
+    let mut rows = Vec::new();
+    for line in page.lines() {
+        if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
+            helps.insert(name, help);
+        }
+        let Some((metric, value)) = line.rsplit_once(' ').filter(|_| !line.starts_with('#')) else {
+            continue;
+        };
+        let (name, labels) = match metric.split_once('{') {
+            Some((name, labels)) => (name, Some(labels.trim_end_matches('}'))),
+            None => (metric, None),
+        };
+        if name.ends_with("_bucket") {
+            continue;
+        }
+        let family = ["_total", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
+        let help = helps.get(name).or_else(|| helps.get(family?)).copied();
+        rows.push(report_row![name, labels, value, help]);
+    }
+    rows
 }

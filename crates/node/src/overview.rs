@@ -11,9 +11,12 @@ use futures::future::BoxFuture;
 use keys::NodeId;
 use kvapi::{Membership, Report, ReportRow, Reporter, TxnId, report_row};
 use kvserver::{Contention, LockStanding, RangeStanding, Store};
+use prometheus_client::registry::Registry;
 use rpc::Network;
 use sql::SqlServer;
 use sql::cluster::{KnownNode, Surroundings, topics};
+
+use crate::metrics;
 
 /// A node's place among the others.
 pub struct Overview {
@@ -21,11 +24,18 @@ pub struct Overview {
     membership: Arc<dyn Membership>,
     /// Set once the node has one.
     network: OnceLock<Network>,
+    /// What is measured here, while the node serves HTTP. It knows the node, which knows this.
+    registry: OnceLock<Weak<Registry>>,
 }
 
 impl Overview {
     pub fn new(store: Store, membership: Arc<dyn Membership>) -> Arc<Overview> {
-        Arc::new(Overview { store, membership, network: OnceLock::new() })
+        Arc::new(Overview { store, membership, network: OnceLock::new(), registry: OnceLock::new() })
+    }
+
+    /// What is measured from now on.
+    pub fn set_registry(&self, registry: &Arc<Registry>) {
+        assert!(self.registry.set(Arc::downgrade(registry)).is_ok(), "a node has one registry");
     }
 
     /// From now on other nodes can be asked, and are answered.
@@ -54,6 +64,10 @@ impl Surroundings for Overview {
         Some(match topic {
             topics::RANGES => self.store.range_standings().iter().map(range_row).collect(),
             topics::LOCKS => self.store.locks().iter().map(lock_row).collect(),
+            topics::METRICS => {
+                let registry = self.registry.get().and_then(Weak::upgrade);
+                registry.map(|registry| metrics::rows(&registry)).unwrap_or_default()
+            }
             topics::CONTENTION => self.store.contention().iter().map(contention_row).collect(),
             _ => return None,
         })

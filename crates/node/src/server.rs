@@ -202,7 +202,9 @@ impl NodeServer {
 
     fn start_http(&self, listener: TcpListener, ended: BoxFuture<'static, ()>) {
         let registry = metrics::registry(self.node.clone(), self.server.clone(), self.network.as_ref());
-        let admin = Admin::new(Arc::new(Status(self.drain.clone())), Arc::new(registry));
+        let registry = Arc::new(registry);
+        self.node.overview.set_registry(&registry);
+        let admin = Admin::new(Arc::new(Status(self.drain.clone())), registry);
         let task = async move {
             if let Err(error) = admin.serve(listener, ended).await {
                 tracing::error!(%error, "the HTTP server has ended");

@@ -30,6 +30,7 @@ use crate::table_locks::LockTag;
 /// | jobs | 0 process id, 1 kind, 2 table (oid), 3 indexes, 4 began, 5 rows done |
 /// | ranges | 0 range, 1 generation, 2 leased, 3 term, 4 lease start, 5 lease until (nanoseconds since 1970), 6 live keys, 7 live bytes, 8 bytes, 9 intents, 10 locks, 11 waiters |
 /// | locks | 0 range, 1 key, 2 transaction, 3 strength, 4 granted, 5 transactions waited for (16 bytes each) |
+/// | metrics | 0 name, 1 labels, 2 value (text), 3 what it is |
 /// | contention | 0 range, 1 key, 2 waiter, 3 blocker, 4 began (nanoseconds since 1970), 5 microseconds, 6 end |
 ///
 /// Times are microseconds since 2000-01-01 UTC unless it says otherwise.
@@ -39,6 +40,7 @@ pub mod topics {
     pub const JOBS: &str = "jobs";
     pub const RANGES: &str = "ranges";
     pub const LOCKS: &str = "locks";
+    pub const METRICS: &str = "metrics";
     pub const CONTENTION: &str = "contention";
 }
 

@@ -8,6 +8,7 @@
 //! | `sessions` | sessions and transactions |
 //! | `locks` | locks and who waits for them; waits that have ended |
 //! | `jobs` | long work of statements, and what is still to be cleared |
+//! | `metrics` | what nodes measure of themselves |
 //! | `places` | what keys mean |
 //!
 //! All but the settings and the nodes ask every node (see `cluster`): a node that does not answer in time is missing from the
@@ -16,6 +17,7 @@
 
 mod jobs;
 mod locks;
+mod metrics;
 mod nodes;
 mod places;
 mod ranges;
@@ -26,8 +28,15 @@ use types::Datum;
 
 use super::Definition;
 
-pub static GROUPS: &[&[Definition]] =
-    &[jobs::TABLES, locks::TABLES, nodes::TABLES, ranges::TABLES, sessions::TABLES, settings::TABLES];
+pub static GROUPS: &[&[Definition]] = &[
+    jobs::TABLES,
+    locks::TABLES,
+    metrics::TABLES,
+    nodes::TABLES,
+    ranges::TABLES,
+    sessions::TABLES,
+    settings::TABLES,
+];
 
 /// Microseconds between 1970 and 2000.
 const EPOCH_2000: i64 = 946_684_800_000_000;
