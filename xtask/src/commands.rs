@@ -136,6 +136,12 @@ pub fn sim(flags: &[String]) -> Result<(), String> {
     run(&mut command)
 }
 
+/// The simulation lies with the tests of what it drives.
+pub fn rebalance() -> Result<(), String> {
+    let test = ["test", "--release", "--locked", "--package", "placement", "--test", "rebalance"];
+    run(cargo(&test).args(["--", "--ignored", "--nocapture"]))
+}
+
 /// The benchmark program lies beside its notes in benches/.
 pub fn bench(flags: &[String]) -> Result<(), String> {
     prerequisites::ensure()?;

@@ -26,6 +26,8 @@ cargo xtask COMMAND
                       FLAGS go to the runner, such as --flag, --known, --jobs
   sim [--seed N] [--seeds N]
                       the simulation tests from one seed, or with more seeds than usual
+  rebalance           the placement of 500,000 ranges on 1,000 nodes, simulated;
+                      writes docs/rebalancing.svg and its figures (minutes)
   bench [FLAGS]       the benchmarks against PostgreSQL, in benches/
   prerequisites       find or install what building needs
 ";
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         "tidy" => commands::tidy(),
         "sql" => commands::sql(rest),
         "sim" => commands::sim(rest),
+        "rebalance" => commands::rebalance(),
         "bench" => commands::bench(rest),
         "prerequisites" => prerequisites::ensure(),
         "help" | "--help" | "-h" => {

@@ -10,10 +10,10 @@ use kvapi::membership::{Capacity, Membership};
 use kvapi::{KvError, RangeDescriptor};
 use kvclient::{Locking, ScanOptions, Txn, TxnOptions};
 use parking_lot::Mutex;
-use placement::load::{MEASURED_MIN, coarse};
+use placement::load::coarse;
 use placement::{
-    Amounts, Budget, Decision, Ledger, Limits, LoadMeter, Overview, Policy, RangeConfig, RangeLoad,
-    RangeView, SpanConfig, SpanConfigs,
+    Amounts, Budget, Decision, Ledger, Limits, Overview, Policy, RangeConfig, RangeLoad, RangeView,
+    RateMeter, SpanConfig, SpanConfigs,
 };
 
 use crate::replica::Replica;
@@ -39,7 +39,15 @@ const TRANSFERS_PER_MINUTE: u32 = 120;
 pub(crate) struct LoadCounter {
     requests: AtomicU64,
     written_bytes: AtomicU64,
-    meter: Mutex<LoadMeter>,
+    meters: Mutex<Meters>,
+}
+
+#[derive(Default)]
+struct Meters {
+    /// Of the lease with this term.
+    requests: RateMeter,
+    term: Option<u64>,
+    written_bytes: RateMeter,
 }
 
 impl LoadCounter {
@@ -52,12 +60,23 @@ impl LoadCounter {
         self.written_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Folds in what was counted since the last call.
-    fn look(&self, now: Duration) -> RangeLoad {
-        let mut meter = self.meter.lock();
-        let requests = self.requests.swap(0, Ordering::Relaxed);
-        meter.look(now, requests, self.written_bytes.swap(0, Ordering::Relaxed));
-        meter.estimate()
+    /// Folds in what was counted since the last call, under a lease with this term or none.
+    fn look(&self, now: Duration, term: Option<u64>) -> RangeLoad {
+        let mut meters = self.meters.lock();
+        if meters.term != term {
+            (meters.requests, meters.term) = (RateMeter::default(), term);
+        }
+        meters.requests.look(now, self.requests.swap(0, Ordering::Relaxed));
+        meters.written_bytes.look(now, self.written_bytes.swap(0, Ordering::Relaxed));
+        let requests = if term.is_some() { meters.requests.estimate() } else { 0.0 };
+        RangeLoad { requests, written_bytes: meters.written_bytes.estimate() }
+    }
+
+    /// The load, once it was measured for long enough under one lease.
+    fn known(&self) -> Option<RangeLoad> {
+        let meters = self.meters.lock();
+        let written_bytes = meters.written_bytes.rate()?;
+        meters.term.and(meters.requests.rate()).map(|requests| RangeLoad { requests, written_bytes })
     }
 }
 
@@ -107,11 +126,12 @@ impl Placing {
         let mut load = RangeLoad::default();
         let (mut leases, mut used_bytes) = (0, 0);
         for replica in replicas {
-            let of_replica = replica.load.look(now);
+            let term = replica.state.lock().lease.map(|lease| lease.term);
+            let of_replica = replica.load.look(now, term);
             load.requests += of_replica.requests;
             load.written_bytes += of_replica.written_bytes;
             used_bytes += replica.size_bytes.load(Ordering::Relaxed);
-            leases += u64::from(replica.state.lock().lease.is_some());
+            leases += u64::from(term.is_some());
         }
         Capacity {
             ranges: replicas.len() as u64,
@@ -162,7 +182,7 @@ impl Placing {
             own: config.store,
             policy,
             size_bytes: replica.size_bytes.load(Ordering::Relaxed),
-            load: load_of(inner, replica),
+            load: replica.load.known(),
             salt: self.salt,
         };
         let decision = placement::decide(&range, stores)?;
@@ -196,16 +216,6 @@ impl Placing {
         }
         Some(decision)
     }
-}
-
-/// The load of a range, once it has been led from here for long enough to be known.
-fn load_of(inner: &Inner, replica: &Replica) -> Option<RangeLoad> {
-    let start = replica.state.lock().lease?.start;
-    let held = inner.ranges.clock.now().wall_since(start);
-    if held < MEASURED_MIN {
-        return None;
-    }
-    replica.load.meter.lock().load()
 }
 
 /// Ranges without which no other is found, or no node works.

@@ -289,8 +289,9 @@ impl<'a> View<'a> {
         COST * self.stores.weight(&self.lease, &OF_LEASES)
     }
 
+    /// A lease that came a moment ago stays: nobody knows what it weighs here.
     fn balance_leases(&self) -> Option<Decision> {
-        let own = self.own?;
+        let (own, _) = (self.own?, self.range.load?);
         if self.stores.gain_max(&own.amounts, &self.lease, &OF_LEASES) <= self.lease_cost() {
             return None;
         }

@@ -42,7 +42,7 @@ pub mod spans;
 
 pub use config::{Constraint, Constraints, InvalidConfig, LeasePreferences, RangeConfig, Rule};
 pub use decide::{Decision, RangeView, decide};
-pub use load::{LoadMeter, RangeLoad};
+pub use load::{RangeLoad, RateMeter};
 pub use overview::{Amounts, Limits, Overview, Policy};
 pub use pace::{Budget, Ledger};
 pub use spans::{SpanConfig, SpanConfigs};

@@ -22,21 +22,20 @@ pub struct RangeLoad {
     pub written_bytes: f64,
 }
 
-/// Measures the load of a range, or of anything.
+/// Measures a rate, per second: the mean since it began, and after [`MEMORY`] one that forgets.
 ///
 /// - `began` is the first time it was looked at since it was reset; `looked` the last.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct LoadMeter {
-    load: RangeLoad,
+pub struct RateMeter {
+    rate: f64,
     looked: Option<Duration>,
     began: Duration,
 }
 
-impl LoadMeter {
-    /// Takes what was counted since the last call.
-    pub fn look(&mut self, now: Duration, requests: u64, written_bytes: u64) {
+impl RateMeter {
+    /// Takes what was counted since the last call. Nobody knows since when the first count was taken: it is left out.
+    pub fn look(&mut self, now: Duration, count: u64) {
         let Some(before) = self.looked.replace(now) else {
-            // Nobody knows since when this was counted.
             self.began = now;
             return;
         };
@@ -45,26 +44,21 @@ impl LoadMeter {
             self.looked = Some(before);
             return;
         }
-        let weight = passed / (passed + MEMORY.as_secs_f64());
-        let fold = |rate: f64, count: u64| {
-            let next = rate + weight * (count as f64 / passed - rate);
-            if next < RATE_MIN { 0.0 } else { next }
-        };
-        self.load = RangeLoad {
-            requests: fold(self.load.requests, requests),
-            written_bytes: fold(self.load.written_bytes, written_bytes),
-        };
+        let age = now.saturating_sub(self.began).min(MEMORY).as_secs_f64();
+        let weight = (passed / age).min(1.0);
+        let next = self.rate + weight * (count as f64 / passed - self.rate);
+        self.rate = if next < RATE_MIN { 0.0 } else { next };
     }
 
-    /// The load as far as it is known: for sums.
-    pub fn estimate(&self) -> RangeLoad {
-        self.load
+    /// The rate as far as it is known: for sums.
+    pub fn estimate(&self) -> f64 {
+        self.rate
     }
 
-    /// The load, if it was measured for long enough to act on it.
-    pub fn load(&self) -> Option<RangeLoad> {
+    /// The rate, if it was measured for long enough to act on it.
+    pub fn rate(&self) -> Option<f64> {
         let looked = self.looked?;
-        (looked.saturating_sub(self.began) >= MEASURED_MIN).then_some(self.load)
+        (looked.saturating_sub(self.began) >= MEASURED_MIN).then_some(self.rate)
     }
 }
 
@@ -80,27 +74,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_steady_load_is_measured_and_forgotten_when_it_ends() {
-        let mut meter = LoadMeter::default();
+    fn a_steady_load_is_known_at_once_and_forgotten_when_it_ends() {
+        let mut meter = RateMeter::default();
         let second = Duration::from_secs(1);
-        for at in 0..=59 {
-            meter.look(at * second, 100, 1_000);
-            assert_eq!(meter.load(), None, "too early to act on it");
+        meter.look(second, 7);
+        assert_eq!(meter.estimate(), 0.0, "counted since nobody knows when");
+        for at in 2..=60 {
+            meter.look(at * second, 100);
+            assert!((99.9..=100.1).contains(&meter.estimate()), "{meter:?}");
+            assert_eq!(meter.rate(), None, "too early to act on it");
         }
-        for at in 60..=180 {
-            meter.look(at * second, 100, 1_000);
+        meter.look(61 * second, 100);
+        assert!(meter.rate().is_some());
+        meter.look(62 * second, 0);
+        assert!((90.0..99.0).contains(&meter.estimate()), "{meter:?}");
+        for at in 63..=600 {
+            meter.look(at * second, 0);
         }
-        let load = meter.load().expect("measured for long enough");
-        assert!((97.0..=100.0).contains(&load.requests), "{load:?}");
-        assert!((970.0..=1_000.0).contains(&load.written_bytes), "{load:?}");
-        meter.look(181 * second, 0, 0);
-        assert!(meter.estimate().requests > 90.0);
-        for at in 182..=800 {
-            meter.look(at * second, 0, 0);
-        }
-        assert_eq!(meter.load(), Some(RangeLoad::default()));
-        meter.look(800 * second, 1, 1);
-        assert_eq!(meter.load(), Some(RangeLoad::default()), "no time has passed");
+        assert_eq!(meter.rate(), Some(0.0));
+        meter.look(600 * second, 1);
+        assert_eq!(meter.rate(), Some(0.0), "no time has passed");
     }
 
     #[test]

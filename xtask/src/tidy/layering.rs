@@ -40,7 +40,17 @@ const OWNERS: [(&str, &[&str]); 13] = [
 
 /// The async line: these have no async code, so they do not see a runtime either.
 pub const WITHOUT_ASYNC: [&str; 12] = [
-    "stdx", "proto", "clock", "keys", "raft", "kvapi", "types", "storage", "concurrency", "placement", "expr",
+    "stdx",
+    "proto",
+    "clock",
+    "keys",
+    "raft",
+    "kvapi",
+    "types",
+    "storage",
+    "concurrency",
+    "placement",
+    "expr",
     "planner",
 ];
 
