@@ -9,6 +9,8 @@ use crate::overview::{OF_REPLICAS, Place, Spread};
 
 /// Stores of a group that a range looks at. All of them if there are no more.
 const SAMPLE: usize = 8;
+/// Stores that differ by less than this share of the mean are equally full, to a large group.
+const EQUALLY_FULL: f64 = 0.05;
 /// What gains this share of the best is as good in a large group.
 const GOOD_ENOUGH: f64 = 0.9;
 
@@ -104,26 +106,31 @@ impl<'a> View<'a> {
 
     /// The best place for a replica beside those that stay and those that were chosen before.
     pub fn best_place(&self, staying: &[usize], chosen: &[&Place]) -> Option<&'a Place> {
-        let mut best: Option<(Quality, f64, &'a Place)> = None;
+        let mut best: Option<Quality> = None;
+        let mut found: SmallVec<[(f64, &'a Place); 32]> = SmallVec::new();
         for group in self.open_groups() {
             let quality = self.quality_with(staying, group);
-            if best.as_ref().is_some_and(|(other, ..)| *other < quality) {
+            if best.is_some_and(|best| best < quality) {
                 continue;
             }
-            for place in
-                self.sample(group).filter(|place| chosen.iter().all(|other| other.node != place.node))
-            {
-                let fullness = self.fullness(place);
-                let is_better = best.as_ref().is_none_or(|(other, fuller, there)| {
-                    let order = quality.cmp(other).then(fullness.total_cmp(fuller));
-                    order.then_with(|| self.turn(place).cmp(&self.turn(there))).is_lt()
-                });
-                if is_better {
-                    best = Some((quality, fullness, place));
-                }
+            let places =
+                self.sample(group).filter(|place| chosen.iter().all(|other| other.node != place.node));
+            let before = found.len();
+            found.extend(places.map(|place| (self.fullness(place), place)));
+            if found.len() > before && best.is_none_or(|best| quality < best) {
+                best = Some(quality);
+                found.drain(..before);
             }
         }
-        best.map(|(.., place)| place)
+        let least = found.iter().map(|(fullness, _)| *fullness).min_by(f64::total_cmp)?;
+        let margin = EQUALLY_FULL * self.replica_weight();
+        let good = found.into_iter().filter(|(fullness, _)| *fullness <= least + margin);
+        let best = good.min_by_key(|(fullness, place)| {
+            // In a small group the emptiest, in a large one any that is about as empty.
+            let turn = self.turn(place);
+            (turn.0, Ordered(*fullness), turn.1)
+        });
+        best.map(|(_, place)| place)
     }
 
     fn open_groups(&self) -> impl Iterator<Item = usize> {

@@ -53,7 +53,13 @@ pub struct DatabaseDescriptor {
     /// ALTER DATABASE ... SET: name and value of what its sessions begin with.
     #[serde(default)]
     pub settings: Vec<(String, String)>,
+    /// What its tables inherit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: StorageOptions,
 }
+
+/// Storage parameters (`WITH (...)`, pg_class.reloptions): name and value as written, in the order in which they were set.
+pub type StorageOptions = Vec<(String, String)>;
 
 fn unlimited() -> i32 {
     -1
@@ -74,6 +80,7 @@ impl DatabaseDescriptor {
             closed: false,
             connection_limit: unlimited(),
             settings: Vec::new(),
+            options: StorageOptions::new(),
         }
     }
 }
@@ -146,6 +153,8 @@ pub struct TableDescriptor {
     /// Comments on constraints, by their ids.
     #[serde(default)]
     pub constraint_comments: std::collections::BTreeMap<u32, String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: StorageOptions,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -241,6 +250,8 @@ pub struct IndexDescriptor {
     pub deferrable: bool,
     #[serde(default)]
     pub initially_deferred: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: StorageOptions,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -46,7 +46,10 @@ fn decommissioned_nodes_are_emptied() {
 #[ignore = "minutes, in release: cargo xtask rebalance"]
 fn a_thousand_nodes_and_half_a_million_ranges() {
     let begin = Instant::now();
-    let outcomes: Vec<Outcome> = ALL.iter().map(|scenario| check(scenario, 1_000, 500_000)).collect();
+    let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
+        let each = ALL.each_ref().map(|scenario| scope.spawn(|| check(scenario, 1_000, 500_000)));
+        each.into_iter().map(|one| one.join().expect("the outcome is as it should be")).collect()
+    });
     let decisions: u64 = outcomes.iter().map(|outcome| outcome.decisions).sum();
     println!("{decisions} decisions in {:.0} s, all told", begin.elapsed().as_secs_f64());
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");

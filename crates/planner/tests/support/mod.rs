@@ -148,6 +148,7 @@ impl TestCatalog {
             comment: None,
             deferrable: false,
             initially_deferred: false,
+            options: Vec::new(),
         }
     }
 
@@ -175,6 +176,7 @@ impl TestCatalog {
             on_commit: Default::default(),
             acl: Default::default(),
             constraint_comments: Default::default(),
+            options: Vec::new(),
         };
         let mut primary: Option<Vec<(String, bool)>> = None;
         let mut uniques: Vec<Vec<(String, bool)>> = Vec::new();
@@ -277,6 +279,7 @@ impl TestCatalog {
             comment: None,
             deferrable: false,
             initially_deferred: false,
+            options: Vec::new(),
         }
     }
 }

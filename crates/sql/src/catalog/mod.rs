@@ -23,6 +23,7 @@
 
 pub mod lease;
 mod object;
+pub(crate) mod placement;
 mod roles;
 pub mod session_catalog;
 mod snapshot;

@@ -9,6 +9,7 @@ use types::descriptor::Oid;
 
 use super::SharedCatalog;
 use super::object::Object;
+use super::placement;
 use super::snapshot::CatalogSnapshot;
 use super::store::{self, CatalogChange};
 
@@ -89,6 +90,7 @@ impl TransactionCatalog {
             Some(object) => next.insert(object.clone()),
             None => drop(next.remove(id)),
         }
+        placement::write_changes(txn, id, &current, &next).await?;
         self.keep_private(base, next);
         self.change.note(id, object);
         Ok(())

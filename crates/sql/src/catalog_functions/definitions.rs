@@ -181,6 +181,13 @@ pub fn index_definition(picture: &Picture<'_>, row: &Index<'_>, pretty: bool) ->
     if index.nulls_not_distinct {
         text.push_str(" NULLS NOT DISTINCT");
     }
+    if !index.options.is_empty() {
+        let each = index.options.iter();
+        let each: Vec<String> = each
+            .map(|(name, value)| format!("{}='{}'", quote_identifier(name), value.replace('\'', "''")))
+            .collect();
+        text.push_str(&format!(" WITH ({})", each.join(", ")));
+    }
     if let Some(predicate) = &index.predicate {
         text.push_str(" WHERE ");
         text.push_str(&stored_expression(picture, table, predicate, None, pretty));

@@ -14,6 +14,7 @@ use super::constraint::constraint_named;
 use super::create_table::{TableBuilder, is_system_column};
 use super::domain::domain_rules;
 use super::names::{kind_of, wrong_kind};
+use super::storage_options::{OptionsOf, reset_options};
 use crate::catalog::NameTarget;
 use crate::session::Session;
 use crate::session::statement::Tag;
@@ -45,9 +46,16 @@ impl Session {
             .into());
         };
         let snapshot = self.snapshot();
-        let NameTarget::Object(id) = target else {
-            return Err(PgError::unsupported("ALTER INDEX actions").into());
+        let id = match target {
+            NameTarget::Object(id) => id,
+            NameTarget::Index { table, index } => {
+                self.alter_index(table, index, &alter.actions).await?;
+                return Ok(Tag::Plain(tag));
+            }
         };
+        if alter.kind == ObjectKind::Index {
+            return Err(wrong_kind(name.name(), ObjectKind::Index).into());
+        }
         let Some(table) = snapshot.table(id) else {
             let kind = kind_of(&snapshot, target);
             if let [AlterTableAction::OwnerTo(owner)] = alter.actions.as_slice() {
@@ -112,12 +120,13 @@ impl Session {
             }
             AlterTableAction::OwnerTo(owner) => self.change_owner(id, owner).await,
             AlterTableAction::SetLogged(true) => Ok(()),
-            // fillfactor has nothing to act on: see CREATE TABLE.
-            AlterTableAction::SetOptions(options) if options.iter().all(|o| &*o.name == "fillfactor") => {
-                Ok(())
+            AlterTableAction::SetOptions(options) => {
+                self.set_options(OptionsOf::Table, &mut table.options, options)?;
+                self.put_table(table).await.map(drop)
             }
-            AlterTableAction::SetOptions(_) | AlterTableAction::ResetOptions(_) => {
-                unsupported("storage parameters")
+            AlterTableAction::ResetOptions(options) => {
+                reset_options(&mut table.options, options)?;
+                self.put_table(table).await.map(drop)
             }
             AlterTableAction::SetLogged(false) => unsupported("unlogged tables"),
             AlterTableAction::DropExpression { .. } => unsupported("DROP EXPRESSION"),

@@ -19,6 +19,7 @@ use types::{PgError, PgResult, SqlState};
 
 use super::create_table::{ROWID, ascending, column_mut};
 use super::names::{free_name, relation_taken};
+use super::storage_options::OptionsOf;
 use crate::session::Session;
 use crate::table_locks::LockMode;
 
@@ -45,13 +46,18 @@ impl Session {
         constraint: &TableConstraint,
     ) -> ExecResult<Added> {
         match &constraint.kind {
-            TableConstraintKind::PrimaryKey { columns, include, .. } => {
+            TableConstraintKind::PrimaryKey { columns, include, options } => {
                 refuse_deferrable_key(constraint.timing)?;
-                self.add_primary_key(table, constraint, columns, include).await
+                let added = self.add_primary_key(table, constraint, columns, include).await?;
+                self.set_options(OptionsOf::Index, &mut table.primary.options, options)?;
+                Ok(added)
             }
-            TableConstraintKind::Unique { columns, include, nulls_not_distinct, .. } => {
+            TableConstraintKind::Unique { columns, include, nulls_not_distinct, options } => {
                 refuse_deferrable_key(constraint.timing)?;
-                self.add_unique(table, constraint, columns, include, *nulls_not_distinct).await
+                let added = self.add_unique(table, constraint, columns, include, *nulls_not_distinct).await?;
+                let index = table.indexes.last_mut().expect("it was just added");
+                self.set_options(OptionsOf::Index, &mut index.options, options)?;
+                Ok(added)
             }
             TableConstraintKind::Check(expression) => {
                 self.add_check(table, column, constraint, &expression.text).await
@@ -138,6 +144,7 @@ impl Session {
             comment: None,
             deferrable: false,
             initially_deferred: false,
+            options: Vec::new(),
         };
         table.columns.retain(|column| column.id != ROWID);
         Ok(Added::PrimaryKey { replaced })
@@ -172,6 +179,7 @@ impl Session {
             comment: None,
             deferrable: false,
             initially_deferred: false,
+            options: Vec::new(),
         });
         Ok(Added::Index(id))
     }

@@ -17,6 +17,7 @@ use types::{ColumnType, DataType, PgError, PgResult, SqlState};
 use super::identity::drawn_from;
 use super::names::{free_name, relation_taken};
 use super::sequence::{SequenceDefinition, sequence_bounds};
+use super::storage_options::OptionsOf;
 use crate::catalog::{Object, Space, store};
 use crate::session::Session;
 use crate::session::statement::Tag;
@@ -84,6 +85,7 @@ impl Session {
         }
         let mut builder = self.new_table(schema, name).await?;
         self.set_on_commit(&mut builder.table, create.on_commit)?;
+        self.set_options(OptionsOf::Table, &mut builder.table.options, &create.options)?;
         let mut indexes = Vec::new();
         for element in &create.elements {
             match element {
@@ -138,6 +140,7 @@ impl Session {
             comment: None,
             deferrable: false,
             initially_deferred: false,
+            options: Vec::new(),
         };
         let table = TableDescriptor {
             id,
@@ -159,6 +162,7 @@ impl Session {
             on_commit: Default::default(),
             acl: self.new_acl(AclKind::Table, Some(schema)),
             constraint_comments: Default::default(),
+            options: Vec::new(),
         };
         Ok(TableBuilder::over(table))
     }
@@ -400,10 +404,6 @@ fn refuse_unsupported(create: &CreateTable) -> PgResult<()> {
         }
         _ if create.access_method.as_ref().is_some_and(|name| &*name.name != "heap") => {
             unsupported("table access methods")
-        }
-        // fillfactor leaves room in PostgreSQL's pages; there are none here, and any value means the same.
-        _ if create.options.iter().any(|option| &*option.name != "fillfactor") => {
-            unsupported("storage parameters")
         }
         _ => Ok(()),
     }

@@ -8,6 +8,7 @@ use types::{DataType, PgError, Severity, SqlState};
 
 use super::create_table::{append_column, quote};
 use super::names::relation_taken;
+use super::storage_options::OptionsOf;
 use crate::catalog::{Space, store};
 use crate::session::Session;
 use crate::session::prepared::Prepared;
@@ -20,7 +21,6 @@ impl Session {
             _ if create.persistence == Persistence::Unlogged => {
                 return Err(PgError::unsupported("unlogged tables").into());
             }
-            _ if !create.options.is_empty() => return Err(PgError::unsupported("storage parameters").into()),
             _ if !matches!(create.statement.node.kind, StatementKind::Select(_)) => {
                 return Err(PgError::unsupported("CREATE TABLE AS EXECUTE").into());
             }
@@ -46,6 +46,7 @@ impl Session {
         }
         let mut builder = self.new_table(schema, name).await?;
         self.set_on_commit(&mut builder.table, create.on_commit)?;
+        self.set_options(OptionsOf::Table, &mut builder.table.options, &create.options)?;
         for (position, column) in plan.output.iter().enumerate() {
             let name = create.columns.get(position).cloned();
             let name = name.unwrap_or_else(|| Identifier::new(column.name.clone(), 0));

@@ -32,6 +32,7 @@ impl Session {
         for option in &create.options {
             match &*option.name {
                 _ if apply_option(&mut database, option)? => continue,
+                _ if self.set_database_option(&mut database.options, option)? => continue,
                 "owner" => {
                     database.owner = self.new_owner(&option.value)?;
                     continue;

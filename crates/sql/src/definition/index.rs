@@ -9,6 +9,7 @@ use types::{PgError, PgResult, Severity, SqlState};
 
 use super::constraint::{INDEX_COLUMNS_MAX, check_indexable, column_named};
 use super::names::{free_name, relation_taken};
+use super::storage_options::OptionsOf;
 use crate::catalog::{Space, store};
 use crate::session::Session;
 use crate::session::statement::Tag;
@@ -62,6 +63,8 @@ impl Session {
                 Some(predicate.text.to_string())
             }
         };
+        let mut options = Vec::new();
+        self.set_options(OptionsOf::Index, &mut options, &create.options)?;
         let id = self.new_oid().await?;
         table.indexes.push(IndexDescriptor {
             id,
@@ -77,6 +80,7 @@ impl Session {
             comment: None,
             deferrable: false,
             initially_deferred: false,
+            options,
         });
         table.next_storage_index += 1;
         let table: Arc<TableDescriptor> = self.put_table(table).await?;
@@ -96,9 +100,6 @@ fn refuse_unsupported(create: &CreateIndex) -> PgResult<()> {
                 format!("access method \"{other}\" does not exist"),
             )),
         };
-    }
-    if create.options.iter().any(|option| &*option.name != "fillfactor") {
-        return Err(PgError::unsupported("index storage parameters"));
     }
     if create.tablespace.as_ref().is_some_and(|name| &*name.name != "pg_default") {
         return Err(PgError::unsupported("tablespaces"));

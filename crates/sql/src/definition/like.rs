@@ -13,6 +13,7 @@ use types::{DataType, PgError, PgResult};
 
 use super::create_table::{OwnedSequence, TableBuilder, append_column, column_mut, quote};
 use super::names::wrong_kind;
+use super::storage_options::written;
 use crate::catalog::NameTarget;
 use crate::session::Session;
 
@@ -105,14 +106,16 @@ impl Session {
             let columns = names(&mut index.columns.iter().map(|column| column.column));
             let include = names(&mut index.included.iter().copied());
             let kind = match index.constraint {
-                Some(_) if index.id == source.primary.id => {
-                    TableConstraintKind::PrimaryKey { columns, include, options: Vec::new() }
-                }
+                Some(_) if index.id == source.primary.id => TableConstraintKind::PrimaryKey {
+                    columns,
+                    include,
+                    options: written(&index.options, position),
+                },
                 Some(_) => TableConstraintKind::Unique {
                     columns,
                     include,
                     nulls_not_distinct: index.nulls_not_distinct,
-                    options: Vec::new(),
+                    options: written(&index.options, position),
                 },
                 // The clustered index of a table without a key is no index that anybody made.
                 None if index.id == source.primary.id => continue,
@@ -140,9 +143,10 @@ impl Session {
         for CopiedIndex { source, index } in copies {
             let text = format!("CREATE {}", self.index_text(table, &source, &index)?);
             let statement = planner::parse(&text)?.into_iter().next().map(|statement| statement.kind);
-            let Some(StatementKind::CreateIndex(create)) = statement else {
+            let Some(StatementKind::CreateIndex(mut create)) = statement else {
                 return Err(PgError::internal("an index cannot be written down").into());
             };
+            create.options = written(&index.options, 0);
             self.create_index(&create).await?;
         }
         Ok(())

@@ -26,6 +26,7 @@ mod rename;
 mod role;
 mod schema;
 mod sequence;
+mod storage_options;
 mod stored_settings;
 pub mod temporary;
 mod truncate;

@@ -140,7 +140,9 @@ impl Session {
             }
             AlterDatabaseAction::Options(options) => {
                 for option in options {
-                    if !apply_option(&mut changed, option)? {
+                    if !apply_option(&mut changed, option)?
+                        && !self.set_database_option(&mut changed.options, option)?
+                    {
                         let message = format!("option \"{}\" not recognized", option.name);
                         return Err(PgError::new(SqlState::SYNTAX_ERROR, message).at(option.position).into());
                     }
@@ -168,7 +170,7 @@ fn database_named(snapshot: &CatalogSnapshot, name: &str) -> PgResult<Arc<Databa
 
 /// An option of CREATE and ALTER DATABASE that is kept with the database; false for one that is none of these. Errors: 22023.
 pub(super) fn apply_option(database: &mut DatabaseDescriptor, option: &CopyOption) -> PgResult<bool> {
-    let default = matches!(&option.value, OptionValue::Text(text) if &**text == "default");
+    let default = option.value == OptionValue::None;
     match &*option.name {
         "is_template" => database.template = !default && boolean(option)?,
         "allow_connections" => database.closed = !default && !boolean(option)?,

@@ -83,6 +83,7 @@ fn index(
         comment: None,
         deferrable: false,
         initially_deferred: false,
+        options: Vec::new(),
     }
 }
 
@@ -132,6 +133,7 @@ fn parent() -> TableDescriptor {
         on_commit: Default::default(),
         acl: Default::default(),
         constraint_comments: Default::default(),
+        options: Vec::new(),
     }
 }
 
@@ -184,6 +186,7 @@ fn child() -> TableDescriptor {
         on_commit: Default::default(),
         acl: Default::default(),
         constraint_comments: Default::default(),
+        options: Vec::new(),
     }
 }
 

@@ -48,6 +48,7 @@ fn index(storage_index: u32, columns: Vec<IndexColumn>, unique: bool) -> IndexDe
         comment: None,
         deferrable: false,
         initially_deferred: false,
+        options: Vec::new(),
     }
 }
 
@@ -78,6 +79,7 @@ fn table(types: &[ColumnType]) -> TableDescriptor {
         on_commit: Default::default(),
         acl: Default::default(),
         constraint_comments: Default::default(),
+        options: Vec::new(),
     }
 }
 

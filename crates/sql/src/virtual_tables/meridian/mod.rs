@@ -9,9 +9,10 @@
 //! | `locks` | locks and who waits for them; waits that have ended |
 //! | `jobs` | long work of statements, and what is still to be cleared |
 //! | `metrics` | what nodes measure of themselves |
+//! | `placement` | where replicas and leases are to be |
 //! | `places` | what keys mean |
 //!
-//! All but the settings and the nodes ask every node (see `cluster`): a node that does not answer in time is missing from the
+//! All but the settings, the placement and the nodes ask every node (see `cluster`): a node that does not answer in time is missing from the
 //! rows, and the client is warned of it. Who does not have the privileges of pg_read_all_stats sees neither statements of others nor keys, which
 //! are made of values of rows.
 
@@ -19,6 +20,7 @@ mod jobs;
 mod locks;
 mod metrics;
 mod nodes;
+mod placement;
 mod places;
 mod ranges;
 mod sessions;
@@ -33,6 +35,7 @@ pub static GROUPS: &[&[Definition]] = &[
     locks::TABLES,
     metrics::TABLES,
     nodes::TABLES,
+    placement::TABLES,
     ranges::TABLES,
     sessions::TABLES,
     settings::TABLES,

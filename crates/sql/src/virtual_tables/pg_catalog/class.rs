@@ -132,9 +132,22 @@ fn class(picture: &Picture<'_>, relation: &Relation<'_>) -> PgClass {
         relfrozenxid: number(0),
         relminmxid: number(0),
         relacl: relation_acl(picture, relation),
-        reloptions: Datum::Null,
+        reloptions: relation_options(relation),
         relpartbound: Datum::Null,
     }
+}
+
+fn relation_options(relation: &Relation<'_>) -> Datum {
+    let options = match relation {
+        Relation::Table(table) => &table.options,
+        Relation::Index(index) => &index.index.options,
+        _ => return Datum::Null,
+    };
+    if options.is_empty() {
+        return Datum::Null;
+    }
+    let each: Vec<String> = options.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    texts(each.iter().map(String::as_str))
 }
 
 fn relation_acl(picture: &Picture<'_>, relation: &Relation<'_>) -> Datum {
