@@ -1,16 +1,20 @@
 //! Splitting a range in two.
 //!
-//! One command of the left range: under a latch over everything the range holds, both descriptors are written and the new
+//! One command of the left range, when its replicas have the log: under a latch over everything the range holds, both descriptors are written and the new
 //! range begins. Locks and the timestamp cache are divided when the command has been applied, see `machine`; the addressing
 //! records follow from a queue, see `queues`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clock::Timestamp;
 use env::BoxFuture;
 use keys::local::{self, RangeItem, range_item};
 use keys::{Key, RangeId, ReplicaId, Span, split};
-use kvapi::{BatchResponse, KeyBlock, KvError, RangeDescriptor, Response, SplitRequest, SplitResponse};
+use kvapi::{
+    BatchResponse, KeyBlock, KvError, RangeDescriptor, ReplicaDescriptor, Response, SplitRequest,
+    SplitResponse,
+};
 use kvclient::{Locking, Txn, TxnOptions};
 use smallvec::SmallVec;
 use storage::mvcc::{self, Statistics};
@@ -23,6 +27,9 @@ use crate::write::Sequenced;
 
 /// Ranges up to this size are counted exactly when they split; of larger ones the halves are estimated.
 const COUNTED_BYTES_MAX: u64 = 4 << 20;
+/// How long a split waits for replicas that lack some of the log, and how often it looks at first.
+const FOLLOWERS_WAIT_MAX: Duration = Duration::from_secs(3);
+const FOLLOWERS_LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
 impl Inner {
     pub async fn split(
@@ -35,6 +42,7 @@ impl Inner {
         if let Some(response) = self.is_split_at(&replica, at)? {
             return Ok(response);
         }
+        self.await_followers(&replica).await?;
         let new_id = self.allocate_range_id().await?;
         let (sequenced, descriptor) = self.latch_everything(&replica).await?;
         if let Some(response) = self.is_split_at(&replica, at)? {
@@ -61,6 +69,33 @@ impl Inner {
         let effects = Effects { split: Some(Box::new(split)), ..Effects::default() };
         self.replicate(&replica, sequenced, Statistics::default(), effects, &batch, None).await?;
         Ok(self.split_response(left, right))
+    }
+
+    /// Completes when every replica whose store is alive has the log, or after a while. One that has not would need a snapshot of each
+    /// half, and has no room for the right one's before it has got the left one's.
+    async fn await_followers(&self, replica: &Replica) -> Result<(), KvError> {
+        let deadline = self.env.monotonic() + FOLLOWERS_WAIT_MAX;
+        let mut wait = FOLLOWERS_LOOK_INTERVAL;
+        loop {
+            let descriptor = {
+                let mut state = replica.state.lock();
+                state.check_lease(&self.ranges)?;
+                state.descriptor.clone()
+            };
+            let followers = self.consensus()?.followers(replica.id);
+            let lacks = |there: &&ReplicaDescriptor| {
+                there.store != self.ranges.config.store
+                    && self.ranges.liveness.is_supported_by(there.store)
+                    && !followers
+                        .iter()
+                        .any(|follower| follower.replica == there.replica && follower.is_current)
+            };
+            if descriptor.replicas.iter().find(lacks).is_none() || self.env.monotonic() >= deadline {
+                return Ok(());
+            }
+            self.env.sleep(wait).await;
+            wait = (2 * wait).min(20 * FOLLOWERS_LOOK_INTERVAL);
+        }
     }
 
     fn split_response(&self, left: RangeDescriptor, right: RangeDescriptor) -> BatchResponse {

@@ -36,6 +36,7 @@
 mod applier;
 mod error;
 mod failure;
+mod outgoing;
 mod peers;
 mod range_log;
 mod receive;

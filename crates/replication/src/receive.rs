@@ -1,4 +1,4 @@
-//! Messages and snapshots from other stores, and snapshots to them.
+//! Messages and snapshots from other stores.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::record::{self, AppliedState};
 use crate::replica::{Replica, ReplicaState};
 use crate::seam::replica_id;
 use crate::store::Shared;
-use crate::{Envelope, RaftBatch, ReceivedSnapshot, SendError, SnapshotStream};
+use crate::{Envelope, RaftBatch, ReceivedSnapshot, SendError};
 
 /// The state of a snapshot that has arrived and is not installed yet.
 #[derive(Debug)]
@@ -127,35 +127,6 @@ impl Shared {
             state.incoming.remove(&index);
         }
         pending.is_some()
-    }
-
-    /// Reads a range's state and sends it, in a task of its own.
-    pub fn send_snapshot(self: &Arc<Self>, replica: Arc<Replica>, message: Message) {
-        let shared = Arc::clone(self);
-        let task = async move {
-            let to = message.to;
-            let result = shared.deliver_snapshot(&replica, message).await;
-            if let Err(error) = &result {
-                tracing::info!(range = replica.range.get(), %error, "a snapshot is sent again later");
-            }
-            let mut state = replica.state.lock();
-            state.group.report_snapshot(to, result.is_ok());
-            shared.mark(&replica);
-            shared.after_change(&replica, &mut state);
-        };
-        drop(self.env.spawn("raft-snapshot", Box::pin(task)));
-    }
-
-    async fn deliver_snapshot(&self, replica: &Replica, message: Message) -> Result<(), SendError> {
-        let range = replica.range;
-        let to = self.address(replica, &replica.state.lock(), message.to);
-        let to = to.ok_or_else(|| SendError(format!("where replica {} is, is not known", message.to)))?;
-        let parts = self.machine.snapshot_parts(range);
-        let checkpoint = self.engine.checkpoint(&parts).map_err(|error| SendError(error.to_string()))?;
-        let (from, stamp) = (self.own, self.machine.stamp(to));
-        self.transport
-            .send_snapshot(to, SnapshotStream { range, from, stamp, message, parts, checkpoint })
-            .await
     }
 }
 

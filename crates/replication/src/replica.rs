@@ -63,6 +63,8 @@ pub(crate) struct ReplicaState {
     pub followers: BTreeMap<ReplicaId, (Term, u64)>,
     /// Where other replicas were last heard from.
     pub addresses: BTreeMap<ReplicaId, StoreId>,
+    /// Snapshots that have failed since the last one that has not, by receiver.
+    pub snapshot_retries: BTreeMap<raft::ReplicaId, stdx::Backoff>,
     /// How many ticks it has had.
     pub ticks: u64,
     /// Counted among the replicas that are yet to lead.
@@ -105,6 +107,7 @@ impl Replica {
                 kept: None,
                 followers: BTreeMap::new(),
                 addresses: BTreeMap::new(),
+                snapshot_retries: BTreeMap::new(),
                 ticks: 0,
                 is_unsettled: false,
                 announced: Leadership::Following { term, leader: None },

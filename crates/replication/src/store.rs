@@ -19,6 +19,7 @@ use stdx::{Histogram, HistogramReading};
 use storage::{Durability, Engine, Keyspace, WriteBatch};
 
 use crate::failure::Failure;
+use crate::outgoing::Turns;
 use crate::range_log::{RangeLog, StoredLog};
 use crate::record::{self, AppliedState};
 use crate::recovery::{self, FoundLog};
@@ -98,6 +99,7 @@ pub(crate) struct Shared {
     pub write_times: Histogram,
     pub apply_times: Histogram,
     pub ticker: Ticker,
+    pub turns: Turns,
     pub flusher: Lane,
     pub flushing: AtomicBool,
     pub log_bytes: AtomicU64,
@@ -145,6 +147,7 @@ impl Store {
             options,
             failure: Failure::default(),
             ticker: Ticker::default(),
+            turns: Turns::default(),
             flushing: AtomicBool::new(false),
             log_bytes: AtomicU64::new(0),
             replicas: RwLock::new(BTreeMap::new()),

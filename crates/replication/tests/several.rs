@@ -190,6 +190,45 @@ fn a_replica_that_was_away_too_long_gets_a_snapshot() {
     cluster.wait_until_equal();
 }
 
+/// A store that was away while a range was split many times needs a snapshot of every half. Whether it takes them or refuses them, it is
+/// not flooded.
+#[test]
+fn snapshots_of_many_ranges_to_one_store_take_turns_and_wait_when_refused() {
+    const HALVES: u64 = 60;
+    let cluster = Cluster::new(6, 3);
+    cluster.run(RANGE, "first");
+    let leader = cluster.leader();
+    let away = *cluster.nodes.keys().find(|id| **id != leader).expect("there are three");
+    cluster.network.cut.lock().push(away);
+    for half in 0..HALVES {
+        cluster.run(RANGE, &format!("split {}", half + 2));
+        cluster.run(RANGE, &format!("command {half} {}", "x".repeat(60)));
+    }
+    cluster.simulation.run_for(Duration::from_secs(5));
+    cluster.network.refuses_snapshots.store(true, Ordering::Relaxed);
+    cluster.network.cut.lock().clear();
+    let before = cluster.network.snapshots.load(Ordering::Relaxed);
+    cluster.simulation.run_for(Duration::from_secs(20));
+    let attempts = (cluster.network.snapshots.load(Ordering::Relaxed) - before) as u64;
+    // With every heartbeat it would be some 12,000.
+    assert!((HALVES..HALVES * 15).contains(&attempts), "{attempts} attempts");
+    cluster.network.refuses_snapshots.store(false, Ordering::Relaxed);
+    cluster.wait_until_equal();
+    for half in 0..HALVES {
+        let range = RangeId(half + 2);
+        let told = |node: &Node| node.journal.history(range);
+        for _ in 0..100 {
+            if cluster.nodes.values().all(|node| told(node) == ["born of 1"]) {
+                break;
+            }
+            cluster.simulation.run_for(Duration::from_millis(100));
+        }
+        assert!(cluster.nodes.values().all(|node| told(node) == ["born of 1"]), "range {range}");
+    }
+    let most = cluster.network.under_way_max.load(Ordering::Relaxed);
+    assert!(most <= 4, "{most} at one time, from two stores");
+}
+
 #[test]
 fn a_new_replica_is_added_and_counts() {
     let mut cluster = Cluster::new(4, 1);

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -236,6 +236,11 @@ pub struct Network {
     pub stores: Mutex<BTreeMap<StoreId, Store>>,
     pub cut: Mutex<Vec<StoreId>>,
     pub snapshots: AtomicUsize,
+    /// Snapshots under way, and the most of them at one time.
+    under_way: AtomicUsize,
+    pub under_way_max: AtomicUsize,
+    /// Every snapshot is refused.
+    pub refuses_snapshots: AtomicBool,
 }
 
 impl Network {
@@ -245,6 +250,9 @@ impl Network {
             stores: Mutex::new(BTreeMap::new()),
             cut: Mutex::new(Vec::new()),
             snapshots: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
+            under_way_max: AtomicUsize::new(0),
+            refuses_snapshots: AtomicBool::new(false),
         })
     }
 
@@ -286,11 +294,17 @@ impl RaftTransport for Link {
         let (network, own) = (Arc::clone(&self.network), self.own);
         Box::pin(async move {
             network.snapshots.fetch_add(1, Ordering::Relaxed);
+            let under_way = network.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+            network.under_way_max.fetch_max(under_way, Ordering::Relaxed);
             let SnapshotStream { range, from, stamp, message, parts, mut checkpoint } = snapshot;
             let mut chunks = Vec::new();
             while let Some(chunk) = checkpoint.next_chunk(64).map_err(|error| SendError(error.to_string()))? {
                 chunks.push(chunk);
                 network.env.sleep(Duration::from_micros(200)).await;
+            }
+            network.under_way.fetch_sub(1, Ordering::Relaxed);
+            if network.refuses_snapshots.load(Ordering::Relaxed) {
+                return Err(SendError("it has enough to do".to_string()));
             }
             let store = network.reach(own, to).ok_or_else(|| SendError("unreachable".to_string()))?;
             store.receive_snapshot(ReceivedSnapshot { range, from, stamp, message, parts, chunks })
