@@ -282,7 +282,7 @@ impl Inner {
         }
         tracing::info!(%range, "the replica here was removed from its range, and ends");
         // Nobody else may take the place before it is empty.
-        if self.ranges.reserve(range, &own.span).is_err() {
+        if self.ranges.reserve(range, &own.span, false).is_err() {
             return Err(KvError::unavailable("another range arrives in the place of one that ends"));
         }
         let parts = mvcc::replicated_parts(range, &own.span);

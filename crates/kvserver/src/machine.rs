@@ -187,6 +187,7 @@ impl Machine {
         let right =
             Replica::new(self.ranges.clone(), right_descriptor.clone(), right_statistics, right_intents);
         let mut wakes = Vec::new();
+        self.ranges.begin(right.id);
         {
             let mut state = left.state.lock();
             if had_intents {
@@ -326,10 +327,15 @@ impl StateMachine for Machine {
         }
     }
 
-    fn begin_snapshot(&self, range: RangeId, parts: &[(Keyspace, Span)]) -> Result<(), SendError> {
+    fn begin_snapshot(
+        &self,
+        range: RangeId,
+        parts: &[(Keyspace, Span)],
+        is_first: bool,
+    ) -> Result<(), SendError> {
         let span = parts.iter().find(|(keyspace, _)| *keyspace == Keyspace::Current);
         let (_, span) = span.ok_or_else(|| SendError(format!("range {range}: a snapshot without data")))?;
-        self.ranges.reserve(range, span).map_err(|other| {
+        self.ranges.reserve(range, span, is_first).map_err(|other| {
             // It may have been removed without knowing it: nobody else would look before its turn comes.
             self.ranges.events.replaced.tell(other, ());
             SendError(format!("range {range}: its place is still taken by range {other}"))

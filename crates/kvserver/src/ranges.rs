@@ -53,6 +53,8 @@ pub(crate) struct Ranges {
     pub is_alone: AtomicBool,
     /// Where snapshots are on their way to. Lock order: leaf, and before a range's state.
     arriving: Mutex<BTreeMap<RangeId, Span>>,
+    /// Right halves whose left ones may have been cut already, and that are not in the map yet. Lock order: leaf.
+    beginning: Mutex<BTreeSet<RangeId>>,
     map: RwLock<BTreeMap<RangeId, Arc<Replica>>>,
     /// Leadership told before the range was known. Lock order: leaf.
     early: Mutex<BTreeMap<RangeId, Leadership>>,
@@ -78,6 +80,7 @@ impl Ranges {
             liveness,
             is_alone: AtomicBool::new(true),
             arriving: Mutex::new(BTreeMap::new()),
+            beginning: Mutex::new(BTreeSet::new()),
             clock,
             engine,
             room: WaitRoom::new(),
@@ -102,10 +105,17 @@ impl Ranges {
         self.map.read().values().cloned().collect()
     }
 
+    /// A range is about to be split: from the moment on at which the left half is cut, and until the right one is added, the right
+    /// one's place is taken all the same.
+    pub fn begin(&self, right: RangeId) {
+        self.beginning.lock().insert(right);
+    }
+
     /// Adds a range, and tells it of a leadership that was faster.
     pub fn add(&self, replica: Arc<Replica>) {
         let id = replica.id;
         self.map.write().insert(id, replica.clone());
+        self.beginning.lock().remove(&id);
         let early = self.early.lock().remove(&id);
         if let Some(leadership) = early {
             Ranges::lead(&replica, leadership);
@@ -148,8 +158,9 @@ impl Ranges {
         }
     }
 
-    /// Reserves a span for the snapshot of a range. Says whose it is if it is not free.
-    pub fn reserve(&self, range: RangeId, span: &Span) -> Result<(), RangeId> {
+    /// Reserves a span for the snapshot of a range, `is_first` if that has no state here. Says whose it is if it is not free: the range's
+    /// own if a split has just made it.
+    pub fn reserve(&self, range: RangeId, span: &Span, is_first: bool) -> Result<(), RangeId> {
         let mut arriving = self.arriving.lock();
         let other = arriving.iter().find(|(other, taken)| **other != range && taken.overlaps(span));
         if let Some((other, _)) = other {
@@ -160,6 +171,10 @@ impl Ranges {
         };
         if let Some(other) = self.all().iter().find(overlaps) {
             return Err(other.id);
+        }
+        // Looked at last: whoever has cut the left half, so that nothing overlaps, has noted the right one before.
+        if is_first && (self.beginning.lock().contains(&range) || self.contains(range)) {
+            return Err(range);
         }
         arriving.insert(range, span.clone());
         Ok(())
@@ -197,5 +212,74 @@ impl Ranges {
         let descriptors = others.filter_map(|replica| Some(replica.state.try_lock()?.descriptor.clone()));
         let overlapping = descriptors.filter(|descriptor| descriptor.span.overlaps(span));
         overlapping.take(HINTS_MAX).map(|descriptor| (*descriptor).clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clock::{ClockConfig, WallSource};
+    use env::Simulation;
+    use keys::{Key, NodeId, ReplicaId};
+    use stdx::WallTime;
+    use storage::MemoryEngine;
+    use storage::mvcc::Statistics;
+
+    use super::*;
+
+    struct Still;
+
+    impl WallSource for Still {
+        fn wall(&self) -> WallTime {
+            WallTime::from_unix_nanos(1 << 60)
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+
+    fn span(start: &[u8], end: &[u8]) -> Span {
+        Span { start: Key::copy_from(start), end: Key::copy_from(end) }
+    }
+
+    fn descriptor(id: RangeId, span: Span) -> RangeDescriptor {
+        RangeDescriptor { id, span, generation: 1, next_replica: ReplicaId(1), replicas: Vec::new() }
+    }
+
+    fn replica(ranges: &Arc<Ranges>, id: RangeId, span: Span) -> Arc<Replica> {
+        Replica::new(Arc::clone(ranges), descriptor(id, span), Statistics::default(), 0)
+    }
+
+    /// A first snapshot that is let in between the cut of the left half and the beginning of the right one would be installed in a
+    /// replica whose place the split takes: with what it has acknowledged.
+    #[test]
+    fn the_right_half_of_a_split_takes_no_first_snapshot() {
+        let (left, right) = (RangeId(12), RangeId(14));
+        let simulation = Simulation::new(1);
+        let clock = Arc::new(Clock::bounded(Still, ClockConfig::default(), None));
+        let config = StoreConfig::new(NodeId(1), StoreId(1));
+        let ranges = Ranges::new(config, simulation.machine(), clock, MemoryEngine::new(), false);
+        let own = replica(&ranges, left, span(b"a", b"z"));
+        ranges.add(Arc::clone(&own));
+        let upper = span(b"m", b"z");
+        assert_eq!(ranges.reserve(right, &upper, true), Err(left), "the split is not applied yet");
+        ranges.begin(right);
+        assert_eq!(ranges.reserve(right, &upper, true), Err(left));
+        let cut = descriptor(left, span(b"a", b"m"));
+        own.state.lock().descriptor = Arc::new(cut);
+        assert_eq!(
+            ranges.reserve(right, &upper, true),
+            Err(right),
+            "it is cut, and the other half is not there yet"
+        );
+        ranges.add(replica(&ranges, right, upper.clone()));
+        assert_eq!(
+            ranges.reserve(right, &upper, true),
+            Err(right),
+            "what waits for it is about to be replaced"
+        );
+        assert_eq!(ranges.reserve(right, &upper, false), Ok(()), "one that lags behind may get one");
     }
 }

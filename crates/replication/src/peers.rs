@@ -261,6 +261,11 @@ impl Shared {
     /// A split has been applied whose right half may have a replica that waits: it makes room. What it voted stays voted.
     pub fn take_over_from_waiting(&self, new: &NewRange) -> Result<(), OpenError> {
         let Some(waiting) = self.replica(new.range) else { return Ok(()) };
+        if !waiting.state.lock().is_waiting() {
+            // What it has acknowledged would be lost.
+            let what = "it begins by a split, and has a state here already".to_string();
+            return Err(OpenError::Corrupt { range: Some(new.range), what });
+        }
         let hard_state = self.retire(&waiting);
         // On disk before the replica that relies on it runs: what was not synced yet has promised nothing, but is not known apart.
         let mut batch = WriteBatch::new();

@@ -93,7 +93,8 @@ impl Shared {
         let position = applied.position;
         let replica =
             self.addressee(range, &message).ok_or_else(|| refuse("no replica may wait for it here"))?;
-        self.machine.begin_snapshot(range, &parts)?;
+        let is_first = replica.state.lock().is_waiting();
+        self.machine.begin_snapshot(range, &parts, is_first)?;
         let taken = self.step_snapshot(&replica, from, message, Incoming { position, parts, chunks });
         if !taken {
             // The group has no use for it: it has the log up to there.

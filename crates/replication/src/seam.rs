@@ -161,8 +161,14 @@ pub trait StateMachine: Send + Sync + 'static {
     fn followed(&self, _range: RangeId, _replica: ReplicaId, _term: Term, _epoch: u64) {}
 
     /// May the state of a range be replaced by a snapshot of these parts? Not if they belong to another range here. If
-    /// it may, nobody else may take the place until [`StateMachine::snapshot_ended`].
-    fn begin_snapshot(&self, _range: RangeId, _parts: &[(Keyspace, Span)]) -> Result<(), SendError> {
+    /// it may, nobody else may take the place until [`StateMachine::snapshot_ended`]. `is_first`: it goes to a replica that has nothing yet.
+    /// Not if a split that makes the range has been applied: it takes that replica's place.
+    fn begin_snapshot(
+        &self,
+        _range: RangeId,
+        _parts: &[(Keyspace, Span)],
+        _is_first: bool,
+    ) -> Result<(), SendError> {
         Ok(())
     }
 
