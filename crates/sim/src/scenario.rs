@@ -15,9 +15,11 @@ use serde::Deserialize;
 use stdx::Prng;
 use workload::bank::{Bank, BankOptions};
 use workload::list_append::{ListAppend, ListAppendOptions};
+use workload::monotonic::Monotonic;
 use workload::register::Register;
 use workload::sequential::Sequential;
 use workload::sets::Sets;
+use workload::tpcc::Tpcc;
 use workload::unique::Unique;
 use workload::write_skew::WriteSkew;
 use workload::{Isolation, Workload};
@@ -37,6 +39,7 @@ const FILES: [(&str, &str); 13] = [
     ("members", include_str!("../scenarios/members.toml")),
     ("disks", include_str!("../scenarios/disks.toml")),
     ("stale", include_str!("../scenarios/stale.toml")),
+    ("orders", include_str!("../scenarios/orders.toml")),
 ];
 
 /// What is run. See the module.
@@ -165,6 +168,8 @@ fn make(name: &str, scenario: &Scenario, prng: &mut Prng) -> Arc<dyn Workload> {
         "write-skew" => Arc::new(WriteSkew::new(Isolation::Serializable)),
         "sequential" => Arc::new(Sequential::new()),
         "register" => Arc::new(Register::new()),
+        "monotonic" => Arc::new(Monotonic::new()),
+        "tpcc" => Arc::new(Tpcc::new()),
         "list-append" => Arc::new(ListAppend::new(ListAppendOptions::default())),
         other => panic!("there is no workload \"{other}\""),
     }

@@ -34,6 +34,8 @@
 //! | [`write_skew`] | predicate reads that exclude each other | write skew, phantoms |
 //! | [`sequential`] | writes in an order, read in the opposite one | a later write without an earlier one |
 //! | [`register`] | reads, writes and compare-and-set of single keys | stale reads: not linearizable |
+//! | [`monotonic`] | the highest number of all tables, and one more | lost or repeated numbers, reads of the past |
+//! | [`tpcc`] | TPC-C's transactions with its consistency conditions | torn transactions over many tables |
 //! | [`list_append`] | transactions of appends and reads | any cycle of dependencies: not strictly serializable |
 //!
 //! The checkers in [`check`] are pure functions of a history, tested with histories that have each anomaly.
@@ -51,4 +53,4 @@ pub use drive::{Drive, DriveOptions, checked};
 pub use journal::{Counts, Journal, Tick};
 pub use transaction::{Fate, Isolation, begin, finish, single};
 pub use workload::{ClientNumber, Seat, Trouble, Violation, Workload};
-pub use workloads::{bank, list_append, register, sequential, sets, unique, write_skew};
+pub use workloads::{bank, list_append, monotonic, register, sequential, sets, tpcc, unique, write_skew};

@@ -2,8 +2,10 @@
 
 pub mod bank;
 pub mod list_append;
+pub mod monotonic;
 pub mod register;
 pub mod sequential;
 pub mod sets;
+pub mod tpcc;
 pub mod unique;
 pub mod write_skew;
