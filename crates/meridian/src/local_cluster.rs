@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Node K listens for SQL on the base port + 10 (K-1), for RPC one above, for HTTP two above. Every node is told of all, so
-//! that they start in any order; a new cluster is made by asking node 1. A process that is stopped keeps its place.
+//! that they start in any order; a new cluster is made by asking node 1, and the others join it in turn. A process that is
+//! stopped keeps its place.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -323,14 +324,20 @@ async fn start(env: &Arc<dyn Env>, folder: &Path, wanted: Plan) -> anyhow::Resul
             bail!("port {} is taken: stop what listens there, or use another --base-port", node.sql_port);
         }
     }
+    let is_made = !is_new && nodes[0].folder.join("initialised").exists();
     for node in &started {
         node.spawn(&plan, &folder)?;
-    }
-    let any_data = nodes.iter().any(|node| node.folder.join("initialised").exists());
-    if is_new || !any_data {
-        initialise(env, &nodes[0]).await?;
-        fs::write(nodes[0].folder.join("initialised"), "")
-            .context("that the cluster was made cannot be noted")?;
+        if is_made {
+            continue;
+        }
+        // One after the other, so that the cluster gives node K the id K.
+        if node.id == 1 {
+            initialise(env, node).await?;
+            fs::write(node.folder.join("initialised"), "")
+                .context("that the cluster was made cannot be noted")?;
+        } else {
+            admitted(env, &nodes[0], node).await?;
+        }
     }
     wait_for_sql(env, &nodes).await?;
     show(&nodes);
@@ -353,6 +360,23 @@ async fn initialise(env: &Arc<dyn Env>, node: &LocalNode) -> anyhow::Result<()> 
         };
         if node.pid().is_none() || env.monotonic() > deadline {
             return Err(error.context(format!("node {} has not started:\n{}", node.id, node.last_words())));
+        }
+        env.sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// Waits until the first node knows of this one, as one of the cluster's.
+async fn admitted(env: &Arc<dyn Env>, first: &LocalNode, node: &LocalNode) -> anyhow::Result<()> {
+    let operator = OperatorArguments { rpc: first.rpc(), certs_dir: None };
+    let client = connect(env, &operator).await?;
+    let deadline = env.monotonic() + START_TIME_MAX;
+    loop {
+        let (_, nodes) = client.nodes().await?;
+        if nodes.len() >= node.id as usize {
+            return Ok(());
+        }
+        if node.pid().is_none() || env.monotonic() > deadline {
+            bail!("node {} has not joined:\n{}", node.id, node.last_words());
         }
         env.sleep(POLL_INTERVAL).await;
     }
