@@ -1,5 +1,7 @@
 //! Real processes of one cluster, through the command line: made, written to from one node and read from another, one killed.
 
+mod support;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -39,21 +41,6 @@ fn refused(command: &mut Command) -> String {
     text
 }
 
-/// A base port with `nodes` times ten free ones from there on.
-fn free_ports(nodes: u16) -> u16 {
-    for _ in 0..100 {
-        let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let base = probe.local_addr().expect("it listens").port();
-        drop(probe);
-        let mut wanted = (0..nodes).flat_map(|node| (0..3).map(move |offset| (node, offset)));
-        let fits = base < u16::MAX - 10 * nodes;
-        if fits && wanted.all(|(n, o)| TcpListener::bind((Ipv4Addr::LOCALHOST, base + 10 * n + o)).is_ok()) {
-            return base;
-        }
-    }
-    panic!("no free ports");
-}
-
 /// What a server has told a client beside the results.
 type Notices = Arc<Mutex<Vec<String>>>;
 
@@ -67,7 +54,7 @@ impl Cluster {
     fn start(nodes: u16) -> Cluster {
         let cluster = Cluster {
             folder: tempfile::tempdir().expect("a temporary folder"),
-            base_port: free_ports(nodes),
+            base_port: support::free_base_port(u32::from(nodes)),
         };
         let (nodes, port) = (nodes.to_string(), cluster.base_port.to_string());
         let mut command = cluster.command("start");

@@ -3,6 +3,7 @@
 // Each test uses a part of it.
 #![allow(dead_code)]
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -16,6 +17,22 @@ pub fn binary() -> PathBuf {
 /// A node on an empty folder.
 pub fn node() -> Meridian {
     Meridian::start(&binary(), &[]).expect("the node starts")
+}
+
+/// A base port from which on as many nodes have their three ports free, ten apart.
+pub fn free_base_port(nodes: u32) -> u16 {
+    for _ in 0..100 {
+        let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let base = probe.local_addr().expect("it listens").port();
+        drop(probe);
+        let nodes = nodes as u16;
+        let mut wanted = (0..nodes).flat_map(|node| (0..3).map(move |offset| (node, offset)));
+        let fits = base < u16::MAX - 10 * nodes;
+        if fits && wanted.all(|(n, o)| TcpListener::bind((Ipv4Addr::LOCALHOST, base + 10 * n + o)).is_ok()) {
+            return base;
+        }
+    }
+    panic!("no free ports");
 }
 
 /// How a start on a data folder ends.

@@ -1,0 +1,331 @@
+//! Real processes of one cluster under load, and one of them at a time killed, halted, cut off both ways and one way, out of disk,
+//! with a clock that jumps. Every invariant of the workloads holds, nothing acknowledged is lost, the others go on.
+//!
+//! MERIDIAN_FAULT_ROUNDS says how often each fault comes (0: each fault once, for the usual run), MERIDIAN_FAULT_NODES how many nodes
+//! there are, MERIDIAN_FAULT_SEED replays the choices (not the moments), MERIDIAN_FAULT_TABLE=FILE writes the table of workloads and
+//! faults. `docs/faults.md` has one.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod lab;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use env::{Env, RealEnv};
+use futures::future::BoxFuture;
+use sqltests::database::Database;
+use stdx::Prng;
+use workload::bank::{Bank, BankOptions};
+use workload::list_append::{ListAppend, ListAppendOptions};
+use workload::monotonic::Monotonic;
+use workload::register::Register;
+use workload::sequential::Sequential;
+use workload::sets::Sets;
+use workload::tpcc::Tpcc;
+use workload::unique::Unique;
+use workload::write_skew::WriteSkew;
+use workload::{
+    Client, Connector, Counts, Drive, DriveOptions, Failure, Isolation, Journal, Violation, Workload, checked,
+};
+
+use lab::Lab;
+
+const CLIENTS: u32 = 9;
+/// Small ranges, so that transactions cross them.
+const FLAGS: [&str; 2] = ["--range-size-kib", "64"];
+/// Within this time after a fault has begun, the others serve every range again.
+const FAILOVER_MAX: Duration = Duration::from_secs(4);
+/// How long it is then watched that they do.
+const WATCHED: Duration = Duration::from_secs(3);
+/// Between two faults.
+const CALM: Duration = Duration::from_secs(2);
+/// A clock may be off by this much, in milliseconds, and nothing may be felt of it.
+const OFFSET_HARMLESS_MS: i64 = 200;
+/// A clock that is this far off must not be served from.
+const OFFSET_BEYOND_MS: i64 = 30_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    Nothing,
+    Kill,
+    Halt,
+    Cut,
+    CutOutgoing,
+    CutIncoming,
+    DiskFull,
+    ClockOff,
+    ClockBeyond,
+}
+
+impl Fault {
+    const ALL: [Fault; 9] = [
+        Fault::Nothing,
+        Fault::Kill,
+        Fault::Halt,
+        Fault::Cut,
+        Fault::CutOutgoing,
+        Fault::CutIncoming,
+        Fault::DiskFull,
+        Fault::ClockOff,
+        Fault::ClockBeyond,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Fault::Nothing => "none",
+            Fault::Kill => "kill -9",
+            Fault::Halt => "SIGSTOP",
+            Fault::Cut => "cut off",
+            Fault::CutOutgoing => "sends into nothing",
+            Fault::CutIncoming => "hears nothing",
+            Fault::DiskFull => "disk full",
+            Fault::ClockOff => "clock off by 200 ms",
+            Fault::ClockBeyond => "clock off by 30 s",
+        }
+    }
+
+    fn leaves_clocks(self) -> bool {
+        !matches!(self, Fault::ClockOff | Fault::ClockBeyond)
+    }
+
+    /// What this machine lacks for it.
+    fn lacks(self, lab: &Lab) -> Option<&'static str> {
+        match self {
+            Fault::Cut | Fault::CutOutgoing | Fault::CutIncoming if !lab.abilities.root => {
+                Some("root, for network namespaces")
+            }
+            Fault::DiskFull if !lab.abilities.root => Some("root, for a file system of its own"),
+            Fault::ClockOff | Fault::ClockBeyond if !lab.abilities.clock => Some("a C compiler"),
+            _ => None,
+        }
+    }
+
+    fn begin(self, lab: &mut Lab, victim: u32) {
+        match self {
+            Fault::Nothing => {}
+            Fault::Kill => lab.kill(victim),
+            Fault::Halt => lab.signal(victim, "-STOP"),
+            Fault::Cut | Fault::CutOutgoing | Fault::CutIncoming => {
+                for (from, to) in self.cuts(lab, victim) {
+                    lab.cut(from, to);
+                }
+            }
+            Fault::DiskFull => lab.fill_disk(victim),
+            Fault::ClockOff => {
+                lab.set_clock(victim, if victim % 2 == 0 { OFFSET_HARMLESS_MS } else { -OFFSET_HARMLESS_MS });
+            }
+            Fault::ClockBeyond => lab.set_clock(victim, OFFSET_BEYOND_MS),
+        }
+    }
+
+    fn cuts(self, lab: &Lab, victim: u32) -> Vec<(u32, u32)> {
+        let others = lab.nodes.iter().map(|node| node.number).filter(|number| *number != victim);
+        let (outgoing, incoming) = (self != Fault::CutIncoming, self != Fault::CutOutgoing);
+        others
+            .flat_map(|other| [(outgoing, (victim, other)), (incoming, (other, victim))])
+            .filter_map(|(is_cut, pair)| is_cut.then_some(pair))
+            .collect()
+    }
+
+    fn end(self, lab: &mut Lab, victim: u32) {
+        match self {
+            Fault::Nothing => {}
+            Fault::Kill => lab.restart(victim, &FLAGS),
+            Fault::Halt => lab.signal(victim, "-CONT"),
+            Fault::Cut | Fault::CutOutgoing | Fault::CutIncoming => {
+                for (from, to) in self.cuts(lab, victim) {
+                    lab.mend(from, to);
+                }
+            }
+            Fault::DiskFull => {
+                lab.free_disk(victim);
+                if lab.has_ended(victim) {
+                    let told = lab.log_end(victim);
+                    assert!(told.contains("No space left"), "a full disk is told as what it is: {told}");
+                    lab.restart(victim, &FLAGS);
+                }
+            }
+            Fault::ClockOff => lab.set_clock(victim, 0),
+            Fault::ClockBeyond => {
+                assert!(lab.has_ended(victim), "a node whose clock is {OFFSET_BEYOND_MS} ms off serves");
+                let told = lab.log_end(victim);
+                assert!(told.contains("clock"), "a node that stops itself says why: {told}");
+                lab.set_clock(victim, 0);
+                lab.restart(victim, &FLAGS);
+            }
+        }
+    }
+}
+
+/// Connections to the nodes in turn.
+struct Nodes {
+    nodes: Vec<Database>,
+    next: AtomicUsize,
+}
+
+impl Connector for Nodes {
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Client>, Failure>> {
+        self.nodes[self.next.fetch_add(1, Ordering::Relaxed) % self.nodes.len()].connect()
+    }
+}
+
+fn variable(name: &str, default: u64) -> u64 {
+    let value = std::env::var(name).ok();
+    value.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// How the transactions of each workload ended while a fault lasted.
+type Column = BTreeMap<&'static str, Counts>;
+
+struct Test {
+    env: Arc<RealEnv>,
+    lab: Lab,
+    nodes: Arc<Nodes>,
+    workloads: Vec<Arc<dyn Workload>>,
+    journal: Arc<Journal>,
+    prng: Prng,
+    table: BTreeMap<Fault, Column>,
+}
+
+/// The last two rely on an order in real time over several keys, which holds as long as clocks agree.
+fn workloads() -> Vec<Arc<dyn Workload>> {
+    vec![
+        Arc::new(Bank::new(BankOptions { tables: 3, ..BankOptions::default() })),
+        Arc::new(Unique::new()),
+        Arc::new(Sets::new()),
+        Arc::new(WriteSkew::new(Isolation::Serializable)),
+        Arc::new(Register::new()),
+        Arc::new(Monotonic::new()),
+        Arc::new(Tpcc::new()),
+        Arc::new(Sequential::new()),
+        Arc::new(ListAppend::new(ListAppendOptions::default())),
+    ]
+}
+const WORKLOADS_OF_REAL_TIME: usize = 2;
+
+impl Test {
+    async fn start(nodes: u32, seed: u64) -> Test {
+        let lab = tokio::task::block_in_place(|| Lab::start(nodes, &FLAGS));
+        let databases = lab.nodes.iter().map(|node| Database::new(lab.url(node.number))).collect();
+        let nodes = Arc::new(Nodes { nodes: databases, next: AtomicUsize::new(0) });
+        let workloads = workloads();
+        let mut client = nodes.connect().await.expect("a fresh node lets in");
+        let mut prng = Prng::new(seed);
+        for workload in &workloads {
+            workload.set_up(&mut *client).await.expect("the tables are made");
+            let split = workload.split_statement(&mut prng);
+            client.execute(&split, &[]).await.expect("it is split");
+        }
+        let journal = Arc::new(Journal::new());
+        Test { env: RealEnv::new(), lab, nodes, workloads, journal, prng, table: BTreeMap::new() }
+    }
+
+    fn drive(&mut self, clocks_agree: bool) -> Drive {
+        let options = DriveOptions { clients: CLIENTS, pause: Duration::ZERO..Duration::from_millis(20) };
+        let (nodes, mut workloads) = (self.nodes.clone(), self.workloads.clone());
+        if !clocks_agree {
+            workloads.truncate(workloads.len() - WORKLOADS_OF_REAL_TIME);
+        }
+        Drive::start(self.env.clone(), nodes, workloads, self.journal.clone(), options, self.prng.fork())
+    }
+
+    fn committed(&self) -> u64 {
+        self.journal.counts().values().map(|counts| counts.committed).sum()
+    }
+
+    /// Lets one fault come and go.
+    async fn round(&mut self, drive: &Drive, fault: Fault) -> Result<(), Violation> {
+        let victim = self.prng.range(1..self.lab.nodes.len() as u64 + 1) as u32;
+        let before = self.journal.counts();
+        println!("node {victim}: {}", fault.name());
+        tokio::task::block_in_place(|| fault.begin(&mut self.lab, victim));
+        self.env.sleep(FAILOVER_MAX).await;
+        let served = self.committed();
+        self.env.sleep(WATCHED).await;
+        if let Some(found) = drive.violation() {
+            return Err(found);
+        }
+        let alone = "the others do not go on";
+        assert!(
+            self.committed() > served,
+            "{alone}, node {victim}: {}: {}",
+            fault.name(),
+            self.lab.log_end(victim)
+        );
+        tokio::task::block_in_place(|| fault.end(&mut self.lab, victim));
+        let column = self.table.entry(fault).or_default();
+        for (name, now) in self.journal.counts() {
+            let then = before.get(name).copied().unwrap_or_default();
+            let counts = column.entry(name).or_default();
+            counts.committed += now.committed - then.committed;
+            counts.aborted += now.aborted - then.aborted;
+            counts.unknown += now.unknown - then.unknown;
+        }
+        self.check().await?;
+        self.env.sleep(CALM).await;
+        Ok(())
+    }
+
+    async fn check(&mut self) -> Result<(), Violation> {
+        checked(&*self.env, &*self.nodes, &self.workloads, &self.journal, &mut self.prng).await
+    }
+
+    fn table(&self) -> String {
+        let mut text = String::from("| workload |");
+        let columns: Vec<Fault> = self.table.keys().copied().collect();
+        for fault in &columns {
+            let _ = write!(text, " {} |", fault.name());
+        }
+        text += "\n| --- |";
+        text += &" --- |".repeat(columns.len());
+        for workload in &self.workloads {
+            let _ = write!(text, "\n| {} |", workload.name());
+            for fault in &columns {
+                let counts = self.table[fault].get(workload.name()).copied().unwrap_or_default();
+                let _ = write!(text, " {} / {} / {} |", counts.committed, counts.aborted, counts.unknown);
+            }
+        }
+        text + "\n"
+    }
+}
+
+async fn run(nodes: u32, rounds: u64) -> Result<(), Violation> {
+    let mut test = Test::start(nodes, variable("MERIDIAN_FAULT_SEED", 1)).await;
+    for clocks_agree in [true, false] {
+        let drive = test.drive(clocks_agree);
+        test.env.sleep(CALM).await;
+        for _ in 0..rounds.max(1) {
+            for fault in Fault::ALL.into_iter().filter(|fault| fault.leaves_clocks() == clocks_agree) {
+                match fault.lacks(&test.lab) {
+                    Some(what) => println!("left out: {}: this machine has not {what}", fault.name()),
+                    None => test.round(&drive, fault).await?,
+                }
+            }
+        }
+        drive.stop().await?;
+    }
+    test.check().await?;
+    for workload in &test.workloads {
+        workload.verify()?;
+    }
+    let table = test.table();
+    println!("committed / aborted / unknown\n\n{table}");
+    if let Ok(path) = std::env::var("MERIDIAN_FAULT_TABLE") {
+        std::fs::write(path, table).expect("the table can be written");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_cluster_of_processes_goes_on_through_faults_and_loses_nothing() {
+    let (nodes, rounds) = (variable("MERIDIAN_FAULT_NODES", 3), variable("MERIDIAN_FAULT_ROUNDS", 0));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    if let Err(violation) = runtime.block_on(run(nodes as u32, rounds)) {
+        panic!("{violation}");
+    }
+}
