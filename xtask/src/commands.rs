@@ -115,23 +115,44 @@ pub fn sql(arguments: &[String]) -> Result<(), String> {
 }
 
 /// The simulation tests read the seeds from the environment: MERIDIAN_SIM_SEED replays one, MERIDIAN_SIM_SEEDS
-/// says how many to try.
+/// says how many to try, or which (A..B).
 pub fn sim(flags: &[String]) -> Result<(), String> {
-    prerequisites::ensure()?;
+    let variables = [
+        ("--seed", "MERIDIAN_SIM_SEED"),
+        ("--seeds", "MERIDIAN_SIM_SEEDS"),
+        ("--scenario", "MERIDIAN_SIM_SCENARIO"),
+    ];
     let mut command = cargo(&["test", "--release", "--locked", "--package", "sim"]);
     if !flags.is_empty() {
         command.args(["--test", "seeds"]);
     }
     command.args(["--", "--nocapture"]);
+    run_with(command, flags, &variables)
+}
+
+/// The test of faults reads how it is to go from the environment.
+pub fn faults(flags: &[String]) -> Result<(), String> {
+    let variables = [
+        ("--rounds", "MERIDIAN_FAULT_ROUNDS"),
+        ("--nodes", "MERIDIAN_FAULT_NODES"),
+        ("--seed", "MERIDIAN_FAULT_SEED"),
+        ("--table", "MERIDIAN_FAULT_TABLE"),
+    ];
+    let mut command = cargo(&["test", "--release", "--locked", "--package", "meridian", "--test", "faults"]);
+    command.args(["--", "--nocapture"]);
+    run_with(command, flags, &variables)
+}
+
+/// Runs a test with flags that it is told by variables of the environment.
+fn run_with(mut command: Command, flags: &[String], variables: &[(&str, &str)]) -> Result<(), String> {
+    prerequisites::ensure()?;
     let mut flags = flags.iter();
     while let Some(flag) = flags.next() {
-        let variable = match flag.as_str() {
-            "--seed" => "MERIDIAN_SIM_SEED",
-            "--seeds" => "MERIDIAN_SIM_SEEDS",
-            other => return Err(format!("sim takes --seed N and --seeds N, not \"{other}\"")),
+        let Some((_, variable)) = variables.iter().find(|(name, _)| name == flag) else {
+            let known: Vec<&str> = variables.iter().map(|(name, _)| *name).collect();
+            return Err(format!("there is no flag \"{flag}\" here, only {}", known.join(", ")));
         };
-        let value = flags.next().filter(|value| value.parse::<u64>().is_ok());
-        command.env(variable, value.ok_or(format!("{flag} takes a number"))?);
+        command.env(variable, flags.next().ok_or(format!("{flag} takes a value"))?);
     }
     run(&mut command)
 }
@@ -142,10 +163,10 @@ pub fn rebalance() -> Result<(), String> {
     run(cargo(&test).args(["--", "--ignored", "--nocapture"]))
 }
 
-/// The benchmark program lies beside its notes in benches/.
-pub fn bench(flags: &[String]) -> Result<(), String> {
+/// The benchmark programs lie beside their notes in benches/.
+pub fn bench(script: &str, flags: &[String]) -> Result<(), String> {
     prerequisites::ensure()?;
-    let script = root().join("benches").join("compare.py");
+    let script = root().join("benches").join(script);
     run(&mut cargo(&["build", "--release", "--package", "meridian"]))?;
     run(Command::new("python3")
         .arg(script)

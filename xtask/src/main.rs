@@ -24,11 +24,15 @@ cargo xtask COMMAND
   sql [FLAGS] [PATH ...]
                       the SQL tests (sql-tests/, or other files) against a fresh node;
                       FLAGS go to the runner, such as --flag, --known, --jobs
-  sim [--seed N] [--seeds N]
+  sim [--seed N] [--seeds N | --seeds A..B] [--scenario NAME]
                       the simulation tests from one seed, or with more seeds than usual
   rebalance           the placement of 500,000 ranges on 1,000 nodes, simulated;
                       writes docs/rebalancing.svg and its figures (minutes)
+  faults [--rounds N] [--nodes N] [--seed N] [--table FILE]
+                      real processes of a cluster under load, killed, halted, cut off (root), out of disk (root)
   bench [FLAGS]       the benchmarks against PostgreSQL, in benches/
+  bench-cluster [FLAGS]
+                      figures of a cluster of processes: failover, drain, latency, rounds, TPC-B, idle ranges, a new node
   prerequisites       find or install what building needs
 ";
 
@@ -45,7 +49,9 @@ fn main() -> ExitCode {
         "sql" => commands::sql(rest),
         "sim" => commands::sim(rest),
         "rebalance" => commands::rebalance(),
-        "bench" => commands::bench(rest),
+        "faults" => commands::faults(rest),
+        "bench" => commands::bench("compare.py", rest),
+        "bench-cluster" => commands::bench("cluster.py", rest),
         "prerequisites" => prerequisites::ensure(),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

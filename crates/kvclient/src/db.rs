@@ -1,7 +1,7 @@
 //! The entry point: what a node shares among all transactions that it coordinates.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -63,6 +63,22 @@ pub struct Db {
     inner: Arc<Inner>,
 }
 
+/// What the commits of a node's transactions have cost, since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommitCounts {
+    /// Transactions that wrote and were committed.
+    pub commits: u64,
+    /// Rounds of consensus that these and those that failed waited for, one after the other: ranges that work at the same time are
+    /// one round.
+    pub rounds: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub commits: AtomicU64,
+    pub rounds: AtomicU64,
+}
+
 /// Shared by all transactions of a node.
 pub(crate) struct Inner {
     pub env: Arc<dyn Env>,
@@ -71,6 +87,7 @@ pub(crate) struct Inner {
     pub config: DbConfig,
     /// `config.buffer_bytes_max`, as it is now.
     pub buffer_bytes_max: AtomicUsize,
+    pub counts: Counts,
     numbers: UniqueNumbers,
     /// Lock order: leaf.
     prng: Mutex<Prng>,
@@ -98,6 +115,7 @@ impl Db {
             router,
             numbers: UniqueNumbers::new(config.node),
             buffer_bytes_max: AtomicUsize::new(config.buffer_bytes_max),
+            counts: Counts::default(),
             config,
             prng,
             alive: Mutex::new(BTreeMap::new()),
@@ -129,6 +147,11 @@ impl Db {
     /// Transactions that hold locks or have sent writes ahead of their commit.
     pub fn transactions_alive(&self) -> usize {
         self.inner.alive.lock().len()
+    }
+
+    pub fn commit_counts(&self) -> CommitCounts {
+        let Counts { commits, rounds } = &self.inner.counts;
+        CommitCounts { commits: commits.load(Ordering::Relaxed), rounds: rounds.load(Ordering::Relaxed) }
     }
 
     /// Begins a transaction. Sends nothing.

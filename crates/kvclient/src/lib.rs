@@ -37,7 +37,7 @@ pub mod scan;
 mod txn;
 mod unique;
 
-pub use db::{Db, DbConfig, FirstRange};
+pub use db::{CommitCounts, Db, DbConfig, FirstRange};
 pub use kvapi::{
     Disposition, Isolation, KeyBlock, KvBlock, KvError, LockStrength, Priority, RangeDescriptor,
     RestartReason, Row, Timestamp, TxnId, WaitPolicy,

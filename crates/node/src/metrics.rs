@@ -119,7 +119,14 @@ impl NodeCollector {
                 self.node.db.transactions_alive() as u64,
             ),
         ])?;
+        let commits = self.node.db.commit_counts();
         output.counters([
+            ("txn_commits", "Transactions that wrote and were committed", commits.commits),
+            (
+                "txn_commit_rounds",
+                "Rounds of consensus that commits have waited for, one after the other",
+                commits.rounds,
+            ),
             (
                 "sql_statements_slow",
                 "Statements that ran at least as long as log_min_duration_statement",

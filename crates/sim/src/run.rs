@@ -70,7 +70,7 @@ impl fmt::Display for Failed {
 
 /// The command that runs a seed again.
 pub fn replay_line(scenario: &str, seed: u64) -> String {
-    format!("MERIDIAN_SIM_SCENARIO={scenario} cargo xtask sim --seed {seed}")
+    format!("cargo xtask sim --scenario {scenario} --seed {seed}")
 }
 
 /// What is wrong with the node on purpose: a run with flaws should fail.

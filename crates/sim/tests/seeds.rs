@@ -4,6 +4,8 @@
 //!
 //! The seeds are dealt out to several tests, so that they use all processors.
 
+use std::ops::Range;
+
 use sim::{Scenario, run};
 
 /// Seeds in a usual run of the tests; all scenarios take their turn.
@@ -15,6 +17,16 @@ const UNCLEAN: [&str; 3] = ["members", "disks", "stale"];
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// MERIDIAN_SIM_SEEDS: how many, or which (A..B, without B).
+fn seeds_wanted() -> Range<u64> {
+    let Ok(text) = std::env::var("MERIDIAN_SIM_SEEDS") else { return 0..SEEDS_DEFAULT };
+    let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("MERIDIAN_SIM_SEEDS is N or A..B"));
+    match text.split_once("..") {
+        Some((first, end)) => number(first)..number(end),
+        None => 0..number(&text),
+    }
 }
 
 /// A scenario by its name, or, for trying one out, by the path of its file.
@@ -36,11 +48,12 @@ fn seeds(hand: u64) -> Vec<(Scenario, u64)> {
     };
     let seeds = match variable("MERIDIAN_SIM_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..variable("MERIDIAN_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT),
+        None => seeds_wanted(),
     };
     // Seeds of one scenario go to different hands.
     let is_own = |seed: &u64| (seed / count + seed) % HANDS == hand;
-    let all = named.is_some() || variable("MERIDIAN_SIM_SEED").or(variable("MERIDIAN_SIM_SEEDS")).is_some();
+    let is_told = |name| std::env::var(name).is_ok();
+    let all = named.is_some() || is_told("MERIDIAN_SIM_SEED") || is_told("MERIDIAN_SIM_SEEDS");
     let runs = |(scenario, _): &(Scenario, u64)| all || !UNCLEAN.contains(&scenario.name);
     seeds.filter(is_own).map(|seed| (scenario(seed), seed)).filter(runs).collect()
 }

@@ -19,6 +19,8 @@
 //! elsewhere they are verified before, up to some timestamp. Where reads are refreshed that is the read timestamp, above which
 //! nothing commits. Below that level it is now, which becomes the deadline of the commit: one that is pushed higher is verified again.
 
+use std::sync::atomic::Ordering;
+
 use futures::future::{join, join_all};
 use keys::{Key, Span};
 use kvapi::planted::Bug;
@@ -99,7 +101,10 @@ impl Txn {
         let result = self.commit_writes().await;
         let mut state = self.shared.state.lock();
         match &result {
-            Ok(timestamp) => state.phase = Phase::Committed(*timestamp),
+            Ok(timestamp) => {
+                self.shared.db.counts.commits.fetch_add(1, Ordering::Relaxed);
+                state.phase = Phase::Committed(*timestamp);
+            }
             Err(error) if error.is_ambiguous() => state.phase = Phase::Unknown,
             Err(error) => {
                 state.phase = Phase::Open;
@@ -282,12 +287,18 @@ impl Txn {
             refresh: plan.reads,
             deadline,
         };
+        self.count_round();
         let response = self.send_commit(&key, plan.header, request).await?;
         if response.status != TxnStatus::Committed {
             return Err(KvError::corruption("a commit in one phase was answered otherwise"));
         }
         self.release_elsewhere(range);
         Ok(response.timestamp)
+    }
+
+    /// A step of a commit begins that waits for a round of consensus, in one range or in several at the same time.
+    fn count_round(&self) {
+        self.shared.db.counts.rounds.fetch_add(1, Ordering::Relaxed);
     }
 
     async fn send_commit(
@@ -325,6 +336,7 @@ impl Txn {
         let elsewhere: usize = pieces.iter().map(|piece| piece.len()).sum();
         if elsewhere > IN_FLIGHT_MAX {
             // Too many to name: make them first, all as intents, then commit explicitly.
+            self.count_round();
             self.flush().await?;
             plan = self.plan();
             pieces.clear();
@@ -364,6 +376,7 @@ impl Txn {
         }
         let header = &plan.header;
         let router = &self.shared.db.router;
+        self.count_round();
         let commit = self.send_commit(&anchor, header.clone(), request.clone());
         let writes = join_all(remote.into_iter().map(|piece| router.write_piece(header, piece)));
         let (committed, written) = join(commit, writes).await;
@@ -468,6 +481,7 @@ impl Txn {
         let deadline = self.verify_claims(&header, &plan.claims, plan.deadline).await?;
         let explicit =
             CommitRequest { writes: WriteBlock::new(), in_flight: Vec::new(), deadline, ..request };
+        self.count_round();
         Ok(self.send_commit(anchor, header, explicit).await?.timestamp)
     }
 
