@@ -78,6 +78,28 @@ fn a_transaction_over_several_ranges_is_atomic() {
 }
 
 #[test]
+fn a_commit_waits_for_one_round_of_consensus_in_one_range_and_in_several() {
+    World::new(2).run(
+        |_, _| {},
+        async |node: common::Node| {
+            node.db.split_at(&key("m")).await.unwrap();
+            let cost = async |names: &[&str]| {
+                let before = node.db.commit_counts();
+                let txn = serializable(&node.db);
+                for name in names {
+                    txn.put(&key(name), b"1").unwrap();
+                }
+                txn.commit().await.unwrap();
+                let after = node.db.commit_counts();
+                (after.commits - before.commits, after.rounds - before.rounds)
+            };
+            assert_eq!(cost(&["a", "b"]).await, (1, 1));
+            assert_eq!(cost(&["c", "n"]).await, (1, 1));
+        },
+    );
+}
+
+#[test]
 fn concurrent_increments_wait_and_none_is_lost() {
     for isolation in [Isolation::Serializable, Isolation::ReadCommitted] {
         World::new(3).run(
