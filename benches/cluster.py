@@ -19,7 +19,7 @@ import urllib.request
 import compare
 from compare import Postgres, Server, free_port, pgbench, postgres_program
 
-BENCHES = ("failover", "drain", "latency", "rounds", "tpcb", "idle", "add")
+BENCHES = ("failover", "drain", "rolling", "latency", "rounds", "tpcb", "idle", "add")
 RANGES_FOR_FAILOVER = 12
 PORTS_PER_NODE = 10
 
@@ -215,6 +215,71 @@ def bench_drain(options, folder):
         for text in sorted({text for _, text in failures})[:10]:
             print(f"#   told: {text}")
         return {"median_ms": statistics.median(gaps) * 1000, "worst_ms": max(gaps) * 1000, "failed_statements": len(failures)}
+    finally:
+        cluster.stop()
+
+
+class Pooled(threading.Thread):
+    """One client as behind a pool: before each statement it looks whether its connection was ended, and takes another node's then."""
+
+    def __init__(self, nodes, key):
+        super().__init__(daemon=True)
+        self.nodes, self.key = nodes, key
+        self.done, self.moves, self.failures, self.slowest = 0, 0, [], 0.0
+        self.ends = threading.Event()
+
+    def connected(self):
+        for attempt in range(200):
+            self.key += 1
+            try:
+                return connect(self.nodes[self.key % len(self.nodes)])
+            except Exception:  # That one is stopping: the next.
+                time.sleep(0.01)
+        raise RuntimeError("no node lets in")
+
+    def run(self):
+        import select
+        connection, row = self.connected(), self.key % RANGES_FOR_FAILOVER + 1
+        while not self.ends.is_set():
+            if select.select([connection.fileno()], [], [], 0)[0]:
+                connection.close()
+                connection = self.connected()
+                self.moves += 1
+            began = time.monotonic()
+            try:
+                connection.execute("UPDATE probe SET v = v + 1 WHERE id = %s", (row,))
+                self.done += 1
+                self.slowest = max(self.slowest, time.monotonic() - began)
+            except Exception as error:
+                self.failures.append(f"{getattr(error, 'sqlstate', None)}: {error}".splitlines()[0])
+                connection.close()
+                connection = self.connected()
+            self.ends.wait(0.002)
+
+
+def bench_rolling(options, folder):
+    """Every node is stopped in order and started again, under load: statements that failed."""
+    cluster = Cluster(options.program, folder)
+    try:
+        make_probe_table(cluster, RANGES_FOR_FAILOVER)
+        clients = [Pooled(cluster.nodes, key) for key in range(9)]
+        for client in clients:
+            client.start()
+        time.sleep(2)
+        for node in cluster.nodes:
+            began = time.monotonic()
+            cluster.run("restart", str(node.number))
+            print(f"#   node {node.number} restarted in {time.monotonic() - began:.1f} s", flush=True)
+            time.sleep(8)
+        for client in clients:
+            client.ends.set()
+        for client in clients:
+            client.join(60)
+        failures = [failure for client in clients for failure in client.failures]
+        for text in sorted(set(failures))[:10]:
+            print(f"#   told: {text}")
+        return {"statements": sum(c.done for c in clients), "failed_statements": len(failures),
+                "connections_moved": sum(c.moves for c in clients), "slowest_ms": max(c.slowest for c in clients) * 1000}
     finally:
         cluster.stop()
 

@@ -20,6 +20,7 @@ use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use proto::v1;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tonic::body::Body;
 
@@ -130,13 +131,15 @@ pub(crate) struct Connection {
     channel: Channel,
     end: Arc<End>,
     task: TaskHandle,
+    /// The same socket once more, to be shut down.
+    socket: socket2::Socket,
     pub welcome: v1::Welcome,
     pub address: String,
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.task.abort();
+        self.cut();
     }
 }
 
@@ -164,6 +167,7 @@ impl Connection {
         let unreachable = |error: std::io::Error| ConnectError::Unreachable(format!("{address}: {error}"));
         let stream = TcpStream::connect(address).await.map_err(unreachable)?;
         set_up(&stream).map_err(unreachable)?;
+        let own = SockRef::from(&stream).try_clone().map_err(unreachable)?;
         let complaint = Arc::new(OnceLock::new());
         let socket = match credentials {
             None => Socket::Plain(stream),
@@ -193,8 +197,14 @@ impl Connection {
             }),
         );
         let welcome = v1::Welcome::default();
-        let mut opened =
-            Connection { channel: Channel(sender), end, task, welcome, address: address.to_string() };
+        let mut opened = Connection {
+            channel: Channel(sender),
+            end,
+            task,
+            socket: own,
+            welcome,
+            address: address.to_string(),
+        };
         opened.welcome = opened.introduce(hello, credentials.is_some()).await?;
         Ok(opened)
     }
@@ -263,6 +273,14 @@ impl Connection {
     /// Ends it: all calls fail.
     pub fn close(&self, reason: &str) {
         self.end.close(reason.to_string());
+        self.cut();
+    }
+
+    /// Without its task HTTP/2 would wait politely for the answers to calls under way, of a peer that may be halted or cut off. It ends at
+    /// once when the socket does.
+    fn cut(&self) {
+        // It may have ended already.
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
         self.task.abort();
     }
 }

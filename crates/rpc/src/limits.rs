@@ -53,7 +53,7 @@ pub const GREETING_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// How often a peer is asked whether it is alive, and how long it may take to answer.
 pub const PING_INTERVAL: Duration = Duration::from_millis(500);
-pub const PING_TIME_MAX: Duration = Duration::from_millis(2500);
+pub const PING_TIME_MAX: Duration = Duration::from_millis(2000);
 
 /// Between attempts to reach a peer.
 pub const RECONNECT_WAIT_INITIAL: Duration = Duration::from_millis(50);

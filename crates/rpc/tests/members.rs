@@ -14,8 +14,8 @@ use kvapi::{
     WriteRequest,
 };
 use support::{
-    Echo, RANGE, Settings, TestNode, certificates, create_range, credentials, environment, get, journal,
-    until,
+    Echo, RANGE, Relay, Settings, TestNode, certificates, create_range, credentials, environment, get,
+    journal, until,
 };
 
 async fn three(env: &Arc<dyn env::Env>) -> (tempfile::TempDir, Vec<TestNode>) {
@@ -153,6 +153,32 @@ async fn a_lost_answer_is_ambiguous_only_where_it_matters_and_a_dropped_batch_is
     assert!(matches!(read, Err(KvError::Unavailable { .. })), "{read:?}");
     assert!(matches!(write, Err(KvError::Ambiguous { .. })), "{write:?}");
     assert_eq!(given.load(Ordering::SeqCst), 3);
+}
+
+/// A halted process, or a network that loses everything: no connection breaks, and nothing comes any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_to_a_node_that_falls_silent_end_when_that_is_noticed() {
+    let env = environment();
+    let folder = certificates(&env);
+    let settings = || Settings::new(credentials(folder.path(), &env));
+    let stuck = Arc::new(Stuck::default());
+    let first = TestNode::start(&env, 1, settings(), Arc::new(Echo(NodeId(1)))).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let relay = Relay::start(&env, listener.local_addr().expect("it listens").to_string()).await;
+    let second = TestNode::start_at(&env, listener, relay.address.clone(), 2, settings(), stuck.clone());
+    first.learn(&second).await;
+    let sender = first.network.dialer().dial(NodeId(2)).expect("there is a way");
+    let read = get("k");
+    let freezing = async {
+        until(&env, "it has begun", || stuck.begun.load(Ordering::SeqCst) == 1).await;
+        relay.freeze();
+        env.monotonic()
+    };
+    let call = env::timeout(&*env, Duration::from_secs(10), sender.send(&read));
+    let (answer, frozen) = tokio::join!(call, freezing);
+    let error = answer.expect("it ends").expect_err("there is no answer");
+    assert!(matches!(error, KvError::Unavailable { .. }), "{error}");
+    assert!(env.monotonic() - frozen < Duration::from_secs(5), "it ends with the link");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

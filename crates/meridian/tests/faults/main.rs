@@ -3,7 +3,7 @@
 //!
 //! MERIDIAN_FAULT_ROUNDS says how often each fault comes (0: each fault once, for the usual run), MERIDIAN_FAULT_NODES how many nodes
 //! there are, MERIDIAN_FAULT_SEED replays the choices (not the moments), MERIDIAN_FAULT_TABLE=FILE writes the table of workloads and
-//! faults. `docs/faults.md` has one.
+//! faults. `docs/faults.md` has one. MERIDIAN_FAULT_HOLD=SECONDS leaves a cluster that stands still to be looked at.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -38,10 +38,14 @@ use lab::Lab;
 const CLIENTS: u32 = 9;
 /// Small ranges, so that transactions cross them.
 const FLAGS: [&str; 2] = ["--range-size-kib", "64"];
-/// Within this time after a fault has begun, the others serve every range again.
-const FAILOVER_MAX: Duration = Duration::from_secs(4);
-/// How long it is then watched that they do.
-const WATCHED: Duration = Duration::from_secs(3);
+/// A fault lasts at least so long: more than it takes until promises to the node have run out.
+const FAULT_MIN: Duration = Duration::from_millis(3_500);
+/// Then it lasts until so many transactions were committed by the others.
+const COMMITS_WANTED: u64 = 30;
+/// No longer than this may nothing at all be committed: leases pass on (2 s), and transactions that were coordinated by the node,
+/// and whose locks everybody waits for, are taken for dead (3 s, and a look every second).
+const STANDSTILL_MAX: Duration = Duration::from_secs(10);
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// Between two faults.
 const CALM: Duration = Duration::from_secs(2);
 /// A clock may be off by this much, in milliseconds, and nothing may be felt of it.
@@ -190,6 +194,8 @@ struct Test {
     journal: Arc<Journal>,
     prng: Prng,
     table: BTreeMap<Fault, Column>,
+    /// The longest times without any commit.
+    standstill: BTreeMap<Fault, Duration>,
 }
 
 /// The last two rely on an order in real time over several keys, which holds as long as clocks agree.
@@ -222,7 +228,16 @@ impl Test {
             client.execute(&split, &[]).await.expect("it is split");
         }
         let journal = Arc::new(Journal::new());
-        Test { env: RealEnv::new(), lab, nodes, workloads, journal, prng, table: BTreeMap::new() }
+        Test {
+            env: RealEnv::new(),
+            lab,
+            nodes,
+            workloads,
+            journal,
+            prng,
+            table: BTreeMap::new(),
+            standstill: BTreeMap::new(),
+        }
     }
 
     fn drive(&mut self, clocks_agree: bool) -> Drive {
@@ -244,19 +259,7 @@ impl Test {
         let before = self.journal.counts();
         println!("node {victim}: {}", fault.name());
         tokio::task::block_in_place(|| fault.begin(&mut self.lab, victim));
-        self.env.sleep(FAILOVER_MAX).await;
-        let served = self.committed();
-        self.env.sleep(WATCHED).await;
-        if let Some(found) = drive.violation() {
-            return Err(found);
-        }
-        let alone = "the others do not go on";
-        assert!(
-            self.committed() > served,
-            "{alone}, node {victim}: {}: {}",
-            fault.name(),
-            self.lab.log_end(victim)
-        );
+        self.watch(drive, fault, victim).await?;
         tokio::task::block_in_place(|| fault.end(&mut self.lab, victim));
         let column = self.table.entry(fault).or_default();
         for (name, now) in self.journal.counts() {
@@ -268,6 +271,39 @@ impl Test {
         }
         self.check().await?;
         self.env.sleep(CALM).await;
+        Ok(())
+    }
+
+    /// Waits until the others have shown that they go on without the victim.
+    async fn watch(&mut self, drive: &Drive, fault: Fault, victim: u32) -> Result<(), Violation> {
+        let begun = self.env.monotonic();
+        let (mut committed, mut last) = (self.committed(), begun);
+        let (mut since, mut longest) = (None, Duration::ZERO);
+        loop {
+            self.env.sleep(LOOK_INTERVAL).await;
+            if let Some(found) = drive.violation() {
+                return Err(found);
+            }
+            let (now, count) = (self.env.monotonic(), self.committed());
+            longest = longest.max(now - last);
+            if count > committed {
+                (committed, last) = (count, now);
+            }
+            if longest > STANDSTILL_MAX {
+                // To be looked at as it is.
+                self.env.sleep(Duration::from_secs(variable("MERIDIAN_FAULT_HOLD", 0))).await;
+                let log = self.lab.log_end(victim);
+                let what =
+                    format!("nothing was committed for {longest:?}: {}, node {victim}: {log}", fault.name());
+                return Err(Violation::new("faults", what));
+            }
+            if now - begun >= FAULT_MIN && count >= *since.get_or_insert(count) + COMMITS_WANTED {
+                break;
+            }
+        }
+        let standstill = self.standstill.entry(fault).or_default();
+        *standstill = longest.max(*standstill);
+        println!("  longest without a commit: {} ms", longest.as_millis());
         Ok(())
     }
 
@@ -289,6 +325,10 @@ impl Test {
                 let counts = self.table[fault].get(workload.name()).copied().unwrap_or_default();
                 let _ = write!(text, " {} / {} / {} |", counts.committed, counts.aborted, counts.unknown);
             }
+        }
+        text += "\n| longest without any commit, ms |";
+        for fault in &columns {
+            let _ = write!(text, " {} |", self.standstill[fault].as_millis());
         }
         text + "\n"
     }

@@ -107,6 +107,18 @@ impl TestNode {
         batches: Arc<dyn Sender>,
     ) -> TestNode {
         let address = listener.local_addr().expect("it listens").to_string();
+        TestNode::start_at(env, listener, address, id, settings, batches)
+    }
+
+    /// The others find it at `address`, which need not be where it listens.
+    pub fn start_at(
+        env: &Arc<dyn Env>,
+        listener: TcpListener,
+        address: String,
+        id: u32,
+        settings: Settings,
+        batches: Arc<dyn Sender>,
+    ) -> TestNode {
         let network = network(env, &address, &settings);
         network.serve(listener);
         let identity = Identity {
@@ -140,6 +152,63 @@ pub fn network(env: &Arc<dyn Env>, address: &str, settings: &Settings) -> Networ
         ..NetworkConfig::new(addresses, "test")
     };
     Network::new(env.clone(), clock, config)
+}
+
+/// Passes bytes on to an address until it is frozen: then it keeps all connections open and passes nothing on.
+pub struct Relay {
+    pub address: String,
+    frozen: tokio::sync::watch::Sender<bool>,
+}
+
+impl Relay {
+    pub async fn start(env: &Arc<dyn Env>, to: String) -> Relay {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it listens").to_string();
+        let (frozen, is_frozen) = tokio::sync::watch::channel(false);
+        let spawner = env.clone();
+        let accepting = async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let (to, is_frozen) = (to.clone(), is_frozen.clone());
+                let passing = async move {
+                    let Ok(far) = tokio::net::TcpStream::connect(&to).await else { return };
+                    let (near_in, near_out) = near.into_split();
+                    let (far_in, far_out) = far.into_split();
+                    futures::future::join(
+                        pass(near_in, far_out, is_frozen.clone()),
+                        pass(far_in, near_out, is_frozen),
+                    )
+                    .await;
+                };
+                drop(spawner.spawn("relay", Box::pin(passing)));
+            }
+        };
+        drop(env.spawn("relay", Box::pin(accepting)));
+        Relay { address, frozen }
+    }
+
+    pub fn freeze(&self) {
+        self.frozen.send_replace(true);
+    }
+}
+
+async fn pass(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    is_frozen: tokio::sync::watch::Receiver<bool>,
+) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut buffer = vec![0; 4096];
+    loop {
+        match from.read(&mut buffer).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) if *is_frozen.borrow() => futures::future::pending().await,
+            Ok(read) => {
+                if to.write_all(&buffer[..read]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
 }
 
 /// Waits until something holds, for ten seconds at most.
