@@ -51,7 +51,7 @@ const CALM: Duration = Duration::from_secs(2);
 /// A clock may be off by this much, in milliseconds, and nothing may be felt of it.
 const OFFSET_HARMLESS_MS: i64 = 200;
 /// A clock that is this far off must not be served from.
-const OFFSET_BEYOND_MS: i64 = 30_000;
+const OFFSET_BEYOND_MS: i64 = 5_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
@@ -89,7 +89,7 @@ impl Fault {
             Fault::CutIncoming => "hears nothing",
             Fault::DiskFull => "disk full",
             Fault::ClockOff => "clock off by 200 ms",
-            Fault::ClockBeyond => "clock off by 30 s",
+            Fault::ClockBeyond => "clock off by 5 s",
         }
     }
 
