@@ -177,24 +177,28 @@ impl Placing {
             .policies
             .entry((wanted, replicas))
             .or_insert_with_key(|(wanted, replicas)| stores.resolve(wanted, *replicas));
+        let now = inner.env.monotonic();
         let range = RangeView {
             descriptor,
             own: config.store,
             policy,
             size_bytes: replica.size_bytes.load(Ordering::Relaxed),
             load: replica.load.known(),
+            may_move: self.moved < MOVES_PER_ROUND && self.moves.has(now),
+            may_transfer: self.transfers.has(now),
             salt: self.salt,
         };
         let decision = placement::decide(&range, stores)?;
-        let (now, load) = (inner.env.monotonic(), range.load.unwrap_or_default());
+        let load = range.load.unwrap_or_default();
         if decision.is_for_balance() {
-            match &decision {
-                Decision::Change { .. } if self.moved >= MOVES_PER_ROUND => return None,
-                Decision::Change { .. } if !self.moves.take(now) => return None,
-                Decision::Change { .. } => self.moved += 1,
-                _ if !self.transfers.take(now) => return None,
-                _ => {}
+            let budget = match &decision {
+                Decision::Change { .. } => &mut self.moves,
+                _ => &mut self.transfers,
+            };
+            if !budget.take(now) {
+                return None;
             }
+            self.moved += u32::from(matches!(&decision, Decision::Change { .. }));
         }
         let size = range.size_bytes as f64;
         match &decision {

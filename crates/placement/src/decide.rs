@@ -66,6 +66,9 @@ pub struct RangeView<'a> {
     pub size_bytes: u64,
     /// `None`: it was not measured for long enough.
     pub load: Option<RangeLoad>,
+    /// Whether a replica may be moved, or the lease handed over, for balance: if not, that is not even looked for.
+    pub may_move: bool,
+    pub may_transfer: bool,
     /// Different attempts look at different samples of the stores.
     pub salt: u64,
 }
@@ -104,11 +107,11 @@ pub fn decide(range: &RangeView<'_>, stores: &Overview) -> Option<Decision> {
         .or_else(|| view.match_count())
         .or_else(|| view.fulfil_constraints())
         .or_else(|| view.relieve_full())
-        .or_else(|| view.prefer_lease())
-        .or_else(|| view.spread_out())
-        .or_else(|| view.balance_replicas())
-        .or_else(|| view.balance_leases())
-        .or_else(|| view.make_way_for_lease())
+        .or_else(|| range.may_transfer.then(|| view.prefer_lease()).flatten())
+        .or_else(|| range.may_move.then(|| view.spread_out()).flatten())
+        .or_else(|| range.may_move.then(|| view.balance_replicas()).flatten())
+        .or_else(|| range.may_transfer.then(|| view.balance_leases()).flatten())
+        .or_else(|| range.may_move.then(|| view.make_way_for_lease()).flatten())
 }
 
 fn change(add: Option<&Place>, remove: Option<StoreId>, is_for_balance: bool) -> Decision {

@@ -27,14 +27,17 @@ impl Budget {
 
     /// Takes one, if there is one.
     pub fn take(&mut self, now: Duration) -> bool {
+        let has = self.has(now);
+        self.left -= f64::from(u8::from(has));
+        has
+    }
+
+    /// Whether there is one.
+    pub fn has(&mut self, now: Duration) -> bool {
         let passed = self.at.map_or(0.0, |at| now.saturating_sub(at).as_secs_f64());
         self.at = Some(now);
         self.left = (self.left + passed * self.per_minute / 60.0).min(self.per_minute);
-        if self.left < 1.0 {
-            return false;
-        }
-        self.left -= 1.0;
-        true
+        self.left >= 1.0
     }
 }
 

@@ -73,6 +73,8 @@ impl Case {
             policy: &policy,
             size_bytes: self.size_bytes,
             load: self.load,
+            may_move: true,
+            may_transfer: true,
             salt: 0,
         };
         decide(&view, &stores)

@@ -275,13 +275,16 @@ impl Cluster {
             kind: ReplicaKind::Voter,
         }));
         let is_known = time(self.now - range.led_since) >= MEASURED_MIN || range.led_since == 0;
+        let leading = &mut self.stores[usize::from(leader)];
         let view = RangeView {
+            may_move: leading.moves.has(time(self.now)),
+            may_transfer: leading.transfers.has(time(self.now)),
             descriptor: &self.scratch,
             own: id(leader),
             policy: &self.policy,
             size_bytes: range.size_bytes as u64,
             load: is_known.then_some(range.load),
-            salt: self.stores[usize::from(leader)].rounds,
+            salt: leading.rounds,
         };
         self.counts.decisions += 1;
         let Some(decision) = decide(&view, &self.picture) else { return };

@@ -240,7 +240,9 @@ impl Outcome {
         assert!(ratio <= self.moves_max, "{}: {ratio:.2} moves for each that was needed", self.name);
         assert_eq!(self.on_gone, 0, "{}: replicas are left on nodes that are gone", self.name);
         assert_eq!(self.same_zone, 0, "{}: replicas share a zone", self.name);
-        assert!(self.most_moves <= 6, "{}: a range moved {} times", self.name, self.most_moves);
+        // The few hottest ranges are what a skewed load is made even with, by the end.
+        let most = if self.kind == Kind::Skew { 20 } else { 6 };
+        assert!(self.most_moves <= most, "{}: a range moved {} times", self.name, self.most_moves);
         assert!(self.transfers <= 2 * self.replicas, "{}: {} leases moved", self.name, self.transfers);
         let last = &self.points.last().expect("it was looked at").evenness;
         for ((_, name), one) in DIMENSIONS.iter().zip(last) {
