@@ -43,6 +43,15 @@ pub fn bind_constant(
     bind::constant(expression, target.into(), catalog, options)
 }
 
+/// Binds the expression of AS OF SYSTEM TIME: a constant of a type that tells a time, or text.
+pub fn bind_instant(
+    expression: &ast::Expression,
+    catalog: &dyn Catalog,
+    options: &PlanOptions,
+) -> PgResult<Expr> {
+    bind::instant(expression, catalog, options)
+}
+
 /// Binds the rows of a VALUES list to constants of the given columns' types: ALTER TABLE ... SPLIT AT. Rows may be shorter than
 /// `columns`: a prefix of the key.
 pub fn bind_constant_rows(

@@ -40,10 +40,10 @@ mod view_text;
 
 pub use catalog::{Catalog, Relation, Statistics, Table};
 pub use definitions::{
-    bind_constant, bind_constant_rows, bind_over_columns, bind_transform, check_column_expressions,
-    check_default, check_domain_condition, check_function_body, check_table_condition, columns_of_generated,
-    domain_condition_text, plan_copy_from, resolve_type, sequence_of_default, stored_default_text,
-    stored_expression_text,
+    bind_constant, bind_constant_rows, bind_instant, bind_over_columns, bind_transform,
+    check_column_expressions, check_default, check_domain_condition, check_function_body,
+    check_table_condition, columns_of_generated, domain_condition_text, plan_copy_from, resolve_type,
+    sequence_of_default, stored_default_text, stored_expression_text,
 };
 pub use explain::{ExplainOptions, explain};
 pub use options::{Methods, PlanOptions};

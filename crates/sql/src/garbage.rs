@@ -135,7 +135,7 @@ impl Garbage {
         }
     }
 
-    fn time_to_live(&self) -> Duration {
+    pub fn time_to_live(&self) -> Duration {
         Duration::from_millis(self.time_to_live_ms.load(Ordering::Relaxed))
     }
 

@@ -33,6 +33,20 @@ impl Session {
         Ok(())
     }
 
+    /// The same of a query of the past: the privileges of now count, for what still exists, else those of then.
+    pub(crate) fn check_privileges_in_past(&self, plan: &Plan, past: &CatalogSnapshot) -> PgResult<()> {
+        let now = self.server.catalog.current();
+        for relation in &plan.relations {
+            let catalog = if now.object(relation.id).is_some() { &*now } else { past };
+            let role = relation.check_as.as_deref().unwrap_or(&self.user);
+            // Whoever may do everything is asked for now as well.
+            if !now.is_superuser(role) {
+                check_relation(catalog, self.database, role, relation)?;
+            }
+        }
+        Ok(())
+    }
+
     /// 42501 unless the session's role has every one of the privileges.
     pub(crate) fn require_right(
         &self,

@@ -18,7 +18,7 @@ use types::{PgError, PgResult, SqlState};
 
 use crate::cancel::CancelHandle;
 use crate::catalog::lease::{CatalogLease, Others};
-use crate::catalog::{CatalogSnapshot, SharedCatalog, store};
+use crate::catalog::{CatalogSnapshot, PastCatalogs, SharedCatalog, store};
 use crate::cluster::Surroundings;
 use crate::cluster_settings::{InForce, SqlLimits, definitions};
 use crate::definition::{IdBlock, temporary};
@@ -138,6 +138,7 @@ pub struct SqlServer {
     pub catalog: Arc<SharedCatalog>,
     pub(crate) lease: Arc<CatalogLease>,
     pub relations: RelationCache,
+    pub past: PastCatalogs,
     pub table_locks: TableLocks,
     pub notifications: Notifications,
     pub sequences: Sequences,
@@ -182,6 +183,7 @@ impl SqlServer {
             db,
             catalog,
             relations: RelationCache::default(),
+            past: PastCatalogs::default(),
             table_locks: TableLocks::new(),
             notifications: Notifications::default(),
             memory,

@@ -57,6 +57,7 @@ lookups! {
     has_server_privilege: Bool;
     has_table_privilege: Bool;
     has_tablespace_privilege: Bool;
+    follower_read_timestamp: TimestampTz;
     has_type_privilege: Bool;
     obj_description: Text;
     pg_blocking_pids: array_of(23);

@@ -201,6 +201,21 @@ impl StatementKind {
         )
     }
 
+    /// AS OF SYSTEM TIME of a query as a whole: of its SELECT, or of one of those that are united. Not of subqueries.
+    pub fn as_of(&self) -> Option<&Expression> {
+        fn of(query: &Query) -> Option<&Expression> {
+            match &query.body {
+                QueryBody::Select(select) => select.as_of.as_ref(),
+                QueryBody::SetOperation(operation) => of(&operation.left).or_else(|| of(&operation.right)),
+                QueryBody::Values(_) => None,
+            }
+        }
+        match self {
+            StatementKind::Select(query) => of(query),
+            _ => None,
+        }
+    }
+
     /// The query within a statement that is not one itself: what its parameters are parameters of.
     pub fn contained(&self) -> Option<&Statement> {
         let statement = match self {

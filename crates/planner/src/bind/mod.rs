@@ -57,8 +57,8 @@ mod with;
 
 pub(crate) use domain::bind_domain_check;
 pub(crate) use returning::ModifyOutput;
-pub(crate) use scalar::constant;
 pub use scalar::{ScopeColumn, scalar};
+pub(crate) use scalar::{constant, instant};
 pub use statement::{Bound, bind};
 pub use table_expressions::TableExpressions;
 pub(crate) use table_expressions::{

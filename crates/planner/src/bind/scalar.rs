@@ -52,6 +52,15 @@ pub fn scalar(
     })
 }
 
+/// Binds the expression of AS OF SYSTEM TIME.
+pub(crate) fn instant(
+    expression: &ast::Expression,
+    catalog: &dyn Catalog,
+    options: &PlanOptions,
+) -> PgResult<Expr> {
+    Binder::new(catalog, options, Parameters::none()).bind_instant(expression)
+}
+
 /// Binds an expression without columns to a value of a type (assignment): EXECUTE's arguments.
 pub(crate) fn constant(
     expression: &ast::Expression,

@@ -135,6 +135,15 @@ impl Binder<'_> {
             let message = "AS OF SYSTEM TIME may stand only once in a statement";
             return Err(PgError::new(SqlState::SYNTAX_ERROR, message).at(expression.position));
         }
+        self.as_of = Some(self.bind_instant(expression)?);
+        Ok(())
+    }
+
+    /// The expression of AS OF SYSTEM TIME. It is evaluated before the statement is planned, and so without its parameters.
+    pub(super) fn bind_instant(&mut self, expression: &crate::ast::Expression) -> PgResult<expr::Expr> {
+        if is_parameter(expression) {
+            return Err(PgError::unsupported("a parameter in AS OF SYSTEM TIME").at(expression.position));
+        }
         self.levels.push(Level::new(Clause::Scalar("AS OF SYSTEM TIME")));
         let bound = self.bind_typed(expression);
         self.levels.pop();
@@ -146,13 +155,14 @@ impl Binder<'_> {
                 | DataType::TimestampTz
                 | DataType::Timestamp
                 | DataType::Numeric
+                | DataType::Int4
+                | DataType::Int8
         );
         if !allowed || !columns_of(&bound).is_empty() {
             let message = "AS OF SYSTEM TIME must be a constant timestamp or interval";
             return Err(PgError::new(SqlState::DATATYPE_MISMATCH, message).at(expression.position));
         }
-        self.as_of = Some(bound);
-        Ok(())
+        Ok(bound)
     }
 
     fn bind_parts(
@@ -625,5 +635,14 @@ fn check_distinct_order(targets: &[Target], sort: &[SortItem]) -> PgResult<()> {
             Err(PgError::new(SqlState::INVALID_COLUMN_REFERENCE, message).at(targets[item.target].position))
         }
         None => Ok(()),
+    }
+}
+
+/// `$n`, converted or not.
+fn is_parameter(expression: &crate::ast::Expression) -> bool {
+    match &expression.kind {
+        crate::ast::ExpressionKind::Parameter(_) => true,
+        crate::ast::ExpressionKind::Cast(inner, _) => is_parameter(inner),
+        _ => false,
     }
 }

@@ -50,7 +50,7 @@ const ENDLESS: u64 = u64::MAX;
 /// Whether other nodes are known.
 pub type Others = Arc<dyn Fn() -> bool + Send + Sync>;
 
-fn version_key() -> Vec<u8> {
+pub(super) fn version_key() -> Vec<u8> {
     let mut key = table::start_key(store::NAMES, IndexId::PRIMARY);
     key.extend_from_slice(&[0, 1]);
     key

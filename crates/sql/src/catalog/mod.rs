@@ -23,6 +23,7 @@
 
 pub mod lease;
 mod object;
+mod past;
 pub(crate) mod placement;
 mod roles;
 pub mod session_catalog;
@@ -31,6 +32,7 @@ pub mod store;
 mod user_types;
 
 pub use object::{NameTarget, Object, RoleDescriptor, RoleSettings, Space};
+pub use past::PastCatalogs;
 pub use roles::{DATABASE_OWNER_ROLE, Securable};
 pub use session_catalog::TransactionCatalog;
 pub use snapshot::CatalogSnapshot;

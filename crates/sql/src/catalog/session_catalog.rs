@@ -16,12 +16,19 @@ use super::store::{self, CatalogChange};
 /// Versions of private pictures: distinct from one another and from every committed version.
 static PRIVATE_VERSION: AtomicU64 = AtomicU64::new(1 << 63);
 
+/// A version that no other picture of this process has.
+pub(super) fn private_version() -> u64 {
+    PRIVATE_VERSION.fetch_add(1, Ordering::Relaxed)
+}
+
 /// See the module. `change` is what the transaction has changed so far; without any, the committed catalog is
 /// looked at afresh for every statement.
 pub struct TransactionCatalog {
     shared: Arc<SharedCatalog>,
     private: Option<Private>,
     change: CatalogChange,
+    /// The catalog of the time that the transaction reads, if that is in the past.
+    past: Option<Arc<CatalogSnapshot>>,
 }
 
 /// The committed catalog of version `base` with the transaction's changes on top.
@@ -40,7 +47,12 @@ pub struct CatalogMark {
 
 impl TransactionCatalog {
     pub fn new(shared: Arc<SharedCatalog>) -> Self {
-        TransactionCatalog { shared, private: None, change: CatalogChange::default() }
+        TransactionCatalog { shared, private: None, change: CatalogChange::default(), past: None }
+    }
+
+    /// For a transaction that reads the past, and so changes nothing.
+    pub fn of_the_past(shared: Arc<SharedCatalog>, picture: Arc<CatalogSnapshot>) -> Self {
+        TransactionCatalog { past: Some(picture), ..TransactionCatalog::new(shared) }
     }
 
     pub fn has_changes(&self) -> bool {
@@ -49,6 +61,9 @@ impl TransactionCatalog {
 
     /// The picture for the next statement. What others have committed since the last one is taken in.
     pub fn current(&mut self) -> Arc<CatalogSnapshot> {
+        if let Some(past) = &self.past {
+            return past.clone();
+        }
         let Some(private) = &self.private else { return self.shared.current() };
         if private.base != self.shared.version() {
             let shared = self.shared.current();
@@ -61,14 +76,14 @@ impl TransactionCatalog {
 
     /// What a cached plan is compared with.
     pub fn version(&mut self) -> u64 {
-        match &self.private {
-            Some(_) => self.current().version,
-            None => self.shared.version(),
+        match (&self.private, &self.past) {
+            (None, None) => self.shared.version(),
+            _ => self.current().version,
         }
     }
 
     fn keep_private(&mut self, base: u64, mut picture: CatalogSnapshot) {
-        picture.version = PRIVATE_VERSION.fetch_add(1, Ordering::Relaxed);
+        picture.version = private_version();
         self.private = Some(Private { base, picture: Arc::new(picture) });
     }
 

@@ -14,6 +14,7 @@ pub const FUNCTIONS: &[(&str, Answer)] = &[
     ("current_schema", Strict(|picture, _| Ok(optional(schemas(picture).first().copied())))),
     ("current_schemas", Strict(current_schemas)),
     ("current_setting", Session(current_setting)),
+    ("follower_read_timestamp", Session(follower_read_timestamp)),
     ("pg_blocking_pids", Session(pg_blocking_pids)),
     ("pg_collation_actual_version", Null),
     ("pg_database_collation_actual_version", Null),
@@ -58,6 +59,12 @@ fn pg_reload_conf(services: &Services, _: &[Datum]) -> PgResult<Datum> {
         return Err(PgError::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
     }
     Ok(Datum::Bool(true))
+}
+
+/// The newest time that every replica of a table can be expected to answer for: for AS OF SYSTEM TIME.
+fn follower_read_timestamp(services: &Services, _: &[Datum]) -> PgResult<Datum> {
+    let timestamp = services.catalog.server.db.follower_read_timestamp();
+    Ok(Datum::TimestampTz(executor::wall_to_timestamp(timestamp.wall_time())))
 }
 
 fn current_query(services: &Services, _: &[Datum]) -> PgResult<Datum> {

@@ -41,6 +41,9 @@ impl Session {
         let planned = self.analyse(&prepared)?;
         let given = prepared.given.clone();
         let plan = &planned.plan;
+        if plan.as_of.is_some() {
+            return Err(PgError::unsupported("AS OF SYSTEM TIME in CREATE TABLE AS").into());
+        }
         if create.columns.len() > plan.output.len() {
             return Err(PgError::new(SqlState::SYNTAX_ERROR, "too many column names were specified").into());
         }

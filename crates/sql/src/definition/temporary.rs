@@ -128,7 +128,7 @@ impl Session {
 
     /// Just before COMMIT: empties and drops what was created so.
     pub(crate) async fn on_commit_actions(&mut self) -> ExecResult<()> {
-        if !self.has_on_commit {
+        if !self.has_on_commit || self.is_in_past() {
             return Ok(());
         }
         let Some(schema) = self.temporary_schema() else { return Ok(()) };

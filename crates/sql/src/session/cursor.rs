@@ -16,13 +16,14 @@ use super::statement::{Run, Tag};
 
 impl Session {
     /// `source`: the text that the statement came with.
-    pub(super) fn run_prepare(&mut self, prepare: &Prepare, source: &Arc<str>) -> PgResult<Tag> {
+    pub(super) async fn run_prepare(&mut self, prepare: &Prepare, source: &Arc<str>) -> ExecResult<Tag> {
         let name = &*prepare.name.name;
         if self.statements.contains(name) {
             return Err(PgError::new(
                 SqlState::DUPLICATE_PREPARED_STATEMENT,
                 format!("prepared statement \"{name}\" already exists"),
-            ));
+            )
+            .into());
         }
         let catalog = self.statement_catalog();
         let given = prepare
@@ -39,6 +40,7 @@ impl Session {
             Prepared::new(prepare.statement.text.as_ref().into(), Some(Arc::new(statement)), given);
         let prepared = Arc::new(prepared);
         if prepared.kind().is_some_and(planner::ast::StatementKind::is_plannable) {
+            self.keep_past(&prepared).await?;
             self.analyse(&prepared)?;
         }
         let kept = Kept { prepared, source: source.clone(), made_at: self.now(), from_sql: true };

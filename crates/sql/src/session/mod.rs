@@ -17,6 +17,7 @@ mod cursor;
 mod explain;
 mod history;
 mod output;
+mod past;
 mod portal;
 pub mod prepared;
 mod protocol;

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use pgserver::ColumnDescription;
-use planner::ast::{Statement, StatementKind};
+use planner::ast::{Expression, Statement, StatementKind};
 use planner::{Plan, PlanOptions};
 use types::{ColumnType, DataType, PgResult};
 
+use crate::catalog::CatalogSnapshot;
 use crate::planning::StatementCatalog;
 
 /// A plan and what is told of its rows.
@@ -39,6 +40,8 @@ pub struct Prepared {
     /// All of them, once the statement has been analysed.
     pub parameters: Mutex<Option<Arc<[DataType]>>>,
     cached: Mutex<Option<CachedPlan>>,
+    /// The catalog that a query of the past was analysed under.
+    past: Mutex<Option<Arc<CatalogSnapshot>>>,
     /// How often it has been planned or found planned.
     pub uses: AtomicU64,
 }
@@ -95,12 +98,31 @@ impl Prepared {
             given,
             parameters: Mutex::default(),
             cached: Mutex::default(),
+            past: Mutex::default(),
             uses: AtomicU64::new(0),
         }
     }
 
     pub fn kind(&self) -> Option<&StatementKind> {
         self.statement.as_ref().map(|statement| &statement.kind)
+    }
+
+    /// AS OF SYSTEM TIME of a query.
+    pub fn as_of(&self) -> Option<&Expression> {
+        self.kind()?.as_of()
+    }
+
+    pub fn keep_past(&self, catalog: Arc<CatalogSnapshot>) {
+        *self.past.lock() = Some(catalog);
+    }
+
+    pub fn past(&self) -> Option<Arc<CatalogSnapshot>> {
+        self.past.lock().clone()
+    }
+
+    /// What was last told of the rows.
+    pub fn described(&self) -> Option<Arc<[ColumnDescription]>> {
+        self.cached.lock().as_ref().and_then(|cached| cached.planned.columns.clone())
     }
 
     /// The plan under the given catalog and options, made anew if what is kept does not fit.

@@ -274,7 +274,6 @@ impl Session {
     }
 
     async fn parse_statement(&mut self, name: &str, text: &str, parameter_types: &[u32]) -> PgResult<()> {
-        self.server.lease.hold().await?;
         if !name.is_empty() && self.statements.contains(name) {
             return Err(PgError::new(
                 SqlState::DUPLICATE_PREPARED_STATEMENT,
@@ -293,8 +292,12 @@ impl Session {
         let prepared = Prepared::new(text.into(), statement.map(Arc::new), given);
         // Analysed at once, so that a statement that makes no sense fails here, as in PostgreSQL.
         let prepared = Arc::new(prepared);
+        if !self.is_in_past() && prepared.as_of().is_none() {
+            self.server.lease.hold().await?;
+        }
         if prepared.kind().is_some_and(StatementKind::is_plannable) {
             self.check_not_failed(&prepared)?;
+            Box::pin(self.keep_past(&prepared)).await.map_err(executor::ExecError::into_pg_error)?;
             self.analyse(&prepared)?;
         } else if prepared.kind().is_some_and(|kind| kind.contained().is_some()) {
             self.check_not_failed(&prepared)?;

@@ -83,7 +83,13 @@ impl Session {
         &mut self,
         prepared: &Arc<Prepared>,
     ) -> ExecResult<(Arc<Planned>, StatementCatalog)> {
+        if let Some(expression) = prepared.as_of() {
+            Box::pin(self.enter_past(expression)).await?;
+        }
         self.ensure_transaction();
+        if self.is_in_past() {
+            return Ok(self.plan_in_past(prepared)?);
+        }
         for _ in 0..REPLANS_MAX {
             let catalog = self.statement_catalog();
             let planned = prepared.plan(&catalog, self.plan_options())?;
@@ -108,6 +114,20 @@ impl Session {
             "the definition of a table kept changing while the statement was planned",
         )
         .into())
+    }
+
+    /// The plan under the catalog of the past, which never changes: nothing is locked.
+    fn plan_in_past(&mut self, prepared: &Arc<Prepared>) -> PgResult<(Arc<Planned>, StatementCatalog)> {
+        let catalog = self.statement_catalog();
+        let told = prepared.described();
+        let planned = prepared.plan(&catalog, self.plan_options())?;
+        if told.is_some() && told != planned.columns {
+            let message = "cached plan must not change result type";
+            return Err(types::PgError::new(types::SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+        self.check_privileges_in_past(&planned.plan, &catalog.snapshot)?;
+        self.check_read_only(&planned.plan)?;
+        Ok((planned, catalog))
     }
 
     fn check_read_only(&self, plan: &Plan) -> PgResult<()> {
@@ -168,8 +188,8 @@ impl Session {
         parameters: &Arc<[Datum]>,
         implicit: bool,
     ) -> ExecResult<Execution> {
-        if plan.as_of.is_some() {
-            return Err(types::PgError::unsupported("AS OF SYSTEM TIME").into());
+        if plan.as_of.is_some() && !self.is_in_past() {
+            return Err(types::PgError::unsupported("AS OF SYSTEM TIME within a statement").into());
         }
         let context = self.exec_context(catalog, parameters, implicit);
         context.txn.begin_statement(true);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use executor::{ExecError, ExecResult};
 use kvclient::RestartScope;
 use pgserver::{ColumnDescription, ColumnFormats, ResultSink, TransactionStatus};
-use planner::ast::{DiscardTarget, StatementKind, Transaction};
+use planner::ast::{DiscardTarget, SetAction, StatementKind, Transaction};
 use types::{DataType, Datum, PgError, PgResult, SqlState};
 
 use super::Session;
@@ -131,7 +131,10 @@ impl Session {
     async fn attempt(&mut self, run: &Run<'_>, sink: &mut ResultSink) -> ExecResult<Tag> {
         let (env, cancel, limit) = (self.server.env.clone(), self.cancel.clone(), self.statement_timeout);
         self.assigned.lock().clear();
-        self.server.lease.hold().await?;
+        // The past does not change.
+        if !self.is_in_past() && run.prepared.as_of().is_none() {
+            self.server.lease.hold().await?;
+        }
         let tag = {
             let work = std::pin::pin!(self.dispatch(run, sink));
             cancellable(&env, &cancel, limit, work).await?
@@ -166,6 +169,11 @@ impl Session {
 
     /// KV errors that need the catalog for their words.
     fn word_error(&mut self, error: ExecError, alone: bool) -> PgError {
+        if let ExecError::Kv(kvclient::KvError::BelowGcThreshold { .. }) = &error
+            && self.is_in_past()
+        {
+            return super::past::too_old(self.server.garbage.time_to_live());
+        }
         // Something in a transaction may or may not have reached the log; the transaction itself certainly does not commit.
         if let (ExecError::Kv(kvclient::KvError::Ambiguous { reason }), false) = (&error, alone) {
             return ExecError::Kv(kvclient::KvError::unavailable(reason.clone())).into_pg_error();
@@ -203,7 +211,11 @@ impl Session {
         }
         match transaction {
             Transaction::Begin { modes, start } => {
+                let past = Box::pin(self.past_of(modes)).await.map_err(ExecError::into_pg_error)?;
                 self.begin_block(modes)?;
+                if let Some(past) = past {
+                    self.move_to_past(past);
+                }
                 Ok(Tag::Plain(if *start { "START TRANSACTION" } else { "BEGIN" }))
             }
             Transaction::Commit { chain } => {
@@ -276,6 +288,9 @@ impl Session {
             return Ok(None);
         }
         match &self.active {
+            Some(active) if active.as_of.is_some() => {
+                Err(PgError::unsupported("AND CHAIN after a transaction AS OF SYSTEM TIME"))
+            }
             Some(active) if active.block => Ok(Some(vec![
                 TransactionMode::Isolation(active.isolation),
                 TransactionMode::ReadOnly(active.read_only),
@@ -313,7 +328,7 @@ impl Session {
 
     /// Plans without running: Parse and Describe.
     pub(crate) fn analyse(&mut self, prepared: &Arc<Prepared>) -> PgResult<Arc<Planned>> {
-        let catalog = self.statement_catalog();
+        let catalog = self.catalog_for(prepared);
         prepared.plan(&catalog, self.plan_options())
     }
 
@@ -361,9 +376,19 @@ impl Session {
             Copy(copy) => return self.run_copy(copy, run, sink).await,
             Explain(explain) => return self.run_explain(explain, run, sink).await,
             Show(show) => return Ok(self.run_show(show, run, sink)?),
-            SetVariable(set) => return Ok(self.run_set(set)?),
+            SetVariable(set) => {
+                if let SetAction::Transaction(modes) = &set.action
+                    && self.in_block()
+                    && let Some(past) = self.past_of(modes).await?
+                {
+                    self.set_modes(modes)?;
+                    self.move_to_past(past);
+                    return Ok(Tag::Plain("SET"));
+                }
+                return Ok(self.run_set(set)?);
+            }
             Execute(execute) => return self.run_execute(execute, run, sink).await,
-            Prepare(prepare) => return Ok(self.run_prepare(prepare, &run.prepared.text)?),
+            Prepare(prepare) => return self.run_prepare(prepare, &run.prepared.text).await,
             Deallocate(name) => return Ok(self.run_deallocate(name.as_ref())?),
             DeclareCursor(declare) => return self.run_declare(declare, run).await,
             Fetch(fetch) => return self.run_fetch(fetch, run, sink).await,

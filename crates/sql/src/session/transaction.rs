@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use executor::{ExecError, ExecResult};
-use kvclient::{Isolation, Savepoint, Txn};
+use kvclient::{Isolation, Savepoint, Timestamp, Txn};
 use parking_lot::Mutex;
 use pgserver::TransactionStatus;
 use planner::ast::{IsolationLevel, TransactionMode};
@@ -81,6 +81,8 @@ pub struct Active {
     pub isolation: IsolationLevel,
     pub read_only: bool,
     pub deferrable: bool,
+    /// The transaction reads the past, and this is when: see `past`.
+    pub as_of: Option<Timestamp>,
 }
 
 impl Active {
@@ -220,6 +222,7 @@ impl Session {
             isolation,
             read_only,
             deferrable: false,
+            as_of: None,
         }
     }
 
@@ -273,9 +276,8 @@ impl Session {
                 }
                 TransactionMode::ReadOnly(false) => {}
                 TransactionMode::Deferrable(deferrable) => active.deferrable = *deferrable,
-                TransactionMode::AsOf(_) => {
-                    return Err(PgError::unsupported("AS OF SYSTEM TIME for a transaction"));
-                }
+                // Who passes it on has moved the transaction there, or will.
+                TransactionMode::AsOf(_) => {}
             }
         }
         Ok(())
@@ -297,7 +299,7 @@ impl Session {
         for rewrite in &active.rewrites {
             txn.limit_commit_timestamp(rewrite.deadline());
         }
-        if self.server.lease.is_shared() {
+        if self.server.lease.is_shared() && active.as_of.is_none() {
             self.check_definitions_used()?;
         }
         let server = self.server.clone();

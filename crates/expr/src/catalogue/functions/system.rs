@@ -174,6 +174,7 @@ functions! {
     2289 "pg_options_to_table" (TextArray) -> Record, strict Stable, Set;
     3425 "pg_partition_ancestors" (Regclass) -> Regclass, strict Volatile, Set;
     3423 "pg_partition_tree" (Regclass) -> Record, strict Volatile, Set;
+    9000 "follower_read_timestamp" () -> TimestampTz, strict Stable, Scalar(lookup::follower_read_timestamp);
     2560 "pg_postmaster_start_time" () -> TimestampTz, strict Stable, Scalar(lookup::pg_postmaster_start_time);
     2999 "pg_relation_filenode" (Regclass) -> Oid, strict Stable, Scalar(lookup::pg_relation_filenode);
     6121 "pg_relation_is_publishable" (Regclass) -> Bool, strict Stable, Scalar(lookup::pg_relation_is_publishable);
