@@ -23,6 +23,10 @@
 //!
 //! A remote timestamp may force the clock over the bound (it has to be exceeded, or order is lost). The window in which
 //! that can happen is closed by the bound being kept at least `offset_max` ahead of the wall; see [`ClockConfig`].
+//!
+//! So the first timestamps of a process may lie seconds ahead of the wall clock. To a node that stands alone that does not matter. Others would
+//! refuse them: a node among others waits until the wall clock has passed the bound before it opens its clock, and one that stops in order
+//! leaves a bound that has been passed already ([`Clock::seal`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,6 +116,8 @@ struct State {
     last: Timestamp,
     /// The wall part is not moved above this by readings.
     bound: u64,
+    /// The bound is not to be moved any more: see [`Clock::seal`].
+    is_sealed: bool,
     /// The pair of readings at the last look for jumps.
     audited: (WallTime, Duration),
 }
@@ -150,7 +156,12 @@ impl Clock {
         let audited = (source.wall(), source.monotonic());
         let last = Timestamp { wall: floor, logical: 0 };
         let hybrid = HybridClock::manual(floor).expect("a manual source always has a reading");
-        Clock { source, config, floor, state: Mutex::new(State { hybrid, last, bound, audited }) }
+        Clock {
+            source,
+            config,
+            floor,
+            state: Mutex::new(State { hybrid, last, bound, is_sealed: false, audited }),
+        }
     }
 
     /// The next timestamp: above all given out or observed before.
@@ -231,6 +242,9 @@ impl Clock {
     pub fn bound_to_persist(&self) -> Option<WallTime> {
         let wall = self.source.wall().unix_nanos();
         let state = self.state.lock();
+        if state.is_sealed {
+            return None;
+        }
         let reference = wall.max(state.last.wall);
         let lead = nanos(self.config.bound_lead);
         (state.bound < reference.saturating_add(lead / 2))
@@ -240,7 +254,19 @@ impl Clock {
     /// Confirms that a bound is on disk. Bounds only ever rise.
     pub fn bound_persisted(&self, bound: WallTime) {
         let mut state = self.state.lock();
-        state.bound = state.bound.max(bound.unix_nanos());
+        if !state.is_sealed {
+            state.bound = state.bound.max(bound.unix_nanos());
+        }
+    }
+
+    /// The node stops in order: from now on the clock does not pass what it has given out, by its own readings. Gives the bound that
+    /// is enough then, lower than the one in force: with it on disk the next process need not wait until the wall clock has
+    /// passed that. Nothing may be observed any more.
+    pub fn seal(&self) -> WallTime {
+        let mut state = self.state.lock();
+        state.is_sealed = true;
+        state.bound = state.last.wall;
+        state.last.wall_time()
     }
 
     /// Compares how far the wall clock and the monotonic clock have come since the last call, and reports a

@@ -167,6 +167,23 @@ fn a_process_that_dies_before_it_confirmed_its_bound_is_covered_too() {
 }
 
 #[test]
+fn a_sealed_clock_stands_still_and_leaves_a_bound_that_has_been_passed() {
+    let hands = Hands::at(100 * SECOND);
+    let clock = Clock::bounded(hands.clone(), ClockConfig::default(), None);
+    clock.bound_persisted(clock.bound_to_persist().expect("none is in force"));
+    let before = clock.now();
+    let bound = clock.seal();
+    hands.pass(10 * SECOND);
+    assert_eq!(clock.bound_to_persist(), None);
+    clock.bound_persisted(WallTime::from_unix_nanos(200 * SECOND));
+    let last = clock.now();
+    assert!(last > before && last.wall == before.wall, "{last}");
+    let next = Clock::bounded(hands, ClockConfig::default(), Some(bound));
+    assert!(next.now() > last);
+    assert_eq!(next.ahead_of_wall(), Duration::ZERO);
+}
+
+#[test]
 fn jumps_are_told_from_time_passing() {
     let hands = Hands::at(100 * SECOND);
     let clock = unbounded(&hands);

@@ -99,6 +99,9 @@ impl NodeServer {
         let temporary = config.data_dir.join(TEMPORARY);
         let spill = env.lane("open").run(move || FileSpill::open(temporary)).await;
         let spill = spill.map_err(|error| anyhow::anyhow!("temporary files: {}", error.message()))?;
+        if Network::remembers_others(&identity::read_peers(&*engine)?) {
+            clock_bound::pass(&env, &*engine, &config).await?;
+        }
         let clock = clock_bound::open(&env, &engine, &config)?;
         // Ahead of the first use of the clock by others, and for as long as it takes to join.
         clock_bound::keep(&env, &engine, &clock);

@@ -40,6 +40,9 @@ impl Node {
         let clock = match &world.clock {
             Some(clock) => clock.clone(),
             None => {
+                if world.membership.nodes().len() > 1 {
+                    clock_bound::pass(&world.env, &*world.engine, config).await?;
+                }
                 let clock = clock_bound::open(&world.env, &world.engine, config)?;
                 clock_bound::keep(&world.env, &world.engine, &clock);
                 clock
@@ -76,7 +79,8 @@ impl Node {
             },
         )
         .context("the Raft logs cannot be opened")?;
-        if founds_cluster && groups.ranges().is_empty() {
+        // A founder may have given away all of its ranges since.
+        if founds_cluster && !store.was_used() {
             let first = kvserver::bootstrap::first_ranges(&store_config, clock.now());
             groups.create(&first.ranges, first.contents).context("the first ranges cannot be made")?;
             store.reload().context("the first ranges cannot be read")?;
@@ -107,7 +111,10 @@ impl Node {
     /// Stops in order: background work, then the Raft groups, with everything written.
     pub async fn stop(&self) -> anyhow::Result<()> {
         self.store.stop();
-        self.replication.stop().await.map_err(|stopped| anyhow::anyhow!("the store had failed: {stopped}"))
+        let stopped = self.replication.stop().await;
+        stopped.map_err(|stopped| anyhow::anyhow!("the store had failed: {stopped}"))?;
+        let (engine, clock) = (self.world.engine.clone(), self.clock.clone());
+        self.world.env.lane("clock-seal").run(move || clock_bound::seal(&*engine, &clock)).await
     }
 }
 

@@ -410,6 +410,11 @@ impl Network {
         news.encode_to_vec()
     }
 
+    /// Whether what [`Network::to_remember`] gave tells of more than one node. What cannot be read may.
+    pub fn remembers_others(remembered: &[u8]) -> bool {
+        v1::News::decode(remembered).map_or(true, |news| news.nodes.len() > 1)
+    }
+
     pub fn identity(&self) -> Option<Identity> {
         self.shared.identity.get().copied()
     }
