@@ -134,7 +134,7 @@ impl Machine {
             state.lease.is_some()
         };
         if leads {
-            self.ranges.events.described.tell(descriptor.id, descriptor);
+            self.ranges.events.tell_described(descriptor);
         }
     }
 
@@ -212,7 +212,7 @@ impl Machine {
         self.ranges.room.wake(wakes);
         if left.state.lock().lease.is_some() {
             for descriptor in [right_descriptor, left_descriptor] {
-                self.ranges.events.described.tell(descriptor.id, descriptor);
+                self.ranges.events.tell_described(descriptor);
             }
         }
         self.ranges.watch_size(&right);
@@ -315,6 +315,10 @@ impl StateMachine for Machine {
 
     fn is_supported_by(&self, store: StoreId) -> bool {
         self.ranges.liveness.is_supported_by(store)
+    }
+
+    fn is_promised_by(&self, store: StoreId, epoch: u64) -> bool {
+        epoch != 0 && self.ranges.liveness.supported_until(store, epoch) > 0
     }
 
     fn is_forgetful(&self) -> bool {

@@ -272,6 +272,13 @@ impl Group {
         self.absent.extend(absent);
     }
 
+    /// As leader: does not go to sleep as long as this is said with every tick.
+    pub fn stay_awake(&mut self) {
+        if let Some(leadership) = self.leadership_mut() {
+            leadership.note_activity();
+        }
+    }
+
     /// Whether this replica must not campaign, nor help anybody but `candidate`'s own leadership.
     pub(crate) fn is_restrained(&self, candidate: Option<ReplicaId>) -> bool {
         match self.restraint {

@@ -238,6 +238,9 @@ impl Shared {
                 None => Ok(Applied { position, answer: effect.answer }),
             });
         }
+        // Where a proposal was to stand may now be an entry that is no command, of another leader. No command need come after it: whoever
+        // waits may hold what stands in the way of all others.
+        state.waiters.skip(upto, &ProposalError::Superseded);
         if is_last {
             state.applying = Applying::Idle;
         }

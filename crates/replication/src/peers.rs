@@ -71,19 +71,29 @@ impl Shared {
         state.group.set_restraint(restraint);
     }
 
-    /// Tells a leader, which is about to be ticked, which followers' stores are not heard from.
+    /// Tells a leader, which is about to be ticked, which followers' stores are not heard from. It stays awake while another has not
+    /// promised to follow in the present epoch: nobody would ask it again, and the lease that rests on the promise would be gone for good.
     pub fn note_absent(&self, replica: &Replica, state: &mut ReplicaState) {
         if !state.group.is_leader() {
             return;
         }
-        let own = state.group.id();
-        let is_absent = |id: &raft::ReplicaId| {
-            *id != own
-                && self.address(replica, state, *id).is_some_and(|store| !self.machine.is_supported_by(store))
-        };
-        let members = state.group.configuration().members();
-        let absent: Vec<raft::ReplicaId> = members.into_iter().filter(is_absent).collect();
+        let (own, term) = (state.group.id(), state.group.term());
+        let mut absent = Vec::new();
+        let mut is_promised = true;
+        for id in state.group.configuration().members() {
+            let Some(store) = self.address(replica, state, id).filter(|_| id != own) else { continue };
+            if !self.machine.is_supported_by(store) {
+                absent.push(id);
+                continue;
+            }
+            let promise = replica_id(id).and_then(|id| state.followers.get(&id));
+            let epoch = promise.filter(|(promised, _)| *promised == term).map_or(0, |(_, epoch)| *epoch);
+            is_promised &= self.machine.is_promised_by(store, epoch);
+        }
         state.group.set_absent(absent);
+        if !is_promised {
+            state.group.stay_awake();
+        }
     }
 
     /// The epoch to be sent with a message: not zero if it is an answer to the leader that this replica still follows.

@@ -151,6 +151,12 @@ pub trait StateMachine: Send + Sync + 'static {
         true
     }
 
+    /// Whether the promise that a replica on another store made, in this epoch (zero: none), holds now. A leader stays awake until all
+    /// do that can.
+    fn is_promised_by(&self, _store: StoreId, _epoch: u64) -> bool {
+        true
+    }
+
     /// Whether this store may have promised support that it has forgotten: until then its replicas vote for nobody.
     fn is_forgetful(&self) -> bool {
         false

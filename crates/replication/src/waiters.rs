@@ -42,7 +42,7 @@ impl Waiters {
         }
     }
 
-    /// Answers everybody up to `position`, which was reached without applying each command.
+    /// Answers everybody up to `position` who has no answer yet: it was reached without applying what they wait for.
     pub fn skip(&mut self, position: Position, error: &ProposalError) {
         while self.queue.front().is_some_and(|(first, _)| first.index <= position.index) {
             let (_, sender) = self.queue.pop_front().expect("seen above");
@@ -90,7 +90,10 @@ mod tests {
         // Another leader's entry is applied at 12; 13 was cut off when this store proposed there again.
         waiters.applied(at(12, 7), || unreachable!("nobody waits for this"));
         assert_eq!((&mut second).now_or_never(), Some(Ok(Err(ProposalError::Superseded))));
-        let _again = waiters.add(at(13, 8));
+        let again = waiters.add(at(13, 8));
         assert_eq!((&mut third).now_or_never(), Some(Ok(Err(ProposalError::Superseded))));
+        // An entry that is no command takes its place, and nothing comes after it.
+        waiters.skip(at(13, 9), &ProposalError::Superseded);
+        assert_eq!(again.now_or_never(), Some(Ok(Err(ProposalError::Superseded))));
     }
 }

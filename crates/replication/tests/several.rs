@@ -230,6 +230,21 @@ fn snapshots_of_many_ranges_to_one_store_take_turns_and_wait_when_refused() {
 }
 
 #[test]
+fn a_proposal_whose_place_is_taken_by_what_is_no_command_is_answered() {
+    let cluster = Cluster::new(6, 3);
+    cluster.run(RANGE, "a");
+    let old = cluster.leader();
+    cluster.network.cut.lock().push(old);
+    let proposal = cluster.nodes[&old].store.propose(RANGE, text("lost"));
+    // The others elect a leader, who begins with an empty entry. Nothing else is proposed: whoever proposed may hold a lock for it.
+    cluster.simulation.run_for(Duration::from_secs(10));
+    cluster.network.cut.lock().clear();
+    let outcome = cluster.simulation.block_on(LIMIT, proposal).expect("it ends");
+    assert_eq!(outcome, Err(ProposalError::Superseded));
+    assert_eq!(cluster.wait_until_equal(), ["a"]);
+}
+
+#[test]
 fn a_new_replica_is_added_and_counts() {
     let mut cluster = Cluster::new(4, 1);
     for number in 0..30 {
