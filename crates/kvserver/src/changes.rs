@@ -27,12 +27,14 @@ use storage::mvcc::{self, Statistics};
 use storage::{Keyspace, WriteBatch};
 
 use crate::command::{self, Effects, Head};
+use crate::placing::SUSPECT_AFTER;
 use crate::replica::Replica;
 use crate::store::Inner;
-use crate::write::{Sequenced, outcome};
 
-/// How long a new replica may take to get its snapshot and the log.
-const CATCH_UP_MAX: Duration = Duration::from_secs(60);
+/// How long a new replica may come no further on its way to the end of the log: its snapshot comes within this.
+const CATCH_UP_STALL_MAX: Duration = Duration::from_secs(60);
+/// How often is looked whether its node is still to get replicas.
+const TARGET_LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// How long the store of a new replica may be silent meanwhile: then another is chosen sooner.
 const CATCH_UP_SILENCE_MAX: Duration = Duration::from_secs(5);
 /// How often is looked whether something has come about.
@@ -62,7 +64,10 @@ impl Inner {
             descriptor = self.add_learner(&replica, descriptor, *node, *store).await?;
         }
         let added: Vec<StoreId> = request.add.iter().map(|(_, store)| *store).collect();
-        if let Err(error) = self.caught_up(&replica, &added).await {
+        let caught_up = self.caught_up(&replica, &added).await;
+        // The range may have been split meanwhile: then this half goes on.
+        let mut descriptor = (*self.leased_descriptor(&replica, &request.key)?).clone();
+        if let Err(error) = caught_up {
             // They are of no use as they are; whoever decides next may try others.
             drop(self.exchange(&replica, &descriptor, &[], &added).await);
             return Err(error);
@@ -106,10 +111,13 @@ impl Inner {
         Ok(after)
     }
 
-    /// Completes when the replicas on these stores have the log.
+    /// Completes when the replicas on these stores have the log. Fails as soon as one of them is not to be waited for.
     async fn caught_up(&self, replica: &Replica, stores: &[StoreId]) -> Result<(), KvError> {
+        let unavailable = |why: String| Err(KvError::unavailable(format!("a new replica {why}")));
         let begin = self.env.monotonic();
-        let mut heard = begin;
+        let (mut heard, mut looked) = (begin, begin);
+        // How far they are, and since when.
+        let mut reached = (0, begin);
         loop {
             let descriptor = {
                 let mut state = replica.state.lock();
@@ -117,23 +125,54 @@ impl Inner {
                 state.descriptor.clone()
             };
             let followers = self.consensus()?.followers(replica.id);
-            let is_current = |store: &StoreId| {
-                let Some(there) = descriptor.replica_on(*store) else { return false };
-                let mut followers = followers.iter();
-                followers.any(|follower| follower.replica == there.replica && follower.is_current)
-            };
+            let mut lagging = 0;
+            let mut matched = 0;
+            for store in stores {
+                let Some(there) = descriptor.replica_on(*store) else {
+                    return unavailable(format!("on store {store} was removed by somebody else"));
+                };
+                let follower = followers.iter().find(|follower| follower.replica == there.replica);
+                lagging += usize::from(!follower.is_some_and(|follower| follower.is_current));
+                matched += follower.map_or(0, |follower| follower.matched);
+            }
             let now = self.env.monotonic();
             if stores.iter().all(|store| self.ranges.liveness.is_supported_by(*store)) {
                 heard = now;
-                if stores.iter().all(is_current) {
+                if lagging == 0 {
                     return Ok(());
                 }
             }
-            if now - begin >= CATCH_UP_MAX || now - heard >= CATCH_UP_SILENCE_MAX {
-                return Err(KvError::unavailable("a new replica does not catch up"));
+            if matched > reached.0 {
+                reached = (matched, now);
+            }
+            if self.tasks.is_stopped() {
+                return unavailable("is not waited for: this node stops".to_string());
+            }
+            if now - heard >= CATCH_UP_SILENCE_MAX {
+                return unavailable(format!("is on a store that is silent, among {stores:?}"));
+            }
+            if now - reached.1 >= CATCH_UP_STALL_MAX {
+                return unavailable(format!("does not catch up: {followers:?}"));
+            }
+            if now - looked >= TARGET_LOOK_INTERVAL {
+                looked = now;
+                if now - reached.1 >= CATCH_UP_SILENCE_MAX {
+                    tracing::debug!(range = %replica.id, ?stores, ?followers, "a new replica comes no further");
+                }
+                if let Some(store) = stores.iter().find(|store| !self.may_receive(**store)) {
+                    return unavailable(format!(
+                        "on store {store} is not wanted any more: its node leaves or is silent"
+                    ));
+                }
             }
             self.env.sleep(LOOK_INTERVAL).await;
         }
+    }
+
+    /// Whether the node of a store may get replicas, as far as it is known.
+    fn may_receive(&self, store: StoreId) -> bool {
+        let nodes = self.membership().map(|membership| membership.nodes()).unwrap_or_default();
+        nodes.iter().find(|node| node.store == store).is_none_or(|node| node.takes_replicas(SUSPECT_AFTER))
     }
 
     /// Makes voters of learners, and removes replicas, in one step: joint if it moves more than one voter.
@@ -205,7 +244,7 @@ impl Inner {
     ) -> Result<(), KvError> {
         let start = &after.span.start;
         let record = local::range_descriptor(start);
-        let Sequenced { latch, lease, .. } = self.latch_record(replica, start, &record).await?;
+        let sequenced = self.latch_record(replica, start, &record).await?;
         let before = replica.state.lock().descriptor.clone();
         if before.generation + 1 != after.generation || before.span != after.span {
             return Err(KvError::RangeMismatch { descriptors: vec![(*before).clone()] });
@@ -213,11 +252,11 @@ impl Inner {
         let mut batch = WriteBatch::new();
         batch.put(Keyspace::RangeLocal, &record, &after.encode());
         let effects = Effects { replicas: Some(Box::new(after.clone())), ..Effects::default() };
-        let head = Head { term: lease.term, delta: Statistics::default(), effects };
+        let head = Head { term: sequenced.lease.term, delta: Statistics::default(), effects };
         change.context = command::encode(&head, &batch);
-        let result = self.consensus()?.propose_change(replica.id, change).await;
-        drop(latch);
-        outcome(replica, result)
+        let proposal = self.consensus()?.propose_change(replica.id, change);
+        // A split that was evaluated while the change is in the log would take its descriptor back.
+        self.fly(replica, sequenced, proposal, None).await
     }
 
     // ---- leases -------------------------------------------------------------------------------------

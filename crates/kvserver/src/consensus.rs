@@ -77,6 +77,8 @@ pub trait Consensus: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Follower {
     pub replica: ReplicaId,
+    /// Up to this index its log is the leader's.
+    pub matched: u64,
     /// It gets the log as it grows, and lacks nothing but the last moments.
     pub is_current: bool,
     /// It was heard from lately.
@@ -112,7 +114,8 @@ impl Consensus for replication::Store {
         let last = handle.status().last.0;
         let followers = handle.followers().into_iter().filter_map(|follower| {
             let is_current = follower.replicates() && follower.matched.0 + CURRENT_LAG_MAX >= last;
-            Some(Follower { replica: replica_id(follower.id)?, is_current, is_active: follower.active })
+            let (replica, matched) = (replica_id(follower.id)?, follower.matched.0);
+            Some(Follower { replica, matched, is_current, is_active: follower.active })
         });
         followers.collect()
     }

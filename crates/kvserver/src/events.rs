@@ -1,7 +1,9 @@
 //! What background work should look at: a queue for each kind of work, and of each range at most one event in it.
 //!
 //! The kinds do not wait for one another. One that cannot go on may need another: a split of a range allocates an id in the keyspace,
-//! which is found by addressing records, and those are work of another kind.
+//! which is found by addressing records, and those are work of another kind. So are the records of the addressing ranges themselves: the
+//! record of any other range is written to one of these, which must be found first. Behind the record of a range that waits for it, the one
+//! that says where it has moved to would wait for as long as everything before it is tried.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,28 +18,44 @@ const EVENTS_MAX: usize = 4_096;
 /// The queues of a store. Lock order: leaves.
 #[derive(Default)]
 pub(crate) struct Events {
-    /// The descriptor of a range has changed: its addressing record must follow.
+    /// The descriptor of a range has changed: its addressing record must follow. See [`Events::tell_described`].
     pub described: EventQueue<RangeDescriptor>,
+    /// The same of a range that itself holds addressing records.
+    pub addressing_described: EventQueue<RangeDescriptor>,
     /// A range has grown above its maximum.
     pub too_large: EventQueue<()>,
     /// The replica of the range here is in the way, or others speak to a later one on this store: it may have been removed.
     pub replaced: EventQueue<()>,
 }
 
+impl Events {
+    /// The descriptor of a range has changed.
+    pub fn tell_described(&self, descriptor: RangeDescriptor) {
+        let has_addresses = descriptor.span.start.first().is_none_or(|first| *first < keys::prefix::SYSTEM);
+        let queue = if has_addresses { &self.addressing_described } else { &self.described };
+        queue.tell(descriptor.id, descriptor);
+    }
+}
+
 /// Events about ranges, first told, first taken.
 ///
 /// - `order` has exactly the keys of `events`, each once.
+/// - While there are events every taker that waits has been woken, or has been told of an earlier event that it has yet to take.
 pub(crate) struct EventQueue<T>(Mutex<State<T>>);
 
 struct State<T> {
     order: VecDeque<RangeId>,
     events: BTreeMap<RangeId, T>,
-    waker: Option<oneshot::Sender<()>>,
+    wakers: VecDeque<oneshot::Sender<()>>,
 }
 
 impl<T> Default for EventQueue<T> {
     fn default() -> EventQueue<T> {
-        EventQueue(Mutex::new(State { order: VecDeque::new(), events: BTreeMap::new(), waker: None }))
+        EventQueue(Mutex::new(State {
+            order: VecDeque::new(),
+            events: BTreeMap::new(),
+            wakers: VecDeque::new(),
+        }))
     }
 }
 
@@ -64,7 +82,7 @@ impl<T> EventQueue<T> {
         }
     }
 
-    /// The next event; waits for one. For one taker at a time.
+    /// The next event; waits for one. Takers are few, and each gets its own.
     pub async fn next(&self) -> (RangeId, T) {
         loop {
             let receiver = {
@@ -73,10 +91,10 @@ impl<T> EventQueue<T> {
                     return next;
                 }
                 let (sender, receiver) = oneshot::channel();
-                state.waker = Some(sender);
+                state.wakers.push_back(sender);
                 receiver
             };
-            // A dropped sender: somebody else waits now. Look again.
+            // A dropped sender: the queue is gone, or there is something to take.
             let _ = receiver.await;
         }
     }
@@ -88,10 +106,8 @@ impl<T> State<T> {
             drop(self.take());
         }
         self.order.push_back(range);
-        if let Some(waker) = self.waker.take() {
-            // Who waited may have been dropped.
-            let _ = waker.send(());
-        }
+        // Who waited may have been dropped: then the next one is woken.
+        while self.wakers.pop_front().is_some_and(|waker| waker.send(()).is_err()) {}
     }
 
     fn take(&mut self) -> Option<(RangeId, T)> {
@@ -119,6 +135,18 @@ mod tests {
         assert_eq!(queue.next().now_or_never(), None);
         queue.tell_again(RangeId(1), "again");
         assert_eq!(queue.next().now_or_never(), Some((RangeId(1), "again")));
+    }
+
+    #[test]
+    fn each_of_several_takers_gets_an_event_and_one_that_went_away_keeps_none() {
+        let queue = EventQueue::default();
+        let mut takers: Vec<_> = (0..3).map(|_| Box::pin(queue.next())).collect();
+        assert!(takers.iter_mut().all(|taker| taker.now_or_never().is_none()));
+        takers.remove(0);
+        queue.tell(RangeId(1), ());
+        queue.tell(RangeId(2), ());
+        let taken: Vec<_> = takers.iter_mut().map(|taker| taker.now_or_never()).collect();
+        assert_eq!(taken, [Some((RangeId(1), ())), Some((RangeId(2), ()))]);
     }
 
     #[test]

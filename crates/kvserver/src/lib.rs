@@ -40,6 +40,7 @@
 //! | `liveness` | promises between stores, on which leases rely |
 //! | `closed` | up to where a range is finished, and reads by replicas without the lease |
 //! | `changes` | replicas added and removed, leases handed over |
+//! | `moves` | changes under way: how many at once, and when one that failed is tried again |
 //! | `placing`, `replicate` | which range should have which replicas (by the crate `placement`), and seeing to it |
 //! | `events` | what background work is told to look at |
 //! | `tuning` | values that may change while the store runs |
@@ -97,6 +98,7 @@ mod liveness;
 mod lock;
 mod machine;
 mod marks;
+mod moves;
 mod placing;
 mod queues;
 mod ranges;

@@ -16,11 +16,12 @@ use placement::{
     RateMeter, SpanConfig, SpanConfigs,
 };
 
+use crate::moves::Receivers;
 use crate::replica::Replica;
 use crate::store::Inner;
 
 /// A node that was silent for this long gets nothing new.
-const SUSPECT_AFTER: Duration = Duration::from_secs(5);
+pub(crate) const SUSPECT_AFTER: Duration = Duration::from_secs(5);
 /// Decisions are made on news that were taken up at most so long ago.
 const OVERVIEW_AGE_MAX: Duration = Duration::from_secs(5);
 /// Rounds between two looks at the keyspace, whether something else is wanted of ranges.
@@ -99,6 +100,23 @@ pub(crate) struct Picture {
     policies: BTreeMap<(RangeConfig, usize), Policy>,
 }
 
+/// What a look at a range has come to.
+pub(crate) enum Decided {
+    Nothing,
+    Do(Decision),
+    /// Something is to be done, and the stores that would get something have enough to do already.
+    NoRoom,
+}
+
+/// The stores that get a replica or a lease.
+pub(crate) fn receivers(decision: &Decision) -> Receivers {
+    match decision {
+        Decision::LeaveJoint => Receivers::new(),
+        Decision::TransferLease { to, .. } => Receivers::from_iter([*to]),
+        Decision::Change { add, .. } => add.iter().map(|(_, store)| *store).collect(),
+    }
+}
+
 impl Placing {
     pub fn new() -> Placing {
         Placing {
@@ -167,7 +185,7 @@ impl Placing {
         picture: &mut Picture,
         replica: &Replica,
         descriptor: &RangeDescriptor,
-    ) -> Option<Decision> {
+    ) -> Decided {
         let wanted = inner.configs.known().of(&descriptor.span.start).cloned().unwrap_or_default();
         let (config, tuning) = (&inner.ranges.config, inner.ranges.tuning.get());
         let default = if is_system(descriptor) { tuning.system_replicas } else { tuning.replicas };
@@ -188,7 +206,10 @@ impl Placing {
             may_transfer: self.transfers.has(now),
             salt: self.salt,
         };
-        let decision = placement::decide(&range, stores)?;
+        let Some(decision) = placement::decide(&range, stores) else { return Decided::Nothing };
+        if !inner.moves.has_room(&receivers(&decision)) {
+            return Decided::NoRoom;
+        }
         let load = range.load.unwrap_or_default();
         if decision.is_for_balance() {
             let budget = match &decision {
@@ -196,7 +217,7 @@ impl Placing {
                 _ => &mut self.transfers,
             };
             if !budget.take(now) {
-                return None;
+                return Decided::Nothing;
             }
             self.moved += u32::from(matches!(&decision, Decision::Change { .. }));
         }
@@ -218,7 +239,7 @@ impl Placing {
             }
             Decision::LeaveJoint => {}
         }
-        Some(decision)
+        Decided::Do(decision)
     }
 }
 

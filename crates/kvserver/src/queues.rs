@@ -1,5 +1,5 @@
 //! Background work of a store. Every kind is bounded; what a bound drops is found again by the sweep. The kinds that are told of by
-//! events have a task each, so that none waits for another: see `events`.
+//! events have tasks of their own, so that none waits for another: see `events`.
 //!
 //! | work | comes from | bound |
 //! | --- | --- | --- |
@@ -38,6 +38,8 @@ const RECORD_AGE: Duration = Duration::from_secs(3600);
 const LOCK_AGE: Duration = Duration::from_secs(30);
 /// Records that one sweep of a range looks at.
 const RECORDS_PER_SWEEP: usize = 1_024;
+/// Addressing records of ranges without any written at once: where one of them goes may not be reached for a while.
+const PUBLISHING_MAX: usize = 4;
 /// Before a failed piece of work is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -86,11 +88,14 @@ impl Drop for Tasks {
 
 /// Starts background work.
 pub(crate) fn start(inner: &Arc<Inner>) {
-    let described = run_events(
-        Arc::downgrade(inner),
-        |events| &events.described,
-        |inner, descriptor| Box::pin(async move { inner.publish(&descriptor.1).await }),
-    );
+    let publish = |queue: fn(&Events) -> &EventQueue<RangeDescriptor>| {
+        let work = run_events(Arc::downgrade(inner), queue, |inner, (_, descriptor)| {
+            Box::pin(inner.publish(descriptor))
+        });
+        inner.env.spawn("range-addressing", Box::pin(work))
+    };
+    inner.tasks.keep([publish(|events| &events.addressing_described)]);
+    inner.tasks.keep((0..PUBLISHING_MAX).map(|_| publish(|events| &events.described)));
     let too_large = run_events(
         Arc::downgrade(inner),
         |events| &events.too_large,
@@ -101,11 +106,10 @@ pub(crate) fn start(inner: &Arc<Inner>) {
         |events| &events.replaced,
         |inner, (range, ())| Box::pin(inner.collect_replica(*range)),
     );
-    let addressing = inner.env.spawn("range-addressing", Box::pin(described));
     let splits = inner.env.spawn("range-splits", Box::pin(too_large));
     let collection = inner.env.spawn("range-collection", Box::pin(replaced));
     let sweep = inner.env.spawn("range-sweep", Box::pin(run_sweeps(Arc::downgrade(inner))));
-    inner.tasks.keep([addressing, splits, collection, sweep]);
+    inner.tasks.keep([splits, collection, sweep]);
 }
 
 fn put_if_newer(txn: &Txn, key: Key, descriptor: RangeDescriptor) -> BoxFuture<'_, Result<(), KvError>> {

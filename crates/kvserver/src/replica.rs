@@ -171,7 +171,7 @@ impl Replica {
         }
         self.ranges.room.wake(wakes);
         let descriptor = (*self.state.lock().descriptor).clone();
-        self.ranges.events.described.tell(self.id, descriptor);
+        self.ranges.events.tell_described(descriptor);
     }
 
     /// Leadership is gone, or was never here, and with it everything that only a leaseholder knows. What was inherited stays

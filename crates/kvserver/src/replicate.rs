@@ -5,22 +5,27 @@
 //! | `store-liveness` | asks the neighbours for support, withdraws what has run out, closes timestamps |
 //! | `store-support` | tells the groups whose promises have changed |
 //! | `range-configs` | reads what is wanted of which ranges |
-//! | `replicate` | looks at every range whose lease is here, one after the other; looks after replicas that may have been removed |
+//! | `replicate` | looks at every range whose lease is here, and begins what is to be done; looks after replicas that may have been removed |
+//! | `move` | one change of one range: a few at once, see `moves` |
 //!
-//! One change at a time per store; one move of a replica for balance per round. What failed is looked at again in the next round. A range also
-//! ends where something else is wanted of its keys. A store without neighbours does next to nothing.
+//! One move of a replica for balance per round. A round that finds no slot waits for one as long as the pause between rounds is; what is left is
+//! looked at in the next. A range also ends where something else is wanted of its keys. A store without neighbours does next to nothing.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use env::timeout;
 use keys::StoreId;
 use kvapi::membership::Membership;
-use kvapi::{ChangeReplicasRequest, KvError, RangeDescriptor, RangeId, SplitRequest, TransferLeaseRequest};
+use kvapi::{
+    ChangeReplicasRequest, Key, KvError, RangeDescriptor, RangeId, SplitRequest, TransferLeaseRequest,
+};
 use placement::Decision;
 
 use crate::liveness::{Change, RENEWAL};
-use crate::placing::{self, Placing};
+use crate::moves::Receivers;
+use crate::placing::{self, Decided, Placing};
 use crate::replica::Replica;
 use crate::store::Inner;
 
@@ -134,6 +139,23 @@ async fn run_rounds(store: Weak<Inner>, membership: Arc<dyn Membership>) {
     }
 }
 
+/// What is done about one range.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Something else is wanted of it from here on.
+    Split(Key),
+    Place(Decision),
+}
+
+impl Step {
+    fn receivers(&self) -> Receivers {
+        match self {
+            Step::Split(_) => Receivers::new(),
+            Step::Place(decision) => placing::receivers(decision),
+        }
+    }
+}
+
 impl Inner {
     /// Looks at every range whose lease is here.
     async fn replicate_round(self: &Arc<Self>, membership: &dyn Membership, placing: &mut Placing) {
@@ -142,28 +164,56 @@ impl Inner {
         placing.begin_round();
         let is_alone = membership.nodes().len() <= 1;
         let mut picture = placing.picture(self, membership);
+        let wait_until = self.env.monotonic() + self.ranges.tuning.get().replicate_interval;
+        self.moves.retain(|range| replicas.iter().any(|replica| replica.id == range));
         for replica in replicas {
-            if self.tasks.is_stopped() {
-                return;
-            }
-            let Some(descriptor) = self.leased(&replica) else { continue };
-            if let Some(at) = self.configs.border_in(&descriptor).filter(|_| !descriptor.is_joint()) {
-                if let Err(error) = self.split(replica.clone(), &SplitRequest { at }).await {
-                    tracing::debug!(%error, range = %replica.id, "a range with two configurations is not split yet");
+            // Again after a wait for a slot, or for room on the stores that are to get something.
+            while !self.tasks.is_stopped() && self.moves.is_due(replica.id, self.env.monotonic()) {
+                let Some(descriptor) = self.leased(&replica) else { break };
+                let border = self.configs.border_in(&descriptor).filter(|_| !descriptor.is_joint());
+                if is_alone && border.is_none() {
+                    break;
                 }
-                continue;
-            }
-            if is_alone {
-                continue;
-            }
-            if placing.is_old(self, &picture) {
-                picture = placing.picture(self, membership);
-            }
-            let Some(decision) = placing.decide(self, &mut picture, &replica, &descriptor) else { continue };
-            if let Err(error) = self.execute(&replica, &descriptor, decision.clone()).await {
-                tracing::debug!(%error, range = %replica.id, ?decision, "a range is not as it should be yet");
+                let has_slot = self.moves.has_slot();
+                let step = match border {
+                    Some(at) if has_slot => Some(Step::Split(at)),
+                    None if has_slot => {
+                        if placing.is_old(self, &picture) {
+                            picture = placing.picture(self, membership);
+                        }
+                        match placing.decide(self, &mut picture, &replica, &descriptor) {
+                            Decided::Do(decision) => Some(Step::Place(decision)),
+                            Decided::Nothing => break,
+                            Decided::NoRoom => None,
+                        }
+                    }
+                    _ => None,
+                };
+                if let Some(step) = step {
+                    self.begin_move(&replica, descriptor, step);
+                    break;
+                }
+                let left = wait_until.saturating_sub(self.env.monotonic());
+                if left.is_zero() || timeout(&*self.env, left, self.moves.freed()).await.is_err() {
+                    break;
+                }
             }
         }
+    }
+
+    /// Has something done about a range. What fails is not tried again at once.
+    fn begin_move(self: &Arc<Self>, replica: &Arc<Replica>, descriptor: RangeDescriptor, step: Step) {
+        let slot = self.moves.begin(replica.id, step.receivers());
+        let (inner, replica) = (self.clone(), replica.clone());
+        let task = async move {
+            let outcome = inner.execute(&replica, &descriptor, step.clone()).await;
+            let wait = slot.end(outcome.is_err(), inner.env.monotonic());
+            if let (Err(error), Some(wait)) = (outcome, wait) {
+                let range = replica.id;
+                tracing::debug!(%error, %range, ?step, ?wait, "a range is not as it should be yet");
+            }
+        };
+        drop(self.env.spawn("move", Box::pin(task)));
     }
 
     fn leased(&self, replica: &Replica) -> Option<RangeDescriptor> {
@@ -176,15 +226,16 @@ impl Inner {
         self: &Arc<Self>,
         replica: &Arc<Replica>,
         descriptor: &RangeDescriptor,
-        decision: Decision,
+        step: Step,
     ) -> Result<(), KvError> {
         let key = descriptor.span.start.clone();
-        match decision {
-            Decision::LeaveJoint => self.leave_joint(replica, descriptor).await.map(drop),
-            Decision::TransferLease { to, .. } => {
+        match step {
+            Step::Split(at) => self.split(replica.clone(), &SplitRequest { at }).await.map(drop),
+            Step::Place(Decision::LeaveJoint) => self.leave_joint(replica, descriptor).await.map(drop),
+            Step::Place(Decision::TransferLease { to, .. }) => {
                 self.transfer_lease(replica.clone(), &TransferLeaseRequest { key, to }).await.map(drop)
             }
-            Decision::Change { add, remove, .. } => {
+            Step::Place(Decision::Change { add, remove, .. }) => {
                 let generation = descriptor.generation;
                 let request = ChangeReplicasRequest { key, add, remove, generation };
                 self.change_replicas(replica.clone(), &request).await.map(drop)

@@ -25,6 +25,7 @@ use storage::{Engine, StorageError};
 use crate::consensus::Consensus;
 use crate::contention::{Contention, WaitEnd};
 use crate::machine::Machine;
+use crate::moves::Moves;
 use crate::placing::Configs;
 use crate::ranges::Ranges;
 use crate::replica::Replica;
@@ -96,6 +97,7 @@ pub(crate) struct Inner {
     pub ranges: Arc<Ranges>,
     /// Above every timestamp that an earlier process of this node gave out, below all of this one.
     born: Timestamp,
+    was_used: bool,
     consensus: OnceLock<Arc<dyn Consensus>>,
     /// The store's own client: pushes, resolution, addressing records.
     db: OnceLock<Db>,
@@ -103,6 +105,7 @@ pub(crate) struct Inner {
     pub tasks: queues::Tasks,
     pub signs: Signs,
     pub configs: Configs,
+    pub moves: Arc<Moves>,
 }
 
 impl Store {
@@ -113,22 +116,31 @@ impl Store {
         engine: Arc<dyn Engine>,
         config: StoreConfig,
     ) -> Result<Store, StorageError> {
-        let is_used = bootstrap::has_ranges(&*engine)?;
+        let was_used = bootstrap::has_ranges(&*engine)?;
         let born = clock.now();
-        let ranges = Ranges::new(config, env.clone(), clock, engine, is_used);
+        let ranges = Ranges::new(config, env.clone(), clock, engine, was_used);
         bootstrap::load_ranges(&ranges)?;
+        let moves = Moves::new(env.entropy());
         let inner = Inner {
             env,
             ranges,
             born,
+            was_used,
             consensus: OnceLock::new(),
             db: OnceLock::new(),
             membership: OnceLock::new(),
             tasks: queues::Tasks::new(),
             signs: Signs::default(),
             configs: Configs::default(),
+            moves,
         };
         Ok(Store { inner: Arc::new(inner) })
+    }
+
+    /// Whether the store had ranges, now or once, when it was opened. Whoever founds a cluster on such a store makes its first ranges
+    /// a second time, under the same ids.
+    pub fn was_used(&self) -> bool {
+        self.inner.was_used
     }
 
     /// What applies the commands of this store's ranges. For `replication::StoreWorld`.

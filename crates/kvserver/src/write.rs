@@ -242,15 +242,29 @@ impl Inner {
         batch: &WriteBatch,
         ended: Option<Ended>,
     ) -> Result<(), KvError> {
-        let is_alone = sequenced.lease.is_alone;
         let head = Head { term: sequenced.lease.term, delta, effects };
-        let consensus = self.consensus()?;
+        // Proposing may write and sync by itself.
         let began = self.env.monotonic();
+        let proposal = self.consensus()?.propose(replica.id, command::encode(&head, batch));
+        let outcome = self.fly(replica, sequenced, proposal, ended).await;
+        self.ranges.replicate_times.observe(self.env.monotonic().saturating_sub(began));
+        outcome
+    }
+
+    /// Waits for a proposal, and holds what it holds until it is known what became of it, also if nobody waits any more.
+    pub(crate) async fn fly(
+        &self,
+        replica: &Replica,
+        sequenced: Sequenced,
+        proposal: Proposal,
+        ended: Option<Ended>,
+    ) -> Result<(), KvError> {
+        let is_alone = sequenced.lease.is_alone;
         let mut flight = Flight {
-            proposal: Some(consensus.propose(replica.id, command::encode(&head, batch))),
+            proposal: Some(proposal),
             landing: Some((sequenced.latch, ended)),
             env: &self.env,
-            consensus,
+            consensus: self.consensus()?,
         };
         let result = match &mut flight.proposal {
             Some(proposal) if is_alone => proposal.await,
@@ -262,7 +276,6 @@ impl Inner {
             None => unreachable!("set just above"),
         };
         flight.proposal = None;
-        self.ranges.replicate_times.observe(self.env.monotonic().saturating_sub(began));
         let accepted = outcome(replica, result);
         if let Some((latch, ended)) = flight.landing.take() {
             land(&flight.consensus, latch, ended.filter(|_| accepted.is_ok()));
@@ -432,9 +445,12 @@ fn no_quorum(replica: &Replica) -> String {
     format!("range {}: no quorum of its replicas has taken a command within {waited} s", replica.id)
 }
 
+/// Completes with what the state machine answered.
+type Proposal = futures::future::BoxFuture<'static, Result<bytes::Bytes, ProposalError>>;
+
 /// A command under way, and what it holds.
 struct Flight<'a> {
-    proposal: Option<futures::future::BoxFuture<'static, Result<bytes::Bytes, ProposalError>>>,
+    proposal: Option<Proposal>,
     landing: Option<(LatchGuard, Option<Ended>)>,
     env: &'a Arc<dyn env::Env>,
     consensus: &'a Arc<dyn Consensus>,
@@ -458,7 +474,7 @@ fn land(consensus: &Arc<dyn Consensus>, latch: LatchGuard, ended: Option<Ended>)
     if consensus.has_stopped() { latch.keep_for_good() } else { latch.finish(ended) }
 }
 
-pub(crate) fn outcome(replica: &Replica, result: Result<bytes::Bytes, ProposalError>) -> Result<(), KvError> {
+fn outcome(replica: &Replica, result: Result<bytes::Bytes, ProposalError>) -> Result<(), KvError> {
     let range = replica.id;
     match result {
         Ok(answer) if answer[..] == *REJECTED => Err(KvError::NotLeaseholder { range, lease: None }),

@@ -112,7 +112,7 @@ impl Cluster {
             transport: end.clone(),
         };
         let raft = replication::Store::open(world, StoreOptions::default()).expect("the logs are sound");
-        if id == 1 && raft.ranges().is_empty() {
+        if id == 1 && !store.was_used() {
             let first = kvserver::bootstrap::first_ranges(&config, clock.now());
             raft.create(&first.ranges, first.contents).expect("an empty store");
             store.reload().expect("just made");
@@ -392,6 +392,59 @@ fn a_node_that_is_decommissioned_is_emptied() {
     for id in 1..=4 {
         assert_eq!(cluster.get(id, "k").as_deref(), Some("1"), "through {id}");
     }
+}
+
+/// It would bootstrap the first ranges once more, with replicas that nobody knows to be none.
+#[test]
+fn a_founder_that_has_given_everything_away_does_not_found_again() {
+    for seed in 0..8 {
+        let mut cluster = Cluster::new(500 + seed, 4);
+        cluster.wait_until_replicated(3);
+        cluster.put(2, "k", "1").expect("nobody is in the way");
+        cluster.wires.change_node(NodeId(1), |node| node.standing = Standing::Decommissioning);
+        let is_emptied = |cluster: &Cluster| holders(cluster).values().all(|on| !on.contains(&1));
+        cluster.wait_until("the founder is emptied", is_emptied);
+        cluster.crash(1);
+        cluster.restart(1);
+        cluster.run_for(3.0);
+        // What it lost in the crash it has once more, and gives up once more.
+        cluster.wait_until("the founder holds nothing", is_emptied);
+        assert_eq!(cluster.wires.broken(), None, "seed {seed}");
+        assert_eq!(cluster.get(1, "k").as_deref(), Some("1"), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_new_replica_that_somebody_else_removes_is_not_waited_for() {
+    let cluster = Cluster::new(31, 4);
+    cluster.wait_until_replicated(3);
+    for running in cluster.machines.values().filter_map(|machine| machine.running.as_ref()) {
+        let tuning = running.store.tuning();
+        running.store.tune(kvserver::StoreTuning { replicate_interval: LIMIT, ..tuning });
+    }
+    // No snapshot arrives from now on; messages do.
+    cluster.wires.set_weather(Weather { breaks: 1.0, ..Weather::default() });
+    let (leader, range) = cluster.tables();
+    let new = (1..=4).find(|id| range.replica_on(StoreId(*id)).is_none()).expect("three of four have one");
+    let change = |add, remove| {
+        let key = range.span.start.clone();
+        let request = ChangeReplicasRequest { key, add, remove, generation: 0 };
+        let batch = BatchRequest::new(Header { range: range.id, ..Header::default() }, request);
+        let store = cluster.running(leader).store;
+        async move { store.send(&batch).await.map(drop) }
+    };
+    let began = cluster.simulation.now();
+    let adding = change(vec![(NodeId(new), StoreId(new))], vec![]);
+    let (env, remove) = (cluster.running(leader).env, change(vec![], vec![StoreId(new)]));
+    let removing = async move {
+        env.sleep(Duration::from_secs(1)).await;
+        remove.await
+    };
+    let (added, removed) = cluster.block_on(futures::future::join(adding, removing));
+    removed.expect("a learner can be removed at any time");
+    let error = added.expect_err("it was removed").to_string();
+    assert!(error.contains("removed by somebody else"), "{error}");
+    assert!(cluster.simulation.now() - began < Duration::from_secs(2));
 }
 
 #[test]

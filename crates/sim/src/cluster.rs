@@ -226,10 +226,24 @@ impl Run<'_> {
                 return Ok(());
             }
             if self.simulation.now() >= deadline {
-                let what = format!("after the faults nothing is committed by {standing:?}");
+                let groups = self.groups();
+                let what = format!("after the faults nothing is committed by {standing:?}; {groups}");
                 return Err(self.stalled(&what, RECOVERED_WITHIN));
             }
         }
+    }
+
+    /// How every group is doing on every node that serves, a line each.
+    pub fn groups(&self) -> String {
+        let mut text = "the groups:".to_string();
+        for serving in self.serving() {
+            let (replication, node) = (&serving.node.replication, serving.node.world.identity.node);
+            for group in replication.ranges().into_iter().filter_map(|range| replication.range(range)) {
+                let followers: Vec<_> = group.followers().into_iter().map(|it| (it.id, it.text)).collect();
+                text += &format!("\n    node {node}: {:?}, followers {followers:?}", group.status());
+            }
+        }
+        text
     }
 
     /// Without load all replicas of a range come to hold the same.
@@ -245,7 +259,7 @@ impl Run<'_> {
                 return Ok(());
             }
             if self.simulation.now() >= deadline {
-                return Err(format!("replicas differ: {differences:?}"));
+                return Err(format!("replicas differ: {differences:?}; {}", self.groups()));
             }
             self.simulation.run_for(Duration::from_millis(200));
         }
@@ -280,18 +294,7 @@ impl Run<'_> {
                 .map(|serving| checksum(&*serving.node.world.engine, range.id, &range.span))
                 .collect();
             if sums.len() != range.replicas.len() || sums.windows(2).any(|pair| pair[0] != pair[1]) {
-                let status = |serving: &Serving| {
-                    let group = serving.node.replication.range(range.id);
-                    let followers = |group: &replication::RangeHandle| {
-                        let followers = group.followers().into_iter();
-                        followers.map(|follower| (follower.id, follower.text)).collect::<Vec<_>>()
-                    };
-                    let told = group.map(|group| (group.status(), followers(&group)));
-                    (serving.node.world.identity.node, told)
-                };
-                let groups: Vec<_> = serving.iter().map(status).collect();
-                differences
-                    .push(format!("range {} on {:?}: {sums:x?} of {groups:?}", range.id, range.replicas));
+                differences.push(format!("range {} on {:?}: {sums:x?}", range.id, range.replicas));
             }
         }
         if end != Key::MAX {

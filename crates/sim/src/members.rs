@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kvapi::membership::Standing;
 
-use crate::machine::{Machine, Part, Serving};
+use crate::machine::{Machine, Part};
 use crate::run::Run;
 
 /// So many nodes stay.
@@ -109,10 +109,5 @@ impl Run<'_> {
                 machine.restart();
             }
         }
-    }
-
-    /// The nodes that serve and are to stay.
-    pub fn serving_to_stay(&self) -> Vec<Serving> {
-        self.staying().into_iter().filter_map(|index| self.machines[index].place().serving()).collect()
     }
 }
