@@ -309,7 +309,7 @@ impl Store {
     pub fn readings(&self) -> StoreReadings {
         let (ranges, tasks) = (&self.inner.ranges, &self.inner.tasks);
         StoreReadings {
-            addressing_queue: ranges.events.described.len(),
+            addressing_queue: ranges.events.described.len() + ranges.events.addressing_described.len(),
             split_queue: ranges.events.too_large.len(),
             collection_queue: ranges.events.replaced.len(),
             finishing: tasks.finishing(),
