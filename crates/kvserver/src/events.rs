@@ -142,7 +142,7 @@ mod tests {
         let queue = EventQueue::default();
         let mut takers: Vec<_> = (0..3).map(|_| Box::pin(queue.next())).collect();
         assert!(takers.iter_mut().all(|taker| taker.now_or_never().is_none()));
-        takers.remove(0);
+        drop(takers.remove(0));
         queue.tell(RangeId(1), ());
         queue.tell(RangeId(2), ());
         let taken: Vec<_> = takers.iter_mut().map(|taker| taker.now_or_never()).collect();
