@@ -9,9 +9,9 @@ use crate::overview::{OF_REPLICAS, Place, Spread};
 
 /// Stores of a group that a range looks at. All of them if there are no more.
 const SAMPLE: usize = 8;
-/// Stores that differ by less than this share of the mean are equally full, to a large group.
+/// Stores that differ by less than this share of the mean are equally full, where there are many.
 const EQUALLY_FULL: f64 = 0.05;
-/// What gains this share of the best is as good in a large group.
+/// What gains this share of the best is as good where there are many.
 const GOOD_ENOUGH: f64 = 0.9;
 
 /// How well a set of places fits: replicas that are not where they should be, then how near they stand to each other. The lower the
@@ -76,11 +76,10 @@ impl<'a> View<'a> {
         self.range.descriptor.replicas.iter().any(|there| there.node == place.node)
     }
 
-    /// What decides between stores that are equally good: where all of a group are looked at, their order; where only some are, the
-    /// range, so that not everybody takes the same.
-    fn turn(&self, place: &Place) -> (u64, u32) {
-        let is_sampled = self.stores.groups()[place.group].takers.len() > SAMPLE;
-        (if is_sampled { mix(self.draw() ^ u64::from(place.store.0)) } else { 0 }, place.store.0)
+    /// What decides between stores that are equally good: where they are few, their order; where they are many, the range, so that not
+    /// everybody takes the same.
+    fn turn(&self, place: &Place, are_many: bool) -> (u64, u32) {
+        (if are_many { mix(self.draw() ^ u64::from(place.store.0)) } else { 0 }, place.store.0)
     }
 
     fn draw(&self) -> u64 {
@@ -123,14 +122,23 @@ impl<'a> View<'a> {
             }
         }
         let least = found.iter().map(|(fullness, _)| *fullness).min_by(f64::total_cmp)?;
-        let margin = EQUALLY_FULL * self.replica_weight();
+        let (margin, are_many) = (EQUALLY_FULL * self.replica_weight(), self.are_many());
         let good = found.into_iter().filter(|(fullness, _)| *fullness <= least + margin);
         let best = good.min_by_key(|(fullness, place)| {
-            // In a small group the emptiest, in a large one any that is about as empty.
-            let turn = self.turn(place);
+            // Of few the emptiest, of many any that is about as empty.
+            let turn = self.turn(place, are_many);
             (turn.0, Ordered(*fullness), turn.1)
         });
         best.map(|(_, place)| place)
+    }
+
+    /// Whether only a sample of the stores is looked at, or more than that.
+    fn are_many(&self) -> bool {
+        let mut takers = 0;
+        self.open_groups().any(|group| {
+            takers += self.stores.groups()[group].takers.len();
+            takers > SAMPLE
+        })
     }
 
     fn open_groups(&self) -> impl Iterator<Item = usize> {
@@ -160,10 +168,11 @@ impl<'a> View<'a> {
             }
         }
         let most = found.iter().map(|(gain, ..)| *gain).max_by(f64::total_cmp)?;
+        let are_many = self.are_many();
         let good = found.into_iter().filter(|(gain, ..)| *gain >= most * GOOD_ENOUGH);
         good.min_by_key(|(gain, leaving, place)| {
-            // In a small group the most, in a large one any that is good.
-            let turn = self.turn(place);
+            // Of few the most, of many any that is good.
+            let turn = self.turn(place, are_many);
             (turn.0, std::cmp::Reverse(Ordered(*gain)), leaving.store, turn.1)
         })
     }
