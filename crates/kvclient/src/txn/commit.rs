@@ -20,6 +20,7 @@
 //! nothing commits. Below that level it is now, which becomes the deadline of the commit: one that is pushed higher is verified again.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures::future::{join, join_all};
 use keys::{Key, Span};
@@ -29,13 +30,19 @@ use kvapi::{
     Response, RestartReason, Timestamp, TxnMeta, TxnStatus, WriteBlock,
 };
 
+use stdx::{Backoff, Prng};
+
 use super::{Phase, State, Txn};
 use crate::buffer::FlushedSpans;
 use crate::db::Inner;
 use crate::router::unexpected;
 
-/// Times a commit is planned anew after a refresh or a moved range boundary.
+/// Times a commit is planned anew after a refresh.
 const ATTEMPTS_MAX: u32 = 10;
+/// The same after a moved range boundary, and the pauses between: some five seconds in all.
+const BOUNDS_ATTEMPTS_MAX: u32 = 32;
+const BOUNDS_WAIT_INITIAL: Duration = Duration::from_millis(1);
+const BOUNDS_WAIT_MAX: Duration = Duration::from_millis(250);
 /// Writes that a staging record may name; beyond, they are made before the commit.
 const IN_FLIGHT_MAX: usize = 512;
 /// Keys of a piece up to which intents are told one by one.
@@ -151,13 +158,13 @@ impl Txn {
     }
 
     async fn commit_writes(&self) -> Result<Timestamp, KvError> {
-        let mut attempts = 0;
+        let (mut attempts, mut bounds) = (0, Backoff::new(BOUNDS_WAIT_INITIAL, BOUNDS_WAIT_MAX));
         loop {
-            attempts += 1;
             let error = match self.try_commit().await {
                 Ok(timestamp) => return Ok(timestamp),
                 Err(error) => error,
             };
+            attempts += u32::from(!matches!(error, KvError::RangeMismatch { .. }));
             match &error {
                 _ if attempts >= ATTEMPTS_MAX => return Err(error),
                 KvError::RangeMismatch { .. } | KvError::Restart { .. }
@@ -166,7 +173,17 @@ impl Txn {
                     let timestamp = self.shared.state.lock().txn.meta.write_timestamp;
                     return Err(KvError::Restart { reason: RestartReason::Aborted, timestamp, key: None });
                 }
-                KvError::RangeMismatch { .. } => {}
+                KvError::RangeMismatch { .. } if bounds.attempts() < BOUNDS_ATTEMPTS_MAX => {
+                    // What the addressing records say may have to catch up with a split.
+                    let env = &self.shared.db.env;
+                    let pause = bounds.next_wait(&mut Prng::new(env.entropy()));
+                    if bounds.attempts() > 2 {
+                        env.sleep(pause).await;
+                    }
+                }
+                KvError::RangeMismatch { .. } => {
+                    return Err(KvError::unavailable("the ranges that are written to cannot be found yet"));
+                }
                 KvError::Restart { reason: RestartReason::DeadlineExceeded, timestamp, .. }
                     if self.may_commit_above(*timestamp) => {}
                 KvError::Restart {
