@@ -379,6 +379,59 @@ async fn every_queue_latency_and_class_of_error_is_measured_and_explained() {
     }
 }
 
+/// A number among a node's metrics.
+fn metric(cluster: &Cluster, node: u16, name: &str) -> u64 {
+    let page = page(cluster, node, "/metrics");
+    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok());
+    value.unwrap_or_else(|| panic!("no {name} in {page}"))
+}
+
+/// Reads of the past go on without a pause when the leaseholder's node stops answering: the follower on the own node answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_serves_reads_of_the_past_while_the_leaseholder_is_stopped() {
+    let env = RealEnv::new();
+    let cluster = Cluster::start(3);
+    let clients = [cluster.connect(1).await, cluster.connect(2).await, cluster.connect(3).await];
+    clients[0].batch_execute("CREATE TABLE t (id int PRIMARY KEY, v text)").await.expect("it is made");
+    clients[0]
+        .batch_execute("INSERT INTO t SELECT n, 'old' FROM generate_series(1, 100) n")
+        .await
+        .expect("written");
+    let replicated = "SELECT '1' FROM meridian.ranges HAVING count(*) = count(leaseholder) \
+                      AND bool_and(cardinality(replicas) = 3)";
+    until(&env, "everything is replicated", async || texts(&clients[0], replicated).await.len() == 1).await;
+    let past = "SELECT count(*)::text, min(v) FROM t AS OF SYSTEM TIME follower_read_timestamp()";
+    until(&env, "the rows are in the past", async || {
+        clients[0].query(past, &[]).await.is_ok_and(|rows| rows[0].get::<_, &str>(0) == "100")
+    })
+    .await;
+    clients[0].batch_execute("UPDATE t SET v = 'new'").await.expect("nobody is in the way");
+    let leaseholder = "SELECT leaseholder::text FROM meridian.ranges WHERE table_name = 't'";
+    let holder = texts(&clients[0], leaseholder).await[0][0].clone();
+    let mut paused = 0;
+    for process in 1..=3 {
+        if id_of(&clients[usize::from(process) - 1], &cluster, process).await == holder {
+            paused = process;
+        }
+    }
+    let asked = if paused == 3 { 1 } else { 3 };
+    let client = &clients[usize::from(asked) - 1];
+    assert_eq!(texts(client, past).await, [["100", "old"]]);
+    let served = metric(&cluster, asked, "meridian_follower_reads_served_total");
+    assert!(served > 0, "the own replica is asked");
+
+    cluster.node_command("pause", paused);
+    let begun = env.monotonic();
+    let rows = texts(client, past).await;
+    let took = env.monotonic() - begun;
+    let later = metric(&cluster, asked, "meridian_follower_reads_served_total");
+    cluster.node_command("resume", paused);
+    assert_eq!(rows, [["100", "old"]]);
+    // Support for a store lasts 1.6 s: before that nobody else can hold its leases.
+    assert!(took < Duration::from_millis(1_200), "{took:?}");
+    assert!(later > served, "{later} reads, before {served}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_is_added_and_one_that_lost_its_folder_is_not_let_in_by_itself() {
     let env = RealEnv::new();

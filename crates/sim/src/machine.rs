@@ -146,6 +146,11 @@ impl Machine {
         self.failure().is_some() || serving.is_some_and(|serving| serving.node.replication.failed().is_some())
     }
 
+    /// How many reads the present process has answered without the lease.
+    pub fn follower_reads(&self) -> u64 {
+        self.place.serving().map_or(0, |serving| serving.node.store.metrics().follower_reads_served)
+    }
+
     /// Every range of a node that serves forgets what only its leaseholder knows.
     pub fn restart_leases(&self) {
         if let Some(serving) = self.place.serving() {

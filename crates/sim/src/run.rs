@@ -45,6 +45,8 @@ pub struct Summary {
     pub virtual_time: Duration,
     pub crashes: u32,
     pub counts: BTreeMap<&'static str, Counts>,
+    /// Reads of the past that were answered without the lease, by the processes that run at the end.
+    pub follower_reads: u64,
     pub warnings: Vec<String>,
 }
 
@@ -106,6 +108,7 @@ pub fn run_flawed(scenario: &Scenario, seed: u64, flaws: Flaws) -> Result<Summar
         virtual_time: run.simulation.now(),
         crashes: run.crashes,
         counts: run.journal.counts(),
+        follower_reads: run.machines.iter().map(Machine::follower_reads).sum(),
         warnings: witness.heard().warnings,
     })
 }
@@ -144,6 +147,7 @@ impl<'a> Run<'a> {
         let defaults = NodeConfig::default();
         let config = NodeConfig {
             range_bytes_max: scenario.range_kib << 10,
+            closed_lag: scenario.closed_lag_ms.map_or(defaults.closed_lag, Duration::from_millis),
             gc_ttl: scenario.gc_ttl_ms.map_or(defaults.gc_ttl, Duration::from_millis),
             sweep_interval: scenario.sweep_ms.map_or(defaults.sweep_interval, Duration::from_millis),
             txn_buffer_bytes_max: scenario.buffer_bytes.unwrap_or(defaults.txn_buffer_bytes_max),

@@ -25,7 +25,7 @@ use workload::write_skew::WriteSkew;
 use workload::{Isolation, Workload};
 
 /// All scenarios, with their names, in order.
-const FILES: [(&str, &str); 14] = [
+const FILES: [(&str, &str); 15] = [
     ("calm", include_str!("../scenarios/calm.toml")),
     ("crashes", include_str!("../scenarios/crashes.toml")),
     ("histories", include_str!("../scenarios/histories.toml")),
@@ -40,6 +40,7 @@ const FILES: [(&str, &str); 14] = [
     ("disks", include_str!("../scenarios/disks.toml")),
     ("stale", include_str!("../scenarios/stale.toml")),
     ("orders", include_str!("../scenarios/orders.toml")),
+    ("past", include_str!("../scenarios/past.toml")),
 ];
 
 /// What is run. See the module.
@@ -57,6 +58,11 @@ pub struct Scenario {
     pub flush_kib: u64,
     /// Old versions are kept this long; the node's default if absent.
     pub gc_ttl_ms: Option<u64>,
+    /// How far behind now timestamps are closed; the node's default if absent.
+    pub closed_lag_ms: Option<u64>,
+    /// Clients of the bank also read AS OF SYSTEM TIME.
+    #[serde(default)]
+    pub reads_past: bool,
     /// How often ranges are looked through for garbage and what was abandoned; the node's default if absent.
     pub sweep_ms: Option<u64>,
     /// Bytes that a transaction buffers before it writes them as intents; the node's default if absent.
@@ -161,7 +167,8 @@ fn make(name: &str, scenario: &Scenario, prng: &mut Prng) -> Arc<dyn Workload> {
             let tables = prng.range(1..4) as u32;
             let defaults = BankOptions::default();
             let accounts = scenario.accounts.unwrap_or(defaults.accounts);
-            Arc::new(Bank::new(BankOptions { tables, isolation, accounts, ..defaults }))
+            let reads_past = scenario.reads_past;
+            Arc::new(Bank::new(BankOptions { tables, isolation, accounts, reads_past, ..defaults }))
         }
         "unique" => Arc::new(Unique::new()),
         "sets" => Arc::new(Sets::new()),

@@ -90,6 +90,16 @@ fn a_lease_that_moves_to_another_node_without_a_floor_is_noticed() {
 }
 
 #[test]
+fn a_leaseholder_that_writes_below_what_it_has_closed_is_noticed() {
+    assert_bug_noticed(Bug::WriteBelowClosed, "past", 0, 20);
+}
+
+#[test]
+fn a_replica_that_is_read_before_it_has_applied_what_is_closed_is_noticed() {
+    assert_bug_noticed(Bug::FollowUnapplied, "past", 0, 40);
+}
+
+#[test]
 fn a_disk_that_lies_about_its_syncs_is_noticed() {
     assert_noticed("disk_lies", Flaws { disk_lies: true, ..Flaws::default() }, "crashes", 0, 10);
 }

@@ -95,6 +95,20 @@ fn seeds_that_found_something_once() {
     }
 }
 
+/// Whether reads of the past are consistent is shown by the scenario; that they are not all made by leaseholders, by this.
+#[test]
+fn reads_of_the_past_are_served_by_followers() {
+    let scenario = Scenario::named("past").expect("there is such a scenario");
+    let mut served = 0;
+    for seed in 0..3 {
+        let _told = OnPanic(&scenario, seed);
+        let summary = run(&scenario, seed).unwrap_or_else(|failed| panic!("{failed}"));
+        println!("seed {seed}: {} reads without the lease", summary.follower_reads);
+        served += summary.follower_reads;
+    }
+    assert!(served > 100, "{served} reads");
+}
+
 /// What is told when a run does not even come to its end.
 struct OnPanic<'a>(&'a Scenario, u64);
 

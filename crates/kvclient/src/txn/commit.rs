@@ -29,7 +29,6 @@ use kvapi::{
     BatchRequest, CommitRequest, CommitResponse, Header, IntentRef, IntentUpdate, KvError, LockClaim,
     Response, RestartReason, Timestamp, TxnMeta, TxnStatus, WriteBlock,
 };
-
 use stdx::{Backoff, Prng};
 
 use super::{Phase, State, Txn};

@@ -6,6 +6,8 @@
 //! - Every balance is the initial one plus what the ledger says: a transfer is there as a whole or not at all.
 //! - The ledger has every acknowledged transfer, and none that was refused.
 //!
+//! - A moment of the past (AS OF SYSTEM TIME) shows all of this as well, always the same, and everything that an earlier one shows.
+//!
 //! A transfer is made in one of three styles, because each takes another way through the database: arithmetic inside UPDATE, reading
 //! and then writing what was computed (which only snapshot isolation and above keep right), and reading FOR UPDATE.
 
@@ -15,6 +17,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use stdx::Prng;
 
+use super::bank_past::{Past, Picture};
 use crate::client::{Answer, Client, Failure, Parameter};
 use crate::journal::Journal;
 use crate::transaction::{Fate, Isolation, begin, finish};
@@ -31,19 +34,22 @@ pub struct BankOptions {
     pub tables: u32,
     pub initial_balance: i64,
     pub isolation: Isolation,
+    /// Clients also read AS OF SYSTEM TIME.
+    pub reads_past: bool,
 }
 
 impl Default for BankOptions {
     fn default() -> BankOptions {
-        BankOptions { accounts: 16, tables: 1, initial_balance: 100, isolation: Isolation::Serializable }
+        let isolation = Isolation::Serializable;
+        BankOptions { accounts: 16, tables: 1, initial_balance: 100, isolation, reads_past: false }
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Transfer {
-    source: i64,
-    target: i64,
-    amount: i64,
+pub(super) struct Transfer {
+    pub source: i64,
+    pub target: i64,
+    pub amount: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,13 +72,14 @@ struct Told {
 pub struct Bank {
     options: BankOptions,
     told: Mutex<Told>,
+    past: Mutex<Past>,
 }
 
 impl Bank {
     /// Panics if there are fewer than two accounts, or no table.
     pub fn new(options: BankOptions) -> Bank {
         assert!(options.accounts >= 2 && options.tables >= 1, "money needs somewhere to go");
-        Bank { options, told: Mutex::default() }
+        Bank { options, told: Mutex::default(), past: Mutex::default() }
     }
 
     /// How many transfers were acknowledged.
@@ -215,6 +222,67 @@ impl Bank {
         Ok(balances)
     }
 
+    /// Reads all of the bank as of a time, new or read before.
+    async fn read_past(&self, seat: &mut Seat) -> Result<(), Violation> {
+        let again = seat.prng.chance(0.3).then(|| self.past.lock().remembered(seat.prng.index(1 << 20)));
+        let (ago, is_block) = (seat.prng.below(1_500_000), seat.prng.chance(0.5));
+        let new = if seat.prng.chance(0.5) { "follower_read_timestamp()" } else { "clock_timestamp()" };
+        let back = if new == "clock_timestamp()" { ago } else { 0 };
+        let client = &mut *seat.client;
+        let body = async {
+            let time = match again.flatten() {
+                Some(time) => time,
+                None => {
+                    let now = format!("SELECT (extract(epoch FROM {new}) * 1000000)::int8 - {back}");
+                    client.execute(&now, &[]).await?.integer(0, 0)?
+                }
+            };
+            Ok((time, self.picture_at(client, time, is_block).await))
+        };
+        let body: Result<(i64, Result<Picture, Failure>), Failure> = body.await;
+        let (time, picture) = match body {
+            Ok(read) => read,
+            Err(failure) => return seat.ended(NAME, format_args!("a time"), &Fate::<()>::Aborted(failure)),
+        };
+        let fate = match picture {
+            Ok(picture) if is_block => finish(&mut *seat.client, Ok(picture)).await,
+            Ok(picture) => Fate::Committed(picture),
+            Err(failure) => finish::<Picture>(&mut *seat.client, Err(failure)).await,
+        };
+        let complain = |what: String| Violation::new(NAME, format!("as of {time}: {what}"));
+        let code = fate.failure().and_then(|failure| failure.code.as_deref());
+        match code {
+            // No table yet.
+            Some("42P01") => return self.past.lock().was_not_there(time).map_err(complain),
+            // In the future of the node that was asked: its clock is behind.
+            Some("22023") => return Ok(()),
+            _ => seat.ended(NAME, format_args!("read as of {time}"), &fate)?,
+        }
+        let Fate::Committed(picture) = fate else { return Ok(()) };
+        if picture.balances.len() < self.options.accounts as usize {
+            return self.past.lock().was_not_there(time).map_err(complain);
+        }
+        self.judge_total(&picture.balances)?;
+        self.judge_ledger(&BTreeSet::new(), &picture.balances, &picture.ledger)?;
+        self.past.lock().judge(time, picture).map_err(complain)
+    }
+
+    async fn picture_at(
+        &self,
+        client: &mut dyn Client,
+        time: i64,
+        is_block: bool,
+    ) -> Result<Picture, Failure> {
+        let mut as_of = format!(" AS OF SYSTEM TIME {time}000");
+        if is_block {
+            client.execute(&format!("BEGIN{as_of}"), &[]).await?;
+            as_of.clear();
+        }
+        let balances = pairs(&client.execute(&format!("{}{as_of}", self.all_balances()), &[]).await?)?;
+        let ledger = format!("SELECT id, source, target, amount FROM bank_ledger{as_of}");
+        Ok(Picture { balances, ledger: ledger_lines(&client.execute(&ledger, &[]).await?)? })
+    }
+
     fn judge_total(&self, balances: &BTreeMap<i64, i64>) -> Result<(), Violation> {
         let expected = i64::from(self.options.accounts) * self.options.initial_balance;
         let total: i64 = balances.values().sum();
@@ -298,6 +366,9 @@ impl Workload for Bank {
 
     fn step<'a>(&'a self, seat: &'a mut Seat) -> BoxFuture<'a, Result<(), Violation>> {
         Box::pin(async move {
+            if self.options.reads_past && seat.prng.chance(0.3) {
+                return self.read_past(seat).await;
+            }
             if seat.prng.chance(0.8) { self.transfer(seat).await } else { self.read_total(seat).await }
         })
     }

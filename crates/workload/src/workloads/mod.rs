@@ -1,6 +1,7 @@
 //! The workloads, one file each.
 
 pub mod bank;
+mod bank_past;
 pub mod list_append;
 pub mod monotonic;
 pub mod register;
