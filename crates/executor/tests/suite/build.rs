@@ -56,6 +56,7 @@ pub fn table(id: u32, name: &str, columns: &[(&str, DataType, bool)]) -> TableDe
         on_commit: Default::default(),
         acl: Default::default(),
         constraint_comments: Default::default(),
+        options: Vec::new(),
     }
 }
 
@@ -76,6 +77,7 @@ pub fn index(id: u32, name: &str, storage_index: u32, columns: &[u16], unique: b
         comment: None,
         deferrable: false,
         initially_deferred: false,
+        options: Vec::new(),
     }
 }
 
