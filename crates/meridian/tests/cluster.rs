@@ -397,6 +397,8 @@ async fn a_follower_serves_reads_of_the_past_while_the_leaseholder_is_stopped() 
         .batch_execute("INSERT INTO t SELECT n, 'old' FROM generate_series(1, 100) n")
         .await
         .expect("written");
+    // A range of its own, which can be asked for by the table's name.
+    clients[0].batch_execute("ALTER TABLE t SPLIT AT VALUES (0)").await.expect("it is split");
     let replicated = "SELECT '1' FROM meridian.ranges HAVING count(*) = count(leaseholder) \
                       AND bool_and(cardinality(replicas) = 3)";
     until(&env, "everything is replicated", async || texts(&clients[0], replicated).await.len() == 1).await;

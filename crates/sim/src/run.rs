@@ -20,6 +20,8 @@ use crate::scenario::Scenario;
 use crate::wires::Wires;
 use crate::witness::{self, Heard, Witness};
 
+/// How far ahead of now the clocks may be after tables were made: of scenarios in which clocks agree otherwise.
+const CATALOG_AHEAD: Duration = Duration::from_secs(1);
 /// Virtual time in which anything must come to its end that is not under faults.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 /// In a cluster of several nodes: short, so that a run sees repairs.
@@ -262,7 +264,12 @@ impl<'a> Run<'a> {
             Ok::<(), Failure>(())
         });
         let made = made.ok_or_else(|| self.stalled("the tables are not made", PATIENCE))?;
-        made.map_err(|failure| format!("the tables cannot be made: {failure}"))
+        made.map_err(|failure| format!("the tables cannot be made: {failure}"))?;
+        if self.scenario.nodes > 1 && self.scenario.skew_ms == 0 {
+            // Changes of the catalog commit ahead of now, and take the clocks of those who see them along.
+            self.simulation.run_for(CATALOG_AHEAD);
+        }
+        Ok(())
     }
 
     fn check(&mut self) -> Result<(), String> {
