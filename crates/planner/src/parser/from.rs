@@ -69,7 +69,8 @@ impl Parser<'_> {
         }
         let condition = if self.eat(Keyword::Using) {
             let columns = self.column_list()?;
-            let alias = if self.eat(Keyword::As) { Some(self.column_id()?) } else { None };
+            let with_alias = !self.at_as_of() && self.eat(Keyword::As);
+            let alias = if with_alias { Some(self.column_id()?) } else { None };
             JoinCondition::Using(columns, alias)
         } else {
             self.expect(Keyword::On)?;
