@@ -64,9 +64,7 @@ class Cluster:
         self.program = program
         self.folder = pathlib.Path(folder)
         self.base = free_base_port(nodes + 1)
-        began = time.monotonic()
         self.run("start", "--nodes", str(nodes), "--base-port", str(self.base), *(["--", *flags] if flags else []))
-        self.start_seconds = time.monotonic() - began
         self.nodes = [Node(self, number) for number in range(1, nodes + 1)]
 
     def run(self, command, *arguments):
@@ -110,27 +108,34 @@ def connect(node, **options):
     return psycopg.connect(node.url, autocommit=True, prepare_threshold=1, connect_timeout=10, **options)
 
 
+def told(error):
+    """What a client is told, in a line."""
+    return f"{getattr(error, 'sqlstate', None)}: {error}".splitlines()[0]
+
+
+def print_told(failures):
+    for text in sorted(set(failures))[:10]:
+        print(f"#   told: {text}")
+
+
 class Prober(threading.Thread):
     """One client that writes one row again and again through one node, and keeps the time of each success."""
 
     def __init__(self, node, key):
         super().__init__(daemon=True)
         self.node, self.key = node, key
-        self.successes, self.failures, self.slowest = [], [], 0.0
+        self.successes, self.failures = [], []
         self.ends = threading.Event()
 
     def run(self):
         connection = None
         while not self.ends.is_set():
-            began = time.monotonic()
             try:
                 connection = connection or connect(self.node)
                 connection.execute("UPDATE probe SET v = v + 1 WHERE id = %s", (self.key,))
-                now = time.monotonic()
-                self.successes.append(now)
-                self.slowest = max(self.slowest, now - began)
+                self.successes.append(time.monotonic())
             except Exception as error:  # Whatever a client may be told: it tries again.
-                self.failures.append((time.monotonic(), f"{getattr(error, 'sqlstate', None)}: {error}".splitlines()[0]))
+                self.failures.append(told(error))
                 if connection is None or connection.closed:
                     connection = None
                 time.sleep(0.005)
@@ -152,8 +157,8 @@ def make_probe_table(cluster, ranges):
     time.sleep(5)
 
 
-def probed(cluster, through, act):
-    """Runs `act` while every range is written to through one node: the longest gap in seconds, failures, slowest statement."""
+def probed(through, act):
+    """Runs `act` while every range is written to through one node: the longest gap in seconds, and what failed."""
     probers = [Prober(through, key) for key in range(1, RANGES_FOR_FAILOVER + 1)]
     for prober in probers:
         prober.start()
@@ -166,57 +171,44 @@ def probed(cluster, through, act):
     for prober in probers:
         prober.join(60)
     gaps = [prober.longest_gap(began) for prober in probers]
-    return max(gaps), [failure for prober in probers for failure in prober.failures], max(p.slowest for p in probers)
+    return max(gaps), [failure for prober in probers for failure in prober.failures]
 
 
-def bench_failover(options, folder):
-    """kill -9 of each node in turn; the gap of the range that was longest without service."""
+def hurt_in_turn(options, folder, times, act):
+    """`act(cluster, victim, its id, RPC address of another)` on one node after the other, which is then restarted: the longest gap of each time in seconds, and what failed."""
     cluster = Cluster(options.program, folder)
     try:
         make_probe_table(cluster, RANGES_FOR_FAILOVER)
         gaps, failures = [], []
-        for kill in range(options.kills):
-            victim = kill % 3 + 1
-            leases = cluster.status(victim % 3)[victim]["leases"]
-            gap, failed, _ = probed(cluster, cluster.nodes[victim % 3], lambda: cluster.run("kill", str(victim)))
+        for number in range(times):
+            victim, other = number % 3 + 1, (number + 1) % 3
+            before = cluster.status(other)[victim]
+            gap, failed = probed(cluster.nodes[other], lambda: act(cluster, victim, before["id"], cluster.nodes[other].rpc))
             gaps.append(gap)
             failures += failed
-            print(f"#   kill {kill + 1}: node {victim} with {leases} leases: {gap:.2f} s, {len(failed)} failed statements", flush=True)
+            print(f"#   {number + 1}: node {victim} with {before['leases']} leases: {gap:.3f} s, {len(failed)} failed statements", flush=True)
             cluster.run("restart", str(victim))
             cluster.wait_replicated()
             time.sleep(4)
-        told = sorted({text for _, text in failures})
-        for text in told[:10]:
-            print(f"#   told: {text}")
-        return {"median_s": statistics.median(gaps), "worst_s": max(gaps), "kills": len(gaps), "failed_statements": len(failures)}
+        print_told(failures)
+        return gaps, failures
     finally:
         cluster.stop()
+
+
+def bench_failover(options, folder):
+    """kill -9 of each node in turn; the gap of the range that was longest without service."""
+    kill = lambda cluster, victim, ident, rpc: cluster.run("kill", str(victim))
+    gaps, failures = hurt_in_turn(options, folder, options.kills, kill)
+    return {"median_s": statistics.median(gaps), "worst_s": max(gaps), "kills": len(gaps), "failed_statements": len(failures)}
 
 
 def bench_drain(options, folder):
     """`meridian node drain`: no statement through the others fails or waits."""
-    cluster = Cluster(options.program, folder)
-    try:
-        make_probe_table(cluster, RANGES_FOR_FAILOVER)
-        gaps, failures, slowest = [], [], []
-        for drain in range(options.drains):
-            victim = drain % 3 + 1
-            ident = str(cluster.status(victim % 3)[victim]["id"])
-            rpc = cluster.nodes[victim % 3].rpc
-            act = lambda: subprocess.run([options.program, "node", "drain", ident, "--rpc", rpc], check=True, capture_output=True)
-            gap, failed, slow = probed(cluster, cluster.nodes[victim % 3], act)
-            gaps.append(gap)
-            slowest.append(slow)
-            failures += failed
-            print(f"#   drain {drain + 1}: node {victim}: gap {gap * 1000:.0f} ms, {len(failed)} failed", flush=True)
-            cluster.run("restart", str(victim))
-            cluster.wait_replicated()
-            time.sleep(4)
-        for text in sorted({text for _, text in failures})[:10]:
-            print(f"#   told: {text}")
-        return {"median_ms": statistics.median(gaps) * 1000, "worst_ms": max(gaps) * 1000, "failed_statements": len(failures)}
-    finally:
-        cluster.stop()
+    drain = lambda cluster, victim, ident, rpc: subprocess.run(
+        [options.program, "node", "drain", str(ident), "--rpc", rpc], check=True, capture_output=True)
+    gaps, failures = hurt_in_turn(options, folder, options.drains, drain)
+    return {"median_ms": statistics.median(gaps) * 1000, "worst_ms": max(gaps) * 1000, "failed_statements": len(failures)}
 
 
 class Pooled(threading.Thread):
@@ -251,7 +243,7 @@ class Pooled(threading.Thread):
                 self.done += 1
                 self.slowest = max(self.slowest, time.monotonic() - began)
             except Exception as error:
-                self.failures.append(f"{getattr(error, 'sqlstate', None)}: {error}".splitlines()[0])
+                self.failures.append(told(error))
                 connection.close()
                 connection = self.connected()
             self.ends.wait(0.002)
@@ -276,8 +268,7 @@ def bench_rolling(options, folder):
         for client in clients:
             client.join(60)
         failures = [failure for client in clients for failure in client.failures]
-        for text in sorted(set(failures))[:10]:
-            print(f"#   told: {text}")
+        print_told(failures)
         return {"statements": sum(c.done for c in clients), "failed_statements": len(failures),
                 "connections_moved": sum(c.moves for c in clients), "slowest_ms": max(c.slowest for c in clients) * 1000}
     finally:
