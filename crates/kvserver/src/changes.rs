@@ -119,11 +119,7 @@ impl Inner {
         // How far they are, and since when.
         let mut reached = (0, begin);
         loop {
-            let descriptor = {
-                let mut state = replica.state.lock();
-                state.check_lease(&self.ranges)?;
-                state.descriptor.clone()
-            };
+            let descriptor = replica.leased_descriptor()?;
             let followers = self.consensus()?.followers(replica.id);
             let mut lagging = 0;
             let mut matched = 0;

@@ -97,6 +97,13 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
+    /// The descriptor, if the lease is here.
+    pub fn leased_descriptor(&self) -> Result<Arc<RangeDescriptor>, KvError> {
+        let mut state = self.state.lock();
+        state.check_lease(&self.ranges)?;
+        Ok(state.descriptor.clone())
+    }
+
     /// What the applied state holds, as far as that is counted.
     pub fn set_sizes(&self, applied: &Statistics) {
         self.size_bytes.store(applied.total_bytes(), Ordering::Relaxed);

@@ -77,11 +77,7 @@ impl Inner {
         let deadline = self.env.monotonic() + FOLLOWERS_WAIT_MAX;
         let mut wait = FOLLOWERS_LOOK_INTERVAL;
         loop {
-            let descriptor = {
-                let mut state = replica.state.lock();
-                state.check_lease(&self.ranges)?;
-                state.descriptor.clone()
-            };
+            let descriptor = replica.leased_descriptor()?;
             let followers = self.consensus()?.followers(replica.id);
             let lacks = |there: &&ReplicaDescriptor| {
                 there.store != self.ranges.config.store

@@ -36,6 +36,14 @@ impl<T> Fate<T> {
         matches!(self, Fate::Committed(_))
     }
 
+    /// What it gave; why it gave nothing, whether or not it is known that it did nothing.
+    pub fn committed(self) -> Result<T, Failure> {
+        match self {
+            Fate::Committed(value) => Ok(value),
+            Fate::Aborted(failure) | Fate::Unknown(failure) => Err(failure),
+        }
+    }
+
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             Fate::Committed(_) => None,

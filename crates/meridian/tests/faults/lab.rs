@@ -40,6 +40,8 @@ pub struct Abilities {
 pub struct Lab {
     pub nodes: Vec<Node>,
     pub abilities: Abilities,
+    /// How many nodes there are to be.
+    count: u32,
     folder: tempfile::TempDir,
     /// The first three numbers of the addresses.
     subnet: String,
@@ -67,6 +69,7 @@ impl Lab {
         let mut lab = Lab {
             nodes: Vec::new(),
             abilities: Abilities { root: false, clock: false },
+            count,
             folder: tempfile::tempdir().expect("a temporary folder"),
             subnet: format!("10.{}.{}", 100 + id / 256 % 100, id % 256),
             name: format!("md{id}"),
@@ -170,8 +173,7 @@ impl Lab {
     }
 
     fn launch(&mut self, number: u32, flags: &[&str]) {
-        let all = 1..=self.nodes.len().max(3) as u32;
-        let join: Vec<String> = all.map(|other| self.address(other, 1)).collect();
+        let join: Vec<String> = (1..=self.count).map(|other| self.address(other, 1)).collect();
         let folder = self.nodes[number as usize - 1].folder.clone();
         let log = File::options().create(true).append(true).open(folder.join("log")).expect("a log");
         let mut command = self.at(number, crate::support::binary().to_str().expect("a path"));

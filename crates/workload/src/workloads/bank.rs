@@ -387,10 +387,7 @@ impl Workload for Bank {
                 Ok((balances, ledger_lines(&client.execute(ledger, &[]).await?)?))
             };
             let body = body.await;
-            let (balances, ledger) = match finish(client, body).await {
-                Fate::Committed(read) => read,
-                Fate::Aborted(failure) | Fate::Unknown(failure) => return Err(failure.into()),
-            };
+            let (balances, ledger) = finish(client, body).await.committed()?;
             self.judge_total(&balances)?;
             Ok(self.judge_ledger(&acknowledged, &balances, &ledger)?)
         })

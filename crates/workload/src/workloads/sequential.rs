@@ -172,10 +172,7 @@ impl Workload for Sequential {
                 Ok(present)
             };
             let body = body.await;
-            let present = match finish(client, body).await {
-                Fate::Committed(present) => present,
-                Fate::Aborted(failure) | Fate::Unknown(failure) => return Err(failure.into()),
-            };
+            let present = finish(client, body).await.committed()?;
             for chain in present.keys().chain(acknowledged.keys()) {
                 let told = acknowledged.get(chain).copied().unwrap_or_default();
                 judge(*chain, told, present.get(chain).copied().unwrap_or_default())?;

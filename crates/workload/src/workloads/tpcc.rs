@@ -273,16 +273,6 @@ impl Workload for Tpcc {
                         self.acknowledged.lock().insert(order);
                     }
                 }
-                4..=6 => {
-                    let body = payment(client, place, &mut prng).await;
-                    let fate = finish(client, body).await;
-                    seat.ended(NAME, format_args!("payment at {place:?}"), &fate)?;
-                }
-                7 => {
-                    let body = delivery(client, place, &mut prng).await;
-                    let fate = finish(client, body).await;
-                    seat.ended(NAME, format_args!("delivery at {place:?}"), &fate)?;
-                }
                 8 => {
                     let body = order_status(client, place, &mut prng).await;
                     let fate = finish(client, body).await;
@@ -291,10 +281,14 @@ impl Workload for Tpcc {
                         return Err(Violation::new(NAME, format!("{place:?}: an order lacks lines")));
                     }
                 }
-                _ => {
-                    let body = stock_level(client, place, &mut prng).await;
+                other => {
+                    let (what, body) = match other {
+                        4..=6 => ("payment", payment(client, place, &mut prng).await),
+                        7 => ("delivery", delivery(client, place, &mut prng).await),
+                        _ => ("stock level", stock_level(client, place, &mut prng).await),
+                    };
                     let fate = finish(client, body).await;
-                    seat.ended(NAME, format_args!("stock level at {place:?}"), &fate)?;
+                    seat.ended(NAME, format_args!("{what} at {place:?}"), &fate)?;
                 }
             }
             Ok(())
@@ -325,10 +319,7 @@ impl Workload for Tpcc {
                 Ok((broken, orders?))
             };
             let body = body.await;
-            let (broken, orders) = match finish(client, body).await {
-                Fate::Committed(found) => found,
-                Fate::Aborted(failure) | Fate::Unknown(failure) => return Err(failure.into()),
-            };
+            let (broken, orders) = finish(client, body).await.committed()?;
             if !broken.is_empty() {
                 return Err(Violation::new(NAME, broken.join("; ")).into());
             }

@@ -218,10 +218,7 @@ impl Workload for Unique {
                 Ok(read)
             };
             let body = body.await;
-            let read = match finish(client, body).await {
-                Fate::Committed(read) => read,
-                Fate::Aborted(failure) | Fate::Unknown(failure) => return Err(failure.into()),
-            };
+            let read = finish(client, body).await.committed()?;
             let rows: Result<Vec<(Table, Vec<Row>)>, String> =
                 read.into_iter().map(|(table, rows)| Ok((table, rows?))).collect();
             let judged = rows.and_then(|rows| self.judge(&acknowledged, &rejected, &rows));
