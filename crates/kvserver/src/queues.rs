@@ -23,7 +23,8 @@ use kvapi::{
 };
 use kvclient::{Locking, Txn, TxnOptions};
 use parking_lot::Mutex;
-use storage::{CursorOptions, Keyspace, mvcc};
+use storage::mvcc::{self, SplitPoint};
+use storage::{CursorOptions, Keyspace};
 
 use crate::conflict::anchor_of;
 use crate::events::{EventQueue, Events};
@@ -203,7 +204,11 @@ impl Inner {
         let (keyspace, bytes) =
             if history > current { (Keyspace::History, history) } else { (Keyspace::Current, current) };
         let found = mvcc::find_split_key(&*self.ranges.engine, &span, keyspace, bytes / 2);
-        let Some(at) = found.map_err(storage_error)? else { return Ok(()) };
+        let at = match found.map_err(storage_error)? {
+            SplitPoint::At(key) => key,
+            SplitPoint::Nowhere => return Ok(()),
+            SplitPoint::Smaller => return self.correct_statistics(replica).await,
+        };
         if keys::split::check_split_key(&at).is_err() {
             return Ok(());
         }

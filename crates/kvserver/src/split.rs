@@ -31,6 +31,16 @@ const COUNTED_BYTES_MAX: u64 = 4 << 20;
 const FOLLOWERS_WAIT_MAX: Duration = Duration::from_secs(3);
 const FOLLOWERS_LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
+/// What is told of both halves.
+///
+/// - The statistics of the whole, corrected, less those of the right half are those of the left one. If the halves are counted that
+///   is exact. Were only the right one counted, whatever the whole was estimated too high would stay with the left half for good,
+///   and keep it above a small limit until it holds a single key.
+struct SplitStatistics {
+    correction: Statistics,
+    right: Statistics,
+}
+
 impl Inner {
     pub async fn split(
         self: &Arc<Self>,
@@ -53,7 +63,8 @@ impl Inner {
         }
         let is_shared = descriptor.replicas.len() > 1;
         let (left, right) = halves(&descriptor, at, new_id);
-        let right_statistics = self.estimate_right(&replica, &right)?;
+        let SplitStatistics { correction, right: right_statistics } =
+            self.divide_statistics(&replica, &left, &right)?;
         let mut batch = WriteBatch::new();
         for half in [&left, &right] {
             let key = local::range_descriptor(&half.span.start);
@@ -67,7 +78,7 @@ impl Inner {
         let floor = if is_shared { self.ranges.clock.now() } else { Timestamp::ZERO };
         let split = SplitEffect { left: left.clone(), right: right.clone(), right_statistics, floor };
         let effects = Effects { split: Some(Box::new(split)), ..Effects::default() };
-        self.replicate(&replica, sequenced, Statistics::default(), effects, &batch, None).await?;
+        self.replicate(&replica, sequenced, correction, effects, &batch, None).await?;
         Ok(self.split_response(left, right))
     }
 
@@ -139,21 +150,34 @@ impl Inner {
         Ok((Sequenced { latch, lease, timestamp: Timestamp::MAX }, before))
     }
 
-    fn estimate_right(&self, replica: &Replica, right: &RangeDescriptor) -> Result<Statistics, KvError> {
+    /// What each half holds. Nothing else changes the range meanwhile: the latch is held.
+    fn divide_statistics(
+        &self,
+        replica: &Replica,
+        left: &RangeDescriptor,
+        right: &RangeDescriptor,
+    ) -> Result<SplitStatistics, KvError> {
         let whole = replica.apply.lock().statistics;
-        if whole.total_bytes() <= COUNTED_BYTES_MAX {
-            return mvcc::compute_statistics(&*self.ranges.engine, &right.span).map_err(storage_error);
+        if whole.total_bytes() > COUNTED_BYTES_MAX {
+            return Ok(SplitStatistics { correction: Statistics::default(), right: whole.half() });
         }
-        Ok(Statistics {
-            live_count: whole.live_count / 2,
-            live_bytes: whole.live_bytes / 2,
-            deletion_count: whole.deletion_count / 2,
-            deletion_bytes: whole.deletion_bytes / 2,
-            history_count: whole.history_count / 2,
-            history_bytes: whole.history_bytes / 2,
-            intent_count: whole.intent_count / 2,
-            intent_bytes: whole.intent_bytes / 2,
-        })
+        let right = self.count(right)?;
+        let mut correction = self.count(left)?;
+        correction.add(&right);
+        correction.subtract(&whole);
+        Ok(SplitStatistics { correction, right })
+    }
+
+    /// Counts a range that is not as large as was thought, so that it is not split for nothing.
+    pub(crate) async fn correct_statistics(&self, replica: &Arc<Replica>) -> Result<(), KvError> {
+        let (sequenced, descriptor) = self.latch_everything(replica).await?;
+        let mut correction = self.count(&descriptor)?;
+        correction.subtract(&replica.apply.lock().statistics);
+        self.replicate(replica, sequenced, correction, Effects::default(), &WriteBatch::new(), None).await
+    }
+
+    fn count(&self, range: &RangeDescriptor) -> Result<Statistics, KvError> {
+        mvcc::compute_statistics(&*self.ranges.engine, &range.span).map_err(storage_error)
     }
 
     /// A range id that was never used: counted up in the system keyspace.

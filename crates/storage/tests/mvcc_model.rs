@@ -354,8 +354,8 @@ fn run(mut disk: Box<dyn Disk>, steps: Vec<Step>) {
         world.step(step);
     }
     world.read(vec![0], vec![0xff; 5], 0, 0);
-    let key = mvcc::find_split_key(&*world.engine, &all(), storage::Keyspace::Current, 20).expect("reads");
-    if let Some(key) = key {
+    let found = mvcc::find_split_key(&*world.engine, &all(), storage::Keyspace::Current, 20).expect("reads");
+    if let mvcc::SplitPoint::At(key) = found {
         let left =
             mvcc::compute_statistics(&*world.engine, &Span::new(all().start, key.clone())).expect("reads");
         let right = mvcc::compute_statistics(&*world.engine, &Span::new(key, all().end)).expect("reads");

@@ -13,7 +13,9 @@ use clock::Timestamp;
 use goldenscript::{ArgumentConsumer, Command, Context};
 use keys::{Key, Span};
 use kvapi::{KeyBlock, KvBlock, TxnStatus, WriteBlock, WriteCheck, WriteEntry};
-use storage::mvcc::{self, GarbageBudget, MvccError, ReadView, Resolution, Scan, Statistics, Version};
+use storage::mvcc::{
+    self, GarbageBudget, MvccError, ReadView, Resolution, Scan, SplitPoint, Statistics, Version,
+};
 use storage::{Cursor, CursorOptions, Durability, Engine, Keyspace, WriteBatch};
 
 use support::{Disk, InMemory, parse_timestamp, show};
@@ -354,8 +356,11 @@ impl goldenscript::Runner for Runner {
                 let of =
                     Keyspace::from_name(args.next_pos().unwrap_or_default()).ok_or("no such keyspace")?;
                 let left = args.next_pos().unwrap_or("0").parse()?;
-                let key = mvcc::find_split_key(&*self.engine, &all(), of, left)?;
-                key.map_or("<none>".to_string(), |key| text(&key))
+                match mvcc::find_split_key(&*self.engine, &all(), of, left)? {
+                    SplitPoint::At(key) => text(&key),
+                    SplitPoint::Nowhere => "<none>".to_string(),
+                    SplitPoint::Smaller => "<smaller>".to_string(),
+                }
             }
             other => return Err(format!("no command {other}").into()),
         };

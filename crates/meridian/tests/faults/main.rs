@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use env::{Env, RealEnv};
 use futures::future::BoxFuture;
@@ -50,6 +50,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 const CALM: Duration = Duration::from_secs(2);
 /// A clock may be off by this much, in milliseconds, and nothing may be felt of it.
 const OFFSET_HARMLESS_MS: i64 = 200;
+/// How long after it has met its fault a node may take to stop by itself.
+const FULL_DISK_STOP_TIME_MAX: Duration = Duration::from_secs(5);
+const WRONG_CLOCK_STOP_TIME_MAX: Duration = Duration::from_secs(10);
 /// A clock that is this far off must not be served from.
 const OFFSET_BEYOND_MS: i64 = 5_000;
 
@@ -148,7 +151,8 @@ impl Fault {
             }
             Fault::DiskFull => {
                 lab.free_disk(victim);
-                if lab.has_ended(victim) {
+                // It may have met the full disk just now, and be on its way out.
+                if ends_within(lab, victim, FULL_DISK_STOP_TIME_MAX) {
                     let told = lab.log_end(victim);
                     assert!(told.contains("No space left"), "a full disk is told as what it is: {told}");
                     lab.restart(victim, &FLAGS);
@@ -157,10 +161,7 @@ impl Fault {
             Fault::ClockOff => lab.set_clock(victim, 0),
             Fault::ClockBeyond => {
                 // It goes by the best of several measurements of its peers' clocks.
-                let ends = (0..100).any(|_| {
-                    std::thread::sleep(Duration::from_millis(100));
-                    lab.has_ended(victim)
-                });
+                let ends = ends_within(lab, victim, WRONG_CLOCK_STOP_TIME_MAX);
                 assert!(ends, "a node whose clock is {OFFSET_BEYOND_MS} ms off serves");
                 let told = lab.log_end(victim);
                 assert!(told.contains("clock"), "a node that stops itself says why: {told}");
@@ -169,6 +170,17 @@ impl Fault {
             }
         }
     }
+}
+
+fn ends_within(lab: &mut Lab, node: u32, time: Duration) -> bool {
+    let deadline = Instant::now() + time;
+    while !lab.has_ended(node) {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    true
 }
 
 /// Connections to the nodes in turn.
@@ -265,6 +277,14 @@ impl Test {
         let victim = self.prng.range(1..self.lab.nodes.len() as u64 + 1) as u32;
         let before = self.journal.counts();
         println!("node {victim}: {}", fault.name());
+        for node in 1..=self.lab.nodes.len() as u32 {
+            // Else two are hurt at a time, and nobody could go on.
+            assert!(
+                !self.lab.has_ended(node),
+                "node {node} is gone before the fault: {}",
+                self.lab.log_end(node)
+            );
+        }
         tokio::task::block_in_place(|| fault.begin(&mut self.lab, victim));
         self.watch(drive, fault, victim).await?;
         tokio::task::block_in_place(|| fault.end(&mut self.lab, victim));

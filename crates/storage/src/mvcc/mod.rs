@@ -71,7 +71,7 @@ pub use intent::{Intent, find_intent, find_intents};
 pub use refresh::{Changed, find_change};
 pub use resolve::{Resolution, Resolved, ResolvedSpan, resolve_key, resolve_span};
 pub use scan::{Scan, ScanResult, scan};
-pub use split::{find_split_key, replicated_parts};
+pub use split::{SplitPoint, find_split_key, replicated_parts};
 pub use statistics::{Statistics, compute_statistics};
 pub use version::{Version, history_key, parse_history_key};
 pub use view::{NewerVersions, OnConflict, ReadView};

@@ -66,6 +66,13 @@ impl Statistics {
         self.combine(part, |field, change| field - change);
     }
 
+    /// What a half holds if both halves hold the same.
+    pub fn half(&self) -> Statistics {
+        let mut half = *self;
+        half.fields().into_iter().for_each(|field| *field /= 2);
+        half
+    }
+
     /// The stored form.
     pub fn encode(&self) -> [u8; ENCODED_SIZE] {
         let mut out = [0; ENCODED_SIZE];

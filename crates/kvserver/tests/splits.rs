@@ -1,0 +1,46 @@
+//! Into how many ranges data is split.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Node, World, key, options};
+use kvclient::{DbConfig, Isolation};
+use kvserver::StoreConfig;
+
+/// Writes rows of 400 bytes or so, ascending, in transactions of `rows` rows each.
+async fn load(node: &Node, transactions: u32, rows: u32) {
+    for transaction in 0..transactions {
+        let txn = node.db.begin(options(Isolation::ReadCommitted));
+        for row in 0..rows {
+            txn.put(&key(&format!("{:08}", transaction * rows + row)), &[b'x'; 400]).unwrap();
+        }
+        txn.commit().await.unwrap();
+    }
+}
+
+/// Ranges that hold rows, after `mib` MiB came into ranges of at most `range_mib`, and what they count.
+fn ranges_after(mib: u32, range_mib: u64, rows: u32) -> (usize, i64) {
+    let configure = |store: &mut StoreConfig, _: &mut DbConfig| store.range_bytes_max = range_mib << 20;
+    World::new(5).run(configure, async move |node: Node| {
+        load(&node, (mib << 20) / 400 / rows, rows).await;
+        node.env.sleep(Duration::from_secs(20)).await;
+        let standings = node.store.range_standings();
+        let tables = standings.iter().filter(|range| range.descriptor.span.end > key(""));
+        let counts: Vec<i64> = tables.map(|range| range.statistics.live_count).collect();
+        (counts.len(), counts.iter().sum())
+    })
+}
+
+/// Once the left half of a split kept what the whole had been estimated too high, was split again and again, and ended as one key: a
+/// thousand ranges for six MiB.
+#[test]
+fn data_is_split_into_as_many_ranges_as_it_needs() {
+    for (mib, range_mib, rows) in [(6, 2, 100), (6, 2, 4000), (24, 6, 4000)] {
+        let (ranges, counted) = ranges_after(mib, range_mib, rows);
+        let needed = (u64::from(mib) / range_mib) as usize;
+        assert!((needed..=3 * needed).contains(&ranges), "{mib} MiB in {ranges} ranges of {range_mib} MiB");
+        let written = i64::from((mib << 20) / 400 / rows * rows);
+        assert!((written - counted).abs() <= written / 4, "{counted} counted of {written}");
+    }
+}
