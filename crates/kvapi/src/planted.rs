@@ -30,6 +30,8 @@ pub enum Bug {
     WriteBelowClosed,
     /// A replica reads below what is closed without having applied everything up to there.
     FollowUnapplied,
+    /// A value a little above the read timestamp, by whichever clock, is taken for later.
+    IgnoreUncertainty,
     /// After a restart the clock begins where the wall clock stands, not above what it gave out before.
     ForgetClockBound,
 }

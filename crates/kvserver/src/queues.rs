@@ -193,27 +193,37 @@ impl Inner {
         }
         let result = self.split_in_halves(&replica).await;
         replica.split_queued.store(false, Ordering::Release);
-        result
+        if result? {
+            // What is left of it may still be too large.
+            self.ranges.watch_size(&replica);
+        }
+        Ok(())
     }
 
-    async fn split_in_halves(self: &Arc<Self>, replica: &Arc<Replica>) -> Result<(), KvError> {
+    /// Whether it, or what is thought of its size, is another now.
+    async fn split_in_halves(self: &Arc<Self>, replica: &Arc<Replica>) -> Result<bool, KvError> {
         let span = replica.state.lock().descriptor.span.clone();
         let statistics = replica.apply.lock().statistics;
-        let current = (statistics.live_bytes + statistics.deletion_bytes).max(0) as u64;
-        let history = statistics.history_bytes.max(0) as u64;
+        let sizes = [
+            (Keyspace::Current, statistics.live_bytes + statistics.deletion_bytes),
+            (Keyspace::History, statistics.history_bytes),
+            (Keyspace::Intents, statistics.intent_bytes),
+        ];
+        // By what makes it large; of equal ones the first.
+        let largest = sizes.into_iter().rev().max_by_key(|(_, bytes)| *bytes);
         let (keyspace, bytes) =
-            if history > current { (Keyspace::History, history) } else { (Keyspace::Current, current) };
+            largest.map(|(keyspace, bytes)| (keyspace, bytes.max(0) as u64)).expect("three");
         let found = mvcc::find_split_key(&*self.ranges.engine, &span, keyspace, bytes / 2);
         let at = match found.map_err(storage_error)? {
             SplitPoint::At(key) => key,
-            SplitPoint::Nowhere => return Ok(()),
-            SplitPoint::Smaller => return self.correct_statistics(replica).await,
+            SplitPoint::Nowhere => return Ok(false),
+            SplitPoint::Smaller => return self.correct_statistics(replica).await.map(|()| true),
         };
         if keys::split::check_split_key(&at).is_err() {
-            return Ok(());
+            return Ok(false);
         }
         // Not by way of the addressing records: the range is here.
-        self.split(replica.clone(), &SplitRequest { at }).await.map(drop)
+        self.split(replica.clone(), &SplitRequest { at }).await.map(|_| true)
     }
 
     /// Resolves the intents that an ended transaction has left, and forgets its record.

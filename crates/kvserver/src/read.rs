@@ -265,8 +265,9 @@ impl Inner {
         let is_alone = self.ranges.is_alone.load(Ordering::Relaxed);
         let foreign = if is_alone { lease_start } else { lease_start.max(state.moved_to) };
         let limit = observed.max(foreign.min(txn.uncertainty_limit));
-        let limit =
-            if txn.uncertainty_limit <= txn.read_timestamp { timestamp } else { limit.max(timestamp) };
+        let is_certain = txn.uncertainty_limit <= txn.read_timestamp;
+        let ignores = self.ranges.config.planted.has(Bug::IgnoreUncertainty);
+        let limit = if is_certain || ignores { timestamp } else { limit.max(timestamp) };
         ReadView { timestamp, uncertainty_limit: limit, intents_absent, ..ReadView::of(txn, limit) }
     }
 

@@ -30,6 +30,7 @@
 //! Files and RocksDB (the crash test of crate `meridian` has those), the real network (`wires` stands in its place), threads.
 
 mod cluster;
+mod failover;
 mod faults;
 mod machine;
 mod members;
@@ -41,6 +42,7 @@ mod scenario;
 mod wires;
 mod witness;
 
+pub use failover::times_without_lease;
 pub use run::{Failed, Flaws, Summary, replay_line, run, run_flawed};
 pub use scenario::Scenario;
 pub use witness::print_logs;

@@ -140,7 +140,7 @@ pub(crate) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(scenario: &'a Scenario, seed: u64, flaws: Flaws) -> Run<'a> {
+    pub fn new(scenario: &'a Scenario, seed: u64, flaws: Flaws) -> Run<'a> {
         let simulation = Simulation::new(seed);
         if scenario.nodes == 1 {
             simulation.set_blocking_chance(BLOCKING_CHANCE);
@@ -225,16 +225,7 @@ impl<'a> Run<'a> {
         self.wait_until_replicated()?;
         self.set_up()?;
         self.begin_weather();
-        let options =
-            DriveOptions { clients: self.scenario.clients, pause: Duration::ZERO..Duration::from_millis(2) };
-        let drive = Drive::start(
-            self.tester.clone(),
-            self.clients.clone(),
-            self.workloads.clone(),
-            self.journal.clone(),
-            options,
-            self.prng.fork(),
-        );
+        let drive = self.drive();
         self.make_faults(&drive)?;
         self.recover()?;
         self.expect_progress(&drive)?;
@@ -249,12 +240,21 @@ impl<'a> Run<'a> {
         self.compare_replicas()
     }
 
+    /// Sets the clients to work.
+    pub fn drive(&mut self) -> Drive {
+        let options =
+            DriveOptions { clients: self.scenario.clients, pause: Duration::ZERO..Duration::from_millis(2) };
+        let (clients, workloads, journal) =
+            (self.clients.clone(), self.workloads.clone(), self.journal.clone());
+        Drive::start(self.tester.clone(), clients, workloads, journal, options, self.prng.fork())
+    }
+
     pub fn stalled(&self, what: &str, bound: Duration) -> String {
         let tasks = self.simulation.live_tasks();
         format!("{what} within {bound:?} of virtual time; alive: {tasks:?}")
     }
 
-    fn set_up(&self) -> Result<(), String> {
+    pub fn set_up(&self) -> Result<(), String> {
         let (connector, workloads) = (self.checker.clone(), self.workloads.clone());
         let made = self.simulation.block_on(PATIENCE, async move {
             for workload in workloads {

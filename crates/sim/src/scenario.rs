@@ -25,7 +25,7 @@ use workload::write_skew::WriteSkew;
 use workload::{Isolation, Workload};
 
 /// All scenarios, with their names, in order.
-const FILES: [(&str, &str); 15] = [
+const FILES: [(&str, &str); 16] = [
     ("calm", include_str!("../scenarios/calm.toml")),
     ("crashes", include_str!("../scenarios/crashes.toml")),
     ("histories", include_str!("../scenarios/histories.toml")),
@@ -41,6 +41,7 @@ const FILES: [(&str, &str); 15] = [
     ("stale", include_str!("../scenarios/stale.toml")),
     ("orders", include_str!("../scenarios/orders.toml")),
     ("past", include_str!("../scenarios/past.toml")),
+    ("skewed", include_str!("../scenarios/skewed.toml")),
 ];
 
 /// What is run. See the module.

@@ -90,6 +90,11 @@ fn a_lease_that_moves_to_another_node_without_a_floor_is_noticed() {
 }
 
 #[test]
+fn a_value_that_is_above_the_reader_by_another_clock_alone_and_is_not_seen_is_noticed() {
+    assert_bug_noticed(Bug::IgnoreUncertainty, "skewed", 0, 20);
+}
+
+#[test]
 fn a_leaseholder_that_writes_below_what_it_has_closed_is_noticed() {
     assert_bug_noticed(Bug::WriteBelowClosed, "past", 0, 20);
 }

@@ -18,7 +18,7 @@ pub enum SplitPoint {
 
 /// The key that has about `left_bytes` bytes of `keyspace` below it in the span: where to split.
 ///
-/// Sizes are those of `Current`, or of `History` when that is what makes the range large; the caller knows from
+/// Sizes are those of `Current`, or of `History` or `Intents` when that is what makes the range large; the caller knows from
 /// the range's statistics. Reads the left half.
 pub fn find_split_key(
     reader: &dyn Reader,
