@@ -15,6 +15,9 @@ use crate::{
     Message, OpenError, ReadReady, ReplicaId, Term, WriteNumber,
 };
 
+/// Who knows its leader to be dead waits for this part of the usual time, and less than twice as much again, between two campaigns.
+const ORPHANED_PART: u32 = 3;
+
 /// What is stored of a replica beside its log.
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
@@ -111,6 +114,8 @@ pub struct Group {
     pub(crate) reads: Vec<ReadReady>,
     pub(crate) election_elapsed: u32,
     pub(crate) election_timeout: u32,
+    /// The last leader is known to be dead, and no other is known.
+    pub(crate) is_orphaned: bool,
     pub(crate) quiescent: bool,
     pub(crate) restraint: Restraint,
     pub(crate) absent: SmallVec<[ReplicaId; 2]>,
@@ -145,7 +150,7 @@ impl Group {
             return Err(OpenError::TermBehindLog { last_term, term: hard_state.term });
         }
         let mut prng = Prng::new(config.seed);
-        let election_timeout = draw_timeout(&mut prng, config.election_ticks);
+        let election_timeout = draw_timeout(&mut prng, config.election_ticks, config.election_ticks);
         let mut group = Group {
             term: hard_state.term,
             vote: hard_state.vote,
@@ -164,6 +169,7 @@ impl Group {
             reads: Vec::new(),
             election_elapsed: 0,
             election_timeout,
+            is_orphaned: false,
             quiescent: false,
             restraint: Restraint::None,
             absent: SmallVec::new(),
@@ -247,8 +253,11 @@ impl Group {
         asks.then(answer)
     }
 
-    /// As a follower or candidate: campaigns after so many ticks from now, if nothing happens before.
+    /// As a follower or candidate: campaigns after so many ticks from now, if nothing happens before. The leader is known to be dead: until
+    /// there is another, a campaign that fails is tried again after about half of the usual time, so that a lost or split vote costs
+    /// little.
     pub fn hasten(&mut self, ticks: u32) {
+        self.is_orphaned = true;
         self.election_elapsed = self.election_timeout.saturating_sub(ticks);
     }
 
@@ -310,7 +319,11 @@ impl Group {
 
     pub(crate) fn reset_election_timer(&mut self) {
         self.election_elapsed = 0;
-        self.election_timeout = draw_timeout(&mut self.prng, self.config.election_ticks);
+        let usual = self.config.election_ticks;
+        self.election_timeout = match self.is_orphaned {
+            true => draw_timeout(&mut self.prng, (usual / ORPHANED_PART).max(1), 2 * usual / ORPHANED_PART),
+            false => draw_timeout(&mut self.prng, usual, usual),
+        };
     }
 
     /// Whether this replica takes no part in an election: it has heard from a leader lately, or has promised to.
@@ -330,6 +343,7 @@ impl Group {
     pub(crate) fn become_follower(&mut self, term: Term, leader: Option<ReplicaId>) {
         self.set_term(term);
         self.role = Role::Follower { leader };
+        self.is_orphaned &= leader.is_none();
         self.reset_election_timer();
     }
 
@@ -480,6 +494,7 @@ impl FollowerStatus {
     }
 }
 
-fn draw_timeout(prng: &mut Prng, election_ticks: u32) -> u32 {
-    election_ticks + prng.below(u64::from(election_ticks)) as u32
+/// From `least` on, less than `spread` more.
+fn draw_timeout(prng: &mut Prng, least: u32, spread: u32) -> u32 {
+    least + prng.below(u64::from(spread)) as u32
 }

@@ -72,6 +72,7 @@ impl Group {
             reads: VecDeque::new(),
         };
         self.role = Role::Leader(Box::new(leadership));
+        self.is_orphaned = false;
         self.reset_election_timer();
         self.append(EntryKind::Empty, bytes::Bytes::new());
     }

@@ -188,6 +188,7 @@ impl Scenario {
             "log" => return self.log(command),
             "campaign" => for_each(command, cluster, |cluster, id| cluster.group(id).campaign())?,
             "wake" => for_each(command, cluster, |cluster, id| cluster.group(id).wake())?,
+            "hasten" => for_each(command, cluster, |cluster, id| cluster.group(id).hasten(1))?,
             "crash" => for_each(command, cluster, Cluster::crash)?,
             "restart" => for_each(command, cluster, Cluster::restart)?,
             "flush" => for_each(command, cluster, |cluster, id| cluster.node(id).disk.flush())?,

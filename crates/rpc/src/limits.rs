@@ -39,6 +39,12 @@ pub const SNAPSHOT_CHUNK_BYTES: usize = 512 << 10;
 pub const SNAPSHOTS_INCOMING_MAX: usize = 2;
 pub const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
 
+/// How long after it was cut off a snapshot may be resumed, by its sender; and how long, and how many bytes together, a receiver keeps
+/// of those that were cut off.
+pub const SNAPSHOT_RESUME_TIME_MAX: Duration = Duration::from_secs(10);
+pub const SNAPSHOT_KEPT_TIME_MAX: Duration = Duration::from_secs(30);
+pub const SNAPSHOT_KEPT_BYTES_MAX: usize = 256 << 20;
+
 /// Of a report as many rows are sent as have this many bytes together.
 pub const REPORT_BYTES_MAX: usize = 4 << 20;
 

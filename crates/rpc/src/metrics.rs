@@ -21,6 +21,7 @@ pub(crate) struct Metrics {
     pub raft_malformed: Counter,
     pub raft_queue_bytes: Gauge,
     pub snapshots_sent: Counter,
+    pub snapshots_resumed: Counter,
     pub snapshots_received: Counter,
     pub snapshots_failed: Counter,
     pub snapshot_bytes_sent: Counter,
@@ -49,6 +50,11 @@ impl Metrics {
             ),
             ("rpc_raft_messages_malformed", "Raft messages that could not be read", &self.raft_malformed),
             ("rpc_snapshots_sent", "Snapshots that a peer has taken", &self.snapshots_sent),
+            (
+                "rpc_snapshots_resumed",
+                "How often the sending of a snapshot went on where it had been cut off",
+                &self.snapshots_resumed,
+            ),
             ("rpc_snapshots_received", "Snapshots taken from a peer", &self.snapshots_received),
             (
                 "rpc_snapshots_failed",

@@ -34,7 +34,7 @@ use crate::metrics::Metrics;
 use crate::offset::{ClockOffset, verdict};
 use crate::peer::Peer;
 use crate::roster::{Roster, capacity_to_proto};
-use crate::snapshot::{self, RateLimit};
+use crate::snapshot::{self, Kept, RateLimit};
 use crate::tls::Credentials;
 use crate::{gossip, server};
 
@@ -121,6 +121,8 @@ pub(crate) struct Shared {
     pub snapshot_rate: Arc<RateLimit>,
     /// Snapshots being taken in.
     pub snapshots: tokio::sync::Semaphore,
+    /// Those that were cut off.
+    pub snapshots_kept: Arc<Kept>,
     /// True once the network is to stop.
     stopping: tokio::sync::watch::Sender<bool>,
     /// Why the node must stop.
@@ -303,6 +305,7 @@ impl Network {
             snapshot_lane: env.lane("snapshot-reader"),
             snapshot_rate: Arc::new(RateLimit::new(limits::SNAPSHOT_BYTES_PER_SECOND)),
             snapshots: tokio::sync::Semaphore::new(limits::SNAPSHOTS_INCOMING_MAX),
+            snapshots_kept: Arc::default(),
             stopping: tokio::sync::watch::Sender::new(false),
             fatal: tokio::sync::watch::Sender::new(None),
             env,

@@ -182,7 +182,8 @@ impl Node for NodeService {
         let Ok(_permit) = self.shared.snapshots.try_acquire() else {
             return answer("the store takes as many snapshots as it can already".to_string());
         };
-        let taken = match snapshot::receive(request.into_inner()).await {
+        let (env, kept) = (&self.shared.env, &self.shared.snapshots_kept);
+        let taken = match snapshot::receive(env, kept, greeted.node, request.into_inner()).await {
             Ok((to, received)) if to == own.store && received.from == greeted.store => {
                 services.raft.receive_snapshot(received)
             }
@@ -201,6 +202,15 @@ impl Node for NodeService {
                 answer(error.0)
             }
         }
+    }
+
+    async fn snapshot_progress(
+        &self,
+        request: Request<v1::SnapshotProgressRequest>,
+    ) -> Result<Response<v1::SnapshotProgressResponse>, Status> {
+        let greeted = self.caller.expect_node()?;
+        let chunk_count = self.shared.snapshots_kept.chunks(greeted.node, request.into_inner().snapshot_id);
+        Ok(Response::new(v1::SnapshotProgressResponse { chunk_count }))
     }
 
     async fn gossip(

@@ -14,8 +14,8 @@ use kvapi::{
     WriteRequest,
 };
 use support::{
-    Echo, RANGE, Relay, Settings, TestNode, certificates, create_range, credentials, environment, get,
-    journal, until,
+    Echo, RANGE, Relay, Settings, TestNode, certificates, counter, create_range, credentials, environment,
+    get, journal, until,
 };
 
 async fn three(env: &Arc<dyn env::Env>) -> (tempfile::TempDir, Vec<TestNode>) {
@@ -189,26 +189,68 @@ async fn a_raft_group_of_three_commits_over_the_network_and_a_newcomer_gets_a_sn
         let membership = node.network.membership();
         until(&env, "all three are known", || membership.nodes().len() == 3).await;
     }
+    fill_and_add_third(&env, &nodes, 20).await;
+    until(&env, "the third has applied", || journal(&nodes[2]).len() >= 20).await;
+    assert_eq!(journal(&nodes[2]), journal(&nodes[0]));
+}
+
+/// A group on the first two applies so many commands of 100,000 bytes, which its log no longer has; then it is given a third replica,
+/// which begins with nothing.
+async fn fill_and_add_third(env: &Arc<dyn env::Env>, nodes: &[TestNode], commands: usize) {
     create_range(&nodes[0], 1, &[1, 2]);
     create_range(&nodes[1], 2, &[1, 2]);
     let leader = nodes[0].raft.range(RANGE).expect("it was made");
     leader.campaign();
-    until(&env, "there is a leader", || leader.leading().is_some()).await;
-    for number in 0..20u64 {
+    until(env, "there is a leader", || leader.leading().is_some()).await;
+    for number in 0..commands {
         let command = Bytes::from(vec![number as u8; 100_000]);
         let applied = leader.propose(command).await.expect("two of two have it");
         assert_eq!(applied.answer, Bytes::from_static(b"done"));
     }
-    until(&env, "the second has applied", || journal(&nodes[1]).len() == 20).await;
-    // The third begins with nothing: by now part of the log is cut off or not, it gets what it needs.
+    until(env, "the second has applied", || journal(&nodes[1]).len() == commands).await;
     let change = raft::ConfChange {
         changes: vec![raft::Change::AddVoter(raft::ReplicaId(3))],
         transition: raft::Transition::Auto,
         context: Bytes::new(),
     };
     leader.propose_conf_change(&change).await.expect("two of two have it");
-    until(&env, "the third has applied", || journal(&nodes[2]).len() >= 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_is_cut_off_goes_on_where_it_was() {
+    const MIB: u64 = 1 << 20;
+    let env = environment();
+    let folder = certificates(&env);
+    let settings = || Settings::new(credentials(folder.path(), &env));
+    let mut nodes = Vec::new();
+    for id in 1..=2 {
+        nodes.push(TestNode::start(&env, id, settings(), Arc::new(Echo(NodeId(id)))).await);
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let relay = Relay::start(&env, listener.local_addr().expect("it listens").to_string()).await;
+    let address = relay.address.clone();
+    nodes.push(TestNode::start_at(&env, listener, address, 3, settings(), Arc::new(Echo(NodeId(3)))));
+    nodes[1].learn(&nodes[0]).await;
+    nodes[2].learn(&nodes[0]).await;
+    for node in &nodes {
+        let membership = node.network.membership();
+        until(&env, "all three are known", || membership.nodes().len() == 3).await;
+    }
+    // Eight MiB, in four seconds.
+    nodes[0].network.set_snapshot_rate(2 * MIB);
+    let commands = (8 * MIB / 100_000) as usize;
+    fill_and_add_third(&env, &nodes, commands).await;
+    let sent = || counter(&nodes[0], "rpc_snapshot_bytes_sent");
+    for cut in 1..=2 {
+        until(&env, "a part was sent", || sent() >= cut * 3 * MIB).await;
+        relay.cut();
+        until(&env, "it goes on", || counter(&nodes[0], "rpc_snapshots_resumed") == cut).await;
+    }
+    until(&env, "the third has applied", || journal(&nodes[2]).len() >= commands).await;
     assert_eq!(journal(&nodes[2]), journal(&nodes[0]));
+    // What was on its way when it was cut came again, and no more.
+    assert!(sent() < 12 * MIB, "{} bytes were sent", sent());
+    assert_eq!(counter(&nodes[0], "rpc_snapshots_sent"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

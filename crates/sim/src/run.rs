@@ -29,6 +29,8 @@ const DEAD_AFTER: Duration = Duration::from_secs(20);
 const REPLICATE_INTERVAL: Duration = Duration::from_millis(300);
 /// Virtual time of undisturbed work after the last fault.
 const RECOVERY: Duration = Duration::from_millis(200);
+/// Between two transactions of a client, at most.
+const PAUSE: Duration = Duration::from_millis(2);
 /// How long a disk stays full.
 const FULL_MS_MAX: u64 = 50;
 /// How likely the proposer to an idle store writes and syncs by itself; on a node that stands alone.
@@ -225,7 +227,7 @@ impl<'a> Run<'a> {
         self.wait_until_replicated()?;
         self.set_up()?;
         self.begin_weather();
-        let drive = self.drive();
+        let drive = self.drive(PAUSE);
         self.make_faults(&drive)?;
         self.recover()?;
         self.expect_progress(&drive)?;
@@ -240,10 +242,9 @@ impl<'a> Run<'a> {
         self.compare_replicas()
     }
 
-    /// Sets the clients to work.
-    pub fn drive(&mut self) -> Drive {
-        let options =
-            DriveOptions { clients: self.scenario.clients, pause: Duration::ZERO..Duration::from_millis(2) };
+    /// Sets the clients to work, who pause for up to so long between two transactions.
+    pub fn drive(&mut self, pause: Duration) -> Drive {
+        let options = DriveOptions { clients: self.scenario.clients, pause: Duration::ZERO..pause };
         let (clients, workloads, journal) =
             (self.clients.clone(), self.workloads.clone(), self.journal.clone());
         Drive::start(self.tester.clone(), clients, workloads, journal, options, self.prng.fork())

@@ -143,6 +143,9 @@ pub trait Engine: Reader + 'static {
 pub trait Checkpoint: Send {
     /// The next piece, of about the given size, as a batch of puts; `None` at the end.
     fn next_chunk(&mut self, bytes: usize) -> Result<Option<WriteBatch>, StorageError>;
+
+    /// Begins anew: with the same sizes asked for the same pieces follow.
+    fn rewind(&mut self);
 }
 
 /// What [`Engine::ingest`] takes.

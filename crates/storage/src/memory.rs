@@ -317,7 +317,8 @@ impl Engine for MemoryEngine {
 
     fn checkpoint(&self, parts: &[(Keyspace, Span)]) -> Result<Box<dyn Checkpoint>, StorageError> {
         crate::engine::check_state_parts(parts)?;
-        Ok(Box::new(MemoryCheckpoint { maps: self.maps(), parts: parts.iter().cloned().collect() }))
+        let whole: VecDeque<_> = parts.iter().cloned().collect();
+        Ok(Box::new(MemoryCheckpoint { maps: self.maps(), parts: whole.clone(), whole }))
     }
 
     fn ingest(&self, ingest: Ingest) -> Result<(), StorageError> {
@@ -516,11 +517,17 @@ impl Cursor for MemoryCursor {
 
 struct MemoryCheckpoint {
     maps: Maps,
+    whole: VecDeque<(Keyspace, Span)>,
+    /// What is left of it.
     parts: VecDeque<(Keyspace, Span)>,
 }
 
 impl Checkpoint for MemoryCheckpoint {
     fn next_chunk(&mut self, bytes: usize) -> Result<Option<WriteBatch>, StorageError> {
         crate::engine::fill_chunk(&self.maps, &mut self.parts, bytes)
+    }
+
+    fn rewind(&mut self) {
+        self.parts.clone_from(&self.whole);
     }
 }

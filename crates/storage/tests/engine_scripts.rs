@@ -170,6 +170,11 @@ impl goldenscript::Runner for Runner {
                         while let Some(chunk) = checkpoint.next_chunk(20)? {
                             writeln!(out, "{chunk:?}").map(|()| self.chunks.push(chunk))?;
                         }
+                        checkpoint.rewind();
+                        for chunk in &self.chunks {
+                            let again = checkpoint.next_chunk(20)?.map(|again| format!("{again:?}"));
+                            assert_eq!(again, Some(format!("{chunk:?}")), "the same comes again");
+                        }
                     }
                 }
             }

@@ -154,10 +154,12 @@ pub fn network(env: &Arc<dyn Env>, address: &str, settings: &Settings) -> Networ
     Network::new(env.clone(), clock, config)
 }
 
-/// Passes bytes on to an address until it is frozen: then it keeps all connections open and passes nothing on.
+/// Passes bytes on to an address until it is frozen: then it keeps all connections open and passes nothing on. A cut ends all
+/// connections that there are; new ones may be made.
 pub struct Relay {
     pub address: String,
     frozen: tokio::sync::watch::Sender<bool>,
+    cuts: tokio::sync::watch::Sender<u32>,
 }
 
 impl Relay {
@@ -165,29 +167,36 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it listens").to_string();
         let (frozen, is_frozen) = tokio::sync::watch::channel(false);
+        let cuts = tokio::sync::watch::Sender::new(0);
+        let cut = cuts.subscribe();
         let spawner = env.clone();
         let accepting = async move {
             while let Ok((near, _)) = listener.accept().await {
-                let (to, is_frozen) = (to.clone(), is_frozen.clone());
+                let (to, is_frozen, mut cut) = (to.clone(), is_frozen.clone(), cut.clone());
                 let passing = async move {
+                    cut.mark_unchanged();
                     let Ok(far) = tokio::net::TcpStream::connect(&to).await else { return };
                     let (near_in, near_out) = near.into_split();
                     let (far_in, far_out) = far.into_split();
-                    futures::future::join(
+                    let both = futures::future::join(
                         pass(near_in, far_out, is_frozen.clone()),
                         pass(far_in, near_out, is_frozen),
-                    )
-                    .await;
+                    );
+                    futures::future::select(Box::pin(both), Box::pin(cut.changed())).await;
                 };
                 drop(spawner.spawn("relay", Box::pin(passing)));
             }
         };
         drop(env.spawn("relay", Box::pin(accepting)));
-        Relay { address, frozen }
+        Relay { address, frozen, cuts }
     }
 
     pub fn freeze(&self) {
         self.frozen.send_replace(true);
+    }
+
+    pub fn cut(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
     }
 }
 
@@ -316,9 +325,22 @@ fn raft_store(
     };
     let mut options = StoreOptions { tick: Duration::from_millis(20), ..StoreOptions::default() };
     options.group.heartbeat_ticks = 1;
+    // Logs are cut off soon: newcomers need snapshots.
+    options.log_bytes_max = 1 << 20;
     let store = Store::open(world, options).expect("an empty store opens");
     store.start();
     store
+}
+
+/// A counter of a node's network.
+pub fn counter(node: &TestNode, name: &str) -> u64 {
+    let mut registry = prometheus_client::registry::Registry::default();
+    node.network.register_metrics(&mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).expect("it can be written");
+    let begin = format!("{name}_total ");
+    let value = text.lines().find_map(|line| line.strip_prefix(&begin)).expect("there is such a counter");
+    value.parse().expect("a number")
 }
 
 /// The commands that a node has applied.

@@ -15,6 +15,8 @@ use crate::{Checkpoint, Keyspace, StorageError, WriteBatch};
 /// - `snapshot` borrows from `databases`, which the `Arc` keeps in place and alive: it is declared, and so dropped, before.
 pub(super) struct RocksCheckpoint {
     snapshot: RocksSnapshot<'static>,
+    whole: VecDeque<(Keyspace, Span)>,
+    /// What is left of it.
     parts: VecDeque<(Keyspace, Span)>,
     _databases: Arc<Databases>,
 }
@@ -25,12 +27,17 @@ impl RocksCheckpoint {
         // the target alive until after `snapshot` is dropped. Nothing with the lifetime leaves this module.
         let extended: &'static Databases = unsafe { &*Arc::as_ptr(&databases) };
         let snapshot = RocksSnapshot::new(extended);
-        RocksCheckpoint { snapshot, parts: parts.iter().cloned().collect(), _databases: databases }
+        let whole: VecDeque<_> = parts.iter().cloned().collect();
+        RocksCheckpoint { snapshot, parts: whole.clone(), whole, _databases: databases }
     }
 }
 
 impl Checkpoint for RocksCheckpoint {
     fn next_chunk(&mut self, bytes: usize) -> Result<Option<WriteBatch>, StorageError> {
         fill_chunk(&self.snapshot, &mut self.parts, bytes)
+    }
+
+    fn rewind(&mut self) {
+        self.parts.clone_from(&self.whole);
     }
 }
