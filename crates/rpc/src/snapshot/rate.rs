@@ -26,7 +26,7 @@ impl RateLimit {
     }
 
     /// Takes the next slot for so many bytes; when it begins.
-    fn take(&self, bytes: usize, now: Duration) -> Duration {
+    pub fn take(&self, bytes: usize, now: Duration) -> Duration {
         let rate = self.bytes_per_second.load(Ordering::Relaxed).max(1);
         let length = Duration::from_secs_f64(bytes as f64 / rate as f64);
         let mut taken_until = self.taken_until.lock();

@@ -18,8 +18,7 @@ use crate::limits;
 /// A snapshot as far as it has come.
 ///
 /// - `size` is the sum of the sizes of `chunks` as they travelled, `checksum` that of their checksums.
-#[derive(Debug)]
-pub(crate) struct Taking {
+struct Taking {
     to: StoreId,
     received: ReceivedSnapshot,
     size: usize,
@@ -88,10 +87,10 @@ type Name = (NodeId, u64);
 ///
 /// - At most `SNAPSHOT_KEPT_BYTES_MAX` bytes; what has been kept longest makes room.
 /// - `turn` counts what was ever kept: the one kept later has the higher.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Kept(Mutex<KeptState>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct KeptState {
     turn: u64,
     snapshots: BTreeMap<Name, (u64, Taking)>,
