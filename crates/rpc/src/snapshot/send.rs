@@ -1,7 +1,6 @@
 //! The sender's side.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use env::{Env, Lane};
 use keys::StoreId;

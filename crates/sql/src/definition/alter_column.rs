@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use executor::ExecResult;
+use planner::PlanOptions;
 use planner::ast::{Expression, Identifier, Sourced, TypeName};
-use types::descriptor::{ColumnDescriptor, ColumnId, TableDescriptor};
+use types::descriptor::{ColumnDescriptor, ColumnId, Oid, TableDescriptor};
 use types::{ColumnType, PgError, Severity, SqlState};
 
 use super::alter_table::column_of;
 use super::backfill::Transform;
 use super::create_table::{column_mut, is_kept, quote};
+use super::drop::views_on;
 use crate::session::Session;
 use crate::table_locks::LockMode;
 
@@ -234,8 +236,10 @@ impl Session {
             table.foreign_keys.iter().filter(|key| key.columns.contains(&id)).cloned().collect();
         table.foreign_keys.retain(|key| !key.columns.contains(&id));
         let sequence = table.column(id).and_then(|column| column.owned_sequence);
+        let views = self.views_using(table.id, id)?;
+        let what = format!("column {} of table {}", name.name, table.name);
+        self.drop_views(views, &what, cascade, &[]).await?;
         table.columns.retain(|column| column.id != id);
-        self.check_views_without_column(&table, cascade)?;
         self.validate_column_expressions(&table)?;
         let table = self.put_table(table).await?;
         for key in keys {
@@ -247,26 +251,36 @@ impl Session {
         Ok(())
     }
 
-    /// A view over the table may use the column: which it uses is not recorded, so any view stands in the way.
-    fn check_views_without_column(&mut self, table: &TableDescriptor, cascade: bool) -> ExecResult<()> {
-        let snapshot = self.snapshot();
-        let view = snapshot.objects().find_map(|object| match object {
-            crate::catalog::Object::View(view) if view.depends_on.contains(&table.id) => Some(view.clone()),
-            _ => None,
-        });
-        match view {
-            None => Ok(()),
-            Some(_) if cascade => {
-                Err(PgError::unsupported("DROP COLUMN CASCADE on a table that views depend on").into())
+    /// The views whose queries name the column, or a `*` that stands for it.
+    fn views_using(&mut self, table: Oid, column: ColumnId) -> ExecResult<Vec<(Oid, String)>> {
+        let (snapshot, catalog) = (self.snapshot(), self.statement_catalog());
+        let mut users = views_on(&snapshot, table);
+        let mut failure = None;
+        users.retain(|(id, _)| {
+            let Some(view) = snapshot.view(*id) else { return false };
+            let options = PlanOptions {
+                search_path: view.search_path.clone(),
+                ..PlanOptions::clone(self.plan_options())
+            };
+            let planned = planner::parse(&view.query).and_then(|statements| {
+                let statement = statements.into_iter().next();
+                let statement = statement.ok_or_else(|| PgError::internal("a view has no query"))?;
+                planner::plan(&statement, &catalog, &[], &options)
+            });
+            match planned {
+                // What is read through another view is that one's matter.
+                Ok(plan) => plan.relations.iter().any(|relation| {
+                    relation.id == table
+                        && relation.check_as.is_none()
+                        && relation.columns.selected.contains(&column)
+                }),
+                Err(error) => {
+                    failure.get_or_insert(error);
+                    false
+                }
             }
-            Some(view) => Err(PgError::new(
-                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                format!("cannot drop column of table {} because other objects depend on it", table.name),
-            )
-            .detail(format!("view {} depends on table {}", view.name, table.name))
-            .hint("Use DROP ... CASCADE to drop the dependent objects too.")
-            .into()),
-        }
+        });
+        failure.map_or(Ok(users), |error| Err(error.into()))
     }
 
     /// Locks the tables of LOCK TABLE.

@@ -243,6 +243,17 @@ impl Session {
         together: &[Oid],
     ) -> ExecResult<()> {
         let views = views_on(&*self.snapshot(), id);
+        self.drop_views(views, what, cascade, together).await
+    }
+
+    /// Drops views that depend on something that is dropped, or refuses that.
+    pub(super) async fn drop_views(
+        &mut self,
+        views: Vec<(Oid, String)>,
+        what: &str,
+        cascade: bool,
+        together: &[Oid],
+    ) -> ExecResult<()> {
         let in_the_way: Vec<String> = views
             .iter()
             .filter(|(view, _)| !together.contains(view))
