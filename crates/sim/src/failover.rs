@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::run::{Flaws, PATIENCE, Run};
+use crate::run::{Failed, Flaws, PATIENCE, Run};
 use crate::scenario::Scenario;
+use crate::witness::Witness;
 use workload::Drive;
 
 /// Nodes, clients and tables to fail over; no faults but the deaths.
@@ -30,22 +31,28 @@ const STEP: Duration = Duration::from_millis(5);
 
 /// Kills each node in turn, as often as is asked for, and gives the virtual time from each death until every range has a leaseholder
 /// again. Fails if something else goes wrong.
-pub fn times_without_lease(seed: u64, deaths: u32) -> Result<Vec<Duration>, String> {
+pub fn times_without_lease(seed: u64, deaths: u32) -> Result<Vec<Duration>, Failed> {
     let scenario = Scenario::parse("failover", SCENARIO);
+    let witness = Witness::new();
     let mut run = Run::new(&scenario, seed, Flaws::default());
+    let times = fail_over(&mut run, deaths);
+    times.map_err(|what| run.failed(&witness, what))
+}
+
+fn fail_over(run: &mut Run<'_>, deaths: u32) -> Result<Vec<Duration>, String> {
     let drive = run.start_work()?;
     let mut times = Vec::new();
     for death in 0..deaths {
         run.simulation.run_for(CALM);
         run.wait_until_replicated()?;
-        let victim = (death as usize + seed as usize) % run.machines.len();
+        let victim = (death + run.prng.below(2) as u32) as usize % run.machines.len();
         let died = run.simulation.now();
         run.journal.note(format_args!("node {} dies at {died:?}", victim + 1));
         run.machines[victim].crash(&mut run.prng);
         while !run.whole_keyspace_is_leased() {
             run.simulation.run_for(STEP);
             if run.simulation.now() > died + PATIENCE {
-                return Err(format!("seed {seed}: no leases after death {death}: {}", run.groups()));
+                return Err(format!("no leases after death {death}: {}", run.groups()));
             }
         }
         times.push(run.simulation.now() - died);

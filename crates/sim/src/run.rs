@@ -97,14 +97,7 @@ pub fn run_flawed(scenario: &Scenario, seed: u64, flaws: Flaws) -> Result<Summar
     let witness = Witness::new();
     let mut run = Run::new(scenario, seed, flaws);
     let outcome = run.play(&witness);
-    let (journal, workloads) = (run.journal.clone(), run.workloads.clone());
-    let failed = |what| {
-        let mut lines = workloads.iter().map(|workload| workload.description()).collect::<Vec<_>>();
-        lines.extend(journal.last_lines(if witness::is_loud() { usize::MAX } else { LINES_SHOWN }));
-        lines.extend(witness.heard().warnings.into_iter().map(|text| format!("warning: {text}")));
-        Failed { scenario: scenario.name, seed, what, lines }
-    };
-    outcome.map_err(failed)?;
+    outcome.map_err(|what| run.failed(&witness, what))?;
     Ok(Summary {
         trace: run.simulation.trace(),
         history: run.journal.fingerprint(),
@@ -119,6 +112,7 @@ pub fn run_flawed(scenario: &Scenario, seed: u64, flaws: Flaws) -> Result<Summar
 
 /// - `tester` never crashes; `machines` do.
 pub(crate) struct Run<'a> {
+    seed: u64,
     pub scenario: &'a Scenario,
     pub simulation: Simulation,
     pub machines: Vec<Machine>,
@@ -180,6 +174,7 @@ impl<'a> Run<'a> {
         let workloads = scenario.workloads(&mut prng);
         let journal = Arc::new(Journal::new());
         Run {
+            seed,
             scenario,
             simulation,
             machines,
@@ -195,6 +190,14 @@ impl<'a> Run<'a> {
             prng,
             crashes: 0,
         }
+    }
+
+    /// What is to be told of this run, which has found something.
+    pub fn failed(&self, witness: &Witness, what: String) -> Failed {
+        let mut lines = self.workloads.iter().map(|workload| workload.description()).collect::<Vec<_>>();
+        lines.extend(self.journal.last_lines(if witness::is_loud() { usize::MAX } else { LINES_SHOWN }));
+        lines.extend(witness.heard().warnings.into_iter().map(|text| format!("warning: {text}")));
+        Failed { scenario: self.scenario.name, seed: self.seed, what, lines }
     }
 
     fn alone(&mut self) -> &mut Machine {

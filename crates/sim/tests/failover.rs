@@ -13,9 +13,12 @@ const DEATHS: u32 = 6;
 #[test]
 fn every_range_has_a_leaseholder_again_within_a_bound() {
     let seeds = std::env::var("MERIDIAN_SIM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
+    if std::env::var_os("MERIDIAN_SIM_LOG").is_some() {
+        sim::print_logs();
+    }
     let (mut all, mut slow) = (Vec::new(), Vec::new());
     for seed in 0..seeds {
-        let times = times_without_lease(seed, DEATHS).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
+        let times = times_without_lease(seed, DEATHS).unwrap_or_else(|failed| panic!("{failed}"));
         println!("seed {seed}: {times:?}");
         slow.extend(times.iter().filter(|time| **time > BOUND).map(|time| (seed, *time)));
         all.extend(times);

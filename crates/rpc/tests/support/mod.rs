@@ -338,7 +338,7 @@ pub fn counter(node: &TestNode, name: &str) -> u64 {
     node.network.register_metrics(&mut registry);
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).expect("it can be written");
-    let begin = format!("{name}_total ");
+    let begin = format!("meridian_{name}_total ");
     let value = text.lines().find_map(|line| line.strip_prefix(&begin)).expect("there is such a counter");
     value.parse().expect("a number")
 }
