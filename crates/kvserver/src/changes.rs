@@ -23,7 +23,7 @@ use kvapi::{
     ReplicaDescriptor, ReplicaKind, Response, TransferLeaseRequest,
 };
 use replication::{Change, ConfChange, Transition, raft_id};
-use storage::mvcc::{self, Statistics};
+use storage::mvcc::Statistics;
 use storage::{Keyspace, WriteBatch};
 
 use crate::command::{self, Effects, Head};
@@ -320,8 +320,7 @@ impl Inner {
         if self.ranges.reserve(range, &own.span, false).is_err() {
             return Err(KvError::unavailable("another range arrives in the place of one that ends"));
         }
-        let parts = mvcc::replicated_parts(range, &own.span);
-        self.consensus()?.destroy(range, own_id, parts).await;
+        self.consensus()?.destroy(range, own_id).await;
         self.ranges.unreserve(range);
         Ok(())
     }

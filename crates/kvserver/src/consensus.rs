@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use keys::{RangeId, ReplicaId, Span, StoreId};
+use keys::{RangeId, ReplicaId, StoreId};
 use parking_lot::Mutex;
 use replication::{
     Committed, ConfChange, Index, Leadership, Position, ProposalError, RangeChange, StateMachine, Term,
     replica_id,
 };
-use storage::{Durability, Engine, Keyspace, WriteBatch};
+use storage::{Durability, Engine, WriteBatch};
 
 /// Orders and applies commands. `replication::Store` does it with a log; [`Direct`] without.
 pub trait Consensus: Send + Sync + 'static {
@@ -55,12 +55,7 @@ pub trait Consensus: Send + Sync + 'static {
     fn send_stamp(&self, _to: StoreId) {}
 
     /// Ends this store's replica of a range with what is stored of it: it is no member any more. See [`replication::Store::destroy`].
-    fn destroy(
-        &self,
-        _range: RangeId,
-        _replica: ReplicaId,
-        _parts: Vec<(Keyspace, Span)>,
-    ) -> BoxFuture<'static, ()> {
+    fn destroy(&self, _range: RangeId, _replica: ReplicaId) -> BoxFuture<'static, ()> {
         Box::pin(std::future::ready(()))
     }
 
@@ -145,13 +140,8 @@ impl Consensus for replication::Store {
         replication::Store::send_stamp(self, to);
     }
 
-    fn destroy(
-        &self,
-        range: RangeId,
-        replica: ReplicaId,
-        parts: Vec<(Keyspace, Span)>,
-    ) -> BoxFuture<'static, ()> {
-        Box::pin(replication::Store::destroy(self, range, replica, parts))
+    fn destroy(&self, range: RangeId, replica: ReplicaId) -> BoxFuture<'static, ()> {
+        Box::pin(replication::Store::destroy(self, range, replica))
     }
 
     fn drop_waiting(&self) {

@@ -300,6 +300,12 @@ impl Group {
         }
     }
 
+    /// Has the hard state written again with the next write. What the replica promises from now on leaves after that is durable, even if
+    /// nothing else is to be written for it.
+    pub fn record_hard_state(&mut self) {
+        self.hard_state_changed = true;
+    }
+
     /// Whether the group sleeps: it needs no ticks, and sends nothing, until something happens to it.
     pub fn is_quiescent(&self) -> bool {
         self.quiescent

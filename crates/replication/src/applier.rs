@@ -215,7 +215,10 @@ impl Shared {
         self.machine.applied(replica.range, upto, &effects);
         for effect in &effects {
             match &effect.change {
-                Some(RangeChange::Split(new)) => self.begin_range(&replica, new)?,
+                // Nothing follows a split in its chunk.
+                Some(RangeChange::Split(new)) => {
+                    self.begin_range(&replica, upto.index, new).map_err(|error| error.to_string())?
+                }
                 Some(RangeChange::Destroy(range)) => self.end_range(*range),
                 Some(RangeChange::Veto) | None => {}
             }

@@ -25,7 +25,7 @@
 //! refuse to open and say what is wrong.
 //!
 //! A split writes the new range's state with its parent's batch, and its log later. Found without a log, a new range begins
-//! where its state says; a log found without its range waits for the parent to be applied again up to the split.
+//! where its state says; a log found without its range waits for the parent to be applied again up to the split: see `split`.
 //!
 //! # Use
 //!
@@ -44,6 +44,7 @@ mod record;
 mod recovery;
 mod replica;
 mod seam;
+mod split;
 mod store;
 mod ticker;
 mod truncation;

@@ -29,16 +29,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use keys::local::{RangeItem, range_item};
-use keys::{RangeId, ReplicaId, Span, StoreId};
+use keys::{RangeId, ReplicaId, StoreId};
 use raft::{Body, Group, HardState, Index, Message, Position, Restraint};
 use storage::{Durability, Keyspace, StorageError, WriteBatch};
 
-use crate::record::{self, AppliedState};
+use crate::record::AppliedState;
 use crate::recovery::FoundLog;
 use crate::replica::{Applying, Replica, ReplicaState};
 use crate::seam::replica_id;
 use crate::store::Shared;
-use crate::{Envelope, NewRange, OpenError, RaftBatch};
+use crate::{Envelope, OpenError, RaftBatch};
 
 /// Ticks after which a campaign that got no answer is tried again, when a leader's store is known to be dead.
 const RETRY_TICKS: u32 = 3;
@@ -233,6 +233,7 @@ impl Shared {
         if self.is_entombed(range, id)? {
             return Ok(None);
         }
+        self.bury(range)?;
         let applied = AppliedState {
             position: Position::default(),
             base: Index::ZERO,
@@ -268,24 +269,6 @@ impl Shared {
         }
     }
 
-    /// A split has been applied whose right half may have a replica that waits: it makes room. What it voted stays voted.
-    pub fn take_over_from_waiting(&self, new: &NewRange) -> Result<(), OpenError> {
-        let Some(waiting) = self.replica(new.range) else { return Ok(()) };
-        if !waiting.state.lock().is_waiting() {
-            // What it has acknowledged would be lost.
-            let what = "it begins by a split, and has a state here already".to_string();
-            return Err(OpenError::Corrupt { range: Some(new.range), what });
-        }
-        let hard_state = self.retire(&waiting);
-        // On disk before the replica that relies on it runs: what was not synced yet has promised nothing, but is not known apart.
-        let mut batch = WriteBatch::new();
-        record::put_hard_state(&mut batch, new.range, hard_state);
-        self.engine.write(&batch, Durability::Synced)?;
-        let found = FoundLog { hard_state: Some(hard_state), ..FoundLog::default() };
-        self.orphans.lock().insert(new.range, found);
-        Ok(())
-    }
-
     fn drop_if_waiting(&self, replica: &Arc<Replica>) -> bool {
         if !replica.state.lock().is_waiting() {
             return false;
@@ -295,7 +278,7 @@ impl Shared {
     }
 
     /// Takes a replica that waits out of service.
-    fn retire(&self, replica: &Arc<Replica>) -> HardState {
+    pub fn retire(&self, replica: &Arc<Replica>) -> HardState {
         self.remove_replica(replica.range);
         let mut state = replica.state.lock();
         state.destroyed = true;
@@ -304,11 +287,14 @@ impl Shared {
     }
 
     /// See [`crate::Store::destroy`].
-    pub async fn destroy(self: Arc<Self>, range: RangeId, id: ReplicaId, parts: Vec<(Keyspace, Span)>) {
+    pub async fn destroy(self: Arc<Self>, range: RangeId, id: ReplicaId) {
         let is_it = |replica: &Arc<Replica>| replica.id == id;
         let Some(replica) = self.replica(range).filter(is_it) else { return };
         loop {
-            {
+            if self.failure.is_failed() {
+                return;
+            }
+            if !replica.is_replaying() {
                 let mut state = replica.state.lock();
                 // Whatever is queued is not applied any more; what is being applied must end first.
                 state.destroyed = true;
@@ -322,11 +308,12 @@ impl Shared {
         if self.replica(range).filter(is_it).is_none() {
             return;
         }
-        self.machine.ends(range);
         let mut batch = WriteBatch::new();
-        for (keyspace, span) in &parts {
+        // Asked for only now: a split may have been the last thing that was applied.
+        for (keyspace, span) in &self.machine.snapshot_parts(range) {
             batch.delete_range(*keyspace, span);
         }
+        self.machine.ends(range);
         self.put_tombstone(range, id, &mut batch);
         let shared = Arc::clone(&self);
         let deleted = self.flusher.run(move || shared.engine.write(&batch, Durability::Buffered)).await;

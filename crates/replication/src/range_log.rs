@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use keys::{RangeId, local};
-use raft::{Configuration, Entry, Index, LogBounds, LogError, LogReader, Position, Snapshot, Term, Write};
+use raft::{
+    Configuration, Entry, HardState, Index, LogBounds, LogError, LogReader, Position, Snapshot, Term, Write,
+};
 use storage::{CursorOptions, Engine, Keyspace, WriteBatch};
 
 use crate::record;
@@ -26,11 +28,13 @@ pub(crate) struct RangeLog {
     pub applied: Position,
     pub base: Index,
     pub configuration: Configuration,
+    /// As it was last written.
+    pub hard_state: HardState,
 }
 
 impl RangeLog {
     /// A log that begins after `position`.
-    pub fn beginning_at(position: Position, configuration: Configuration) -> RangeLog {
+    fn beginning_at(position: Position, configuration: Configuration, hard_state: HardState) -> RangeLog {
         RangeLog {
             truncated: position,
             last: position.index,
@@ -39,6 +43,7 @@ impl RangeLog {
             applied: position,
             base: position.index,
             configuration,
+            hard_state,
         }
     }
 
@@ -47,7 +52,7 @@ impl RangeLog {
         if let Some(snapshot) = &write.snapshot {
             let position = Position { index: snapshot.index, term: snapshot.term };
             batch.delete_range(Keyspace::RaftLog, &local::raft_log_span(range, 0, u64::MAX));
-            *self = RangeLog::beginning_at(position, snapshot.configuration.clone());
+            *self = RangeLog::beginning_at(position, snapshot.configuration.clone(), self.hard_state);
             record::put_truncated(batch, range, position);
         }
         if let (Some(first), Some(last)) = (write.entries.first(), write.entries.last()) {
@@ -62,8 +67,20 @@ impl RangeLog {
             (self.last, self.last_term) = (last.index, last.term);
         }
         if let Some(hard_state) = write.hard_state {
+            debug_assert!(hard_state.commit >= self.hard_state.commit, "what is committed stays so");
+            self.hard_state = hard_state;
             record::put_hard_state(batch, range, hard_state);
         }
+    }
+
+    /// Adds to `batch` that the log is committed up to `upto`, which is in it. Whether that is news.
+    pub fn note_commit(&mut self, batch: &mut WriteBatch, range: RangeId, upto: Index) -> bool {
+        if upto <= self.hard_state.commit {
+            return false;
+        }
+        self.hard_state.commit = upto;
+        record::put_hard_state(batch, range, self.hard_state);
+        true
     }
 
     /// Adds to `batch` what cuts the log off up to `upto`.

@@ -93,6 +93,9 @@ impl Shared {
         let position = applied.position;
         let replica =
             self.addressee(range, &message).ok_or_else(|| refuse("no replica may wait for it here"))?;
+        if replica.is_replaying() {
+            return Err(refuse("it applies again what it has, and may need no snapshot"));
+        }
         let is_first = replica.state.lock().is_waiting();
         self.machine.begin_snapshot(range, &parts, is_first)?;
         let taken = self.step_snapshot(&replica, from, message, Incoming { position, parts, chunks });

@@ -34,6 +34,8 @@ pub(crate) struct Replica {
     pub range: RangeId,
     pub id: ReplicaId,
     pub state: Mutex<ReplicaState>,
+    /// Up to here the log was known to be committed when the replica was opened.
+    replayed_to: Index,
     /// The replica waits for the writer.
     pub marked: AtomicBool,
     /// The term that this replica leads, zero if it does not (or has not applied all that was committed before).
@@ -54,6 +56,8 @@ pub(crate) struct ReplicaState {
     pub incoming: BTreeMap<Index, Incoming>,
     /// Up to here the log is to be cut off with the next write.
     pub truncate_to: Option<Position>,
+    /// A split up to here has been applied: with the next write it is noted that it is committed.
+    pub note_commit_to: Option<Index>,
     /// The ticker knows of this replica.
     pub ticking: bool,
     pub destroyed: bool,
@@ -94,6 +98,7 @@ impl Replica {
         Arc::new(Replica {
             range,
             id,
+            replayed_to: group.commit_index(),
             state: Mutex::new(ReplicaState {
                 group,
                 log,
@@ -102,6 +107,7 @@ impl Replica {
                 writes: VecDeque::new(),
                 incoming: BTreeMap::new(),
                 truncate_to: None,
+                note_commit_to: None,
                 ticking: false,
                 destroyed: false,
                 kept: None,
@@ -128,6 +134,11 @@ impl Replica {
 
     pub fn applied_index(&self) -> Index {
         Index(self.applied_index.load(Ordering::Acquire))
+    }
+
+    /// Whether it has yet to apply again what a crash has taken: there may be splits among it. See [`crate::split`].
+    pub fn is_replaying(&self) -> bool {
+        self.applied_index() < self.replayed_to
     }
 
     /// Publishes what has changed in the state. Gives the leadership if that is news.

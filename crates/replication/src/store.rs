@@ -12,7 +12,7 @@ use bytes::Bytes;
 use env::{Env, Lane};
 use futures::channel::oneshot;
 use keys::local::{self, RaftItem, RangeItem};
-use keys::{RangeId, ReplicaId, Span, StoreId};
+use keys::{RangeId, ReplicaId, StoreId};
 use parking_lot::RwLock;
 use raft::{ConfChange, FollowerStatus, Group, Index, Position, Stored, Term};
 use stdx::{Histogram, HistogramReading};
@@ -282,16 +282,11 @@ impl Store {
         self.shared.transport.send(to, batch);
     }
 
-    /// Ends this store's replica of a range, which is no member any more, and deletes its state in `parts`. Completes when that is done,
+    /// Ends this store's replica of a range, which is no member any more, and deletes its state. Completes when that is done,
     /// at once if that replica has ended already: a later one that has taken its place stays.
-    pub fn destroy(
-        &self,
-        range: RangeId,
-        replica: ReplicaId,
-        parts: Vec<(Keyspace, Span)>,
-    ) -> impl Future<Output = ()> + Send + use<> {
+    pub fn destroy(&self, range: RangeId, replica: ReplicaId) -> impl Future<Output = ()> + Send + use<> {
         let shared = Arc::clone(&self.shared);
-        async move { shared.destroy(range, replica, parts).await }
+        async move { shared.destroy(range, replica).await }
     }
 
     /// Support for a store is withdrawn, or begins in another epoch: groups that follow a leader there, and need it no longer,
@@ -479,7 +474,7 @@ impl Future for Proposal {
 }
 
 /// The applied state that a range begins with.
-fn first_state(new: &NewRange) -> AppliedState {
+pub(crate) fn first_state(new: &NewRange) -> AppliedState {
     AppliedState {
         position: Position { index: INITIAL_INDEX, term: INITIAL_TERM },
         base: INITIAL_INDEX,
@@ -505,6 +500,13 @@ impl Shared {
 
     /// Opens the replica of a range whose applied state is known, with the log that was found for it.
     pub fn open_replica(&self, range: RangeId, applied: AppliedState) -> Result<Arc<Replica>, OpenError> {
+        let replica = self.make_replica(range, applied)?;
+        self.insert_replica(&replica);
+        Ok(replica)
+    }
+
+    /// The same, but nobody finds it yet.
+    pub fn make_replica(&self, range: RangeId, applied: AppliedState) -> Result<Arc<Replica>, OpenError> {
         let found = self.orphans.lock().remove(&range).unwrap_or_default();
         let reconciled = recovery::reconcile(range, &applied, found)?;
         if reconciled.discard {
@@ -522,6 +524,7 @@ impl Shared {
             applied: applied.position,
             base: applied.base,
             configuration: applied.configuration.clone(),
+            hard_state: reconciled.hard_state,
         };
         let config = raft::Config {
             id: raft_id(applied.replica),
@@ -536,9 +539,12 @@ impl Shared {
         let reader = StoredLog { engine: &*self.engine, range, log: &log };
         let group =
             Group::new(config, stored, &reader).map_err(|source| OpenError::Raft { range, source })?;
-        let replica = Replica::new(range, applied.replica, group, log);
-        self.replicas.write().insert(range, Arc::clone(&replica));
-        Ok(replica)
+        Ok(Replica::new(range, applied.replica, group, log))
+    }
+
+    /// Lets a replica be found.
+    pub fn insert_replica(&self, replica: &Arc<Replica>) {
+        self.replicas.write().insert(replica.range, Arc::clone(replica));
     }
 
     /// Lets a replica run. It campaigns if nobody else could, or if `campaign` says so.
@@ -572,23 +578,6 @@ impl Shared {
         let next = ended.get() + 1;
         batch.delete(Keyspace::RangeLocal, &record::applied_state_key(range));
         batch.put(Keyspace::RangeLocal, &local::range_item(range, RangeItem::Tombstone), &next.to_be_bytes());
-    }
-
-    /// A split has been applied: the new range begins, led from where its parent is.
-    ///
-    /// With several replicas its first state is made durable before anything is acknowledged in it. A parent that lost the split in
-    /// a crash may get a snapshot from behind it, and never apply it again: then nothing would bring the log to life.
-    pub fn begin_range(self: &Arc<Self>, parent: &Replica, new: &NewRange) -> Result<(), String> {
-        if !new.configuration.is_alone(raft_id(new.replica)) {
-            self.engine.flush().map_err(|error| error.to_string())?;
-        }
-        let making = self.making.lock();
-        self.take_over_from_waiting(new).map_err(|error| error.to_string())?;
-        let replica = self.open_replica(new.range, first_state(new)).map_err(|error| error.to_string())?;
-        drop(making);
-        let leads = parent.state.lock().group.is_leader();
-        self.start_replica(&replica, leads);
-        Ok(())
     }
 
     /// A replica has been destroyed. Its log stays until the destruction is known to be flushed: at the next opening.

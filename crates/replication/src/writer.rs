@@ -83,6 +83,9 @@ impl Shared {
         {
             state.log.truncate(&mut round.batch, replica.range, upto);
         }
+        if let Some(upto) = state.note_commit_to.take() {
+            round.needs_sync |= state.log.note_commit(&mut round.batch, replica.range, upto);
+        }
         let ready = self.ready(replica.range, state, Group::ready)?;
         let write = self.take_ready(replica, state, ready, round);
         state.writes.extend(write);

@@ -75,13 +75,21 @@ impl Cluster {
     }
 
     fn crash(&mut self, id: StoreId) {
+        let mut prng = self.simulation.prng();
+        self.crash_keeping(id, |log, state| {
+            (prng.below(log as u64 + 1) as usize, prng.below(state as u64 + 1) as usize)
+        });
+    }
+
+    /// `keep` is told how many writes to the log and to the state may be lost, and says how many are not.
+    fn crash_keeping(&mut self, id: StoreId, keep: impl FnOnce(usize, usize) -> (usize, usize)) {
         self.network.stores.lock().remove(&id);
         self.nodes.remove(&id);
-        let mut prng = self.simulation.prng();
         let (machine, disk) = &self.machines[&id];
         machine.crash();
         let (log, state) = disk.pending_counts();
-        disk.crash(prng.below(log as u64 + 1) as usize, prng.below(state as u64 + 1) as usize);
+        let (log, state) = keep(log, state);
+        disk.crash(log, state);
     }
 
     fn restart(&mut self, id: StoreId) {
@@ -91,8 +99,12 @@ impl Cluster {
     }
 
     fn leader(&self) -> StoreId {
+        self.leader_of(RANGE)
+    }
+
+    fn leader_of(&self, range: RangeId) -> StoreId {
         for _ in 0..1_000 {
-            let leads = |node: &&Node| node.store.range(RANGE).is_some_and(|range| range.leading().is_some());
+            let leads = |node: &&Node| node.store.range(range).is_some_and(|range| range.leading().is_some());
             let cut = self.network.cut.lock().clone();
             let reachable = self.nodes.iter().filter(|(id, _)| !cut.contains(id));
             if let Some((id, _)) = reachable.into_iter().find(|(_, node)| leads(node)) {
@@ -100,13 +112,20 @@ impl Cluster {
             }
             self.simulation.run_for(Duration::from_millis(100));
         }
-        panic!("nobody leads");
+        panic!("nobody leads {range}");
+    }
+
+    /// Groups whose leader is gone may sleep: somebody who knows wakes them.
+    fn wake(&self, range: RangeId) {
+        for node in self.nodes.values() {
+            node.store.range(range).iter().for_each(replication::RangeHandle::wake);
+        }
     }
 
     /// Proposes at whoever leads until it is applied. A command whose fate is unknown may be there twice.
     fn run(&self, range: RangeId, command: &str) {
         for _ in 0..100 {
-            let leader = self.leader();
+            let leader = self.leader_of(range);
             let proposal = self.nodes[&leader].store.propose(range, text(command));
             let env: Arc<dyn Env> = self.network.env.clone();
             let waited = async move { timeout(&*env, Duration::from_secs(5), proposal).await };
@@ -129,16 +148,24 @@ impl Cluster {
     }
 
     fn wait_until_equal(&self) -> Vec<String> {
+        self.wait_until_equal_in(RANGE)
+    }
+
+    fn wait_until_equal_in(&self, range: RangeId) -> Vec<String> {
         for _ in 0..600 {
-            let mut histories = self.nodes.values().map(|node| node.journal.history(RANGE));
+            let mut histories = self.nodes.values().map(|node| node.journal.history(range));
             let first = histories.next().expect("there are stores");
             if histories.all(|history| history == first) {
                 return first;
             }
             self.simulation.run_for(Duration::from_millis(100));
         }
-        let lengths: Vec<usize> = self.nodes.values().map(|node| node.journal.history(RANGE).len()).collect();
-        panic!("the replicas stay different: {lengths:?}");
+        let standings = self.nodes.values().map(|node| {
+            let status = node.store.range(range).map(|handle| handle.status());
+            (node.journal.history(range).len(), status)
+        });
+        let standings: Vec<_> = standings.collect();
+        panic!("the replicas of {range} stay different: {standings:?}");
     }
 }
 
@@ -328,5 +355,178 @@ fn crashes_and_cuts_lose_nothing_acknowledged() {
         for node in cluster.nodes.values() {
             assert_eq!(node.store.failed(), None, "seed {seed}");
         }
+    }
+}
+
+// ---- crashes that take a split from the state: see `replication::split` ----------------------------------
+
+const RIGHT: RangeId = RangeId(2);
+
+/// Three stores. The range was split, and its right half has acknowledged a command on two of them alone: the one it is led from
+/// and the victim. Answers with these two and the third.
+fn with_right_half(seed: u64) -> (Cluster, [StoreId; 3]) {
+    let cluster = Cluster::new(seed, 3);
+    cluster.run(RANGE, "first");
+    cluster.run(RANGE, "split 2");
+    assert_eq!(cluster.wait_until_equal_in(RIGHT), ["born of 1"]);
+    let leader = cluster.leader_of(RIGHT);
+    let others: Vec<StoreId> = cluster.nodes.keys().copied().filter(|id| *id != leader).collect();
+    let (victim, third) = (others[0], others[1]);
+    cluster.network.deaf.lock().push((third, RIGHT));
+    cluster.run(RIGHT, "acknowledged");
+    (cluster, [leader, victim, third])
+}
+
+/// So much that the log is cut off, for those who are there.
+fn fill(cluster: &Cluster, range: RangeId) {
+    for round in 0..2 {
+        for number in 0..60 {
+            cluster.run(range, &format!("command {round}.{number} {}", "x".repeat(60)));
+        }
+        cluster.simulation.run_for(Duration::from_secs(5));
+    }
+}
+
+/// The victim and the third make do without the leader: what was acknowledged is there.
+fn assert_acknowledged(cluster: &Cluster, [leader, victim, third]: [StoreId; 3]) {
+    cluster.network.cut.lock().push(leader);
+    cluster.network.deaf.lock().clear();
+    cluster.wake(RIGHT);
+    cluster.run(RIGHT, "later");
+    cluster.simulation.run_for(Duration::from_secs(5));
+    for id in [victim, third] {
+        let history = cluster.nodes[&id].journal.history(RIGHT);
+        assert_eq!(history[..2], ["born of 1", "acknowledged"], "on store {id}");
+        assert_eq!(cluster.nodes[&id].store.failed(), None);
+        assert!(cluster.nodes[&id].store.pending_ranges().is_empty());
+    }
+}
+
+#[test]
+fn a_right_half_outlives_a_crash_after_which_its_parent_gets_a_snapshot() {
+    for seed in 0..20 {
+        let (mut cluster, stores) = with_right_half(200 + seed);
+        let victim = stores[1];
+        cluster.crash_keeping(victim, |log, _| (log, 0));
+        fill(&cluster, RANGE);
+        let before = cluster.network.snapshots.load(Ordering::Relaxed);
+        cluster.restart(victim);
+        cluster.wait_until_equal();
+        assert!(cluster.network.snapshots.load(Ordering::Relaxed) > before, "the log reaches back that far");
+        assert_acknowledged(&cluster, stores);
+    }
+}
+
+#[test]
+fn a_right_half_outlives_a_crash_whatever_of_the_state_is_lost() {
+    for seed in 0..30 {
+        let (mut cluster, stores) = with_right_half(300 + seed);
+        let victim = stores[1];
+        cluster.crash(victim);
+        if seed % 2 == 0 {
+            fill(&cluster, RANGE);
+        }
+        cluster.restart(victim);
+        cluster.simulation.run_for(Duration::from_secs(5));
+        assert_acknowledged(&cluster, stores);
+    }
+}
+
+#[test]
+fn a_right_half_of_a_right_half_outlives_a_crash() {
+    let (mut cluster, stores) = with_right_half(400);
+    let [_, victim, third] = stores;
+    cluster.network.deaf.lock().clear();
+    cluster.run(RIGHT, "split 3");
+    let last = RangeId(3);
+    assert_eq!(cluster.wait_until_equal_in(last), ["born of 2"]);
+    cluster.network.deaf.lock().push((third, last));
+    cluster.run(last, "deep");
+    cluster.crash_keeping(victim, |log, _| (log, 0));
+    fill(&cluster, RANGE);
+    fill(&cluster, RIGHT);
+    cluster.restart(victim);
+    cluster.wait_until_equal();
+    cluster.wait_until_equal_in(RIGHT);
+    let leader = cluster.leader_of(last);
+    cluster.network.cut.lock().push(leader);
+    cluster.network.deaf.lock().clear();
+    cluster.wake(last);
+    cluster.run(last, "later");
+    assert_eq!(cluster.nodes[&victim].journal.history(last), ["born of 2", "deep", "later"]);
+}
+
+#[test]
+fn a_parent_that_ends_at_once_after_a_crash_is_replayed_before() {
+    let (mut cluster, stores) = with_right_half(500);
+    let victim = stores[1];
+    cluster.crash_keeping(victim, |log, _| (log, 0));
+    cluster.restart(victim);
+    let store = cluster.nodes[&victim].store.clone();
+    let parent = store.range(RANGE).expect("it is there").replica();
+    cluster.simulation.block_on(LIMIT, store.destroy(RANGE, parent)).expect("it ends");
+    assert!(store.range(RANGE).is_none());
+    assert_acknowledged(&cluster, stores);
+}
+
+#[test]
+fn a_parent_that_has_ended_is_buried_before_a_later_replica_writes_to_its_log() {
+    for begins_anew in [false, true] {
+        let (mut cluster, stores) = with_right_half(600);
+        let victim = stores[1];
+        let store = cluster.nodes[&victim].store.clone();
+        let parent = store.range(RANGE).expect("it is there").replica();
+        cluster.simulation.block_on(LIMIT, store.destroy(RANGE, parent)).expect("it ends");
+        if begins_anew {
+            store.create_waiting(RANGE, ReplicaId(7)).expect("the disk works");
+            // It is asked for a vote in a later term, which it writes.
+            let vote = raft::Message {
+                from: raft_id(ReplicaId(1)),
+                to: raft_id(ReplicaId(7)),
+                term: raft::Term(40),
+                body: raft::Body::Vote {
+                    last_index: raft::Index(50),
+                    last_term: raft::Term(39),
+                    transfer: false,
+                },
+            };
+            let envelope = replication::Envelope { range: RANGE, support: 0, message: vote };
+            let batch =
+                replication::RaftBatch { from: StoreId(9), stamp: text(""), envelopes: vec![envelope] };
+            store.receive(batch);
+            cluster.simulation.run_for(Duration::from_secs(1));
+        }
+        drop(store);
+        cluster.crash_keeping(victim, |log, _| (log, 0));
+        cluster.restart(victim);
+        assert_acknowledged(&cluster, stores);
+    }
+}
+
+/// The victim crashes at every moment around a split, and loses all or some of what it may.
+#[test]
+fn a_crash_at_any_moment_around_a_split_loses_neither_half() {
+    for step in 0..60 {
+        let mut cluster = Cluster::new(700 + step, 3);
+        cluster.run(RANGE, "first");
+        let leader = cluster.leader();
+        let proposal = cluster.nodes[&leader].store.propose(RANGE, text("split 2"));
+        cluster.simulation.run_for(Duration::from_micros(150 * (step / 2)));
+        let victim = StoreId(1 + (step % 3) as u32);
+        if step % 2 == 0 {
+            cluster.crash_keeping(victim, |_, _| (0, 0));
+        } else {
+            cluster.crash(victim);
+        }
+        drop(proposal);
+        cluster.simulation.run_for(Duration::from_secs(2));
+        cluster.restart(victim);
+        cluster.run(RANGE, "after");
+        let history = cluster.wait_until_equal();
+        if history.contains(&"split 2".to_string()) {
+            cluster.run(RIGHT, "right");
+            assert_eq!(cluster.wait_until_equal_in(RIGHT).len(), 2, "at step {step}");
+        }
+        assert!(cluster.nodes.values().all(|node| node.store.failed().is_none()));
     }
 }

@@ -100,7 +100,7 @@ fn seeds_that_found_something_once() {
 fn reads_of_the_past_are_served_by_followers() {
     let scenario = Scenario::named("past").expect("there is such a scenario");
     let mut served = 0;
-    for seed in 0..3 {
+    for seed in 0..5 {
         let _told = OnPanic(&scenario, seed);
         let summary = run(&scenario, seed).unwrap_or_else(|failed| panic!("{failed}"));
         println!("seed {seed}: {} reads without the lease", summary.follower_reads);

@@ -30,6 +30,8 @@ pub struct Journal {
     replica: ReplicaId,
     voters: Vec<ReplicaId>,
     counts: Mutex<BTreeMap<RangeId, u64>>,
+    /// Ranges whose splits were applied by this process.
+    born: Mutex<Vec<RangeId>>,
     pub leaderships: Mutex<Vec<(RangeId, Leadership)>>,
 }
 
@@ -40,6 +42,7 @@ impl Journal {
             replica,
             voters,
             counts: Mutex::new(BTreeMap::new()),
+            born: Mutex::new(Vec::new()),
             leaderships: Mutex::new(Vec::new()),
         })
     }
@@ -97,6 +100,7 @@ impl StateMachine for Journal {
             Some(("split", number)) => {
                 let new = RangeId(number.parse().expect("the tests write numbers"));
                 batch.put(Keyspace::Current, &key(new, 0), format!("born of {range}").as_bytes());
+                self.born.lock().push(new);
                 Some(RangeChange::Split(self.new_range(new)))
             }
             Some(("destroy", number)) => {
@@ -127,6 +131,25 @@ impl StateMachine for Journal {
 
     fn store_of(&self, _range: RangeId, replica: ReplicaId) -> Option<StoreId> {
         Some(StoreId(replica.get()))
+    }
+
+    /// The place of a right half is its parent's until that is known here to have been split; and if this process has applied the split, it
+    /// is the right half's own.
+    fn begin_snapshot(
+        &self,
+        range: RangeId,
+        _: &[(Keyspace, Span)],
+        is_first: bool,
+    ) -> Result<(), SendError> {
+        if !is_first || range == RangeId(1) {
+            return Ok(());
+        }
+        let split = format!("split {}", range.get());
+        let is_split = (1..range.get()).any(|parent| self.history(RangeId(parent)).contains(&split));
+        if is_split && !self.born.lock().contains(&range) {
+            return Ok(());
+        }
+        Err(SendError("its place is taken".to_string()))
     }
 }
 
@@ -235,6 +258,8 @@ pub struct Network {
     pub env: Arc<dyn Env>,
     pub stores: Mutex<BTreeMap<StoreId, Store>>,
     pub cut: Mutex<Vec<StoreId>>,
+    /// Who takes no messages for which range.
+    pub deaf: Mutex<Vec<(StoreId, RangeId)>>,
     pub snapshots: AtomicUsize,
     /// Snapshots under way, and the most of them at one time.
     under_way: AtomicUsize,
@@ -249,6 +274,7 @@ impl Network {
             env,
             stores: Mutex::new(BTreeMap::new()),
             cut: Mutex::new(Vec::new()),
+            deaf: Mutex::new(Vec::new()),
             snapshots: AtomicUsize::new(0),
             under_way: AtomicUsize::new(0),
             under_way_max: AtomicUsize::new(0),
@@ -272,8 +298,10 @@ pub struct Link {
 }
 
 impl RaftTransport for Link {
-    fn send(&self, to: StoreId, batch: RaftBatch) {
+    fn send(&self, to: StoreId, mut batch: RaftBatch) {
         let (network, own) = (Arc::clone(&self.network), self.own);
+        let deaf = network.deaf.lock().clone();
+        batch.envelopes.retain(|envelope| !deaf.contains(&(to, envelope.range)));
         let delay = Duration::from_micros(100 + network.env.entropy() % 2_000);
         let lost = network.env.entropy() % 50 == 0;
         let env = Arc::clone(&network.env);
@@ -305,6 +333,9 @@ impl RaftTransport for Link {
             network.under_way.fetch_sub(1, Ordering::Relaxed);
             if network.refuses_snapshots.load(Ordering::Relaxed) {
                 return Err(SendError("it has enough to do".to_string()));
+            }
+            if network.deaf.lock().contains(&(to, range)) {
+                return Err(SendError("it does not listen".to_string()));
             }
             let store = network.reach(own, to).ok_or_else(|| SendError("unreachable".to_string()))?;
             store.receive_snapshot(ReceivedSnapshot { range, from, stamp, message, parts, chunks })
