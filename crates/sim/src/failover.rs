@@ -45,7 +45,7 @@ fn fail_over(run: &mut Run<'_>, deaths: u32) -> Result<Vec<Duration>, String> {
     for death in 0..deaths {
         run.simulation.run_for(CALM);
         run.wait_until_replicated()?;
-        let victim = (death + run.prng.below(2) as u32) as usize % run.machines.len();
+        let victim = (death as usize + run.seed as usize) % run.machines.len();
         let died = run.simulation.now();
         run.journal.note(format_args!("node {} dies at {died:?}", victim + 1));
         run.machines[victim].crash(&mut run.prng);

@@ -112,7 +112,7 @@ pub fn run_flawed(scenario: &Scenario, seed: u64, flaws: Flaws) -> Result<Summar
 
 /// - `tester` never crashes; `machines` do.
 pub(crate) struct Run<'a> {
-    seed: u64,
+    pub seed: u64,
     pub scenario: &'a Scenario,
     pub simulation: Simulation,
     pub machines: Vec<Machine>,
