@@ -52,6 +52,7 @@ pub(crate) struct SplitEffect {
 pub(crate) struct Head {
     /// The leader's term under which it was evaluated. Applied under no other.
     pub term: u64,
+    /// How the statistics change. Its `intent_count` is exactly by how many intents the batch makes more or fewer.
     pub delta: Statistics,
     pub effects: Effects,
 }

@@ -162,17 +162,16 @@ impl Inner {
             return Ok(SplitStatistics { correction: Statistics::default(), right: whole.half() });
         }
         let right = self.count(right)?;
-        let mut correction = self.count(left)?;
-        correction.add(&right);
-        correction.subtract(&whole);
-        Ok(SplitStatistics { correction, right })
+        let mut counted = self.count(left)?;
+        counted.add(&right);
+        Ok(SplitStatistics { correction: correction(counted, &whole), right })
     }
 
     /// Counts a range that is not as large as was thought, so that it is not split for nothing.
     pub(crate) async fn correct_statistics(&self, replica: &Arc<Replica>) -> Result<(), KvError> {
         let (sequenced, descriptor) = self.latch_everything(replica).await?;
-        let mut correction = self.count(&descriptor)?;
-        correction.subtract(&replica.apply.lock().statistics);
+        let counted = self.count(&descriptor)?;
+        let correction = correction(counted, &replica.apply.lock().statistics);
         self.replicate(replica, sequenced, correction, Effects::default(), &WriteBatch::new(), None).await
     }
 
@@ -186,6 +185,15 @@ impl Inner {
         let id = self.db()?.transact(TxnOptions::default(), |txn| count_up(txn, key.clone())).await?;
         Ok(RangeId(id))
     }
+}
+
+/// What makes what was counted of what was thought. Not of the number of intents: by that of a command's delta replicas keep their own
+/// exact counts (`machine`), which were right before.
+fn correction(counted: Statistics, thought: &Statistics) -> Statistics {
+    let mut correction = counted;
+    correction.subtract(thought);
+    correction.intent_count = 0;
+    correction
 }
 
 fn count_up(txn: &Txn, key: Key) -> BoxFuture<'_, Result<u64, KvError>> {

@@ -49,7 +49,7 @@ pub use explain::{ExplainOptions, explain};
 pub use options::{Methods, PlanOptions};
 pub use parser::parse;
 pub use plan::Plan;
-pub use view_text::{SchemaObject, view_query_text};
+pub use view_text::{SchemaObject, expand_wildcards, view_query_text};
 
 use types::{DataType, PgResult};
 

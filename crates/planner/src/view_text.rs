@@ -63,6 +63,47 @@ pub fn view_query_text(
     }
 }
 
+/// The text of a query to be kept as a view's, with the columns that `*` stands for today instead of `*`: what is added to a table later
+/// is no column of the view, nor moves those of the tables behind it. `*` over columns that a join has merged stays as it is.
+pub fn expand_wildcards(text: &str, catalog: &dyn Catalog, options: &PlanOptions) -> PgResult<String> {
+    let bound = |text: &str| {
+        let statement = crate::parser::parse(text)?.into_iter().next();
+        match statement.map(|statement| statement.kind) {
+            Some(StatementKind::Select(query)) => name_uses(&query, catalog, options),
+            _ => Err(PgError::internal("the view has no query")),
+        }
+    };
+    let (names, columns) = bound(text)?;
+    let tokens = tokenize(text).list;
+    let mut expanded = String::new();
+    let mut copied = 0;
+    for (position, meaning) in &names {
+        let NameUse::Wildcard(all) = meaning else { continue };
+        let is = |index: usize, wanted: &str| {
+            let token = tokens.get(index);
+            token.is_some_and(|token| &text[token.start as usize..token.end as usize] == wanted)
+        };
+        let mut star = tokens.partition_point(|token| token.start < *position);
+        while is(star + 1, ".") {
+            star += 2;
+        }
+        // TABLE t has none.
+        if !is(star, "*") || all.is_empty() {
+            continue;
+        }
+        let list = all
+            .iter()
+            .map(|(item, column)| format!("{}.{}", quote_identifier(item), quote_identifier(column)));
+        expanded.push_str(&text[copied..*position as usize]);
+        expanded.push_str(&list.collect::<Vec<_>>().join(", "));
+        copied = tokens[star].end as usize;
+    }
+    expanded.push_str(&text[copied..]);
+    // Not if it means something else: an item of FROM may have two columns of one name.
+    let is_same = bound(&expanded).is_ok_and(|(_, again)| again == columns);
+    Ok(if is_same { expanded } else { text.to_string() })
+}
+
 struct Text<'a> {
     source: &'a str,
     tokens: Vec<Token>,

@@ -49,6 +49,7 @@ impl Session {
             }
         }
         let (columns, depends_on) = self.view_columns(create, &text)?;
+        let text = planner::expand_wildcards(&text, &self.statement_catalog(), self.plan_options())?;
         let persistence = self.view_persistence(create, &depends_on);
         let schema = self.place(&create.name, persistence).await?;
         let snapshot = self.snapshot();
@@ -79,7 +80,7 @@ impl Session {
             name: name.to_string(),
             version,
             owner: self.user.clone(),
-            query: text.to_string(),
+            query: text,
             columns,
             search_path: self.view_search_path(snapshot.is_temporary(schema)),
             depends_on,
