@@ -58,7 +58,7 @@ pub struct Summary {
 #[derive(Clone, Debug)]
 pub struct Failed {
     pub scenario: &'static str,
-    pub seed: u64,
+    seed: u64,
     pub what: String,
     /// What ran, and the end of the journal.
     pub lines: Vec<String>,
@@ -112,7 +112,7 @@ pub fn run_flawed(scenario: &Scenario, seed: u64, flaws: Flaws) -> Result<Summar
 
 /// - `tester` never crashes; `machines` do.
 pub(crate) struct Run<'a> {
-    pub seed: u64,
+    seed: u64,
     pub scenario: &'a Scenario,
     pub simulation: Simulation,
     pub machines: Vec<Machine>,
