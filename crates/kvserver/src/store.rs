@@ -288,6 +288,7 @@ impl Store {
                     until: (!lease.is_alone).then_some(lease.until),
                 }),
                 statistics,
+                intents: replica.intents.load(Ordering::Acquire),
                 locks: state.manager.locks.held() as u64,
                 lock_waiters: state.manager.locks.waiting() as u64,
             }
@@ -351,8 +352,10 @@ pub struct RangeStanding {
     pub descriptor: Arc<RangeDescriptor>,
     /// `None`: the lease is elsewhere, or nowhere.
     pub lease: Option<LeaseStanding>,
-    /// What the replica here holds.
+    /// What the replica here holds, about.
     pub statistics: Statistics,
+    /// How many intents it holds, exactly.
+    pub intents: i64,
     pub locks: u64,
     pub lock_waiters: u64,
 }

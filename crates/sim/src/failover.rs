@@ -61,6 +61,7 @@ fn fail_over(run: &mut Run<'_>, deaths: u32) -> Result<Vec<Duration>, String> {
     }
     let stopped = run.simulation.block_on(PATIENCE, drive.stop());
     stopped.ok_or("the clients do not finish")?.map_err(|found| found.to_string())?;
+    run.compare_replicas()?;
     Ok(times)
 }
 
