@@ -116,6 +116,8 @@ pub struct Group {
     pub(crate) election_timeout: u32,
     /// The last leader is known to be dead, and no other is known.
     pub(crate) is_orphaned: bool,
+    /// Another would lead, and was not answered for the leader's sake. Heard of since the leader was.
+    pub(crate) is_asked: bool,
     pub(crate) quiescent: bool,
     pub(crate) restraint: Restraint,
     pub(crate) absent: SmallVec<[ReplicaId; 2]>,
@@ -170,6 +172,7 @@ impl Group {
             election_elapsed: 0,
             election_timeout,
             is_orphaned: false,
+            is_asked: false,
             quiescent: false,
             restraint: Restraint::None,
             absent: SmallVec::new(),
@@ -261,6 +264,12 @@ impl Group {
         self.election_elapsed = self.election_timeout.saturating_sub(ticks);
     }
 
+    /// Whether another replica has campaigned since this one has heard from the leader, and was refused for the leader's sake. That one is
+    /// free of the leader: it will vote for this one at once.
+    pub fn is_asked(&self) -> bool {
+        self.is_asked
+    }
+
     /// Tells the replica what its store has promised to others: a promise to keep a leader holds even when that is not heard
     /// from, so that a leader may rely on it without sending anything. Only a transfer that the leader itself asked for is taken
     /// part in nevertheless. Set it before every step and tick.
@@ -350,6 +359,7 @@ impl Group {
         self.set_term(term);
         self.role = Role::Follower { leader };
         self.is_orphaned &= leader.is_none();
+        self.is_asked = false;
         self.reset_election_timer();
     }
 

@@ -127,7 +127,10 @@ impl Group {
 
     fn meet_later_term(&mut self, message: &Message) -> bool {
         match message.body {
-            Body::PreVote { .. } => !self.refuses(message.from),
+            Body::PreVote { .. } => {
+                self.is_asked = self.refuses(message.from);
+                !self.is_asked
+            }
             Body::Vote { transfer, .. } => {
                 if self.refuses(message.from) && !transfer {
                     return false;
@@ -159,7 +162,7 @@ impl Group {
                 let text = format!("replicas {known} and {from} both lead term {}", self.term);
                 return Err(StepError::ContradictsCommitted(text));
             }
-            Role::Follower { leader: Some(_) } => self.election_elapsed = 0,
+            Role::Follower { leader: Some(_) } => (self.election_elapsed, self.is_asked) = (0, false),
             Role::Follower { leader: None } | Role::PreCandidate { .. } | Role::Candidate { .. } => {
                 self.become_follower(self.term, Some(from));
             }

@@ -157,12 +157,13 @@ impl Shared {
         }
     }
 
-    /// The leader's store is dead: the first of the others campaigns now, the next one soon.
+    /// The leader's store is dead: the first of the others campaigns now, and whoever was asked by one before it could answer; the next
+    /// ones soon. The first may be refused because the others find out later, and tries again; they must not campaign just then.
     fn campaign_after(&self, state: &mut ReplicaState, leader: raft::ReplicaId) {
         let own = state.group.id();
         let voters = state.group.configuration().members();
         let rank = voters.iter().filter(|id| **id != leader).take_while(|id| **id != own).count() as u32;
-        if rank == 0 {
+        if rank == 0 || state.group.is_asked() {
             state.group.campaign();
             state.group.hasten(RETRY_TICKS);
         } else {
