@@ -15,6 +15,7 @@ use types::{Batch, Datum, PgError, PgResult, SqlState};
 use crate::error::ExecResult;
 use crate::memory::MemoryAccount;
 use crate::parallel::Parallelism;
+use crate::remote::{Distribution, Flows};
 
 /// Rows that `sql` makes up: pg_catalog, information_schema, the schema `meridian`.
 pub trait VirtualTables: Send + Sync {
@@ -102,6 +103,9 @@ pub struct ExecContext {
     pub deferred_checks: Arc<dyn DeferredChecks>,
     pub memory: MemoryAccount,
     pub parallelism: Parallelism,
+    pub distribution: Distribution,
+    /// What other nodes do for the statement is counted here.
+    pub flows: Flows,
     pub cancel: CancelFlag,
 }
 

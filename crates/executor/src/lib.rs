@@ -11,6 +11,7 @@
 //! | [`Parallelism`] | how many tasks a statement may have |
 //! | `point` | the point read, which needs no operator |
 //! | `operators` | one file per operator that reads or computes |
+//! | [`remote`] | parts of a statement that run where its rows lie, on other nodes |
 //! | `write` | INSERT, UPDATE, DELETE, constraints, foreign keys |
 
 pub mod context;
@@ -22,6 +23,7 @@ mod parallel;
 mod point;
 mod prepare;
 mod program;
+pub mod remote;
 pub mod spill;
 mod write;
 
@@ -114,6 +116,11 @@ impl Execution {
                 Ok(None)
             }
         }
+    }
+
+    /// What other nodes have done so far.
+    pub fn flows(&self) -> Vec<(keys::NodeId, remote::Flow)> {
+        self.run.context.flows.all()
     }
 
     /// Rows inserted, updated or deleted (the number in the command tag); for SELECT the caller counts rows.

@@ -10,6 +10,7 @@ use crate::operator::NodeRef;
 use crate::operators::*;
 use crate::point::{PointRead, PointReadNode};
 use crate::program::Projection;
+use crate::remote::{RemoteNode, RemoteSource};
 use crate::write::{DeleteNode, InsertNode, UpdateNode, WrittenTables};
 use expr::Program;
 
@@ -67,6 +68,14 @@ pub(crate) fn types_of(node: &PlanNode) -> Vec<DataType> {
     node.columns.iter().map(|column| column.column_type.data_type).collect()
 }
 
+/// The usual node, with other nodes in its place where they can take part.
+fn either(source: Option<RemoteSource>, usual: NodeRef) -> NodeRef {
+    match source {
+        Some(source) => Arc::new(RemoteNode { source, usual }),
+        None => usual,
+    }
+}
+
 struct Preparer {
     written: WrittenTables,
 }
@@ -92,20 +101,31 @@ impl Preparer {
         Ok(match &node.operator {
             TableScan(scan) => match PointRead::new(scan)? {
                 Some(read) => Arc::new(PointReadNode(read)),
-                None => Arc::new(TableScanNode::new(scan)?),
+                None => {
+                    let usual = Arc::new(TableScanNode::new(scan)?);
+                    either(RemoteSource::rows(node)?, usual)
+                }
             },
             Values(values) => Arc::new(ValuesNode::new(values, &node.columns)?),
             Feed(_) => Arc::new(FeedNode {}),
             CteScan(scan) => Arc::new(CteScanNode { cte: scan.cte as usize }),
             WorkTableScan(scan) => Arc::new(WorkTableScanNode { cte: scan.cte as usize }),
-            Filter(filter) => Arc::new(FilterNode {
-                input: self.node(&filter.input, false)?,
-                condition: Program::new(&filter.condition)?,
-            }),
-            Project(project) => Arc::new(ProjectNode {
-                input: self.node(&project.input, false)?,
-                projection: Projection::new(&project.expressions)?,
-            }),
+            Filter(filter) => {
+                let remote = RemoteSource::rows(node)?;
+                let condition = Program::new(&filter.condition)?;
+                let usual: NodeRef =
+                    Arc::new(FilterNode { input: self.input(&filter.input, remote.is_some())?, condition });
+                either(remote, usual)
+            }
+            Project(project) => {
+                let remote = RemoteSource::rows(node)?;
+                let projection = Projection::new(&project.expressions)?;
+                let usual: NodeRef = Arc::new(ProjectNode {
+                    input: self.input(&project.input, remote.is_some())?,
+                    projection,
+                });
+                either(remote, usual)
+            }
             Limit(limit) => Arc::new(LimitNode::new(limit, self.node(&limit.input, false)?)?),
             Append(append) => Arc::new(AppendNode {
                 inputs: append.inputs.iter().map(|input| self.node(input, false)).collect::<PgResult<_>>()?,
@@ -181,11 +201,19 @@ impl Preparer {
         let types = types_of(node);
         Ok(match &node.operator {
             Sort(sort) => Arc::new(SortNode::new(sort, self.node(&sort.input, false)?, types)),
-            TopN(top) => Arc::new(TopNNode::new(top, self.node(&top.input, false)?, types)?),
+            TopN(top) => {
+                let remote = RemoteSource::top(top)?;
+                let usual = self.input(&top.input, remote.is_some())?;
+                Arc::new(TopNNode::new(top, either(remote, usual), types)?)
+            }
             Distinct(distinct) => {
                 Arc::new(DistinctNode::new(distinct, self.node(&distinct.input, false)?, types))
             }
-            Aggregate(plan) => Arc::new(AggregateNode::new(plan, self.node(&plan.input, false)?)?),
+            Aggregate(plan) => {
+                let remote = RemoteSource::aggregate(plan)?;
+                let input = self.input(&plan.input, remote.is_some())?;
+                Arc::new(AggregateNode::new(plan, input, remote)?)
+            }
             Window(window) => {
                 let input_types = types_of(&window.input);
                 Arc::new(WindowNode::new(window, self.node(&window.input, false)?, input_types)?)
@@ -211,6 +239,23 @@ impl Preparer {
             other => {
                 return Err(PgError::internal(format!("an operator is not prepared: {other:?}")));
             }
+        })
+    }
+
+    /// An input. `is_inside`: what stands on it decides about both whether other nodes take part.
+    fn input(&self, node: &PlanNode, is_inside: bool) -> PgResult<NodeRef> {
+        use Operator::*;
+        Ok(match &node.operator {
+            TableScan(scan) if is_inside => Arc::new(TableScanNode::new(scan)?),
+            Filter(filter) if is_inside => Arc::new(FilterNode {
+                input: self.input(&filter.input, true)?,
+                condition: Program::new(&filter.condition)?,
+            }),
+            Project(project) if is_inside => Arc::new(ProjectNode {
+                input: self.input(&project.input, true)?,
+                projection: Projection::new(&project.expressions)?,
+            }),
+            _ => return self.node(node, false),
         })
     }
 

@@ -23,6 +23,7 @@
 //! | [`range`] | range descriptors and leases |
 //! | [`request`] | what can be asked of a range |
 //! | [`response`] | what it answers |
+//! | [`fold`] | programs that run where a scan's rows lie |
 //! | [`error`] | why it did not, as a decision for the caller |
 //! | [`membership`] | which nodes there are |
 //! | [`report`] | what a node tells of itself, for people |
@@ -33,6 +34,7 @@
 
 pub mod block;
 pub mod error;
+pub mod fold;
 pub mod membership;
 pub mod planted;
 pub mod range;
@@ -46,18 +48,20 @@ pub mod wire;
 
 pub use block::{KeyBlock, KvBlock, Row, WriteBlock, WriteCheck, WriteEntry};
 pub use error::{Disposition, KvError, RestartReason};
+pub use fold::{Fold, Processor, Progress, Refused};
 pub use membership::{Capacity, FixedMembership, InvalidLocality, Locality, Membership, NodeInfo, Standing};
 pub use range::{CLOSED_LAG, Lease, RangeDescriptor, ReplicaDescriptor, ReplicaKind};
 pub use report::{REPORT_ROWS_MAX, Report, ReportRow, ReportValue, Reporter};
 pub use request::{
-    BatchRequest, ChangeReplicasRequest, ClearSpanRequest, CommitRequest, ForgetTxnRequest, GarbageKey,
-    GcRequest, GetRequest, Header, HeartbeatTxnRequest, IntentRef, IntentUpdate, LockClaim, MultiGetRequest,
-    PushKind, PushTxnRequest, QueryIntentRequest, QueryTxnRequest, RangeStatusRequest, RecoverTxnRequest,
-    RefreshRequest, Request, ResolveIntentsRequest, RevertRequest, ScanRequest, SplitRequest,
-    TransferLeaseRequest, WriteRequest,
+    BatchRequest, ChangeReplicasRequest, ClearSpanRequest, CommitRequest, FoldRequest, ForgetTxnRequest,
+    GarbageKey, GcRequest, GetRequest, Header, HeartbeatTxnRequest, IntentRef, IntentUpdate, LockClaim,
+    MultiGetRequest, PushKind, PushTxnRequest, QueryIntentRequest, QueryTxnRequest, RangeStatusRequest,
+    RecoverTxnRequest, RefreshRequest, Request, ResolveIntentsRequest, RevertRequest, ScanRequest,
+    SplitRequest, TransferLeaseRequest, WriteRequest,
 };
 pub use response::{
-    BatchResponse, CommitResponse, RangeStatusResponse, Response, ScanResponse, SplitResponse, TxnStanding,
+    BatchResponse, CommitResponse, FoldResponse, RangeStatusResponse, Response, ScanResponse, SplitResponse,
+    TxnStanding,
 };
 pub use sender::{NodeDialer, Sender, Unreachable};
 pub use txn::{Isolation, LockStrength, Priority, Txn, TxnId, TxnMeta, TxnRecord, TxnStatus, WaitPolicy};

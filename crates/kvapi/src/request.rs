@@ -65,6 +65,7 @@ pub enum Request {
     ChangeReplicas(ChangeReplicasRequest),
     TransferLease(TransferLeaseRequest),
     ClearSpan(ClearSpanRequest),
+    Fold(Box<FoldRequest>),
 }
 
 /// Reads one key. Answered by `Response::Get`.
@@ -100,6 +101,16 @@ pub struct ScanRequest {
     pub rows_max: u64,
     /// Stop once the block holds this many bytes (at least one row is returned); 0: no bound.
     pub bytes_max: u64,
+}
+
+/// Reads a part of a span like [`ScanRequest`] and answers with what a program makes of the rows: see [`crate::fold`]. Answered by
+/// `Response::Fold`; `Invalid` by who does not run the program.
+///
+/// - `scan` does not lock. Its bounds are of what is read; the range has bounds of its own beside them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoldRequest {
+    pub scan: ScanRequest,
+    pub program: Vec<u8>,
 }
 
 /// Places a transaction's writes as intents, or, without a transaction, commits them at once.
@@ -315,5 +326,5 @@ request_from! {
     Refresh: RefreshRequest, HeartbeatTxn: HeartbeatTxnRequest, PushTxn: PushTxnRequest, QueryTxn: QueryTxnRequest,
     QueryIntent: QueryIntentRequest, RecoverTxn: RecoverTxnRequest, ForgetTxn: ForgetTxnRequest, ResolveIntents: ResolveIntentsRequest,
     Revert: RevertRequest, Split: SplitRequest, Gc: GcRequest, RangeStatus: RangeStatusRequest,
-    ChangeReplicas: ChangeReplicasRequest, TransferLease: TransferLeaseRequest, ClearSpan: ClearSpanRequest
+    ChangeReplicas: ChangeReplicasRequest, TransferLease: TransferLeaseRequest, ClearSpan: ClearSpanRequest, Fold: FoldRequest
 }

@@ -37,6 +37,8 @@ pub enum Response {
     Split(Box<SplitResponse>),
     /// `RangeStatus`
     RangeStatus(Box<RangeStatusResponse>),
+    /// `Fold`
+    Fold(FoldResponse),
     /// `ChangeReplicas`: the range afterwards.
     Descriptor(Box<RangeDescriptor>),
     /// `Write`, `Refresh`, `ForgetTxn`, `ResolveIntents`, `Revert`, `Gc`, `TransferLease`, `ClearSpan`: done.
@@ -47,6 +49,18 @@ pub enum Response {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScanResponse {
     pub rows: KvBlock,
+    pub resume: Option<Span>,
+}
+
+/// What a program has made of the rows of a page.
+///
+/// - With `resume`, the rows read are those before it in the order of the scan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoldResponse {
+    pub answer: Vec<u8>,
+    /// How many rows were read, and their bytes.
+    pub rows: u64,
+    pub bytes: u64,
     pub resume: Option<Span>,
 }
 

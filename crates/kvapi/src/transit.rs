@@ -16,13 +16,13 @@ use smallvec::SmallVec;
 use crate::wire::{Malformed, Reader, Writer};
 use crate::{
     BatchRequest, BatchResponse, ChangeReplicasRequest, ClearSpanRequest, CommitRequest, CommitResponse,
-    ForgetTxnRequest, GarbageKey, GcRequest, GetRequest, Header, HeartbeatTxnRequest, IntentRef,
-    IntentUpdate, KeyBlock, KvBlock, KvError, Lease, LockClaim, LockStrength, MultiGetRequest, Priority,
-    PushKind, PushTxnRequest, QueryIntentRequest, QueryTxnRequest, RangeDescriptor, RangeStatusRequest,
-    RangeStatusResponse, RecoverTxnRequest, RefreshRequest, ReplicaDescriptor, Request,
-    ResolveIntentsRequest, Response, RestartReason, RevertRequest, ScanRequest, ScanResponse, SplitRequest,
-    SplitResponse, TransferLeaseRequest, Txn, TxnId, TxnMeta, TxnStanding, TxnStatus, WaitPolicy, WriteBlock,
-    WriteRequest,
+    FoldRequest, FoldResponse, ForgetTxnRequest, GarbageKey, GcRequest, GetRequest, Header,
+    HeartbeatTxnRequest, IntentRef, IntentUpdate, KeyBlock, KvBlock, KvError, Lease, LockClaim, LockStrength,
+    MultiGetRequest, Priority, PushKind, PushTxnRequest, QueryIntentRequest, QueryTxnRequest,
+    RangeDescriptor, RangeStatusRequest, RangeStatusResponse, RecoverTxnRequest, RefreshRequest,
+    ReplicaDescriptor, Request, ResolveIntentsRequest, Response, RestartReason, RevertRequest, ScanRequest,
+    ScanResponse, SplitRequest, SplitResponse, TransferLeaseRequest, Txn, TxnId, TxnMeta, TxnStanding,
+    TxnStatus, WaitPolicy, WriteBlock, WriteRequest,
 };
 
 /// The version of these forms.
@@ -102,11 +102,13 @@ transit_struct! {
     GarbageKey { key, timestamp }
     GcRequest { threshold, keys }
     ClearSpanRequest { span, threshold }
+    FoldRequest { scan, program }
     RangeStatusRequest { key }
     ChangeReplicasRequest { key, add, remove, generation }
     TransferLeaseRequest { key, to }
     BatchResponse { responses, read_timestamp, write_timestamp, node, now }
     ScanResponse { rows, resume }
+    FoldResponse { answer, rows, bytes, resume }
     CommitResponse { status, timestamp }
     TxnStanding { txn, status, recorded, expired, in_flight }
     SplitResponse { left, right }
@@ -120,13 +122,13 @@ transit_enum! {
     7 HeartbeatTxn(request), 8 PushTxn(request), 9 QueryTxn(request), 10 QueryIntent(request),
     11 RecoverTxn(request), 12 ForgetTxn(request), 13 ResolveIntents(request), 14 Revert(request),
     15 Split(request), 16 Gc(request), 17 RangeStatus(request), 18 ChangeReplicas(request), 19 TransferLease(request),
-    20 ClearSpan(request)
+    20 ClearSpan(request), 21 Fold(request)
 }
 
 transit_enum! {
     Response, "response":
     1 Get(value), 2 Rows(rows), 3 Commit(commit), 4 Txn(standing), 5 QueryIntent(found), 6 Split(halves),
-    7 RangeStatus(status), 8 Done, 9 Descriptor(descriptor)
+    7 RangeStatus(status), 8 Done, 9 Descriptor(descriptor), 10 Fold(answer)
 }
 
 transit_enum! {
@@ -350,7 +352,8 @@ impl BatchRequest {
             | Request::RangeStatus(_)
             | Request::ChangeReplicas(_)
             | Request::TransferLease(_)
-            | Request::ClearSpan(_) => true,
+            | Request::ClearSpan(_)
+            | Request::Fold(_) => true,
         })
     }
 }
@@ -362,6 +365,7 @@ impl Request {
             Request::Write(write) => write.writes.byte_size() + 32 * write.writes.len(),
             Request::Commit(commit) => commit.writes.byte_size() + 32 * commit.writes.len(),
             Request::MultiGet(get) => get.keys.byte_size() + 4 * get.keys.len(),
+            Request::Fold(fold) => fold.program.len(),
             _ => 0,
         }
     }
@@ -373,6 +377,7 @@ pub fn encode_answer(answer: &Result<BatchResponse, KvError>) -> Vec<u8> {
         Ok(response) => {
             let rows = response.responses.iter().map(|response| match response {
                 Response::Rows(answer) => answer.rows.byte_size() + 8 * answer.rows.len(),
+                Response::Fold(fold) => fold.answer.len(),
                 Response::Get(value) => value.as_ref().map_or(0, Vec::len),
                 _ => 0,
             });

@@ -150,6 +150,14 @@ impl WriteBuffer {
         !self.entries.is_empty() && self.range(span).next().is_some()
     }
 
+    /// The first key of `span` of which the buffer has something to say.
+    pub fn first_in(&self, span: &Span) -> Option<&Key> {
+        if self.entries.is_empty() {
+            return None;
+        }
+        self.range(span).next().map(|(key, _)| key)
+    }
+
     fn range(&self, span: &Span) -> impl DoubleEndedIterator<Item = (&Key, &Entry)> {
         let end = if span.is_empty() { &span.start } else { &span.end };
         let bounds = (Bound::Included(&span.start), Bound::Excluded(end));

@@ -12,14 +12,14 @@ use keys::Key;
 use kvapi::planted::Planted;
 use kvapi::{
     BatchRequest, GetRequest, Header, HeartbeatTxnRequest, Isolation, KvError, Membership, NodeDialer,
-    NodeId, RangeDescriptor, Response, Span, SplitRequest, Timestamp, TxnId, TxnStatus,
+    NodeId, RangeDescriptor, RangeStatusRequest, Response, Span, SplitRequest, Timestamp, TxnId, TxnStatus,
 };
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use stdx::{Backoff, Prng};
 
 use crate::nearest::Nearest;
-use crate::router::{Router, unexpected};
+use crate::router::{Place, Router, unexpected};
 use crate::txn::{Shared, State};
 use crate::unique::UniqueNumbers;
 use crate::{RestartScope, Txn, TxnOptions};
@@ -256,6 +256,27 @@ impl Db {
             ranges.push(descriptor);
         }
         Ok(ranges)
+    }
+
+    /// The node that this database is on.
+    pub fn node(&self) -> NodeId {
+        self.inner.config.node
+    }
+
+    /// Whether no other node is known.
+    pub fn is_alone(&self) -> bool {
+        self.inner.router.nearest.is_alone()
+    }
+
+    /// Where a key lies. Who holds the range's lease is asked once, and may have changed since.
+    pub async fn locate(&self, key: &[u8]) -> Result<Place, KvError> {
+        let place = self.inner.router.locate(key).await?;
+        if place.is_certain {
+            return Ok(place);
+        }
+        let status = RangeStatusRequest { key: Key::copy_from(key) };
+        self.inner.router.send_to(key, &mut BatchRequest::new(Header::default(), status)).await?;
+        self.inner.router.locate(key).await
     }
 
     /// Sends one request to the range of a key, with routing and retries: for the system itself.

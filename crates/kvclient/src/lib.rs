@@ -43,6 +43,7 @@ pub use kvapi::{
     RestartReason, Row, Timestamp, TxnId, WaitPolicy,
 };
 pub use options::{Conflict, InsertCheck, Locking, RestartScope, Savepoint, ScanOptions, TxnOptions};
-pub use scan::Scan;
+pub use router::Place;
+pub use scan::{Folded, FoldedPage, Scan};
 pub use txn::Txn;
 pub use unique::UNIQUE_NUMBER_STEP;

@@ -7,7 +7,7 @@
 //! Where nodes stand is news, see `kvapi::membership`: a wrong guess costs a detour.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -33,6 +33,9 @@ pub(crate) struct Nearest {
     /// How far behind now timestamps are closed, in nanoseconds.
     closed_lag_nanos: AtomicU64,
     membership: OnceLock<Arc<dyn Membership>>,
+    /// No other node is known, as of a revision of the membership.
+    is_alone: AtomicBool,
+    counted_at: AtomicU64,
     /// Tiers shared with the own node, as of a revision of the membership. Lock order: leaf.
     shared: Mutex<(u64, BTreeMap<NodeId, usize>)>,
 }
@@ -41,7 +44,15 @@ impl Nearest {
     pub fn new(own: NodeId, clock: Arc<Clock>, closed_lag: Duration) -> Nearest {
         let shared = Mutex::new((u64::MAX, BTreeMap::new()));
         let closed_lag_nanos = AtomicU64::new(nanos(closed_lag));
-        Nearest { own, clock, closed_lag_nanos, membership: OnceLock::new(), shared }
+        Nearest {
+            own,
+            clock,
+            closed_lag_nanos,
+            membership: OnceLock::new(),
+            is_alone: AtomicBool::new(true),
+            counted_at: AtomicU64::new(u64::MAX),
+            shared,
+        }
     }
 
     fn closed_lag(&self) -> Duration {
@@ -55,6 +66,18 @@ impl Nearest {
     /// Who tells where nodes stand. Counts the first time.
     pub fn set_membership(&self, membership: Arc<dyn Membership>) {
         drop(self.membership.set(membership));
+    }
+
+    /// Whether no other node is known.
+    pub fn is_alone(&self) -> bool {
+        let Some(membership) = self.membership.get() else { return true };
+        let revision = membership.revision();
+        if self.counted_at.load(Ordering::Acquire) != revision {
+            let count = membership.nodes().len();
+            self.is_alone.store(count <= 1, Ordering::Relaxed);
+            self.counted_at.store(revision, Ordering::Release);
+        }
+        self.is_alone.load(Ordering::Relaxed)
     }
 
     /// The newest timestamp at which every replica can be expected to answer.
@@ -77,6 +100,7 @@ impl Nearest {
             Some(Request::Get(get)) => !get.lock.is_locking(),
             Some(Request::MultiGet(request)) => !request.lock.is_locking(),
             Some(Request::Scan(scan)) => !scan.lock.is_locking(),
+            Some(Request::Fold(_)) => true,
             _ => false,
         };
         is_plain && at <= self.clock.last().saturating_sub(self.closed_lag())

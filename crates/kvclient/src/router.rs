@@ -19,9 +19,10 @@ use env::Env;
 use futures::future::{BoxFuture, join_all};
 use keys::{Key, NodeId, RangeId, Span, addressing};
 use kvapi::{
-    BatchRequest, BatchResponse, Disposition, GetRequest, Header, KeyBlock, KvBlock, KvError, LockClaim,
-    MultiGetRequest, NodeDialer, RangeDescriptor, RefreshRequest, Request, ResolveIntentsRequest, Response,
-    RevertRequest, ScanRequest, ScanResponse, Sender, Timestamp, WriteBlock, WriteRequest,
+    BatchRequest, BatchResponse, Disposition, FoldRequest, FoldResponse, GetRequest, Header, KeyBlock,
+    KvBlock, KvError, LockClaim, MultiGetRequest, NodeDialer, RangeDescriptor, RefreshRequest, Request,
+    ResolveIntentsRequest, Response, RevertRequest, ScanRequest, ScanResponse, Sender, Timestamp, WriteBlock,
+    WriteRequest,
 };
 use parking_lot::{Mutex, RwLock};
 use stdx::{Backoff, Prng};
@@ -52,6 +53,19 @@ pub(crate) struct Route {
     /// The replica to try first.
     leaseholder: NodeId,
     sender: Arc<dyn Sender>,
+    /// It has answered as the leaseholder since it was taken for it.
+    has_answered: AtomicBool,
+}
+
+/// Where a key lies, as last heard of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The range's span.
+    pub span: Span,
+    /// The node that is taken for its leaseholder.
+    pub node: NodeId,
+    /// That node has answered as such; else it is a guess.
+    pub is_certain: bool,
 }
 
 /// Finds ranges and talks to them. One per node.
@@ -146,7 +160,8 @@ impl Router {
 
     fn learn_at(&self, descriptor: RangeDescriptor, leaseholder: NodeId) -> Result<Arc<Route>, KvError> {
         let (leaseholder, sender) = self.dial(&descriptor, leaseholder)?;
-        let route = Arc::new(Route { descriptor, leaseholder, sender });
+        let has_answered = AtomicBool::new(false);
+        let route = Arc::new(Route { descriptor, leaseholder, sender, has_answered });
         let span = &route.descriptor.span;
         let mut cache = self.cache.write();
         if cache.len() >= CACHE_RANGES_MAX {
@@ -244,6 +259,16 @@ impl Router {
         })
     }
 
+    /// Where a key lies.
+    pub async fn locate(&self, key: &[u8]) -> Result<Place, KvError> {
+        let route = self.route(key).await?;
+        Ok(Place {
+            span: route.descriptor.span.clone(),
+            node: route.leaseholder,
+            is_certain: route.has_answered.load(Ordering::Relaxed),
+        })
+    }
+
     /// Sends a batch that must be answered by one range, the one that holds `key`. Reroutes while that is
     /// all that is wrong; a mismatch of a batch for the right range is given to the caller.
     pub async fn send_to(&self, key: &[u8], batch: &mut BatchRequest) -> Result<BatchResponse, KvError> {
@@ -281,6 +306,9 @@ impl Router {
         let answer = route.sender.send(batch).await;
         if let Err(error) = &answer {
             *self.errors.lock().entry(error.kind()).or_default() += 1;
+        }
+        if answer.is_ok() && !route.has_answered.load(Ordering::Relaxed) {
+            route.has_answered.store(true, Ordering::Relaxed);
         }
         if answer.is_ok() && self.is_any_broken.load(Ordering::Relaxed) {
             self.broken.lock().remove(&route.descriptor.id);
@@ -418,6 +446,40 @@ impl Router {
     /// Reads from the first range of the span (the last, in reverse), which may end before the span does.
     /// Answers with the rows and the part of the span that they are all the rows of.
     pub async fn scan_page(&self, header: &Header, scan: ScanRequest) -> Result<(ScanAnswer, Span), KvError> {
+        let reverse = scan.reverse;
+        let page = self.page(header, scan, Request::Scan).await?;
+        let read_timestamp = page.response.read_timestamp;
+        let answer = expect_rows(page.response)?;
+        let covered = covered(page.piece, answer.resume, reverse);
+        Ok((ScanAnswer { rows: answer.rows, read_timestamp, was_retried: page.was_retried }, covered))
+    }
+
+    /// The same with a program that runs where the rows lie.
+    pub async fn fold_page(
+        &self,
+        header: &Header,
+        scan: ScanRequest,
+        program: &[u8],
+    ) -> Result<(FoldAnswer, Span), KvError> {
+        let reverse = scan.reverse;
+        let fold = |scan| Request::Fold(Box::new(FoldRequest { scan, program: program.to_vec() }));
+        let mut page = self.page(header, scan, fold).await?;
+        let (node, read_timestamp) = (page.response.node, page.response.read_timestamp);
+        let mut answer = match page.response.responses.pop() {
+            Some(Response::Fold(answer)) => answer,
+            other => return Err(unexpected(other)),
+        };
+        let covered = covered(page.piece, answer.resume.take(), reverse);
+        Ok((FoldAnswer { answer, node, read_timestamp }, covered))
+    }
+
+    /// Asks the first range of the span (the last, in reverse) for a page.
+    async fn page(
+        &self,
+        header: &Header,
+        scan: ScanRequest,
+        request: impl Fn(ScanRequest) -> Request,
+    ) -> Result<Page, KvError> {
         let mut retry = Retry::new();
         loop {
             let route = if scan.reverse {
@@ -429,17 +491,8 @@ impl Router {
             let piece = piece_of(&scan.span, &route.descriptor.span, scan.reverse);
             let part = ScanRequest { span: piece.clone(), ..scan.clone() };
             let was_retried = retry.reroutes > 0;
-            match self.send_once(&route, &mut BatchRequest::new(header.clone(), part)).await {
-                Ok(response) => {
-                    let read_timestamp = response.read_timestamp;
-                    let answer = expect_rows(response)?;
-                    let covered = match answer.resume {
-                        None => piece,
-                        Some(resume) if scan.reverse => Span { start: resume.end, end: piece.end },
-                        Some(resume) => Span { start: piece.start, end: resume.start },
-                    };
-                    return Ok((ScanAnswer { rows: answer.rows, read_timestamp, was_retried }, covered));
-                }
+            match self.send_once(&route, &mut BatchRequest::new(header.clone(), request(part))).await {
+                Ok(response) => return Ok(Page { response, piece, was_retried }),
                 Err(error) => {
                     if !self.prepare_retry(&route, &error, &mut retry).await {
                         return Err(given_up(&route, error));
@@ -611,6 +664,29 @@ pub(crate) struct ScanAnswer {
     pub read_timestamp: Timestamp,
     /// Tries before the one that was answered may have left locks.
     pub was_retried: bool,
+}
+
+/// What a program has made of a page, and where it was read.
+pub(crate) struct FoldAnswer {
+    pub answer: FoldResponse,
+    pub node: NodeId,
+    pub read_timestamp: Timestamp,
+}
+
+/// What a range has answered to a request for a page of `piece`.
+struct Page {
+    response: BatchResponse,
+    piece: Span,
+    was_retried: bool,
+}
+
+/// The part of what was asked for that a page has all rows of.
+fn covered(piece: Span, resume: Option<Span>, reverse: bool) -> Span {
+    match resume {
+        None => piece,
+        Some(resume) if reverse => Span { start: resume.end, end: piece.end },
+        Some(resume) => Span { start: piece.start, end: resume.start },
+    }
 }
 
 fn highest(results: Vec<Result<Timestamp, KvError>>) -> Result<Timestamp, KvError> {

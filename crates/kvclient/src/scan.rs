@@ -1,6 +1,9 @@
 //! Streaming scans: pages of rows across ranges, merged with the transaction's own writes.
+//!
+//! A scan may send a program along that runs where the rows lie ([`Scan::next_folded`]). Own writes that have not been sent are known here
+//! alone: the scan stops before the first of them, and reads on by itself.
 
-use keys::{Key, Span};
+use keys::{Key, NodeId, Span};
 use kvapi::{KvBlock, KvError, ScanRequest};
 
 use crate::{ScanOptions, Txn};
@@ -9,6 +12,28 @@ use crate::{ScanOptions, Txn};
 pub const PAGE_ROWS: u64 = 1024;
 /// Bytes of a page.
 const PAGE_BYTES: u64 = 1 << 20;
+
+/// A page of a scan with a program.
+#[derive(Debug)]
+pub enum Folded {
+    /// What the program has made of the page where it lies.
+    Answer(FoldedPage),
+    /// Rows with own writes among them: the program has not seen them.
+    Rows(KvBlock),
+    /// The program is not run where the rows lie. Nothing was read.
+    Refused { reason: String },
+}
+
+/// What a program has made of a page.
+#[derive(Debug)]
+pub struct FoldedPage {
+    pub answer: Vec<u8>,
+    /// Who has run it.
+    pub node: NodeId,
+    /// Rows that were read, and their bytes.
+    pub rows: u64,
+    pub bytes: u64,
+}
 
 /// A scan in progress: a position, no resources. Made by [`Txn::scan`].
 pub struct Scan {
@@ -46,6 +71,29 @@ impl Scan {
         let before = Span { start: self.rest.start.clone(), end: key.clone() };
         self.rest.start = key;
         Scan { options: self.options.clone(), rest: before, wanted: None, sequence: self.sequence }
+    }
+
+    /// The next page of a forward scan of all rows without lock, through a program where that can be; `None` at the end. The rules are
+    /// those of [`Scan::next_page`].
+    pub async fn next_folded(&mut self, txn: &Txn, program: &[u8]) -> Result<Option<Folded>, KvError> {
+        debug_assert!(!self.options.reverse && self.wanted.is_none() && !self.options.locking.is_locking());
+        while !self.is_finished() {
+            let scan = ScanRequest { span: self.rest.clone(), ..ScanRequest::default() };
+            let page = match txn.fold_page(scan, program, self.sequence).await {
+                Ok(Some(page)) => page,
+                Ok(None) => return Ok(self.next_page(txn).await?.map(Folded::Rows)),
+                Err(KvError::Invalid { reason }) => return Ok(Some(Folded::Refused { reason })),
+                Err(error) => return Err(error),
+            };
+            let (answer, covered) = page;
+            self.rest.start = covered.end;
+            if answer.answer.rows > 0 {
+                let (node, read) = (answer.node, answer.answer);
+                let page = FoldedPage { answer: read.answer, node, rows: read.rows, bytes: read.bytes };
+                return Ok(Some(Folded::Answer(page)));
+            }
+        }
+        Ok(None)
     }
 
     /// The next page, in scan order; `None` at the end. A page is never empty.

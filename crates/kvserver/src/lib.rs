@@ -36,7 +36,7 @@
 //! | `wait` | waiting rooms, lock waits with timeout, deadlock victims |
 //! | `contention` | waits that have ended, for people |
 //! | `conflict` | intents in the way: push, recover, resolve |
-//! | `read`, `lock`, `write`, `commit`, `transaction`, `resolve`, `split`, `garbage` | one file per kind of command |
+//! | `read`, `fold`, `lock`, `write`, `commit`, `transaction`, `resolve`, `split`, `garbage` | one file per kind of command |
 //! | `liveness` | promises between stores, on which leases rely |
 //! | `closed` | up to where a range is finished, and reads by replicas without the lease |
 //! | `changes` | replicas added and removed, leases handed over |
@@ -93,6 +93,7 @@ mod conflict;
 pub mod consensus;
 mod contention;
 mod events;
+mod fold;
 mod garbage;
 mod liveness;
 mod lock;

@@ -16,6 +16,7 @@ use storage::Engine;
 use crate::closed::Closed;
 use crate::contention::ContentionLog;
 use crate::events::Events;
+use crate::fold::ScanCounts;
 use crate::liveness::Liveness;
 use crate::replica::Replica;
 use crate::store::StoreConfig;
@@ -49,6 +50,7 @@ pub(crate) struct Ranges {
     pub liveness: Liveness,
     pub closed: Closed,
     pub follower_reads: FollowerReads,
+    pub scans: ScanCounts,
     /// Only this node is known: observations of its clock tell everything.
     pub is_alone: AtomicBool,
     /// Where snapshots are on their way to. Lock order: leaf, and before a range's state.
@@ -77,6 +79,7 @@ impl Ranges {
             env,
             closed: Closed::new(liveness.incarnation()),
             follower_reads: FollowerReads::default(),
+            scans: ScanCounts::default(),
             liveness,
             is_alone: AtomicBool::new(true),
             arriving: Mutex::new(BTreeMap::new()),

@@ -127,12 +127,13 @@ impl Inner {
         let spans = std::slice::from_ref(&scan.span);
         let evaluate = |view: &ReadView| mvcc::scan(&*self.ranges.engine, &scan.span, view, bounds(scan));
         let (found, timestamp) = self.read(&replica, header, Access::Spans(spans), evaluate).await?;
+        self.ranges.scans.sent(found.rows.len(), found.rows.byte_size());
         let rows = ScanResponse { rows: found.rows, resume: found.resume };
         Ok(self.respond(Response::Rows(rows), timestamp, Timestamp::ZERO))
     }
 
     /// Sequences and evaluates a read until it is through. Answers with where it read.
-    async fn read<T>(
+    pub(crate) async fn read<T>(
         self: &Arc<Self>,
         replica: &Arc<Replica>,
         header: &Header,

@@ -12,8 +12,8 @@ use keys::{Key, NodeId, RangeId, StoreId};
 use kvapi::membership::{FixedMembership, Membership};
 use kvapi::planted::Planted;
 use kvapi::{
-    BatchRequest, BatchResponse, Header, KvError, NodeDialer, RangeDescriptor, Request, Response, Sender,
-    TxnId, TxnMeta, Unreachable,
+    BatchRequest, BatchResponse, Header, KvError, NodeDialer, Processor, RangeDescriptor, Request, Response,
+    Sender, TxnId, TxnMeta, Unreachable,
 };
 use kvclient::{Db, DbConfig, FirstRange};
 use replication::StateMachine;
@@ -102,6 +102,8 @@ pub(crate) struct Inner {
     /// The store's own client: pushes, resolution, addressing records.
     db: OnceLock<Db>,
     membership: OnceLock<Arc<dyn Membership>>,
+    /// Runs programs that come with scans.
+    pub processor: OnceLock<Arc<dyn Processor>>,
     pub tasks: queues::Tasks,
     pub signs: Signs,
     pub configs: Configs,
@@ -129,6 +131,7 @@ impl Store {
             consensus: OnceLock::new(),
             db: OnceLock::new(),
             membership: OnceLock::new(),
+            processor: OnceLock::new(),
             tasks: queues::Tasks::new(),
             signs: Signs::default(),
             configs: Configs::default(),
@@ -180,6 +183,12 @@ impl Store {
         queues::start(inner);
         let tasks = replicate::start(inner, membership);
         inner.tasks.keep(tasks);
+    }
+
+    /// Who runs the programs that come with scans. Counts the first time; without one such scans are refused, and asked for without
+    /// program.
+    pub fn set_processor(&self, processor: Arc<dyn Processor>) {
+        drop(self.inner.processor.set(processor));
     }
 
     /// Changes values while the store runs. Ranges that are too large by them are split.
@@ -323,9 +332,16 @@ impl Store {
     /// Numbers for metrics, over all ranges here.
     pub fn metrics(&self) -> StoreMetrics {
         let counts = &self.inner.ranges.follower_reads;
+        let scans = &self.inner.ranges.scans;
         let mut metrics = StoreMetrics {
             follower_reads_served: counts.served.load(Ordering::Relaxed),
             follower_reads_refused: counts.refused.load(Ordering::Relaxed),
+            scan_rows: scans.rows.load(Ordering::Relaxed),
+            scan_bytes: scans.bytes.load(Ordering::Relaxed),
+            programs: scans.programs.load(Ordering::Relaxed),
+            program_rows_read: scans.program_rows_read.load(Ordering::Relaxed),
+            program_bytes_read: scans.program_bytes_read.load(Ordering::Relaxed),
+            program_bytes: scans.program_bytes.load(Ordering::Relaxed),
             ..StoreMetrics::default()
         };
         let now = self.inner.ranges.clock.last();
@@ -396,6 +412,14 @@ pub struct StoreMetrics {
     /// Reads that were answered without the lease, and those as old that were sent on.
     pub follower_reads_served: u64,
     pub follower_reads_refused: u64,
+    /// Rows and their bytes that scans have answered with.
+    pub scan_rows: u64,
+    pub scan_bytes: u64,
+    /// Pages of scans that a program has run on, what it has read for them, and the bytes that it has answered with instead.
+    pub programs: u64,
+    pub program_rows_read: u64,
+    pub program_bytes_read: u64,
+    pub program_bytes: u64,
 }
 
 /// What a store measures of its work.
@@ -443,6 +467,7 @@ impl Inner {
             Request::MultiGet(request) => Box::pin(self.locking_multi_get(replica, header, request)),
             Request::Scan(scan) if !scan.lock.is_locking() => Box::pin(self.scan(replica, header, scan)),
             Request::Scan(scan) => Box::pin(self.locking_scan(replica, header, scan)),
+            Request::Fold(fold) => Box::pin(self.fold(replica, header, fold)),
             Request::Write(write) => Box::pin(self.write(replica, header, write)),
             Request::Commit(commit) if commit.one_phase => {
                 Box::pin(self.commit_in_one_phase(replica, header, commit))

@@ -31,3 +31,9 @@ fn sql_tests_pass() {
 fn sql_tests_pass_on_tiny_ranges() {
     run_all(&["--range-size-kib", "16"], &["SET min_parallel_table_scan_size = 0"]);
 }
+
+/// Parts of statements go through the form in which they travel to other nodes, on one node.
+#[test]
+fn sql_tests_pass_with_parts_that_travel() {
+    run_all(&["--range-size-kib", "64"], &["SET distributed_execution = always"]);
+}

@@ -185,6 +185,30 @@ impl NodeCollector {
             ),
         ])?;
         output.counters([
+            ("range_scan_rows", "Rows that scans of ranges here have answered with", held.scan_rows),
+            (
+                "range_scan_bytes",
+                "Bytes of keys and values that scans of ranges here have answered with",
+                held.scan_bytes,
+            ),
+            ("range_programs", "Pages of scans on which a part of a statement has run here", held.programs),
+            (
+                "range_program_rows_read",
+                "Rows that parts of statements have read here",
+                held.program_rows_read,
+            ),
+            (
+                "range_program_bytes_read",
+                "Bytes of keys and values that parts of statements have read here",
+                held.program_bytes_read,
+            ),
+            (
+                "range_program_bytes",
+                "Bytes that parts of statements have answered with from here",
+                held.program_bytes,
+            ),
+        ])?;
+        output.counters([
             (
                 "follower_reads_served",
                 "Reads of the past answered here without the leaseholder",

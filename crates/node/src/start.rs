@@ -87,6 +87,7 @@ impl Node {
         }
         let dialer = store.dialer(world.dialer.clone());
         let membership = Some(world.membership.clone());
+        store.set_processor(Arc::new(executor::remote::FragmentProcessor));
         store.start(Arc::new(groups.clone()), world.dialer.clone(), membership);
         if let Some(inbound) = &world.inbound {
             inbound.open(groups.clone(), store.clone());

@@ -45,7 +45,7 @@ pub use definitions::{
     check_table_condition, columns_of_generated, domain_condition_text, plan_copy_from, resolve_type,
     sequence_of_default, stored_default_text, stored_expression_text,
 };
-pub use explain::{ExplainOptions, explain};
+pub use explain::{ExplainOptions, explain, explain_with};
 pub use options::{Methods, PlanOptions};
 pub use parser::parse;
 pub use plan::Plan;

@@ -64,6 +64,10 @@ impl RemoteSender {
                     true => connection.reason(),
                     false => status.message().to_string(),
                 };
+                // Of another version: nothing was done, and nothing will be.
+                if status.code() == tonic::Code::InvalidArgument {
+                    return Err(KvError::invalid(format!("node {node} does not take the batch: {reason}")));
+                }
                 let reason = format!("node {node} has not answered: {reason}");
                 return Err(if is_unsent(&status) {
                     KvError::unavailable(reason)

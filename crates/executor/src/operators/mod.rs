@@ -31,7 +31,7 @@ mod values;
 mod virtual_scan;
 mod window;
 
-pub(crate) use aggregate::AggregateNode;
+pub(crate) use aggregate::{AggregateNode, PartialAggregate, PartialGroups};
 pub(crate) use append::AppendNode;
 pub(crate) use common_table::{CommonTable, CteScanNode, PreparedTable, WithNode};
 pub(crate) use deferred::DeferredNode;
@@ -52,7 +52,7 @@ pub(crate) use sort::SortNode;
 pub(crate) use spans::{KeyRanges, SpanSet};
 pub(crate) use subquery::{InitPlanNode, InitSubqueryNode, Subquery};
 pub(crate) use table_scan::TableScanNode;
-pub(crate) use top_n::TopNNode;
+pub(crate) use top_n::{Best, TopNNode};
 pub(crate) use values::ValuesNode;
 pub(crate) use virtual_scan::VirtualScanNode;
 pub(crate) use window::WindowNode;

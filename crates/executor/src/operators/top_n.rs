@@ -98,7 +98,8 @@ impl TopNOperator {
         let wanted = left.map(|left| left.saturating_add(skip));
         let rows = match wanted {
             Some(wanted) if wanted <= HELD_ROWS_MAX => {
-                let mut best = Best::new(node, wanted as usize, run.context.memory.reservation());
+                let reservation = run.context.memory.reservation();
+                let mut best = Best::new(&node.keys, &node.types, wanted as usize, reservation);
                 if wanted > 0 {
                     while let Some(batch) = self.input.next(run).await? {
                         run.check_cancelled()?;
@@ -123,24 +124,24 @@ impl TopNOperator {
 /// The best rows so far.
 ///
 /// - Once `cut`, the first `wanted` rows of `held` are sorted, and the last of them is the one to beat.
-struct Best<'a> {
-    keys: &'a [SortKey],
+pub(crate) struct Best {
+    keys: Vec<SortKey>,
     wanted: usize,
     held: Batch,
     cut: bool,
     reservation: Reservation,
 }
 
-impl<'a> Best<'a> {
-    fn new(node: &'a TopNNode, wanted: usize, reservation: Reservation) -> Best<'a> {
-        Best { keys: &node.keys, wanted, held: empty_batch(&node.types), cut: false, reservation }
+impl Best {
+    pub fn new(keys: &[SortKey], types: &[DataType], wanted: usize, reservation: Reservation) -> Best {
+        Best { keys: keys.to_vec(), wanted, held: empty_batch(types), cut: false, reservation }
     }
 
-    fn push(&mut self, batch: Batch) -> PgResult<()> {
+    pub fn push(&mut self, batch: Batch) -> PgResult<()> {
         if self.cut {
             let worst = self.wanted - 1;
             let better: Vec<u32> = (0..batch.rows)
-                .filter(|row| compare_keys(self.keys, &batch, *row, &self.held, worst).is_lt())
+                .filter(|row| compare_keys(&self.keys, &batch, *row, &self.held, worst).is_lt())
                 .map(|row| row as u32)
                 .collect();
             if better.is_empty() {
@@ -154,7 +155,7 @@ impl<'a> Best<'a> {
             self.held.append(&batch);
         }
         if self.held.rows >= 2 * self.wanted + BATCH_ROWS_MAX {
-            let mut order = sorted_rows(self.keys, &self.held);
+            let mut order = sorted_rows(&self.keys, &self.held);
             order.truncate(self.wanted);
             self.held = self.held.gather(&order);
             self.cut = true;
@@ -162,8 +163,15 @@ impl<'a> Best<'a> {
         self.reservation.resize(self.held.memory_size() as u64)
     }
 
+    /// The best rows in order.
+    pub fn into_batch(self) -> Batch {
+        let mut order = sorted_rows(&self.keys, &self.held);
+        order.truncate(self.wanted);
+        self.held.gather(&order)
+    }
+
     fn finish(self) -> SortedRows {
-        let mut order = sorted_rows(self.keys, &self.held);
+        let mut order = sorted_rows(&self.keys, &self.held);
         order.truncate(self.wanted);
         SortedRows::Held { rows: self.held, order, next: 0, _reservation: self.reservation }
     }

@@ -1,4 +1,6 @@
-//! Batches as bytes, for temporary files. Never stored beyond the statement: the format may change at will.
+//! Batches as bytes, for temporary files and for what travels between nodes within a statement. Never stored beyond the statement: the
+//! format may change, together with the version of what travels ([`crate::remote`]). Bytes of another node may be anything: they are
+//! read or refused, and nothing is allocated that they do not account for.
 //!
 //! A batch: the number of rows, then each column: a byte whether there are NULL marks (and one byte a row if so), then the
 //! values in the layout of their physical kind. Variable-length values carry their length before them.
@@ -20,7 +22,7 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Appends a batch.
-pub(super) fn encode(batch: &Batch, out: &mut Vec<u8>) {
+pub(crate) fn encode(batch: &Batch, out: &mut Vec<u8>) {
     put_u32(out, batch.rows);
     for column in &batch.columns {
         encode_column(column, out);
@@ -169,19 +171,38 @@ fn put_row_type(out: &mut Vec<u8>, row: Option<&RowType>) {
 }
 
 /// Reads a batch with columns of these types.
-pub(super) fn decode(bytes: &[u8], types: &[DataType]) -> PgResult<Batch> {
-    let mut reader = Reader { bytes };
+pub(crate) fn decode(bytes: &[u8], types: &[DataType]) -> PgResult<Batch> {
+    let mut reader = Reader { bytes, depth: 0 };
     let rows = reader.length()?;
     let columns = types.iter().map(|data_type| reader.column(*data_type, rows)).collect::<PgResult<_>>()?;
+    if !reader.bytes.is_empty() {
+        return Err(damaged());
+    }
     Ok(Batch { columns, rows })
 }
 
+/// Appends a value.
+pub(crate) fn encode_datum(datum: &Datum, out: &mut Vec<u8>) {
+    put_datum(out, datum);
+}
+
+/// Reads a value, and nothing after it.
+pub(crate) fn decode_datum(bytes: &[u8]) -> PgResult<Datum> {
+    let mut reader = Reader { bytes, depth: 0 };
+    let datum = reader.datum()?;
+    if reader.bytes.is_empty() { Ok(datum) } else { Err(damaged()) }
+}
+
+/// Values within values: arrays of rows of arrays.
+const DEPTH_MAX: u32 = 64;
+
 struct Reader<'a> {
     bytes: &'a [u8],
+    depth: u32,
 }
 
 fn damaged() -> PgError {
-    PgError::internal("a temporary file does not hold what was written to it")
+    PgError::internal("rows in bytes do not hold what was written to them")
 }
 
 impl<'a> Reader<'a> {
@@ -213,11 +234,15 @@ impl<'a> Reader<'a> {
     }
 
     fn many<T, const N: usize>(&mut self, rows: usize, from: fn([u8; N]) -> T) -> PgResult<Vec<T>> {
-        let bytes = self.take(rows * N)?;
+        let bytes = self.take(rows.checked_mul(N).ok_or_else(damaged)?)?;
         Ok(bytes.chunks_exact(N).map(|chunk| from(chunk.try_into().expect("a chunk of N"))).collect())
     }
 
     fn column(&mut self, data_type: DataType, rows: usize) -> PgResult<Vector> {
+        // Every value takes a byte at least.
+        if rows > self.bytes.len() {
+            return Err(damaged());
+        }
         let mut vector = Vector::with_capacity(data_type, rows);
         if self.byte()? != 0 {
             for (row, mark) in self.take(rows)?.iter().enumerate() {
@@ -283,7 +308,13 @@ impl<'a> Reader<'a> {
 
     fn datums(&mut self) -> PgResult<Vec<Datum>> {
         let count = self.length()?;
-        (0..count).map(|_| self.datum()).collect()
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return Err(damaged());
+        }
+        let datums = (0..count).map(|_| self.datum()).collect();
+        self.depth -= 1;
+        datums
     }
 
     fn row_type(&mut self) -> PgResult<Option<Arc<RowType>>> {
@@ -291,7 +322,7 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         let count = self.length()?;
-        let mut columns = Vec::with_capacity(count);
+        let mut columns = Vec::new();
         for _ in 0..count {
             let name = self.text()?.into();
             let typmod = i32::from_le_bytes(self.array()?);

@@ -8,7 +8,7 @@
 
 mod bounded;
 mod buffer;
-mod codec;
+pub(crate) mod codec;
 mod partition;
 mod run;
 

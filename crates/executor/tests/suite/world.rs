@@ -158,6 +158,8 @@ impl World {
             deferred_checks: self.checks.clone(),
             memory: self.memory.clone(),
             parallelism: self.parallelism.clone(),
+            distribution: executor::remote::Distribution::default(),
+            flows: executor::remote::Flows::default(),
             cancel: CancelFlag::new(),
         }
     }

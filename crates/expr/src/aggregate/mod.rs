@@ -25,8 +25,9 @@ mod sum;
 
 use crate::context::TextContext;
 use crate::expr::Aggregate;
+use crate::function::FunctionKind;
 use grouped::Grouped;
-use types::{DataType, Datum, PgError, PgResult, Vector};
+use types::{DataType, Datum, PgError, PgResult, Physical, Vector};
 
 /// The states of one aggregate call for all groups.
 ///
@@ -57,6 +58,29 @@ pub trait GroupedAccumulator: Send {
 }
 
 type Boxed = Box<dyn GroupedAccumulator>;
+
+/// Whether partial states of the call, merged in the order of their rows, always give what feeding all rows to one accumulator would: to
+/// the last digit, in every order of merging that keeps neighbours together.
+///
+/// Sums of floats do not (addition rounds), nor does what needs rows sorted or distinct. What collects all its values would gain nothing.
+pub fn merges_exactly(call: &Aggregate) -> bool {
+    let is_integer = |of: DataType| matches!(of, DataType::Int2 | DataType::Int4 | DataType::Int8);
+    let argument = call.arguments.first().map(|argument| argument.data_type());
+    let has_states = match (call.function.0.name, argument) {
+        ("count", None) => true,
+        ("count", Some(_)) => call.arguments.len() == 1,
+        ("sum" | "avg", Some(of)) => is_integer(of) || matches!(of, DataType::Numeric | DataType::Interval),
+        ("min" | "max", Some(of)) => of.physical() != Physical::Datum,
+        ("bool_and" | "every" | "bool_or", Some(_)) => true,
+        ("bit_and" | "bit_or" | "bit_xor", Some(of)) => is_integer(of),
+        ("stddev" | "stddev_samp" | "stddev_pop" | "variance" | "var_samp" | "var_pop", Some(of)) => {
+            is_integer(of) || of == DataType::Numeric
+        }
+        _ => false,
+    };
+    let is_plain = matches!(call.function.0.kind, FunctionKind::Aggregate) && call.order_by.is_empty();
+    has_states && is_plain && !call.distinct
+}
 
 /// A new accumulator for `call`. 0A000 when the aggregate is not built. Direct arguments of ordered-set aggregates arrive
 /// with the rows. `text`: what json_agg and its kin write values by.

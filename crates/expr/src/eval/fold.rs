@@ -71,7 +71,8 @@ fn text_varies(data_type: DataType) -> bool {
     }
 }
 
-fn cast_is_immutable(from: DataType, to: DataType) -> bool {
+/// Whether a conversion gives the same for the same value, whatever the session and the catalog.
+pub fn cast_is_immutable(from: DataType, to: DataType) -> bool {
     use crate::catalogue::CastMethod;
     match find_cast(from, to).map(|cast| cast.method) {
         // A row type's columns are the catalog's.

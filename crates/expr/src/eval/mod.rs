@@ -25,7 +25,7 @@ mod scalar;
 pub(crate) use cast::catalog_output;
 pub(crate) use cast::parse as parse_value;
 pub use cast::{needs_catalog, parse_text};
-pub use fold::{fold, is_volatile};
+pub use fold::{cast_is_immutable, fold, is_volatile};
 pub use scalar::eval_scalar;
 
 use crate::context::EvalContext;

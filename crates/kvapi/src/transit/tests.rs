@@ -126,6 +126,16 @@ fn requests() -> Vec<Request> {
         }
         .into(),
         TransferLeaseRequest { key, to: StoreId(2) }.into(),
+        FoldRequest {
+            scan: ScanRequest {
+                span: Span::new("a", "b"),
+                rows_max: 3,
+                bytes_max: 4,
+                ..ScanRequest::default()
+            },
+            program: b"program".to_vec(),
+        }
+        .into(),
     ]
 }
 
@@ -158,6 +168,12 @@ fn responses() -> Vec<Response> {
         })),
         Response::Done,
         Response::Descriptor(Box::new(descriptor())),
+        Response::Fold(FoldResponse {
+            answer: b"answer".to_vec(),
+            rows: 1,
+            bytes: 2,
+            resume: Some(Span::new("c", "d")),
+        }),
     ]
 }
 
@@ -203,14 +219,18 @@ fn survives_damage<T>(bytes: &[u8], decode: impl Fn(&[u8]) -> Result<T, Malforme
 #[test]
 fn every_request_travels_and_damage_is_refused() {
     let mut frozen = Vec::new();
+    let mut before = 0;
     for request in requests() {
+        before = frozen.len();
         let batch = BatchRequest { header: header(), requests: SmallVec::from_iter([request]) };
         let bytes = batch.encode();
         assert_eq!(BatchRequest::decode(&bytes), Ok(batch));
         survives_damage(&bytes, BatchRequest::decode);
         frozen.extend(bytes);
     }
-    assert_eq!(stdx::hash::fingerprint(&frozen), 9_761_814_115_880_110_192, "the format is frozen");
+    // The last one came later.
+    assert_eq!(stdx::hash::fingerprint(&frozen[..before]), 9_761_814_115_880_110_192, "the format is frozen");
+    assert_eq!(stdx::hash::fingerprint(&frozen[before..]), 0, "the format is frozen");
 }
 
 #[test]
@@ -225,12 +245,18 @@ fn every_answer_travels_and_damage_is_refused() {
         })
     });
     let mut frozen = Vec::new();
+    let mut fold = Vec::new();
     for answer in answers.chain(errors().into_iter().map(Err)) {
         let bytes = encode_answer(&answer);
-        assert_eq!(decode_answer(&bytes), Ok(answer));
+        assert_eq!(decode_answer(&bytes), Ok(answer.clone()));
         survives_damage(&bytes, decode_answer);
-        frozen.extend(bytes);
+        // This one came later than the others.
+        match &answer {
+            Ok(response) if matches!(response.responses[..], [Response::Fold(_)]) => fold.extend(bytes),
+            _ => frozen.extend(bytes),
+        }
     }
+    assert_eq!(stdx::hash::fingerprint(&fold), 0, "the format is frozen");
     assert_eq!(stdx::hash::fingerprint(&frozen), 12_705_392_009_405_869_465, "the format is frozen");
 }
 

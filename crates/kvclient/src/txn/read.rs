@@ -10,7 +10,7 @@ use kvapi::{
 use super::{State, Txn};
 use crate::Locking;
 use crate::buffer::Buffered;
-use crate::router::unexpected;
+use crate::router::{FoldAnswer, unexpected};
 
 /// Refreshes tried for one request before the transaction is told to restart.
 const REFRESHES_MAX: u32 = 8;
@@ -224,6 +224,42 @@ impl Txn {
                     state.was_read_at(answer.read_timestamp, locking.is_locking());
                     let rows = state.buffer.overlay(&covered, scan.reverse, sequence, answer.rows);
                     return Ok((rows, covered));
+                }
+                Err(error) => Box::pin(self.get_past(error, &mut attempts)).await?,
+            }
+        }
+    }
+
+    /// Reads one page of a forward scan without lock from one range, through a program that runs there. Answers with what the program
+    /// has made of all rows of the part of the span that it covers; `None` when the scan begins with an own write, which no server
+    /// knows.
+    pub(crate) async fn fold_page(
+        &self,
+        scan: ScanRequest,
+        program: &[u8],
+        sequence: u32,
+    ) -> Result<Option<(FoldAnswer, Span)>, KvError> {
+        let mut attempts = 0;
+        loop {
+            let (header, scan) = {
+                let mut state = self.shared.state.lock();
+                check_readable(&state, Locking::NONE)?;
+                let mut scan = scan.clone();
+                match state.buffer.first_in(&scan.span) {
+                    Some(own) if *own == scan.span.start => return Ok(None),
+                    Some(own) => scan.span.end = own.clone(),
+                    None => {}
+                }
+                let header = state.read_header(Locking::NONE, sequence);
+                if state.tracks_reads() {
+                    state.reads.add(scan.span.clone());
+                }
+                (header, scan)
+            };
+            match self.shared.db.router.fold_page(&header, scan, program).await {
+                Ok((answer, covered)) => {
+                    self.shared.state.lock().was_read_at(answer.read_timestamp, false);
+                    return Ok(Some((answer, covered)));
                 }
                 Err(error) => Box::pin(self.get_past(error, &mut attempts)).await?,
             }

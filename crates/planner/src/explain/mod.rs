@@ -17,7 +17,7 @@ pub(crate) use expression::type_text;
 pub use expression::{aggregate_text, definition_text, expression_text};
 pub use logical::logical_text;
 
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanNode};
 
 /// What EXPLAIN was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,16 @@ pub struct ExplainOptions {
 
 /// The plan, a line each.
 pub fn explain(plan: &Plan, options: ExplainOptions) -> Vec<String> {
-    let mut printer = node::NodePrinter::new(plan, options);
+    explain_with(plan, options, &|_| None)
+}
+
+/// The same with what others know of nodes: a last line about each.
+pub fn explain_with(
+    plan: &Plan,
+    options: ExplainOptions,
+    note: &dyn Fn(&PlanNode) -> Option<String>,
+) -> Vec<String> {
+    let mut printer = node::NodePrinter::new(plan, options, note);
     printer.print(&plan.root, 0, "");
     printer.lines
 }

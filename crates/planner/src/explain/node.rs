@@ -7,18 +7,24 @@ use crate::plan::*;
 use expr::Expr;
 use types::descriptor::{ColumnId, IndexDescriptor};
 
-pub(super) struct NodePrinter {
+pub(super) struct NodePrinter<'a> {
     pub lines: Vec<String>,
     options: ExplainOptions,
+    note: &'a dyn Fn(&PlanNode) -> Option<String>,
     /// Column names are qualified when several relations take part, as in PostgreSQL.
     qualified: bool,
 }
 
-impl NodePrinter {
-    pub(super) fn new(plan: &Plan, options: ExplainOptions) -> Self {
+impl<'a> NodePrinter<'a> {
+    pub(super) fn new(
+        plan: &Plan,
+        options: ExplainOptions,
+        note: &'a dyn Fn(&PlanNode) -> Option<String>,
+    ) -> Self {
         NodePrinter {
             lines: Vec::new(),
             options,
+            note,
             qualified: options.verbose || relation_count(&plan.root) > 1,
         }
     }
@@ -46,7 +52,7 @@ impl NodePrinter {
                 self.lines.push(format!("{detail_indent}Output: {}", names.join(", ")));
             }
         }
-        for detail in self.details(node) {
+        for detail in self.details(node).into_iter().chain((self.note)(node)) {
             self.lines.push(format!("{detail_indent}{detail}"));
         }
         match &node.operator {

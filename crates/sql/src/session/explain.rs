@@ -98,9 +98,12 @@ impl Session {
     ) -> ExecResult<Tag> {
         let (planned, catalog) = self.plan_under_locks(run.prepared).await?;
         let plan = &planned.plan;
-        let mut lines = planner::explain(
+        let context = self.exec_context(&catalog, &run.parameters, false);
+        let outline = executor::remote::outline(&plan.root, &context, plan.slot_count as usize).await?;
+        let mut lines = planner::explain_with(
             plan,
             planner::ExplainOptions { costs: options.costs, verbose: options.verbose },
+            &|node| outline.line(node).map(String::from),
         );
         if options.analyze {
             let began = self.server.env.monotonic();
@@ -110,6 +113,12 @@ impl Session {
                 rows += batch.rows as u64;
             }
             let took = self.server.env.monotonic().saturating_sub(began);
+            for (node, flow) in execution.flows() {
+                lines.push(format!(
+                    "Node {node}: Pages: {}  Rows Read: {}  Rows Sent: {}  Bytes Sent: {}",
+                    flow.pages, flow.rows_read, flow.rows_sent, flow.bytes_sent
+                ));
+            }
             lines.push(format!("Rows Returned: {rows}"));
             if options.timing || options.summary {
                 lines.push(format!("Execution Time: {:.3} ms", took.as_secs_f64() * 1000.0));

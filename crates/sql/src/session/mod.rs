@@ -32,6 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use executor::remote::Distribution;
 use executor::spill::BoundedSpill;
 use executor::{MemoryAccount, Parallelism, wall_to_timestamp};
 use expr::SessionInfo;
@@ -103,6 +104,7 @@ pub struct Session {
     /// work_mem: bytes that one operator holds before it spills.
     work_bytes: u64,
     parallelism: Parallelism,
+    distribution: Distribution,
     /// To be sent with the next message that may carry them.
     notices: Arc<Mutex<Vec<PgError>>>,
     advisory_locks: Arc<Mutex<AdvisoryLocks>>,
@@ -218,6 +220,7 @@ impl Session {
             work_bytes: 0,
             notices: Arc::new(Mutex::new(notices)),
             parallelism: Parallelism::default(),
+            distribution: Distribution::default(),
             advisory_locks: Arc::default(),
             inbox: Arc::default(),
             reported: settings.reported(),
@@ -281,6 +284,11 @@ impl Session {
         self.lock_timeout = self.settings.duration("lock_timeout");
         self.work_bytes = self.settings.bytes("work_mem");
         let count = |name| usize::try_from(self.settings.integer(name)).unwrap_or(0);
+        self.distribution = match &*self.settings.get("distributed_execution").unwrap_or_default() {
+            "off" => Distribution::Off,
+            "always" => Distribution::Always,
+            _ => Distribution::On,
+        };
         self.parallelism = Parallelism {
             workers: self.server.workers.clone(),
             workers_max: count("max_parallel_workers"),

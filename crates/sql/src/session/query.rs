@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use executor::remote::Flows;
 use executor::{ExecContext, ExecResult, Execution};
 use kvclient::Isolation;
 use pgserver::{ColumnFormats, ResultSink};
@@ -228,6 +229,8 @@ impl Session {
                 self.work_bytes,
             ),
             parallelism: self.parallelism.clone(),
+            distribution: self.distribution,
+            flows: Flows::default(),
             cancel: self.cancel.flag().clone(),
         }
     }

@@ -173,6 +173,13 @@ pub static DEFINITIONS: &[Definition] = &[
         "Sets the default read-only status of new transactions.",
     )
     .reported(),
+    // An own setting. `always` sends parts to this node's own ranges too, for tests.
+    user(
+        "distributed_execution",
+        Enum(&["off", "on", "always"]),
+        "on",
+        "Sets whether parts of statements run on the nodes that hold the leases of their rows.",
+    ),
     // A method of execution that is off is used only where there is no other; those that do not exist here are never used.
     user("enable_bitmapscan", Bool, "on", "Enables the planner's use of bitmap-scan plans."),
     user("enable_gathermerge", Bool, "on", "Enables the planner's use of gather merge plans."),

@@ -8,7 +8,7 @@ use types::{Batch, DataType, Nulls, PgResult, Values, Vector};
 
 use super::super::row_set::RowSet;
 use super::super::sorter::{empty_batch, sorted_rows};
-use crate::context::ExecContext;
+use crate::memory::MemoryAccount;
 use crate::program::programs;
 
 /// What one call needs of an evaluated row: its arguments, its sort expressions, its filter; from column `first` on.
@@ -68,14 +68,14 @@ pub(super) struct CallState {
 }
 
 impl CallState {
-    pub fn new(call: &PreparedCall, context: &ExecContext) -> PgResult<CallState> {
+    pub fn new(call: &PreparedCall, memory: &MemoryAccount, text: &TextContext) -> PgResult<CallState> {
         let types = || call.programs.iter().map(Program::data_type);
         let with_group = |count: usize| std::iter::once(DataType::Int4).chain(types().take(count)).collect();
         let arguments: Vec<DataType> = with_group(call.arguments);
         let all: Vec<DataType> = with_group(call.arguments + call.order.len());
         Ok(CallState {
-            accumulator: accumulator(&call.call, &context.text())?,
-            seen: call.call.distinct.then(|| RowSet::new(&context.memory, arguments)),
+            accumulator: accumulator(&call.call, text)?,
+            seen: call.call.distinct.then(|| RowSet::new(memory, arguments)),
             collected: (!call.order.is_empty()).then(|| empty_batch(&all)),
         })
     }
@@ -126,6 +126,27 @@ impl CallState {
         }
         collected.rows += selected.len();
         Ok(())
+    }
+
+    /// Adds partial states of groups. `chosen`: only these.
+    pub fn merge(
+        &mut self,
+        numbers: &[u32],
+        groups: usize,
+        states: &Vector,
+        chosen: Option<&[u32]>,
+    ) -> PgResult<()> {
+        self.accumulator.resize(groups);
+        let Some(chosen) = chosen else { return self.accumulator.merge(numbers, states) };
+        let numbers: Vec<u32> = chosen.iter().map(|row| numbers[*row as usize]).collect();
+        self.accumulator.merge(&numbers, &states.gather(chosen))
+    }
+
+    /// The state of every group, to be merged elsewhere. Of calls whose rows need no order and are not distinct.
+    pub fn partial(&mut self, groups: usize) -> PgResult<Vector> {
+        debug_assert!(self.seen.is_none() && self.collected.is_none());
+        self.accumulator.resize(groups);
+        self.accumulator.partial_states()
     }
 
     /// One value a group.

@@ -1,10 +1,10 @@
 //! The groups of one grouping set.
 
+use expr::TextContext;
 use types::{Batch, DataType, Datum, Nulls, PgResult, Values, Vector};
 
 use super::super::row_set::{RowSet, hash_rows};
 use super::calls::{CallState, PreparedCall};
-use crate::context::ExecContext;
 use crate::memory::{MemoryAccount, Reservation};
 use crate::spill::{Partitions, SpillReader};
 
@@ -25,12 +25,20 @@ pub(super) struct Groups {
     measured_groups: usize,
 }
 
+/// What rows that are added look like.
+#[derive(Clone, Copy)]
+pub(super) struct Absorbed<'a> {
+    pub types: &'a [DataType],
+    /// Behind the keys are partial states, one a call.
+    pub is_partial: bool,
+}
+
 /// Rows between two measurements while groups do not grow.
 const UNMEASURED_ROWS_MAX: usize = 1 << 16;
 
 impl Groups {
     pub fn new(
-        context: &ExecContext,
+        (account, text): (&MemoryAccount, &TextContext),
         calls: &[PreparedCall],
         key_types: &[DataType],
         set: &[u32],
@@ -38,11 +46,10 @@ impl Groups {
     ) -> PgResult<Groups> {
         let keys: Vec<usize> = set.iter().map(|key| *key as usize).collect();
         let types = keys.iter().map(|key| key_types[*key]).collect();
-        let account = &context.memory;
         Ok(Groups {
             rows: RowSet::new(account, types),
             keys,
-            states: calls.iter().map(|call| CallState::new(call, context)).collect::<PgResult<_>>()?,
+            states: calls.iter().map(|call| CallState::new(call, account, text)).collect::<PgResult<_>>()?,
             numbers: Vec::new(),
             account: account.clone(),
             reservation: account.reservation(),
@@ -61,11 +68,11 @@ impl Groups {
         self.level
     }
 
-    /// Adds evaluated rows.
+    /// Adds evaluated rows: with a call's arguments, or partial states, behind the keys.
     pub fn absorb(
         &mut self,
         calls: &[PreparedCall],
-        types: &[DataType],
+        what: Absorbed<'_>,
         columns: &[&Vector],
         rows: usize,
     ) -> PgResult<()> {
@@ -83,11 +90,16 @@ impl Groups {
             }
         }
         let groups = self.len();
-        for (state, call) in self.states.iter_mut().zip(calls) {
-            state.update(call, &numbers, groups, columns, chosen.as_deref())?;
+        for (at, (state, call)) in self.states.iter_mut().zip(calls).enumerate() {
+            if what.is_partial {
+                let states = columns[columns.len() - calls.len() + at];
+                state.merge(&numbers, groups, states, chosen.as_deref())?;
+            } else {
+                state.update(call, &numbers, groups, columns, chosen.as_deref())?;
+            }
         }
         self.numbers = numbers;
-        self.measure(types, rows)
+        self.measure(what.types, rows)
     }
 
     /// Numbers the rows of groups that are there; the others go to a file.
@@ -130,8 +142,7 @@ impl Groups {
         }
         self.unmeasured = 0;
         self.measured_groups = self.len();
-        let states: usize = self.states.iter().map(CallState::memory_size).sum();
-        let bytes = (self.rows.memory_size() + states) as u64;
+        let bytes = self.memory_size() as u64;
         let grouped = self.overflow.is_none() && !self.keys.is_empty();
         let can_spill = grouped && Partitions::can_deal(self.level);
         let store = if can_spill { self.account.spill_store() } else { None };
@@ -140,6 +151,21 @@ impl Groups {
             self.overflow = Some(Partitions::new(&**store, types.to_vec(), self.level)?);
         }
         Ok(())
+    }
+
+    /// Bytes held, roughly.
+    pub fn memory_size(&self) -> usize {
+        self.rows.memory_size() + self.states.iter().map(CallState::memory_size).sum::<usize>()
+    }
+
+    /// One row a group: its keys, and the states of its calls.
+    pub fn finish_partial(mut self) -> PgResult<Batch> {
+        let rows = self.len();
+        let states: Vec<Vector> =
+            self.states.iter_mut().map(|state| state.partial(rows)).collect::<PgResult<_>>()?;
+        let mut columns = self.rows.into_columns();
+        columns.extend(states);
+        Ok(Batch { columns, rows })
     }
 
     /// One row a group, and the files of what was put off. `marker` is a last column, if asked for.

@@ -11,9 +11,13 @@
 //! a call need no care.
 //!
 //! With an input sorted by the keys, groups are finished whenever a thousand of them are complete.
+//!
+//! Where rows lie on other nodes, those may add them up ([`crate::remote`]): then what comes in has the keys and partial states, which are
+//! merged. An aggregation is fed one way or the other, from its beginning to its end.
 
 mod calls;
 mod groups;
+mod partial;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -28,9 +32,12 @@ use types::{BATCH_ROWS_MAX, Batch, DataType, PgResult, Vector};
 use crate::error::ExecResult;
 use crate::operator::{BoxedOperator, Node, NodeRef, Operator, Run};
 use crate::program::programs;
+use crate::remote::{Gather, RemoteSource};
 use crate::spill::SpillReader;
 use calls::PreparedCall;
-use groups::Groups;
+use groups::{Absorbed, Groups};
+
+pub(crate) use partial::{PartialAggregate, PartialGroups};
 
 /// - An evaluated row has the keys first, then what each call needs, in order.
 pub(crate) struct AggregateNode {
@@ -41,10 +48,14 @@ pub(crate) struct AggregateNode {
     ordered: bool,
     /// Of an evaluated row.
     evaluated_types: Vec<DataType>,
+    /// Of a row with partial states.
+    partial_types: Vec<DataType>,
+    /// Other nodes may do a part of it.
+    remote: Option<RemoteSource>,
 }
 
 impl AggregateNode {
-    pub fn new(plan: &Aggregate, input: NodeRef) -> PgResult<AggregateNode> {
+    pub fn new(plan: &Aggregate, input: NodeRef, remote: Option<RemoteSource>) -> PgResult<AggregateNode> {
         let keys = programs(&plan.keys)?;
         let mut evaluated_types: Vec<DataType> = keys.iter().map(Program::data_type).collect();
         let mut calls = Vec::with_capacity(plan.aggregates.len());
@@ -53,8 +64,12 @@ impl AggregateNode {
             evaluated_types.extend(call.types());
             calls.push(call);
         }
+        let mut partial_types = evaluated_types[..keys.len()].to_vec();
+        partial_types.extend(calls.iter().map(|_| DataType::Bytea));
         Ok(AggregateNode {
             input,
+            partial_types,
+            remote,
             keys,
             sets: plan.sets.clone(),
             calls,
@@ -84,6 +99,7 @@ impl Node for AggregateNode {
         Box::new(AggregateOperator {
             node: self,
             input,
+            partial: None,
             groups: Vec::new(),
             files: Vec::new(),
             ready: VecDeque::new(),
@@ -96,6 +112,8 @@ impl Node for AggregateNode {
 struct AggregateOperator {
     node: Arc<AggregateNode>,
     input: Option<BoxedOperator>,
+    /// Partial states come from here instead.
+    partial: Option<Gather>,
     groups: Vec<Groups>,
     /// Rows of one grouping set (its position) still to be aggregated, dealt out that many times.
     files: Vec<(usize, u32, SpillReader)>,
@@ -113,13 +131,21 @@ impl Operator for AggregateOperator {
             }
             run.check_cancelled()?;
             if self.input.is_some() && self.groups.is_empty() {
+                if let Some(remote) = &self.node.remote {
+                    self.partial = remote.open(run).await?;
+                }
                 self.groups = self.new_groups(run)?;
             }
             if let Some(input) = &mut self.input {
-                match input.next(run).await? {
+                let batch = match &mut self.partial {
+                    Some(partial) => partial.next(run).await?,
+                    None => input.next(run).await?,
+                };
+                match batch {
                     Some(batch) => self.absorb(&batch, run)?,
                     None => {
                         self.input = None;
+                        // What was put off to files has states in it if this had.
                         for (set, groups) in std::mem::take(&mut self.groups).into_iter().enumerate() {
                             self.finish(set, groups)?;
                         }
@@ -135,21 +161,34 @@ impl Operator for AggregateOperator {
 
 impl AggregateOperator {
     fn new_groups(&self, run: &Run) -> PgResult<Vec<Groups>> {
-        let node = &self.node;
-        let context = &run.context;
+        let (node, text) = (&self.node, run.context.text());
+        let context = (&run.context.memory, &text);
         node.sets.iter().map(|keys| Groups::new(context, &node.calls, node.key_types(), keys, 0)).collect()
+    }
+
+    /// What comes in looks like this.
+    fn absorbed<'a>(&self, node: &'a AggregateNode) -> Absorbed<'a> {
+        let is_partial = self.partial.is_some();
+        Absorbed { types: if is_partial { &node.partial_types } else { &node.evaluated_types }, is_partial }
     }
 
     fn absorb(&mut self, batch: &Batch, run: &Run) -> PgResult<()> {
         let node = self.node.clone();
         let eval = run.eval();
-        let evaluated = node.evaluate(&eval, batch)?;
-        let columns: Vec<&Vector> = evaluated.iter().map(|column| &**column).collect();
+        let evaluated = match &self.partial {
+            Some(_) => Vec::new(),
+            None => node.evaluate(&eval, batch)?,
+        };
+        let columns: Vec<&Vector> = match &self.partial {
+            Some(_) => batch.columns.iter().collect(),
+            None => evaluated.iter().map(|column| &**column).collect(),
+        };
+        let what = self.absorbed(&node);
         if node.ordered {
             return self.absorb_ordered(&node, &columns, batch.rows, run);
         }
         for groups in &mut self.groups {
-            groups.absorb(&node.calls, &node.evaluated_types, &columns, batch.rows)?;
+            groups.absorb(&node.calls, what, &columns, batch.rows)?;
         }
         Ok(())
     }
@@ -162,18 +201,19 @@ impl AggregateOperator {
         rows: usize,
         run: &Run,
     ) -> PgResult<()> {
+        let what = self.absorbed(node);
         let keys = &columns[..node.keys.len()];
         let last_group = last_group_start(keys, rows);
         let continues = last_group == 0 && self.last.as_ref().is_some_and(|last| same_key(last, keys));
         let enough = self.groups[0].len() >= BATCH_ROWS_MAX;
         self.last = Some(keys.iter().map(|key| key.slice(rows - 1..rows)).collect());
         if !enough || continues {
-            return self.groups[0].absorb(&node.calls, &node.evaluated_types, columns, rows);
+            return self.groups[0].absorb(&node.calls, what, columns, rows);
         }
         if last_group > 0 {
             let before: Vec<Vector> = columns.iter().map(|column| column.slice(0..last_group)).collect();
             let before: Vec<&Vector> = before.iter().collect();
-            self.groups[0].absorb(&node.calls, &node.evaluated_types, &before, last_group)?;
+            self.groups[0].absorb(&node.calls, what, &before, last_group)?;
         }
         let fresh = self.new_groups(run)?;
         let complete = std::mem::replace(&mut self.groups, fresh);
@@ -182,7 +222,7 @@ impl AggregateOperator {
         }
         let after: Vec<Vector> = columns.iter().map(|column| column.slice(last_group..rows)).collect();
         let after: Vec<&Vector> = after.iter().collect();
-        self.groups[0].absorb(&node.calls, &node.evaluated_types, &after, rows - last_group)
+        self.groups[0].absorb(&node.calls, what, &after, rows - last_group)
     }
 
     /// Makes the rows of finished groups ready, and remembers what was put off.
@@ -207,11 +247,13 @@ impl AggregateOperator {
 
     fn aggregate_file(&mut self, set: usize, level: u32, mut file: SpillReader, run: &Run) -> ExecResult<()> {
         let node = self.node.clone();
-        let mut groups = Groups::new(&run.context, &node.calls, node.key_types(), &node.sets[set], level)?;
+        let (text, what) = (run.context.text(), self.absorbed(&node));
+        let context = (&run.context.memory, &text);
+        let mut groups = Groups::new(context, &node.calls, node.key_types(), &node.sets[set], level)?;
         while let Some(batch) = file.read()? {
             run.check_cancelled()?;
             let columns: Vec<&Vector> = batch.columns.iter().collect();
-            groups.absorb(&node.calls, &node.evaluated_types, &columns, batch.rows)?;
+            groups.absorb(&node.calls, what, &columns, batch.rows)?;
         }
         Ok(self.finish(set, groups)?)
     }
