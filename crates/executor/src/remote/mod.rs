@@ -2,7 +2,7 @@
 //!
 //! # What travels
 //!
-//! A scan of a range whose lease another node holds can take a [`Fragment`] along: which columns to decode, filters, projections, and what is
+//! A scan of a range whose lease another node holds can take a fragment along: which columns to decode, filters, projections, and what is
 //! made of the rows that are left: they come back as they are, or added up to partial states of groups, or only the first of an order.
 //! The leaseholder reads as for any scan, runs the fragment over the page and answers with column batches instead of keys and values
 //! (`kvapi::fold`, `kvserver::fold`).
@@ -27,7 +27,7 @@
 //!   a dropped future is a cancelled page, and a page not asked for is backpressure.
 //! - **Only what gives the same answer.** A fragment holds what depends on nothing but the row: immutable functions, and constants. Whatever
 //!   has no column (parameters, `now()`, subqueries' values, settings) is evaluated here and travels as its value. What
-//!   depends on the session, the catalog or on luck stays here ([`sendable`]). States that do not merge exactly (sums of floats) stay here
+//!   depends on the session, the catalog or on luck stays here (`sendable`). States that do not merge exactly (sums of floats) stay here
 //!   too: an answer does not depend on where leases happen to be.
 //! - **Rows stay in key order**, as if one scan had read them: pieces work at the same time and are given out one after the other.
 //!   So LIMIT without ORDER BY, the order of groups, and which of several errors is told, are what they are without all this; an
