@@ -1,8 +1,10 @@
-//! What a node tells of itself for people: rows about a topic, for views of the whole cluster.
+//! What nodes say to each other about a topic: what one tells when it is asked, for views of the whole cluster, and what it tells unasked.
 //!
 //! What is asked and answered here passes through layers that do not know what it means: which topics there are, and what the
 //! values of their rows are, is between who makes the rows and who shows them. Nodes of neighbouring versions understand each
 //! other because values are only ever added at the end of a row, and a value that is missing is not known.
+
+use keys::NodeId;
 
 /// Rows that one report may have: what is beyond is left out.
 pub const REPORT_ROWS_MAX: usize = 20_000;
@@ -120,4 +122,7 @@ macro_rules! report_row {
 pub trait Reporter: Send + Sync {
     /// `None`: the topic is not known here.
     fn report(&self, topic: &str) -> Option<Report>;
+
+    /// Another node tells something. It may say the same twice. Errors: why it is not heard.
+    fn hear(&self, from: NodeId, topic: &str, rows: Vec<ReportRow>) -> Result<(), String>;
 }

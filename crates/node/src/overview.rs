@@ -79,6 +79,18 @@ impl Surroundings for Overview {
             network.ask_report(node, topic).await
         })
     }
+
+    fn tell<'a>(
+        &'a self,
+        node: NodeId,
+        topic: &'a str,
+        rows: Vec<ReportRow>,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let network = self.network.get().ok_or("this node is starting")?;
+            network.tell(node, topic, rows).await
+        })
+    }
 }
 
 /// Answers other nodes as long as the SQL layer is there.
@@ -87,6 +99,11 @@ struct Answers(Weak<SqlServer>);
 impl Reporter for Answers {
     fn report(&self, topic: &str) -> Option<Report> {
         self.0.upgrade()?.report(topic)
+    }
+
+    fn hear(&self, from: NodeId, topic: &str, rows: Vec<ReportRow>) -> Result<(), String> {
+        let sql = self.0.upgrade().ok_or("the node is stopping")?;
+        sql.hear(from, topic, rows)
     }
 }
 

@@ -1,5 +1,6 @@
 //! A node with its listeners: what `meridian start` runs.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +85,14 @@ impl Inbound for NetworkInbound {
     }
 }
 
+/// Process ids of one node: a client of another node never has the same. (Ids of nodes 2048 apart share them.)
+const PROCESS_IDS_PER_NODE: u32 = 1 << 20;
+
+fn process_ids(node: keys::NodeId) -> Range<u32> {
+    let start = (node.0 & 0x7ff) * PROCESS_IDS_PER_NODE;
+    start + 1..start + PROCESS_IDS_PER_NODE
+}
+
 impl NodeServer {
     /// Opens the data folder and starts the node on it. With an empty folder and others to join it waits until there is a
     /// cluster to be in.
@@ -154,7 +163,9 @@ impl NodeServer {
         drain: Arc<Drain>,
     ) -> Arc<NodeServer> {
         let backend = Arc::new(SqlBackend(node.sql.clone()));
-        let server = Server::new(env.clone(), backend.clone(), backend, options.server);
+        let process_ids = process_ids(node.world.identity.node);
+        let server = ServerOptions { process_ids, ..options.server };
+        let server = Server::new(env.clone(), backend.clone(), backend, server);
         Arc::new(NodeServer { env, node, server, network, drain, grace: options.drain })
     }
 

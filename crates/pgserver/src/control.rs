@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -91,6 +92,7 @@ impl Future for Supervised {
 pub(crate) struct Registry {
     /// Held for moments only, never across an await, and no other lock is taken inside but a control's key.
     state: Mutex<RegistryState>,
+    process_ids: Range<u32>,
     /// Told whenever a connection has gone.
     left: Notify,
     /// Wakes the accept loop.
@@ -106,15 +108,16 @@ struct RegistryState {
 }
 
 impl Registry {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(process_ids: Range<u32>) -> Arc<Self> {
         Arc::new(Registry {
             state: Mutex::new(RegistryState {
                 connections: BTreeMap::new(),
                 next_connection: 0,
                 sessions: BTreeMap::new(),
-                next_process_id: 1,
+                next_process_id: process_ids.start,
                 phase: Phase::Running,
             }),
+            process_ids,
             left: Notify::new(),
             acceptor: AtomicWaker::new(),
         })
@@ -220,7 +223,8 @@ impl Seat {
         }
         let process_id = loop {
             let candidate = state.next_process_id;
-            state.next_process_id = if candidate == i32::MAX as u32 { 1 } else { candidate + 1 };
+            let Range { start, end } = self.registry.process_ids.clone();
+            state.next_process_id = if candidate + 1 >= end { start } else { candidate + 1 };
             if !state.sessions.contains_key(&candidate) {
                 break candidate;
             }
@@ -242,15 +246,15 @@ mod tests {
 
     #[test]
     fn process_ids_are_unique_among_the_living() {
-        let registry = Registry::new();
-        registry.state.lock().next_process_id = i32::MAX as u32;
+        let registry = Registry::new(100..200);
+        registry.state.lock().next_process_id = 199;
         let (first, second, third) = (registry.register(), registry.register(), registry.register());
-        assert_eq!(first.seat().take(2), Some(i32::MAX as u32));
-        assert_eq!(second.seat().take(2), Some(1));
+        assert_eq!(first.seat().take(2), Some(199));
+        assert_eq!(second.seat().take(2), Some(100));
         assert_eq!(third.seat().take(2), None);
         drop(first);
-        registry.state.lock().next_process_id = 1;
-        assert_eq!(third.seat().take(2), Some(2));
+        registry.state.lock().next_process_id = 100;
+        assert_eq!(third.seat().take(2), Some(101));
         assert_eq!((registry.connection_count(), registry.session_count()), (2, 2));
         drop((second, third));
         assert_eq!((registry.connection_count(), registry.session_count()), (0, 0));

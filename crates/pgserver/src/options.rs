@@ -1,5 +1,6 @@
 //! Settings and bounds of a server.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::tls::TlsIdentity;
@@ -20,6 +21,9 @@ pub struct ServerOptions {
     pub access: AccessPolicy,
     /// The certificate; without one, TLS is declined.
     pub tls: Option<TlsIdentity>,
+    /// What sessions get their process ids from. Servers of one cluster have ranges of their own, each longer than `connections_max`: a
+    /// client tells by the process id whether a notification is its own.
+    pub process_ids: Range<u32>,
 }
 
 impl Default for ServerOptions {
@@ -31,6 +35,7 @@ impl Default for ServerOptions {
             authentication_timeout: Duration::from_secs(60),
             access: AccessPolicy::default(),
             tls: None,
+            process_ids: 1..i32::MAX as u32,
         }
     }
 }

@@ -60,15 +60,8 @@ impl Server {
         options: ServerOptions,
     ) -> Arc<Self> {
         let secret = random_bytes(&*env);
-        Arc::new(Server {
-            env,
-            backend,
-            credentials,
-            options,
-            registry: Registry::new(),
-            secret,
-            errors: Arc::default(),
-        })
+        let registry = Registry::new(options.process_ids.clone());
+        Arc::new(Server { env, backend, credentials, options, registry, secret, errors: Arc::default() })
     }
 
     /// Accepts connections until the server is drained, each as a task of its own.

@@ -1,5 +1,6 @@
-//! Asking other nodes what they know of a topic.
+//! Asking other nodes what they know of a topic, and telling them something about one.
 
+use clock::Timestamp;
 use keys::NodeId;
 use kvapi::{Report, ReportRow, ReportValue};
 use proto::v1;
@@ -8,6 +9,17 @@ use proto::v1::report_value::Value;
 use crate::limits;
 use crate::network::{Network, Shared};
 use crate::peer::Class;
+
+/// Hears another node. The clock passes the teller's first: whoever is told of something begins after it.
+pub(crate) fn hear(shared: &Shared, from: NodeId, request: v1::TellRequest) -> v1::TellResponse {
+    let heard = || -> Result<(), String> {
+        let reporter = shared.reporter.read().clone().ok_or("the node is starting")?;
+        let now = request.now.as_ref().try_into().map_err(|_| "the teller's clock cannot be read")?;
+        shared.clock.observe(Timestamp::from_bytes(now)).map_err(|error| error.to_string())?;
+        reporter.hear(from, &request.topic, request.rows.into_iter().map(row_from_proto).collect())
+    };
+    v1::TellResponse { refusal: heard().err().unwrap_or_default() }
+}
 
 /// Answers another node.
 pub(crate) fn answer(shared: &Shared, request: &v1::ReportRequest) -> v1::ReportResponse {
@@ -48,6 +60,25 @@ impl Network {
                 is_complete: !answer.is_partial,
             }),
             false => Err(answer.refusal),
+        }
+    }
+
+    /// Tells another node something. After an error it may have heard it all the same. Whoever wants a bound on time has to set one.
+    pub async fn tell(&self, node: NodeId, topic: &str, rows: Vec<ReportRow>) -> Result<(), String> {
+        let peer = self.shared.peer(node).ok_or("nothing is known of it")?;
+        let connection = peer.connection(Class::Batches).await.map_err(|error| error.to_string())?;
+        let request = v1::TellRequest {
+            topic: topic.to_string(),
+            rows: rows.into_iter().map(row_to_proto).collect(),
+            now: self.shared.clock.now().to_bytes().to_vec().into(),
+        };
+        match connection.node().tell(request).await {
+            Ok(answer) => match answer.into_inner().refusal {
+                heard if heard.is_empty() => Ok(()),
+                refusal => Err(refusal),
+            },
+            Err(_) if connection.is_closed() => Err(connection.reason()),
+            Err(status) => Err(status.message().to_string()),
         }
     }
 }

@@ -228,6 +228,11 @@ impl Node for NodeService {
         self.caller.expect_node()?;
         Ok(Response::new(report::answer(&self.shared, request.get_ref())))
     }
+
+    async fn tell(&self, request: Request<v1::TellRequest>) -> Result<Response<v1::TellResponse>, Status> {
+        let from = self.caller.expect_node()?.node;
+        Ok(Response::new(report::hear(&self.shared, from, request.into_inner())))
+    }
 }
 
 /// Counts a batch as under way until it is dropped, which may be before it has ended.

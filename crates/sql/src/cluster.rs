@@ -31,6 +31,7 @@ use crate::table_locks::LockTag;
 /// | ranges | 0 range, 1 generation, 2 leased, 3 term, 4 lease start, 5 lease until (nanoseconds since 1970), 6 live keys, 7 live bytes, 8 bytes, 9 intents, 10 locks, 11 waiters |
 /// | locks | 0 range, 1 key, 2 transaction, 3 strength, 4 granted, 5 transactions waited for (16 bytes each) |
 /// | metrics | 0 name, 1 labels, 2 value (text), 3 what it is |
+/// | notifications (told) | 0 the teller's run, 1 number, 2 database (oid), 3 process id, 4 channel, 5 payload |
 /// | contention | 0 range, 1 key, 2 waiter, 3 blocker, 4 began (nanoseconds since 1970), 5 microseconds, 6 end |
 ///
 /// Times are microseconds since 2000-01-01 UTC unless it says otherwise.
@@ -42,6 +43,7 @@ pub mod topics {
     pub const LOCKS: &str = "locks";
     pub const METRICS: &str = "metrics";
     pub const CONTENTION: &str = "contention";
+    pub const NOTIFICATIONS: &str = "notifications";
 }
 
 /// The statement of a session is told up to here, in bytes.
@@ -67,6 +69,14 @@ pub trait Surroundings: Send + Sync {
 
     /// What another node knows of a topic, or why it does not tell.
     fn ask<'a>(&'a self, node: NodeId, topic: &'a str) -> BoxFuture<'a, Result<Report, String>>;
+
+    /// Tells another node something. After an error it may have heard it all the same.
+    fn tell<'a>(
+        &'a self,
+        node: NodeId,
+        topic: &'a str,
+        rows: Vec<ReportRow>,
+    ) -> BoxFuture<'a, Result<(), String>>;
 }
 
 impl SqlServer {
@@ -79,6 +89,14 @@ impl SqlServer {
             _ => self.surroundings()?.report(topic)?,
         };
         Some(Report::of(rows))
+    }
+
+    /// Hears another node.
+    pub fn hear(&self, from: NodeId, topic: &str, rows: Vec<ReportRow>) -> Result<(), String> {
+        match topic {
+            topics::NOTIFICATIONS => rows.iter().try_for_each(|row| self.notifications.hear(from, row)),
+            _ => Err(format!("nothing is known here about \"{topic}\"")),
+        }
     }
 
     fn session_rows(&self) -> Vec<ReportRow> {

@@ -10,17 +10,25 @@
 //! The order lock is held from before the commit until the messages are in the inboxes: so every listener sees
 //! transactions in the order of their commits. LISTEN and UNLISTEN take effect at commit as well.
 //!
-//! A node delivers to its own sessions. With several nodes, what [`Notifications::deliver`] is given after a commit goes to the other
-//! nodes too, and each of them calls `deliver` with what it receives.
+//! A node delivers to its own sessions; what it tells the others, and they deliver to theirs, is in `abroad`. Listeners everywhere see the
+//! transactions of one node in the order of their commits; between transactions of different nodes there is no order.
+
+mod abroad;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
+use abroad::{Abroad, Heard};
+use env::Env;
+use kvapi::{NodeId, ReportRow};
+use kvclient::{Db, Timestamp};
 use parking_lot::Mutex;
 use pgserver::Notification;
 use types::descriptor::Oid;
 use types::{PgError, PgResult, SqlState};
+
+use crate::cluster::Surroundings;
 
 /// Longest channel name, in bytes (NAMEDATALEN - 1).
 const CHANNEL_BYTES_MAX: usize = 63;
@@ -151,6 +159,10 @@ pub struct Notifications {
     registry: Mutex<Registry>,
     /// Held by a committing transaction that notifies.
     order: futures::lock::Mutex<()>,
+    /// Set once there may be other nodes.
+    abroad: OnceLock<Arc<Abroad>>,
+    /// Held while what another node tells is delivered, so that it stays in order.
+    heard: Mutex<Heard>,
 }
 
 impl Notifications {
@@ -170,7 +182,9 @@ impl Notifications {
             .messages
             .iter()
             .filter_map(|(channel, _)| registry.by_channel.get(&(database, channel.clone())));
-        if heard.flatten().any(full) {
+        let bytes = pending.messages.iter().map(|(channel, payload)| channel.len() + payload.len()).sum();
+        let fits = |abroad: &Arc<Abroad>| abroad.has_room(pending.messages.len(), bytes);
+        if heard.flatten().any(full) || !self.abroad.get().is_none_or(fits) {
             return Err(PgError::new(
                 SqlState::PROGRAM_LIMIT_EXCEEDED,
                 "too many notifications in the NOTIFY queue",
@@ -186,20 +200,42 @@ impl Notifications {
         database: Oid,
         process_id: u32,
         inbox: &Arc<Inbox>,
-        pending: PendingNotifications,
+        (pending, at): (PendingNotifications, Timestamp),
     ) {
         self.change_channels(database, process_id, inbox, pending.changes);
-        for (channel, payload) in pending.messages {
-            self.deliver(database, Notification { process_id, channel, payload });
+        let message = |(channel, payload)| Notification { process_id, channel, payload };
+        let messages: Vec<Notification> = pending.messages.into_iter().map(message).collect();
+        if let Some(abroad) = self.abroad.get() {
+            abroad.send(database, at, &messages);
+        }
+        for message in messages {
+            self.deliver(database, message);
         }
     }
 
-    /// Puts a message into the inboxes of this node's listeners.
-    pub fn deliver(&self, database: Oid, notification: Notification) {
+    /// From now on the other nodes are told; once.
+    pub fn connect(&self, env: &Arc<dyn Env>, db: &Db, own: NodeId, surroundings: &Arc<dyn Surroundings>) {
+        let abroad = Abroad::new(env.clone(), db.clone(), own, surroundings.clone());
+        assert!(self.abroad.set(Arc::new(abroad)).is_ok(), "a node has one place");
+    }
+
+    /// Another node tells of a message. Errors: it makes no sense.
+    pub fn hear(&self, from: NodeId, row: &ReportRow) -> Result<(), String> {
+        let mut heard = self.heard.lock();
+        if let Some((database, notification)) = heard.take(from, row)? {
+            self.deliver(database, notification);
+        }
+        Ok(())
+    }
+
+    /// Puts a message into the inboxes of this node's listeners. One that reads nothing gets no more than it has room for.
+    fn deliver(&self, database: Oid, notification: Notification) {
         let registry = self.registry.lock();
         let listeners = registry.by_channel.get(&(database, notification.channel.clone()));
         for process_id in listeners.into_iter().flatten() {
-            if let Some(listener) = registry.listeners.get(process_id) {
+            if let Some(listener) = registry.listeners.get(process_id)
+                && listener.inbox.len() < INBOX_COUNT_MAX
+            {
                 listener.inbox.push(notification.clone());
             }
         }
@@ -239,7 +275,8 @@ impl Notifications {
     pub fn usage(&self) -> f64 {
         let registry = self.registry.lock();
         let fullest = registry.listeners.values().map(|listener| listener.inbox.len()).max();
-        fullest.unwrap_or(0) as f64 / INBOX_COUNT_MAX as f64
+        let here = fullest.unwrap_or(0) as f64 / INBOX_COUNT_MAX as f64;
+        self.abroad.get().map_or(here, |abroad| abroad.usage().max(here))
     }
 }
 
@@ -273,6 +310,7 @@ mod tests {
     use futures::task::noop_waker;
 
     const DATABASE: Oid = Oid(5);
+    const AT: Timestamp = Timestamp::ZERO;
 
     fn received(inbox: &Inbox) -> Vec<(String, String)> {
         let waker = noop_waker();
@@ -297,14 +335,14 @@ mod tests {
         let (here, elsewhere) = (Arc::new(Inbox::default()), Arc::new(Inbox::default()));
         let server = Notifications::default();
         let listen = |changes| PendingNotifications { messages: Vec::new(), changes };
-        server.committed(DATABASE, 1, &here, listen(vec![ChannelChange::Listen("a".into())]));
-        server.committed(Oid(6), 2, &elsewhere, listen(vec![ChannelChange::Listen("a".into())]));
+        server.committed(DATABASE, 1, &here, (listen(vec![ChannelChange::Listen("a".into())]), AT));
+        server.committed(Oid(6), 2, &elsewhere, (listen(vec![ChannelChange::Listen("a".into())]), AT));
         let sent = pending(&[("a", "1"), ("b", "1"), ("a", "1"), ("a", "2")]);
-        server.committed(DATABASE, 3, &Arc::default(), sent);
+        server.committed(DATABASE, 3, &Arc::default(), (sent, AT));
         assert_eq!(received(&here), [("a".into(), "1".into()), ("a".into(), "2".into())]);
         assert!(received(&elsewhere).is_empty());
-        server.committed(DATABASE, 1, &here, listen(vec![ChannelChange::UnlistenAll]));
-        server.committed(DATABASE, 3, &Arc::default(), pending(&[("a", "3")]));
+        server.committed(DATABASE, 1, &here, (listen(vec![ChannelChange::UnlistenAll]), AT));
+        server.committed(DATABASE, 3, &Arc::default(), (pending(&[("a", "3")]), AT));
         assert!(received(&here).is_empty());
         assert!(server.registry.lock().by_channel.len() == 1);
     }

@@ -215,6 +215,8 @@ impl SqlServer {
 
     /// What lies around this layer; told once.
     pub fn set_surroundings(&self, surroundings: Arc<dyn Surroundings>) {
+        let own = kvapi::NodeId(self.options.node_id);
+        self.notifications.connect(&self.env, &self.db, own, &surroundings);
         assert!(self.surroundings.set(surroundings).is_ok(), "a node has one place");
     }
 

@@ -323,16 +323,18 @@ impl Session {
                 return Err(self.commit_error(error));
             }
         };
-        if order.is_some() {
-            server.notifications.committed(self.database, self.process_id(), &self.inbox, pending);
-        }
-        drop(order);
         let mut active = self.active.take().expect("there until now");
         if changes {
             self.server.lease.settle(Some(committed)).await;
             // Above the commit: what a rewrite wrote in bulk may have been committed later than the transaction itself.
             active.catalog.publish(committed.max(self.server.db.now()));
         }
+        // When the commit is in the past: who reads because of a message sees it.
+        if order.is_some() {
+            let pending = (pending, committed);
+            server.notifications.committed(self.database, self.process_id(), &self.inbox, pending);
+        }
+        drop(order);
         self.release(&active);
         self.settings.end_transaction(true);
         self.refresh_settings();
