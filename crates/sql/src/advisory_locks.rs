@@ -1,6 +1,6 @@
 //! Advisory locks: numbers that applications lock, for their session or for their transaction.
 //!
-//! The locks themselves are in the table of [`crate::table_locks`], which knows only that a session holds one. How often, and until
+//! The locks themselves are kept by [`crate::cluster_locks`], which knows only that a session holds one. How often, and until
 //! when, is counted here: a lock taken twice for the session must be given back twice; what was taken for the transaction
 //! cannot be given back at all and goes with its end. A session never conflicts with itself.
 
@@ -62,6 +62,16 @@ impl AdvisoryLocks {
             holding.transaction
         });
         gone
+    }
+
+    /// All that is held in any way.
+    pub fn held(&self) -> Vec<(AdvisoryKey, LockMode)> {
+        self.held.keys().copied().collect()
+    }
+
+    /// What goes with the transaction.
+    pub fn of_transaction(&self) -> Vec<(AdvisoryKey, LockMode)> {
+        self.held.iter().filter(|(_, holding)| holding.session_count == 0).map(|(key, _)| *key).collect()
     }
 
     /// The transaction has ended; answers what stays held, as modes on tags.
@@ -150,6 +160,7 @@ mod tests {
         locks.note(key, LockMode::Exclusive, true);
         assert_eq!(locks.give_back(key, LockMode::Share), None);
         assert_eq!(locks.give_back(key, LockMode::Exclusive), Some(false));
+        assert!(locks.of_transaction().is_empty(), "the session holds it too");
         assert_eq!(locks.end_transaction().len(), 1);
         assert_eq!(locks.give_back(key, LockMode::Exclusive), Some(true));
         assert_eq!(locks.give_back(key, LockMode::Exclusive), None);

@@ -32,6 +32,7 @@ use crate::table_locks::LockTag;
 /// | locks | 0 range, 1 key, 2 transaction, 3 strength, 4 granted, 5 transactions waited for (16 bytes each) |
 /// | metrics | 0 name, 1 labels, 2 value (text), 3 what it is |
 /// | notifications (told) | 0 the teller's run, 1 number, 2 database (oid), 3 process id, 4 channel, 5 payload |
+/// | granted_locks (told) | 0 the request's ticket |
 /// | contention | 0 range, 1 key, 2 waiter, 3 blocker, 4 began (nanoseconds since 1970), 5 microseconds, 6 end |
 ///
 /// Times are microseconds since 2000-01-01 UTC unless it says otherwise.
@@ -44,6 +45,7 @@ pub mod topics {
     pub const METRICS: &str = "metrics";
     pub const CONTENTION: &str = "contention";
     pub const NOTIFICATIONS: &str = "notifications";
+    pub const GRANTED_LOCKS: &str = "granted_locks";
 }
 
 /// The statement of a session is told up to here, in bytes.
@@ -94,6 +96,7 @@ impl SqlServer {
     /// Hears another node.
     pub fn hear(&self, from: NodeId, topic: &str, rows: Vec<ReportRow>) -> Result<(), String> {
         match topic {
+            topics::GRANTED_LOCKS => rows.iter().try_for_each(|row| self.cluster_locks.hear(row)),
             topics::NOTIFICATIONS => rows.iter().try_for_each(|row| self.notifications.hear(from, row)),
             _ => Err(format!("nothing is known here about \"{topic}\"")),
         }
@@ -139,7 +142,7 @@ impl SqlServer {
             };
             report_row![process_id, table, advisory, lock.mode.name(), lock.granted]
         };
-        self.table_locks.rows().into_iter().map(row).collect()
+        self.table_locks.rows().into_iter().chain(self.cluster_locks.rows()).map(row).collect()
     }
 }
 

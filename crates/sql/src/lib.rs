@@ -14,6 +14,7 @@ pub mod cancel;
 pub mod catalog;
 mod catalog_functions;
 pub mod cluster;
+pub mod cluster_locks;
 pub mod cluster_settings;
 mod constraints;
 mod definition;

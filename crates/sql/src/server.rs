@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use env::Env;
 use executor::spill::SpillStore;
 use executor::{ExecError, ExecResult, MemoryAccount, Workers};
 use futures::future::BoxFuture;
+use futures::task::AtomicWaker;
 use kvclient::{Db, Txn};
 use parking_lot::Mutex;
 use pgserver::{Backend, CancelKey, Credentials, ScramVerifier, StartupParameters};
@@ -20,6 +22,7 @@ use crate::cancel::CancelHandle;
 use crate::catalog::lease::{CatalogLease, Others};
 use crate::catalog::{CatalogSnapshot, PastCatalogs, SharedCatalog, store};
 use crate::cluster::Surroundings;
+use crate::cluster_locks::ClusterLocks;
 use crate::cluster_settings::{InForce, SqlLimits, definitions};
 use crate::definition::{IdBlock, temporary};
 use crate::garbage::Garbage;
@@ -123,6 +126,31 @@ pub struct SessionEntry {
     /// Owner of the session's table locks.
     pub lock_owner: crate::table_locks::LockOwner,
     pub row: Mutex<SessionRow>,
+    pub(crate) end: SessionEnd,
+}
+
+/// Why a session must end, if it must.
+#[derive(Default)]
+pub struct SessionEnd {
+    reason: Mutex<Option<PgError>>,
+    waker: AtomicWaker,
+}
+
+impl SessionEnd {
+    /// Leaves a waker behind when there is none.
+    pub fn poll(&self, context: &mut Context<'_>) -> Poll<PgError> {
+        self.waker.register(context.waker());
+        self.reason.lock().clone().map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+impl SessionEntry {
+    /// Ends the session: what it runs is cancelled, and its client is told why.
+    pub fn terminate(&self, reason: PgError) {
+        *self.end.reason.lock() = Some(reason);
+        self.cancel.cancel();
+        self.end.waker.wake();
+    }
 }
 
 /// Whoever is told which settings are in force, when that has changed.
@@ -140,6 +168,7 @@ pub struct SqlServer {
     pub relations: RelationCache,
     pub past: PastCatalogs,
     pub table_locks: TableLocks,
+    pub cluster_locks: Arc<ClusterLocks>,
     pub notifications: Notifications,
     pub sequences: Sequences,
     pub garbage: Arc<Garbage>,
@@ -173,6 +202,9 @@ impl SqlServer {
             None => MemoryAccount::root("node", options.memory_bytes_max),
         };
         let catalog = Arc::new(SharedCatalog::new(snapshot));
+        let (node, table_locks) = (kvapi::NodeId(options.node_id), TableLocks::new());
+        let others = options.others.clone();
+        let cluster_locks = ClusterLocks::new(env.clone(), db.clone(), node, others, table_locks.clone());
         let server = Arc::new(SqlServer {
             lease: CatalogLease::start(&env, &db, &catalog, options.others.clone()),
             sequences: Sequences::new(db.clone()),
@@ -184,7 +216,8 @@ impl SqlServer {
             catalog,
             relations: RelationCache::default(),
             past: PastCatalogs::default(),
-            table_locks: TableLocks::new(),
+            table_locks,
+            cluster_locks,
             notifications: Notifications::default(),
             memory,
             workers: Workers::default(),
@@ -202,6 +235,7 @@ impl SqlServer {
             next_lock_owner: AtomicU64::new(1),
             options,
         });
+        server.cluster_locks.set_server(&server);
         let listener = Arc::downgrade(&server);
         server.catalog.listen_for_settings(Box::new(move || {
             if let Some(server) = listener.upgrade() {

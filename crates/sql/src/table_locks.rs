@@ -16,8 +16,8 @@
 //! for it. Deadlocks among table locks are found when a request must wait: the wait-for graph is walked, and the request
 //! that would close a cycle fails with 40P01.
 //!
-//! This is one node's table. Of several nodes each would ask the one that a [`LockTag`] belongs to: `try_acquire`, `acquire`,
-//! `release` and `rows` are all that the rest of the server knows of it.
+//! This is one node's table. Advisory locks are in it only as long as the node is alone: then they are taken out, and it is closed for them
+//! ([`TableLocks::close_advisory`], `crate::cluster_locks`).
 //!
 //! The table of locks is one mutex: it is held for a few map operations, never across an await. The modes of everyday statements
 //! mostly do not come here: see `session`.
@@ -28,6 +28,7 @@ pub use session::SessionLocks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::channel::oneshot;
 use parking_lot::Mutex;
@@ -86,6 +87,11 @@ impl LockMode {
         CONFLICTS[self as usize] & other.bit() != 0
     }
 
+    /// The inverse of `mode as u8`.
+    pub fn from_code(code: u8) -> Option<LockMode> {
+        LockMode::ALL.get(usize::from(code)).copied()
+    }
+
     /// As pg_locks.mode shows it.
     pub fn name(self) -> &'static str {
         match self {
@@ -106,6 +112,19 @@ impl LockMode {
 pub enum LockTag {
     Table(Oid),
     Advisory(AdvisoryKey),
+}
+
+impl LockTag {
+    /// What is locked, for a message.
+    pub fn describe(self) -> String {
+        match self {
+            LockTag::Table(table) => format!("relation {}", table.0),
+            LockTag::Advisory(key) => {
+                let form = if key.is_pair { 2 } else { 1 };
+                format!("advisory lock [{},{},{},{form}]", key.database.0, key.class, key.object)
+            }
+        }
+    }
 }
 
 impl From<Oid> for LockTag {
@@ -190,9 +209,15 @@ struct State {
     by_owner: BTreeMap<LockOwner, BTreeSet<LockTag>>,
     next_ticket: u64,
     sessions: BTreeMap<LockOwner, Arc<Slots>>,
+    /// Advisory locks are not granted here any more.
+    advisory_closed: bool,
 }
 
 impl State {
+    fn is_closed_for(&self, tag: LockTag) -> bool {
+        self.advisory_closed && matches!(tag, LockTag::Advisory(_))
+    }
+
     /// Before a strong mode is asked for: what sessions hold by themselves comes here, and nothing more goes there.
     fn announce(&mut self, announced: &Announced, tag: LockTag) {
         // Sessions keep weak locks of tables alone to themselves.
@@ -263,6 +288,27 @@ impl State {
         blockers
     }
 
+    /// For pg_locks, in order of what is locked.
+    fn rows(&self) -> Vec<LockRow> {
+        let granted = |tag: LockTag, owner: LockOwner, modes: u8| {
+            let held = LockMode::ALL.into_iter().filter(move |mode| modes & mode.bit() != 0);
+            held.map(move |mode| LockRow { tag, owner, mode, granted: true })
+        };
+        let mut rows = Vec::new();
+        for (owner, slots) in &self.sessions {
+            rows.extend(
+                slots.held().into_iter().flat_map(|(table, modes)| granted(table.into(), *owner, modes)),
+            );
+        }
+        for (tag, entry) in &self.entries {
+            rows.extend(entry.held.iter().flat_map(|(owner, modes)| granted(*tag, *owner, *modes)));
+            let waiting = entry.queue.iter();
+            rows.extend(waiting.map(|w| LockRow { tag: *tag, owner: w.owner, mode: w.mode, granted: false }));
+        }
+        rows.sort_by_key(|row: &LockRow| (row.tag, !row.granted));
+        rows
+    }
+
     /// Whether waiting for `blockers` would close a cycle back to `owner`.
     fn closes_cycle(&self, owner: LockOwner, blockers: Vec<LockOwner>) -> bool {
         let mut visited = BTreeSet::new();
@@ -294,6 +340,8 @@ pub struct TableLocks {
 struct Shared {
     state: Mutex<State>,
     announced: Announced,
+    /// As `advisory_closed`, for a look without the lock.
+    is_closed: AtomicBool,
 }
 
 /// A queued request; dropping it leaves the queue.
@@ -333,6 +381,9 @@ impl TableLocks {
     pub fn try_acquire(&self, owner: LockOwner, tag: impl Into<LockTag>, mode: LockMode) -> bool {
         let tag = tag.into();
         let mut state = self.shared.state.lock();
+        if state.is_closed_for(tag) {
+            return false;
+        }
         if mode.is_strong() {
             state.announce(&self.shared.announced, tag);
         }
@@ -354,7 +405,7 @@ impl TableLocks {
 
     /// Takes the lock, waiting as long as it takes. Cancel-safe: a dropped future leaves the queue.
     ///
-    /// Errors: 40P01 when waiting would close a cycle of table locks.
+    /// Errors: 40P01 when waiting would close a cycle of table locks; any, when this table is closed for the kind of lock.
     pub async fn acquire(&self, owner: LockOwner, tag: impl Into<LockTag>, mode: LockMode) -> PgResult<()> {
         let tag = tag.into();
         if self.try_acquire(owner, tag, mode) {
@@ -363,6 +414,9 @@ impl TableLocks {
         let (wake, woken) = oneshot::channel();
         let mut request = {
             let mut state = self.shared.state.lock();
+            if state.is_closed_for(tag) {
+                return Err(PgError::internal("advisory locks are not granted by one node any more"));
+            }
             if mode.is_strong() {
                 state.announce(&self.shared.announced, tag);
             }
@@ -372,7 +426,7 @@ impl TableLocks {
                 return Err(PgError::new(SqlState::DEADLOCK_DETECTED, "deadlock detected").detail(format!(
                     "Waiting for {} on {} would wait for a transaction that waits for this one.",
                     mode.name(),
-                    describe(tag)
+                    tag.describe()
                 )));
             }
             let ticket = state.next_ticket;
@@ -429,37 +483,29 @@ impl TableLocks {
         }
     }
 
-    /// For pg_locks, in order of what is locked.
-    pub fn rows(&self) -> Vec<LockRow> {
-        let granted = |tag: LockTag, owner: LockOwner, modes: u8| {
-            let held = LockMode::ALL.into_iter().filter(move |mode| modes & mode.bit() != 0);
-            held.map(move |mode| LockRow { tag, owner, mode, granted: true })
-        };
-        let state = self.shared.state.lock();
-        let mut rows = Vec::new();
-        for (owner, slots) in &state.sessions {
-            rows.extend(
-                slots.held().into_iter().flat_map(|(table, modes)| granted(table.into(), *owner, modes)),
-            );
-        }
-        for (tag, entry) in &state.entries {
-            rows.extend(entry.held.iter().flat_map(|(owner, modes)| granted(*tag, *owner, *modes)));
-            let waiting = entry.queue.iter();
-            rows.extend(waiting.map(|w| LockRow { tag: *tag, owner: w.owner, mode: w.mode, granted: false }));
-        }
-        rows.sort_by_key(|row: &LockRow| (row.tag, !row.granted));
+    /// Whether advisory locks are granted elsewhere.
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closed.load(Ordering::Acquire)
+    }
+
+    /// Grants no more advisory locks. Those that are held are taken out and answered; requests for one fail.
+    pub fn close_advisory(&self) -> Vec<LockRow> {
+        let mut state = self.shared.state.lock();
+        state.advisory_closed = true;
+        self.shared.is_closed.store(true, Ordering::Release);
+        let is_advisory = |tag: &LockTag| matches!(tag, LockTag::Advisory(_));
+        let rows = state.rows().into_iter().filter(|row| row.granted && is_advisory(&row.tag)).collect();
+        state.entries.retain(|tag, _| !is_advisory(tag));
+        state.by_owner.retain(|_, tags| {
+            tags.retain(|tag| !is_advisory(tag));
+            !tags.is_empty()
+        });
         rows
     }
-}
 
-/// What is locked, for a message.
-fn describe(tag: LockTag) -> String {
-    match tag {
-        LockTag::Table(table) => format!("relation {}", table.0),
-        LockTag::Advisory(key) => {
-            let form = if key.is_pair { 2 } else { 1 };
-            format!("advisory lock [{},{},{},{form}]", key.database.0, key.class, key.object)
-        }
+    /// For pg_locks, in order of what is locked.
+    pub fn rows(&self) -> Vec<LockRow> {
+        self.shared.state.lock().rows()
     }
 }
 
@@ -552,6 +598,28 @@ mod tests {
         assert!(locks.try_acquire(C, LockTag::Advisory(key), LockMode::Share));
         locks.release_all(B);
         locks.release_all(C);
+        assert!(locks.rows().is_empty());
+    }
+
+    #[test]
+    fn closed_for_advisory_locks_it_gives_them_away_and_goes_on_with_tables() {
+        let locks = TableLocks::new();
+        let tag =
+            |object| LockTag::Advisory(AdvisoryKey { database: Oid(5), class: 0, object, is_pair: false });
+        assert!(
+            locks.try_acquire(A, tag(7), LockMode::Exclusive) && locks.try_acquire(A, T, LockMode::Share)
+        );
+        let mut waiting = Box::pin(locks.acquire(B, tag(7), LockMode::Share));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let given = locks.close_advisory();
+        let expected = LockRow { tag: tag(7), owner: A, mode: LockMode::Exclusive, granted: true };
+        assert_eq!(given, [expected]);
+        assert!(locks.is_closed() && waiting.now_or_never().expect("it ends").is_err());
+        assert!(!locks.try_acquire(C, tag(8), LockMode::Share));
+        assert!(locks.acquire(C, tag(8), LockMode::Share).now_or_never().expect("it ends").is_err());
+        locks.release(A, tag(7), LockMode::Exclusive);
+        assert_eq!(locks.rows().len(), 1, "the table's lock stays");
+        locks.release_all(A);
         assert!(locks.rows().is_empty());
     }
 

@@ -89,7 +89,8 @@ fn started_at(services: &Services, _: &[Datum]) -> PgResult<Datum> {
 fn pg_blocking_pids(services: &Services, arguments: &[Datum]) -> PgResult<Datum> {
     let process_id = integer_argument(arguments, 0)?;
     let sessions = services.catalog.server.sessions();
-    let rows = services.catalog.server.table_locks.rows();
+    let server = &services.catalog.server;
+    let rows: Vec<_> = server.table_locks.rows().into_iter().chain(server.cluster_locks.rows()).collect();
     let process_of = |owner| {
         let session = sessions.iter().find(|session| session.lock_owner == owner);
         session.map(|session| session.key.process_id() as i32)

@@ -51,7 +51,7 @@ use crate::catalog::{CatalogSnapshot, RoleDescriptor};
 use crate::definition::initial_settings;
 use crate::definition::temporary::{self, schema_name};
 use crate::notifications::Inbox;
-use crate::server::{SessionEntry, SessionRow, SqlServer};
+use crate::server::{SessionEnd, SessionEntry, SessionRow, SqlServer};
 use crate::settings::{SERVER_VERSION, Settings, checks::split_search_path};
 use crate::table_locks::SessionLocks;
 use portal::Portals;
@@ -183,6 +183,7 @@ impl Session {
             cancel: cancel.clone(),
             lock_owner,
             row: Mutex::new(row),
+            end: SessionEnd::default(),
         });
         server.enter(entry.clone());
         let seed = server.env.entropy();
@@ -325,6 +326,8 @@ impl Drop for Session {
     fn drop(&mut self) {
         // A dropped Txn rolls itself back.
         drop(self.active.take());
+        let advisory = self.advisory_locks.lock().held();
+        drop(self.server.cluster_locks.begin_release(self.locks.owner(), advisory));
         self.server.leave(self.entry.key.process_id());
         let left = self.server.catalog.current();
         let Some(schema) = left.schema(self.database, &self.temporary_schema).map(|schema| schema.id) else {

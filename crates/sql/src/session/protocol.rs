@@ -126,6 +126,9 @@ impl pgserver::Session for Session {
     }
 
     fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<SessionEvent> {
+        if let Poll::Ready(reason) = self.entry.end.poll(context) {
+            return Poll::Ready(SessionEvent::Terminate(reason));
+        }
         // Within a transaction they are held back. Its end is answered with ReadyForQuery, before which this is asked again.
         if self.active.is_some() {
             return Poll::Pending;

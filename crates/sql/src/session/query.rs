@@ -322,18 +322,19 @@ impl RunningRows {
 }
 
 /// Waits under lock_timeout. Errors: 55P03.
-pub(super) async fn wait_for_lock(
+pub(super) async fn wait_for_lock<T, E: From<types::PgError>>(
     env: Arc<dyn env::Env>,
     limit: Option<Duration>,
-    wait: impl Future<Output = PgResult<()>>,
-) -> PgResult<()> {
+    wait: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     let Some(limit) = limit else { return wait.await };
     match env::timeout(&*env, limit, wait).await {
         Ok(result) => result,
         Err(_) => Err(types::PgError::new(
             types::SqlState::LOCK_NOT_AVAILABLE,
             "canceling statement due to lock timeout",
-        )),
+        )
+        .into()),
     }
 }
 

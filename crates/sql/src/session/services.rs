@@ -25,7 +25,7 @@ use crate::planning::StatementCatalog;
 use crate::sequences::SequenceState;
 use crate::settings::Settings;
 use crate::settings::checks::split_values;
-use crate::table_locks::{LockMode, LockOwner, LockTag};
+use crate::table_locks::{LockMode, LockOwner};
 use crate::{catalog_functions, virtual_tables};
 
 /// What currval and lastval answer.
@@ -183,10 +183,9 @@ impl DeferredFunctions for Services {
                     Ok(Datum::Float8(self.catalog.server.notifications.usage()))
                 }
                 ("pg_advisory_unlock_all", []) => {
-                    for (key, mode) in self.advisory_locks.lock().give_all_back() {
-                        let locks = &self.catalog.server.table_locks;
-                        locks.release(self.lock_owner, LockTag::Advisory(key), mode);
-                    }
+                    let given_back = self.advisory_locks.lock().give_all_back();
+                    let locks = &self.catalog.server.cluster_locks;
+                    locks.release(self.lock_owner, given_back).await;
                     Ok(Datum::text(""))
                 }
                 (name, arguments) => match parse_name(name) {
@@ -285,9 +284,8 @@ impl Services {
         arguments: &[Datum],
     ) -> ExecResult<Datum> {
         let key = advisory_locks::key(self.catalog.database, arguments)?;
-        let tag = LockTag::Advisory(key);
         let (server, owner) = (&self.catalog.server, self.lock_owner);
-        let locks = &server.table_locks;
+        let locks = &server.cluster_locks;
         if action == Action::Unlock {
             let given_back = self.advisory_locks.lock().give_back(key, mode);
             match given_back {
@@ -295,17 +293,16 @@ impl Services {
                     let message = format!("you don't own a lock of type {}", mode.name());
                     self.notices.lock().push(PgError::warning(SqlState::WARNING, message));
                 }
-                Some(true) => locks.release(owner, tag, mode),
+                Some(true) => locks.release(owner, vec![(key, mode)]).await,
                 Some(false) => {}
             }
             return Ok(Datum::Bool(given_back.is_some()));
         }
-        if !locks.try_acquire(owner, tag, mode) {
-            if action == Action::Try {
-                return Ok(Datum::Bool(false));
-            }
-            let wait = locks.acquire(owner, tag, mode);
-            wait_for_lock(server.env.clone(), self.lock_timeout, wait).await?;
+        let waits = action == Action::Lock;
+        let taken = locks.acquire((owner, self.process_id), key, mode, waits);
+        let limit = self.lock_timeout.filter(|_| waits);
+        if !wait_for_lock(server.env.clone(), limit, taken).await? {
+            return Ok(Datum::Bool(false));
         }
         self.advisory_locks.lock().note(key, mode, for_transaction);
         Ok(if action == Action::Try { Datum::Bool(true) } else { Datum::text("") })

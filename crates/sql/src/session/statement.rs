@@ -23,7 +23,6 @@ use super::prepared::{Planned, Prepared, describe_column};
 use crate::cancel::cancellable;
 use crate::notifications::ChannelChange;
 use crate::planning::StatementCatalog;
-use crate::table_locks::LockTag;
 
 /// Attempts of one statement inside the server before the client is told. Each makes progress (locks are kept), so that
 /// this bounds a livelock, not contention.
@@ -424,10 +423,9 @@ impl Session {
     }
 
     /// Gives back every advisory lock that is held for the session.
-    fn unlock_all_advisory(&mut self) {
-        for (key, mode) in self.advisory_locks.lock().give_all_back() {
-            self.server.table_locks.release(self.locks.owner(), LockTag::Advisory(key), mode);
-        }
+    async fn unlock_all_advisory(&mut self) {
+        let given_back = self.advisory_locks.lock().give_all_back();
+        self.server.cluster_locks.release(self.locks.owner(), given_back).await;
     }
 
     async fn run_discard(&mut self, target: DiscardTarget) -> ExecResult<Tag> {
@@ -448,7 +446,7 @@ impl Session {
                 *self.sequence_memory.lock() = Default::default();
                 self.drop_temporary_objects().await?;
                 self.change_channels(ChannelChange::UnlistenAll, "UNLISTEN");
-                self.unlock_all_advisory();
+                self.unlock_all_advisory().await;
                 Tag::Plain("DISCARD ALL")
             }
             // Plans are checked against the catalog's version each time: there is nothing to throw away.

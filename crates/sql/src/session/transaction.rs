@@ -303,6 +303,11 @@ impl Session {
             self.check_definitions_used()?;
         }
         let server = self.server.clone();
+        if !self.advisory_locks.lock().is_empty()
+            && let Some(limit) = server.cluster_locks.commit_limit(self.locks.owner())?
+        {
+            txn.limit_commit_timestamp(limit);
+        }
         let order = match pending.is_empty() {
             true => None,
             false => Some(server.notifications.begin_commit(self.database, &pending).await?),
@@ -335,7 +340,7 @@ impl Session {
             server.notifications.committed(self.database, self.process_id(), &self.inbox, pending);
         }
         drop(order);
-        self.release(&active);
+        self.release(&active).await;
         self.settings.end_transaction(true);
         self.refresh_settings();
         self.portals.end_transaction(true);
@@ -378,19 +383,26 @@ impl Session {
     pub async fn rollback(&mut self) {
         let Some(active) = self.active.take() else { return };
         active.txn.rollback().await;
-        self.release(&active);
+        self.release(&active).await;
         self.settings.end_transaction(false);
         self.refresh_settings();
         self.portals.end_transaction(false);
     }
 
-    fn release(&self, active: &Active) {
-        let mut advisory = self.advisory_locks.lock();
-        if !advisory.is_empty() {
-            self.locks.release_but(&advisory.end_transaction());
-        } else if !active.held.is_empty() {
-            self.locks.release_all();
-        }
+    async fn release(&self, active: &Active) {
+        let ended = {
+            let mut advisory = self.advisory_locks.lock();
+            match advisory.is_empty() {
+                true if active.held.is_empty() => return,
+                true => return self.locks.release_all(),
+                false => {
+                    let ended = advisory.of_transaction();
+                    self.locks.release_but(&advisory.end_transaction());
+                    ended
+                }
+            }
+        };
+        Box::pin(self.server.cluster_locks.release_shared(self.locks.owner(), ended)).await;
     }
 
     /// A statement failed: its transaction can only be rolled back now. (Not so outside a block: there the caller

@@ -2,13 +2,15 @@
 //!
 //! Counters that nobody keeps here are NULL, not 0.
 
+use executor::ExecResult;
+use futures::future::BoxFuture;
 use types::descriptor::{ColumnDescriptor, TableDescriptor};
 use types::{DataType, Datum};
 
 use super::class::estimated_size;
 use crate::catalog::Object;
 use crate::session::Services;
-use crate::table_locks::LockTag;
+use crate::table_locks::{LockOwner, LockRow, LockTag};
 use crate::virtual_tables::Definition;
 use crate::virtual_tables::picture::Picture;
 use crate::virtual_tables::relations::{Index, visible_columns};
@@ -106,7 +108,7 @@ view! {
 }
 
 pub static TABLES: &[Definition] = &[
-    PgLocks::definition(Rows::Session(|services| values(locks(services)))),
+    PgLocks::definition(Rows::Waiting(locks)),
     PgStatActivity::definition(Rows::Session(|services| values(activity(services)))),
     PgStatDatabase::definition(Rows::Session(|services| values(databases(services)))),
     PgStatAllTables::definition(Rows::Catalog(|picture, _| values(all_tables(picture)))),
@@ -132,39 +134,48 @@ pub static TABLES: &[Definition] = &[
     PgStats::definition(Rows::Catalog(|picture, _| values(column_statistics(picture)))),
 ];
 
-/// Table and advisory locks. (Rows are locked in the KV layer, each where it lies: no node knows them all.)
-fn locks(services: &Services) -> Vec<PgLocks> {
-    let server = &services.catalog.server;
-    let sessions = server.sessions();
-    let row = |lock: crate::table_locks::LockRow| {
-        let session = sessions.iter().find(|session| session.lock_owner == lock.owner);
-        let process_id = session.map_or(Datum::Null, |session| Datum::Int4(session.key.process_id() as i32));
-        let named = match lock.tag {
-            LockTag::Table(table) => PgLocks {
-                locktype: text("relation"),
-                database: services.catalog.snapshot.table(table).map_or(Datum::Null, |t| oid(t.database)),
-                relation: oid(table),
-                ..PgLocks::default()
-            },
-            LockTag::Advisory(key) => PgLocks {
-                locktype: text("advisory"),
-                database: oid(key.database),
-                classid: number(key.class),
-                objid: number(key.object),
-                objsubid: Datum::Int2(if key.is_pair { 2 } else { 1 }),
-                ..PgLocks::default()
-            },
-        };
-        PgLocks {
-            virtualtransaction: text(format!("{}/0", lock.owner.0)),
-            pid: process_id,
-            mode: text(lock.mode.name()),
-            granted: boolean(lock.granted),
-            fastpath: boolean(false),
-            ..named
-        }
+/// Table locks of this node and advisory locks of the cluster. (Rows are locked in the KV layer: see meridian.locks.)
+fn locks(services: &Services) -> BoxFuture<'_, ExecResult<Vec<Values>>> {
+    Box::pin(async move {
+        let server = &services.catalog.server;
+        let sessions = server.sessions();
+        let here = server.table_locks.rows().into_iter().map(|lock| {
+            let session = sessions.iter().find(|session| session.lock_owner == lock.owner);
+            (lock, session.map(|session| session.key.process_id()))
+        });
+        let shared = server.cluster_locks.all().await?.into_iter().map(|(lock, claim, granted)| {
+            let (tag, owner) = (LockTag::Advisory(lock), LockOwner(claim.owner));
+            (LockRow { tag, owner, mode: claim.mode, granted }, Some(claim.process_id))
+        });
+        Ok(values(here.chain(shared).map(|(lock, process_id)| lock_row(services, lock, process_id))))
+    })
+}
+
+fn lock_row(services: &Services, lock: LockRow, process_id: Option<u32>) -> PgLocks {
+    let named = match lock.tag {
+        LockTag::Table(table) => PgLocks {
+            locktype: text("relation"),
+            database: services.catalog.snapshot.table(table).map_or(Datum::Null, |t| oid(t.database)),
+            relation: oid(table),
+            ..PgLocks::default()
+        },
+        LockTag::Advisory(key) => PgLocks {
+            locktype: text("advisory"),
+            database: oid(key.database),
+            classid: number(key.class),
+            objid: number(key.object),
+            objsubid: Datum::Int2(if key.is_pair { 2 } else { 1 }),
+            ..PgLocks::default()
+        },
     };
-    server.table_locks.rows().into_iter().map(row).collect()
+    PgLocks {
+        virtualtransaction: text(format!("{}/0", lock.owner.0)),
+        pid: process_id.map_or(Datum::Null, |process_id| Datum::Int4(process_id as i32)),
+        mode: text(lock.mode.name()),
+        granted: boolean(lock.granted),
+        fastpath: boolean(false),
+        ..named
+    }
 }
 
 fn activity(services: &Services) -> Vec<PgStatActivity> {
