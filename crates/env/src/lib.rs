@@ -35,6 +35,7 @@ mod real;
 mod sim;
 mod task;
 mod timeout;
+pub mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;

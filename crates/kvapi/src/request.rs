@@ -68,6 +68,34 @@ pub enum Request {
     Fold(Box<FoldRequest>),
 }
 
+impl Request {
+    /// Its name, for people.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Request::Get(get) if get.lock.is_locking() => "locking get",
+            Request::Get(_) => "get",
+            Request::MultiGet(get) if get.lock.is_locking() => "locking multi-get",
+            Request::MultiGet(_) => "multi-get",
+            Request::Scan(scan) if scan.lock.is_locking() => "locking scan",
+            Request::Scan(_) => "scan",
+            Request::Write(_) => "write",
+            Request::Commit(commit) if !commit.commit => "rollback",
+            Request::Commit(commit) if commit.one_phase => "commit in one phase",
+            Request::Commit(_) => "commit",
+            Request::Refresh(_) => "refresh",
+            Request::HeartbeatTxn(_) => "heartbeat",
+            Request::PushTxn(_) => "push",
+            Request::QueryTxn(_) | Request::QueryIntent(_) => "query",
+            Request::RecoverTxn(_) => "recovery",
+            Request::ForgetTxn(_) => "forgetting",
+            Request::ResolveIntents(_) => "resolution of intents",
+            Request::Revert(_) => "revert",
+            // Nothing that a statement asks for.
+            _ => "system request",
+        }
+    }
+}
+
 /// Reads one key. Answered by `Response::Get`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GetRequest {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use env::Env;
+use env::{Env, trace};
 use futures::future::{BoxFuture, join_all};
 use keys::{Key, NodeId, RangeId, Span, addressing};
 use kvapi::{
@@ -26,6 +26,7 @@ use kvapi::{
 };
 use parking_lot::{Mutex, RwLock};
 use stdx::{Backoff, Prng};
+use tracing::Instrument;
 
 use crate::FirstRange;
 use crate::nearest::Nearest;
@@ -101,6 +102,18 @@ impl Retry {
     fn new() -> Retry {
         Retry { backoff: Backoff::new(BACKOFF_INITIAL, BACKOFF_MAX), give_up_at: None, reroutes: 0, tried: 0 }
     }
+}
+
+#[cold]
+fn send_traced<'a>(
+    route: &'a Route,
+    batch: &'a BatchRequest,
+) -> BoxFuture<'a, Result<BatchResponse, KvError>> {
+    let kind = batch.requests.first().map_or("nothing", Request::kind);
+    let (node, range) = (route.leaseholder, route.descriptor.id);
+    let span = trace::span(|| format!("ask node {node} for a {kind} in range {range}"));
+    let work = span.in_scope(|| route.sender.send(batch));
+    Box::pin(work.instrument(span))
 }
 
 impl Router {
@@ -303,7 +316,10 @@ impl Router {
         {
             return answer;
         }
-        let answer = route.sender.send(batch).await;
+        let answer = match trace::is_on() {
+            false => route.sender.send(batch).await,
+            true => send_traced(route, batch).await,
+        };
         if let Err(error) = &answer {
             *self.errors.lock().entry(error.kind()).or_default() += 1;
         }
@@ -391,6 +407,7 @@ impl Router {
             self.note_broken(range, now);
             return false;
         }
+        let _step = trace::span(|| format!("wait before asking again for range {range}: {error}"));
         self.env.sleep(pause).await;
         true
     }

@@ -148,7 +148,10 @@ impl Inner {
                 continue;
             }
             let view = self.locking_view(replica, locking, &keys).await?;
-            match evaluate(&view) {
+            let step = env::trace::span(|| "read storage");
+            let evaluated = evaluate(&view);
+            drop(step);
+            match evaluated {
                 Ok((found, absent)) => {
                     check_not_collected(replica, locking.timestamp)?;
                     if !keep_absent && !absent.is_empty() {
@@ -343,6 +346,7 @@ impl Inner {
         pending: PendingLock,
     ) -> Result<(), KvError> {
         let PendingLock { ticket, mut receiver, key, wait } = pending;
+        let _step = env::trace::span(|| format!("wait for the lock on {key}"));
         let mut waiting = Waiting::begin(&self.ranges, replica.id, &key, txn.id, wait.holder.id);
         let _leave = LeaveQueue { inner: self, replica, ticket };
         let deadline = header.lock_timeout.map(|timeout| self.env.monotonic() + timeout);

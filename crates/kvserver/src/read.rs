@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use clock::Timestamp;
-use env::timeout;
+use env::{timeout, trace};
 use keys::Span;
 use kvapi::planted::Bug;
 use kvapi::{
@@ -151,7 +151,10 @@ impl Inner {
                 }
                 Err(error) => return Err(error),
             };
-            match evaluate(&view) {
+            let step = trace::span(|| "read storage");
+            let evaluated = evaluate(&view);
+            drop(step);
+            match evaluated {
                 Ok(found) => {
                     check_not_collected(replica, timestamp)?;
                     return Ok((found, timestamp));
@@ -389,6 +392,7 @@ impl ReadWait {
             }
         }
         let _leave = Leave { inner, replica, ticket: self.ticket };
+        let _step = trace::span(|| "wait for writes in flight");
         // Whoever waited looks at the lease again: what it waited for may never end if the range has lost its quorum.
         let _ = timeout(&*inner.env, LOOK_INTERVAL, self.receiver).await;
     }

@@ -399,6 +399,7 @@ impl LatchGuard {
     /// the lease is gone.
     pub async fn granted(&mut self) -> Result<(), KvError> {
         let Some((_, receiver)) = &mut self.waiting else { return Ok(()) };
+        let _step = env::trace::span(|| "wait for latches");
         let ranges = &self.replica.ranges;
         loop {
             match timeout(&*ranges.env, LOOK_INTERVAL, &mut *receiver).await {

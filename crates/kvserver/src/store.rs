@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clock::{Clock, Timestamp};
 use concurrency::timestamp_cache::TimestampCacheConfig;
-use env::Env;
+use env::{Env, trace};
 use futures::future::BoxFuture;
 use keys::{Key, NodeId, RangeId, StoreId};
 use kvapi::membership::{FixedMembership, Membership};
@@ -21,6 +21,7 @@ use smallvec::SmallVec;
 use stdx::HistogramReading;
 use storage::mvcc::Statistics;
 use storage::{Engine, StorageError};
+use tracing::Instrument;
 
 use crate::consensus::Consensus;
 use crate::contention::{Contention, WaitEnd};
@@ -445,8 +446,27 @@ impl Sender for Store {
 }
 
 impl Inner {
-    /// The one place where a batch is told apart. Every kind has a future of its own, so that the small ones stay small.
     pub fn send<'a>(
+        self: &'a Arc<Self>,
+        batch: &'a BatchRequest,
+    ) -> BoxFuture<'a, Result<BatchResponse, KvError>> {
+        if trace::is_on() { self.send_traced(batch) } else { self.serve(batch) }
+    }
+
+    #[cold]
+    fn send_traced<'a>(
+        self: &'a Arc<Self>,
+        batch: &'a BatchRequest,
+    ) -> BoxFuture<'a, Result<BatchResponse, KvError>> {
+        let kind = batch.requests.first().map_or("nothing", Request::kind);
+        let span = trace::span(|| format!("evaluate {kind} in range {}", batch.header.range));
+        // Some of them do all their work before they are awaited.
+        let work = span.in_scope(|| self.serve(batch));
+        Box::pin(work.instrument(span))
+    }
+
+    /// The one place where a batch is told apart. Every kind has a future of its own, so that the small ones stay small.
+    fn serve<'a>(
         self: &'a Arc<Self>,
         batch: &'a BatchRequest,
     ) -> BoxFuture<'a, Result<BatchResponse, KvError>> {

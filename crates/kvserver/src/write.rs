@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clock::Timestamp;
-use env::timeout;
+use env::{timeout, trace};
 use kvapi::planted::Bug;
 use kvapi::{
     BatchResponse, Header, Isolation, KeyBlock, KvError, LockStrength, Priority, Response, RestartReason,
@@ -245,8 +245,11 @@ impl Inner {
         let head = Head { term: sequenced.lease.term, delta, effects };
         // Proposing may write and sync by itself.
         let began = self.env.monotonic();
-        let proposal = self.consensus()?.propose(replica.id, command::encode(&head, batch));
+        let command = command::encode(&head, batch);
+        let step = trace::span(|| format!("replicate {} bytes in range {}", command.len(), replica.id));
+        let proposal = step.in_scope(|| Ok(self.consensus()?.propose(replica.id, command)))?;
         let outcome = self.fly(replica, sequenced, proposal, ended).await;
+        drop(step);
         self.ranges.replicate_times.observe(self.env.monotonic().saturating_sub(began));
         outcome
     }

@@ -2,6 +2,11 @@
 
 mod support;
 
+#[path = "cluster/sessions.rs"]
+mod sessions;
+#[path = "cluster/traces.rs"]
+mod traces;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;

@@ -42,6 +42,7 @@ impl Overview {
     #[cfg(feature = "rocks")]
     pub fn connect(&self, network: &Network, sql: &Arc<SqlServer>) {
         network.set_reporter(Arc::new(Answers(Arc::downgrade(sql))));
+        sql.cluster_locks.connect();
         assert!(self.network.set(network.clone()).is_ok(), "a node is connected once");
     }
 }

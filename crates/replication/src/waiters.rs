@@ -1,9 +1,11 @@
 //! Proposals whose commands are in the log and not applied yet.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
+use env::trace::{self, Place};
 use futures::channel::oneshot;
-use raft::Position;
+use raft::{Index, Position};
 
 use crate::{Applied, ProposalError};
 
@@ -14,59 +16,90 @@ pub(crate) type Answer = Result<Applied, ProposalError>;
 /// - Indexes go up along the queue: what waits at or behind the index of a new proposal was cut off by another leader and is answered at once.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    queue: VecDeque<(Position, oneshot::Sender<Answer>)>,
+    queue: VecDeque<(Position, Waiter)>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    sender: oneshot::Sender<Answer>,
+    /// Where it is told how far the command is, if its statement is traced; and since when it is there.
+    traced: Option<(Place, Duration)>,
 }
 
 impl Waiters {
     /// Waits for the command at `position`.
     pub fn add(&mut self, position: Position) -> oneshot::Receiver<Answer> {
         while self.queue.back().is_some_and(|(last, _)| last.index >= position.index) {
-            let (_, sender) = self.queue.pop_back().expect("seen above");
-            answer(sender, Err(ProposalError::Superseded));
+            let (_, waiter) = self.queue.pop_back().expect("seen above");
+            answer(waiter, Err(ProposalError::Superseded));
         }
         let (sender, receiver) = oneshot::channel();
-        self.queue.push_back((position, sender));
+        let traced = trace::current().map(|place| {
+            let now = place.now();
+            (place, now)
+        });
+        self.queue.push_back((position, Waiter { sender, traced }));
         receiver
+    }
+
+    /// The log is committed up to an index: only traces want to know.
+    pub fn committed(&mut self, upto: Index) {
+        if !trace::is_on() {
+            return;
+        }
+        let reached = self.queue.iter_mut().take_while(|(position, _)| position.index <= upto);
+        for (position, waiter) in reached {
+            if let Some((place, since)) = &mut waiter.traced {
+                place.record(
+                    &format!("commit entry {}: a quorum has it in its log", position.index.0),
+                    *since,
+                );
+                *since = place.now();
+            }
+        }
     }
 
     /// A command has been applied: answers who waits for it, and those before it whose place it or another took.
     pub fn applied(&mut self, position: Position, result: impl FnOnce() -> Answer) {
         while self.queue.front().is_some_and(|(first, _)| first.index < position.index) {
-            let (_, sender) = self.queue.pop_front().expect("seen above");
+            let (_, waiter) = self.queue.pop_front().expect("seen above");
             // Its index was applied in between as something that answers nobody.
-            answer(sender, Err(ProposalError::Superseded));
+            answer(waiter, Err(ProposalError::Superseded));
         }
         if self.queue.front().is_some_and(|(first, _)| first.index == position.index) {
-            let (first, sender) = self.queue.pop_front().expect("seen above");
-            answer(sender, if first == position { result() } else { Err(ProposalError::Superseded) });
+            let (first, waiter) = self.queue.pop_front().expect("seen above");
+            answer(waiter, if first == position { result() } else { Err(ProposalError::Superseded) });
         }
     }
 
     /// Answers everybody up to `position` who has no answer yet: it was reached without applying what they wait for.
     pub fn skip(&mut self, position: Position, error: &ProposalError) {
         while self.queue.front().is_some_and(|(first, _)| first.index <= position.index) {
-            let (_, sender) = self.queue.pop_front().expect("seen above");
-            answer(sender, Err(error.clone()));
+            let (_, waiter) = self.queue.pop_front().expect("seen above");
+            answer(waiter, Err(error.clone()));
         }
     }
 
     /// Answers everybody.
     pub fn fail(&mut self, error: &ProposalError) {
-        for (_, sender) in self.queue.drain(..) {
-            answer(sender, Err(error.clone()));
+        for (_, waiter) in self.queue.drain(..) {
+            answer(waiter, Err(error.clone()));
         }
     }
 }
 
-fn answer(sender: oneshot::Sender<Answer>, answer: Answer) {
+fn answer(waiter: Waiter, answer: Answer) {
+    if let (Some((place, since)), Ok(applied)) = (&waiter.traced, &answer) {
+        place.record(&format!("apply entry {}", applied.position.index.0), *since);
+    }
     // The proposer may have stopped waiting: that is its right.
-    let _ = sender.send(answer);
+    let _ = waiter.sender.send(answer);
 }
 
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
-    use raft::{Index, Term};
+    use raft::Term;
 
     use super::*;
 

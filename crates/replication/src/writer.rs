@@ -155,7 +155,8 @@ impl Shared {
                 round.outgoing.messages.entry(store).or_default().push(envelope);
             }
         }
-        if !ready.committed.is_empty() {
+        if let Some(last) = ready.committed.last() {
+            state.waiters.committed(last.index);
             debug_assert!(matches!(state.applying, Applying::Idle), "one batch at a time");
             state.applying = Applying::Queued(ready.committed);
             round.committed.push(Arc::clone(replica));

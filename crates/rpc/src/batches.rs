@@ -7,8 +7,9 @@
 //! peer's link goes down, or when the caller drops it, which abandons it over there too.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use env::BoxFuture;
+use env::{BoxFuture, trace};
 use keys::NodeId;
 use kvapi::transit;
 use kvapi::{BatchRequest, BatchResponse, KvError, NodeDialer, Sender, Unreachable};
@@ -16,7 +17,7 @@ use proto::v1;
 
 use crate::connection::is_unsent;
 use crate::limits;
-use crate::network::Shared;
+use crate::network::{Shared, nanos};
 use crate::peer::{Class, Peer};
 
 /// A node that can be reached over the network.
@@ -57,8 +58,16 @@ impl RemoteSender {
             true => KvError::unavailable(reason),
             false => KvError::ambiguous(reason),
         };
-        let answer = match connection.node().batch(v1::BatchRequest { batch: bytes.into() }).await {
-            Ok(answer) => answer.into_inner().answer,
+        let traced = trace::current().map(|place| (place.now(), place));
+        let trace_id = traced.as_ref().map_or(0, |(_, place)| place.trace_id());
+        let answer = match connection.node().batch(v1::BatchRequest { batch: bytes.into(), trace_id }).await {
+            Ok(answer) => {
+                let answer = answer.into_inner();
+                if let Some((began, place)) = traced {
+                    place.adopt(answer.trace.into_iter().map(record_from_proto).collect(), began);
+                }
+                answer.answer
+            }
             Err(status) => {
                 let reason = match connection.is_closed() {
                     true => connection.reason(),
@@ -83,6 +92,26 @@ impl RemoteSender {
             observed.map_err(|error| unanswered(format!("the answer of node {node}: {error}")))?;
         }
         answer
+    }
+}
+
+pub(crate) fn record_to_proto(record: trace::Record) -> v1::TraceRecord {
+    v1::TraceRecord {
+        parent: record.parent.map_or(0, |parent| parent + 1),
+        node_id: record.node,
+        what: record.what,
+        began_nanos: nanos(record.began),
+        took_nanos: nanos(record.took),
+    }
+}
+
+fn record_from_proto(record: v1::TraceRecord) -> trace::Record {
+    trace::Record {
+        parent: record.parent.checked_sub(1),
+        node: record.node_id,
+        what: record.what,
+        began: Duration::from_nanos(record.began_nanos),
+        took: Duration::from_nanos(record.took_nanos),
     }
 }
 

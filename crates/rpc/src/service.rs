@@ -3,18 +3,20 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use env::trace;
 use keys::{NodeId, StoreId};
-use kvapi::{BatchRequest, KvError, Standing, transit};
+use kvapi::{BatchRequest, BatchResponse, KvError, Standing, transit};
 use parking_lot::Mutex;
 use proto::v1;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument;
 
 use crate::generated::node_server::Node;
 use crate::generated::operator_server::Operator;
 use crate::identity::{Judge, Refusal, RefusalReason};
-use crate::network::{Shared, nanos};
+use crate::network::{Services, Shared, nanos};
 use crate::tls::{NODE_NAME, OPERATOR_NAME};
-use crate::{gossip, raft_stream, report, snapshot};
+use crate::{batches, gossip, raft_stream, report, snapshot};
 
 /// Who has called, as far as it has said.
 pub(crate) struct Caller {
@@ -99,6 +101,24 @@ impl NodeService {
     }
 }
 
+impl NodeService {
+    /// Serves a batch of a statement that is traced, and tells what was done.
+    async fn traced(
+        &self,
+        services: &Services,
+        batch: &BatchRequest,
+        trace_id: u64,
+    ) -> (Result<BatchResponse, KvError>, Vec<v1::TraceRecord>) {
+        let node = self.shared.identity.get().map_or(0, |own| own.node.0);
+        let recording = trace::Recording::begin(&self.shared.env, node, Some(trace_id));
+        let root = recording.root("serve");
+        // Some of the work is done before it is awaited.
+        let work = root.in_scope(|| services.batches.send(batch));
+        let answer = work.instrument(root).await;
+        (answer, recording.finish().records.into_iter().map(batches::record_to_proto).collect())
+    }
+}
+
 #[tonic::async_trait]
 impl Node for NodeService {
     async fn hello(&self, request: Request<v1::HelloRequest>) -> Result<Response<v1::HelloResponse>, Status> {
@@ -134,20 +154,28 @@ impl Node for NodeService {
 
     async fn batch(&self, request: Request<v1::BatchRequest>) -> Result<Response<v1::BatchResponse>, Status> {
         self.caller.expect_node()?;
-        let bytes = request.into_inner().batch;
+        let v1::BatchRequest { batch: bytes, trace_id } = request.into_inner();
         let batch = BatchRequest::decode(&bytes)
             .map_err(|error| Status::invalid_argument(format!("the batch cannot be read: {error}")))?;
         drop(bytes);
         let metrics = &self.shared.metrics;
+        let mut trace = Vec::new();
         let answer = match self.shared.services.get() {
             Some(services) => {
                 let _serving = Serving::begin(metrics);
-                services.batches.send(&batch).await
+                match trace_id {
+                    0 => services.batches.send(&batch).await,
+                    trace_id => {
+                        let answer;
+                        (answer, trace) = self.traced(services, &batch, trace_id).await;
+                        answer
+                    }
+                }
             }
             None => Err(KvError::unavailable("the node is starting")),
         };
         metrics.batches_served.inc();
-        Ok(Response::new(v1::BatchResponse { answer: transit::encode_answer(&answer).into() }))
+        Ok(Response::new(v1::BatchResponse { answer: transit::encode_answer(&answer).into(), trace }))
     }
 
     async fn raft(

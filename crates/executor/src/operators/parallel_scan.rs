@@ -20,6 +20,7 @@ use std::sync::Arc;
 use env::TaskHandle;
 use futures::channel::oneshot;
 use kvclient::Scan;
+use tracing::Instrument;
 use types::{Batch, PgError};
 
 use super::key_number::Width;
@@ -129,7 +130,7 @@ impl ParallelScan {
                 // The receiver is gone if nobody wants the rows any more.
                 let _ = sender.send(read_part(&node, &own, scan, u64::MAX).await);
             };
-            let task = run.context.env.spawn("scan-part", Box::pin(task));
+            let task = run.context.env.spawn("scan-part", Box::pin(task.in_current_span()));
             self.parts.insert(at, Part::Begun { result, task });
             begun += 1;
         }

@@ -96,10 +96,14 @@ impl Cluster {
             while let Some(Ok(message)) =
                 std::future::poll_fn(|context| connection.poll_message(context)).await
             {
-                if let AsyncMessage::Notice(notice) = message {
-                    let text = format!("{}: {}", notice.severity(), notice.message());
-                    notices.lock().expect("not poisoned").push(text);
-                }
+                let text = match message {
+                    AsyncMessage::Notice(notice) => format!("{}: {}", notice.severity(), notice.message()),
+                    AsyncMessage::Notification(told) => {
+                        format!("{} says {} on {}", told.process_id(), told.payload(), told.channel())
+                    }
+                    _ => continue,
+                };
+                notices.lock().expect("not poisoned").push(text);
             }
         };
         drop(RealEnv::new().spawn("connection", Box::pin(task)));

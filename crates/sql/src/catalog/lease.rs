@@ -130,6 +130,11 @@ impl CatalogLease {
         }
     }
 
+    /// Whether [`CatalogLease::hold`] would complete at once.
+    pub fn is_held_now(&self) -> bool {
+        !self.is_shared() || self.is_held()
+    }
+
     fn is_held(&self) -> bool {
         self.db.now().wall.saturating_add(nanos(MARGIN)) < self.until.load(Ordering::Acquire)
     }

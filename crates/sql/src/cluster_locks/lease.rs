@@ -14,6 +14,7 @@ impl ClusterLocks {
             self.is_settled.store(true, Ordering::Release);
             return Ok(());
         }
+        self.state.lock().run.number = self.db.unique_numbers(1);
         let deadline = self.env.monotonic() + PATIENCE;
         loop {
             let run = self.state.lock().run;
@@ -233,6 +234,25 @@ impl ClusterLocks {
                 tracing::debug!(error = %error.into_pg_error(), "the lease of this node's advisory locks is not prolonged");
             }
         }
+    }
+}
+
+/// If it is on record that this node grants from its memory, it takes care of what follows from it, though none of its sessions may ever ask for a lock.
+pub(super) async fn settle_if_recorded(env: Arc<dyn Env>, locks: Weak<ClusterLocks>) {
+    while let Some(held) = locks.upgrade() {
+        let own = held.state.lock().run.node;
+        let found = held.db.get_at(&record::standing_key(), Timestamp::ZERO).await;
+        let standing = found.map(|found| found.and_then(|bytes| Standing::decode(&bytes).ok()));
+        let is_done = match standing {
+            Ok(Some(Standing::Alone(run))) if run.node == own => held.settle().await.is_ok(),
+            Ok(_) => true,
+            Err(_) => false,
+        };
+        drop(held);
+        if is_done {
+            return;
+        }
+        env.sleep(RENEWAL).await;
     }
 }
 

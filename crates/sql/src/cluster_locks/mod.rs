@@ -129,7 +129,8 @@ impl ClusterLocks {
         others: Option<Others>,
         memory: TableLocks,
     ) -> Arc<ClusterLocks> {
-        let run = Run { node, number: db.unique_numbers(1) };
+        // Numbered when the first lock is asked for.
+        let run = Run { node, number: 0 };
         let (held, waiting) = (BTreeMap::new(), BTreeMap::new());
         Arc::new(ClusterLocks {
             env,
@@ -156,6 +157,12 @@ impl ClusterLocks {
     /// Whose sessions these are; told once.
     pub fn set_server(&self, server: &Arc<SqlServer>) {
         assert!(self.server.set(Arc::downgrade(server)).is_ok(), "a node has one server");
+    }
+
+    /// There may be others from now on: they need not wait for what an earlier process of this node has granted from its memory.
+    pub fn connect(self: &Arc<Self>) {
+        let task = lease::settle_if_recorded(self.env.clone(), Arc::downgrade(self));
+        drop(self.env.spawn("advisory-standing", Box::pin(task)));
     }
 
     fn has_others(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Requests on records: asked, waited for, given back.
 
-use futures::future::{Either, select};
+use futures::future::select;
 use stdx::Backoff;
 
 use kvapi::report_row;

@@ -305,6 +305,12 @@ impl Session {
             "exclusive" => LockMode::Exclusive,
             _ => LockMode::AccessExclusive,
         };
+        // Statements on other nodes would neither see it nor wait for it. The weaker modes hold: they exclude DDL, which other nodes notice by themselves.
+        if mode > LockMode::RowExclusive && self.server.lease.is_shared() {
+            let feature =
+                format!("LOCK TABLE IN {} MODE in a cluster of several nodes", lock.mode.to_uppercase());
+            return Err(PgError::unsupported(feature).into());
+        }
         for reference in &lock.tables {
             let id = self.table_named(&reference.name)?;
             if lock.nowait && !self.locks.try_acquire(id, mode) {

@@ -15,7 +15,7 @@
 //!   not been delivered in a crash as well.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use env::{Env, timeout};
@@ -84,7 +84,7 @@ pub(super) struct Abroad {
     own: NodeId,
     surroundings: Arc<dyn Surroundings>,
     /// Tells the starts of this node apart.
-    run: i64,
+    run: OnceLock<i64>,
     state: Mutex<State>,
 }
 
@@ -96,8 +96,7 @@ struct State {
 
 impl Abroad {
     pub fn new(env: Arc<dyn Env>, db: Db, own: NodeId, surroundings: Arc<dyn Surroundings>) -> Abroad {
-        let run = db.unique_numbers(1);
-        Abroad { env, db, own, surroundings, run, state: Mutex::default() }
+        Abroad { env, db, own, surroundings, run: OnceLock::new(), state: Mutex::default() }
     }
 
     /// The others that can be reached.
@@ -191,7 +190,8 @@ impl Abroad {
     async fn tell(&self, node: NodeId, batch: &[Message]) -> Result<(), String> {
         let deadline = self.env.monotonic() + PATIENCE;
         loop {
-            let rows = batch.iter().map(|message| message.row(self.run)).collect();
+            let run = *self.run.get_or_init(|| self.db.unique_numbers(1));
+            let rows = batch.iter().map(|message| message.row(run)).collect();
             let call = self.surroundings.tell(node, topics::NOTIFICATIONS, rows);
             let reason = match timeout(&*self.env, CALL_TIME_MAX, call).await {
                 Ok(Ok(())) => return Ok(()),

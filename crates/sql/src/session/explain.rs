@@ -1,13 +1,19 @@
 //! EXPLAIN.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use env::trace::Recording;
 use executor::ExecResult;
 use pgserver::ResultSink;
 use planner::ast::{Explain, OptionValue, StatementKind};
-use types::{DataType, PgError, PgResult, SqlState};
+use tracing::{Instrument, Span};
+use types::{DataType, Datum, PgError, PgResult, SqlState};
 
 use super::Session;
 use super::prepared::describe_column;
 use super::statement::{Run, Tag};
+use crate::planning::StatementCatalog;
 
 struct Options {
     analyze: bool,
@@ -15,10 +21,12 @@ struct Options {
     timing: bool,
     verbose: bool,
     summary: bool,
+    trace: bool,
 }
 
 fn options(explain: &Explain) -> PgResult<Options> {
-    let mut parsed = Options { analyze: false, costs: true, timing: true, verbose: false, summary: false };
+    let mut parsed =
+        Options { analyze: false, costs: true, timing: true, verbose: false, summary: false, trace: false };
     let mut summary = None;
     for option in &explain.options {
         let on = match &option.value {
@@ -50,6 +58,7 @@ fn options(explain: &Explain) -> PgResult<Options> {
             "timing" => parsed.timing = on,
             "verbose" => parsed.verbose = on,
             "summary" => summary = Some(on),
+            "trace" => parsed.trace = on,
             "format" => {}
             "buffers" | "wal" | "settings" if !on => {}
             "buffers" | "wal" | "settings" => {
@@ -65,6 +74,10 @@ fn options(explain: &Explain) -> PgResult<Options> {
         }
     }
     parsed.summary = summary.unwrap_or(parsed.analyze);
+    if parsed.trace && !parsed.analyze {
+        let message = "EXPLAIN option TRACE requires ANALYZE";
+        return Err(PgError::new(SqlState::INVALID_PARAMETER_VALUE, message));
+    }
     Ok(parsed)
 }
 
@@ -106,23 +119,18 @@ impl Session {
             &|node| outline.line(node).map(String::from),
         );
         if options.analyze {
-            let began = self.server.env.monotonic();
-            let mut execution = self.begin_execution(plan, &catalog, &run.parameters, false)?;
-            let mut rows = 0u64;
-            while let Some(batch) = execution.next().await? {
-                rows += batch.rows as u64;
-            }
-            let took = self.server.env.monotonic().saturating_sub(began);
-            for (node, flow) in execution.flows() {
-                lines.push(format!(
-                    "Node {node}: Pages: {}  Rows Read: {}  Rows Sent: {}  Bytes Sent: {}",
-                    flow.pages, flow.rows_read, flow.rows_sent, flow.bytes_sent
-                ));
-            }
+            let recording =
+                options.trace.then(|| Recording::begin(&self.server.env, self.server.options.node_id, None));
+            let root = recording.as_ref().map_or_else(Span::none, |recording| recording.root("execute"));
+            let commits = options.trace && run.alone && !self.in_block();
+            let analyzed = self.analyze(plan, &catalog, &run.parameters, commits).instrument(root);
+            let (rows, took, flows) = Box::pin(analyzed).await?;
+            lines.extend(flows);
             lines.push(format!("Rows Returned: {rows}"));
             if options.timing || options.summary {
                 lines.push(format!("Execution Time: {:.3} ms", took.as_secs_f64() * 1000.0));
             }
+            lines.extend(recording.iter().flat_map(|recording| super::trace::lines(&recording.finish())));
         }
         if run.describe {
             sink.row_description(&[describe_column("QUERY PLAN", DataType::Text.into())], &run.formats);
@@ -133,5 +141,34 @@ impl Session {
             writer.finish()?;
         }
         Ok(Tag::Plain("EXPLAIN"))
+    }
+
+    /// Runs a plan for its costs; answers with rows, time, and lines about what other nodes have done. `commits`: a statement that stands alone ends here, so that its trace has the commit.
+    async fn analyze(
+        &mut self,
+        plan: &Arc<planner::Plan>,
+        catalog: &StatementCatalog,
+        parameters: &Arc<[Datum]>,
+        commits: bool,
+    ) -> ExecResult<(u64, Duration, Vec<String>)> {
+        let began = self.server.env.monotonic();
+        let mut execution = self.begin_execution(plan, catalog, parameters, false)?;
+        let mut rows = 0u64;
+        while let Some(batch) = execution.next().await? {
+            rows += batch.rows as u64;
+        }
+        let took = self.server.env.monotonic().saturating_sub(began);
+        let mut flows = Vec::new();
+        for (node, flow) in execution.flows() {
+            flows.push(format!(
+                "Node {node}: Pages: {}  Rows Read: {}  Rows Sent: {}  Bytes Sent: {}",
+                flow.pages, flow.rows_read, flow.rows_sent, flow.bytes_sent
+            ));
+        }
+        drop(execution);
+        if commits {
+            self.commit().await?;
+        }
+        Ok((rows, took, flows))
     }
 }

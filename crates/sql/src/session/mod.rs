@@ -25,6 +25,7 @@ mod query;
 mod services;
 pub use services::Services;
 pub mod statement;
+pub mod trace;
 pub mod transaction;
 mod variables;
 
@@ -45,6 +46,7 @@ use types::descriptor::{DatabaseDescriptor, Oid};
 use types::user_type::Directory;
 use types::{PgError, PgResult, Severity, SqlState};
 
+use self::trace::TraceLog;
 use crate::advisory_locks::AdvisoryLocks;
 use crate::cancel::CancelHandle;
 use crate::catalog::{CatalogSnapshot, RoleDescriptor};
@@ -108,6 +110,9 @@ pub struct Session {
     /// To be sent with the next message that may carry them.
     notices: Arc<Mutex<Vec<PgError>>>,
     advisory_locks: Arc<Mutex<AdvisoryLocks>>,
+    /// The setting `trace`, and what it has kept.
+    is_traced: bool,
+    traces: Arc<Mutex<TraceLog>>,
     /// Notifications on their way to the client.
     inbox: Arc<Inbox>,
     /// Reported settings as the client last heard of them.
@@ -223,6 +228,8 @@ impl Session {
             parallelism: Parallelism::default(),
             distribution: Distribution::default(),
             advisory_locks: Arc::default(),
+            is_traced: false,
+            traces: Arc::default(),
             inbox: Arc::default(),
             reported: settings.reported(),
             reported_generation: settings.generation(),
@@ -284,6 +291,11 @@ impl Session {
         self.statement_timeout = self.settings.duration("statement_timeout");
         self.lock_timeout = self.settings.duration("lock_timeout");
         self.work_bytes = self.settings.bytes("work_mem");
+        let is_traced = self.settings.bool("trace");
+        if is_traced && !std::mem::replace(&mut self.is_traced, is_traced) {
+            *self.traces.lock() = TraceLog::default();
+        }
+        self.is_traced = is_traced;
         let count = |name| usize::try_from(self.settings.integer(name)).unwrap_or(0);
         self.distribution = match &*self.settings.get("distributed_execution").unwrap_or_default() {
             "off" => Distribution::Off,

@@ -12,6 +12,7 @@ use pgserver::{
     TransactionStatus,
 };
 use planner::ast::{Statement, StatementKind};
+use tracing::Instrument;
 use types::format::{parse_binary, parse_text};
 use types::{DataType, Datum, PgError, PgResult, SqlState};
 
@@ -211,7 +212,16 @@ impl Session {
             self.rollback().await;
             return Ok(());
         }
-        if let Err(error) = self.commit().await {
+        let committed = match self.begin_recording() {
+            None => self.commit().await,
+            Some(recording) => {
+                let root = recording.root("the end of the implicit transaction");
+                let committed = Box::pin(self.commit()).instrument(root).await;
+                self.keep_trace(recording.finish());
+                committed
+            }
+        };
+        if let Err(error) = committed {
             self.rollback().await;
             return Err(error.into_pg_error());
         }

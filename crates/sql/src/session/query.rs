@@ -93,7 +93,9 @@ impl Session {
         }
         for _ in 0..REPLANS_MAX {
             let catalog = self.statement_catalog();
+            let step = env::trace::span(|| "plan");
             let planned = prepared.plan(&catalog, self.plan_options())?;
+            drop(step);
             let plan = &planned.plan;
             self.check_privileges(plan, &catalog.snapshot)?;
             for relation in &plan.relations {
@@ -157,6 +159,7 @@ impl Session {
             return self.make_readable(table).await;
         }
         if !self.locks.try_acquire(table, mode) {
+            let _step = env::trace::span(|| format!("wait for {} on table {}", mode.name(), table.0));
             let wait = self.locks.acquire(table, mode);
             Box::pin(wait_for_lock(self.server.env.clone(), self.lock_timeout, wait)).await?;
         }

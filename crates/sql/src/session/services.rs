@@ -18,6 +18,7 @@ use super::Session;
 use super::portal::CursorRow;
 use super::prepared::Statements;
 use super::query::wait_for_lock;
+use super::trace::TraceLog;
 use super::transaction::{DeferredState, Modes, PendingCheck};
 use crate::advisory_locks::{self, Action, AdvisoryLocks, parse_name};
 use crate::notifications::PendingNotifications;
@@ -50,6 +51,7 @@ pub struct Services {
     modes: Modes,
     notifications: Arc<Mutex<PendingNotifications>>,
     advisory_locks: Arc<Mutex<AdvisoryLocks>>,
+    pub traces: Arc<Mutex<TraceLog>>,
     lock_owner: LockOwner,
     lock_timeout: Option<Duration>,
     notices: Arc<Mutex<Vec<PgError>>>,
@@ -81,6 +83,7 @@ impl Session {
             modes: active.modes(),
             notifications: active.notifications.clone(),
             advisory_locks: self.advisory_locks.clone(),
+            traces: self.traces.clone(),
             lock_owner: self.locks.owner(),
             lock_timeout: self.lock_timeout,
             notices: self.notices.clone(),

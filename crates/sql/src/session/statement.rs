@@ -10,8 +10,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
+use env::trace;
 use executor::{ExecError, ExecResult};
 use kvclient::RestartScope;
 use pgserver::{ColumnDescription, ColumnFormats, ResultSink, TransactionStatus};
@@ -61,6 +61,13 @@ impl Tag {
 impl Session {
     /// Runs a statement to its end. After an error the caller decides what becomes of the transaction.
     pub(super) async fn run_statement(&mut self, run: Run<'_>, sink: &mut ResultSink) -> PgResult<()> {
+        match self.begin_recording() {
+            None => self.run_measured(run, sink).await,
+            Some(recording) => Box::pin(self.run_recorded(recording, run, sink)).await,
+        }
+    }
+
+    pub(super) async fn run_measured(&mut self, run: Run<'_>, sink: &mut ResultSink) -> PgResult<()> {
         let Some(kind) = run.prepared.kind() else {
             sink.empty_query();
             return Ok(());
@@ -73,28 +80,10 @@ impl Session {
         self.check_not_failed(run.prepared)?;
         let alone = run.alone && self.active.is_none();
         let run = Run { alone, ..run };
-        let prepared = run.prepared;
         let began = self.server.env.monotonic();
         let result = self.run_attempts(run, sink).await;
-        let duration = self.server.env.monotonic().saturating_sub(began);
-        self.server.statement_times.observe(duration);
-        if self.server.limits.log_min_duration().is_some_and(|threshold| duration >= threshold) {
-            self.log_duration(prepared, duration);
-        }
+        self.server.statement_times.observe(self.server.env.monotonic().saturating_sub(began));
         result
-    }
-
-    /// log_min_duration_statement. What may hold a password is not shown.
-    fn log_duration(&self, prepared: &Prepared, duration: Duration) {
-        use StatementKind::{AlterRole, CreateRole};
-        self.server.slow_statements.fetch_add(1, Ordering::Relaxed);
-        let statement = match prepared.kind() {
-            Some(CreateRole(_) | AlterRole(_)) => "(a statement about a role)",
-            _ => &*prepared.text,
-        };
-        let milliseconds = duration.as_secs_f64() * 1000.0;
-        let (process, user) = (self.process_id(), self.user.as_str());
-        tracing::info!(process, user, "duration: {milliseconds:.3} ms  statement: {statement}");
     }
 
     async fn run_attempts(&mut self, run: Run<'_>, sink: &mut ResultSink) -> PgResult<()> {
@@ -132,6 +121,8 @@ impl Session {
         self.assigned.lock().clear();
         // The past does not change.
         if !self.is_in_past() && run.prepared.as_of().is_none() {
+            let _step =
+                (!self.server.lease.is_held_now()).then(|| trace::span(|| "wait for the catalog's lease"));
             self.server.lease.hold().await?;
         }
         let tag = {

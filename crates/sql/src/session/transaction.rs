@@ -14,6 +14,7 @@ use kvclient::{Isolation, Savepoint, Timestamp, Txn};
 use parking_lot::Mutex;
 use pgserver::TransactionStatus;
 use planner::ast::{IsolationLevel, TransactionMode};
+use tracing::Instrument;
 use types::descriptor::{DescriptorVersion, ForeignKey, Oid, TableDescriptor};
 use types::{PgError, PgResult, SqlState};
 
@@ -317,7 +318,7 @@ impl Session {
             return Err(error);
         }
         let began = self.server.env.monotonic();
-        let outcome = txn.commit().await;
+        let outcome = txn.commit().instrument(env::trace::span(|| "commit")).await;
         self.server.commit_times.observe(self.server.env.monotonic().saturating_sub(began));
         let committed = match outcome {
             Ok(committed) => committed,
@@ -389,7 +390,7 @@ impl Session {
         self.portals.end_transaction(false);
     }
 
-    async fn release(&self, active: &Active) {
+    async fn release(&mut self, active: &Active) {
         let ended = {
             let mut advisory = self.advisory_locks.lock();
             match advisory.is_empty() {

@@ -320,6 +320,12 @@ pub static DEFINITIONS: &[Definition] = &[
         .reported()
         .check(Check::TimeZone),
     user(
+        "trace",
+        Bool,
+        "off",
+        "Keeps where the time of each statement goes, on all nodes: see meridian.session_trace.",
+    ),
+    user(
         "transaction_deferrable",
         Bool,
         "off",

@@ -9,10 +9,11 @@
 //! | `locks` | locks and who waits for them; waits that have ended |
 //! | `jobs` | long work of statements, and what is still to be cleared |
 //! | `metrics` | what nodes measure of themselves |
+//! | `trace` | traces of the session's statements |
 //! | `placement` | where replicas and leases are to be |
 //! | `places` | what keys mean |
 //!
-//! All but the settings, the placement and the nodes ask every node (see `cluster`): a node that does not answer in time is missing from the
+//! All but the settings, traces, the placement and the nodes ask every node (see `cluster`): a node that does not answer in time is missing from the
 //! rows, and the client is warned of it. Who does not have the privileges of pg_read_all_stats sees neither statements of others nor keys, which
 //! are made of values of rows.
 
@@ -25,6 +26,7 @@ mod places;
 mod ranges;
 mod sessions;
 mod settings;
+mod trace;
 
 use types::Datum;
 
@@ -39,6 +41,7 @@ pub static GROUPS: &[&[Definition]] = &[
     ranges::TABLES,
     sessions::TABLES,
     settings::TABLES,
+    trace::TABLES,
 ];
 
 /// Microseconds between 1970 and 2000.
