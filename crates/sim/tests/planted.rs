@@ -71,7 +71,7 @@ fn a_split_that_does_not_count_intents_is_noticed() {
 
 #[test]
 fn garbage_collected_too_early_is_noticed() {
-    assert_bug_noticed(Bug::CollectTooEarly, "garbage", 0, 30);
+    assert_bug_noticed(Bug::CollectTooEarly, "garbage", 0, 150);
 }
 
 #[test]
