@@ -385,8 +385,8 @@ mod tests {
         assert!(recording.finish().records.is_empty());
     }
 
-    #[test]
-    fn a_recording_has_bounds() {
+    #[tokio::test]
+    async fn a_recording_has_bounds() {
         let subscriber = tracing_subscriber::registry().with(layer());
         let _guard = tracing::subscriber::set_default(subscriber);
         let env: Arc<dyn Env> = RealEnv::new();
@@ -399,8 +399,8 @@ mod tests {
         assert!(finished.records[0].what.len() <= TEXT_BYTES_MAX + '…'.len_utf8());
     }
 
-    #[test]
-    fn without_a_layer_nothing_is_recorded() {
+    #[tokio::test]
+    async fn without_a_layer_nothing_is_recorded() {
         let env: Arc<dyn Env> = RealEnv::new();
         let recording = Recording::begin(&env, 1, None);
         let root = recording.root("SELECT 1");
