@@ -97,6 +97,19 @@ class Cluster:
             time.sleep(0.3)
         sys.exit(f"not replicated after {seconds} s: {self.status()}")
 
+    def wait_settled(self, quiet=15, seconds=300):
+        """Until no range and no lease has moved for some seconds. Answers after which time that was so."""
+        began = last = time.monotonic()
+        known = self.status()
+        while time.monotonic() < last + quiet:
+            if time.monotonic() > began + seconds:
+                sys.exit(f"still moving after {seconds} s: {known}")
+            time.sleep(1)
+            found = self.status()
+            if found != known:
+                known, last = found, time.monotonic()
+        return last - began
+
     def stop(self):
         for node in self.nodes:
             subprocess.run([self.program, "cluster", "kill", "--dir", str(self.folder), str(node.number)],
@@ -428,10 +441,11 @@ def bench_idle(options, folder):
             node.psql(f"ALTER TABLE idle SPLIT AT VALUES {keys}")
         print(f"#   {options.idle_ranges} ranges after {time.monotonic() - began:.1f} s", flush=True)
         cluster.wait_replicated(600)
-        time.sleep(options.settle_seconds)
+        print(f"#   at rest {cluster.wait_settled():.1f} s later", flush=True)
         full = cost_of(cluster, options.idle_seconds)
         return {
             "ranges": [row["ranges"] for row in cluster.status().values()],
+            "leases": [row["leases"] for row in cluster.status().values()],
             "core_share_above_empty": [round(b - a, 4) for a, b in zip(empty[0], full[0])],
             "core_share_empty": [round(a, 4) for a in empty[0]],
             "mib_above_empty": [round(b - a, 1) for a, b in zip(empty[1], full[1])],

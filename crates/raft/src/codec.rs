@@ -20,6 +20,9 @@ const VERSION: u8 = 1;
 /// The most members a list may have. Far above any sensible group; a bound for hostile input.
 pub const LIST_MAX: usize = 1024;
 
+/// A change of one replica: its kind and its id.
+const CHANGE_BYTES: usize = 9;
+
 /// Bytes that no version of this crate has written.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DecodeError {
@@ -34,7 +37,7 @@ pub enum DecodeError {
 impl ConfChange {
     /// The payload of an entry of kind `ConfChange`.
     pub fn encode(&self) -> Bytes {
-        let mut out = Vec::with_capacity(6 + 9 * self.changes.len() + self.context.len());
+        let mut out = Vec::with_capacity(6 + CHANGE_BYTES * self.changes.len() + self.context.len());
         out.push(VERSION);
         out.push(match self.transition {
             Transition::Auto => 0,
@@ -65,7 +68,8 @@ impl ConfChange {
             _ => return Err(DecodeError::Invalid("transition")),
         };
         let count = read_count(&mut input)?;
-        let mut changes = Vec::with_capacity(count);
+        // A count alone takes no memory: what it counts must be there.
+        let mut changes = Vec::with_capacity(count.min(input.remaining() / CHANGE_BYTES));
         for _ in 0..count {
             let kind = read_u8(&mut input)?;
             let id = read_id(&mut input)?;

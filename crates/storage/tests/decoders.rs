@@ -314,6 +314,13 @@ fn sound_bytes_are_read() {
     assert_eq!(BatchRequest::decode(&first.encode()), Ok(first));
 }
 
+#[test]
+fn a_count_takes_no_memory_without_what_it_counts() {
+    // A change of a membership that tells of 1,024 members, and has none.
+    read_all(&[1, 0, 0, 4, 0, 0]);
+    read_all(&[1, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 

@@ -77,7 +77,28 @@ fn data_folder(folder: &Path) -> PathBuf {
     folder.join("data")
 }
 
+/// How often ports are drawn anew: another process may take one between its being seen free and its being listened on.
+const ATTEMPTS: u32 = 5;
+
 fn launch(
+    host: &str,
+    binary: &Path,
+    flags: &[String],
+    folder: &Path,
+) -> Result<(ServerProcess, u16), String> {
+    let mut launched = launch_once(host, binary, flags, folder);
+    for _ in 1..ATTEMPTS {
+        match &launched {
+            Err(error) if error.contains("Address already in use") => {
+                launched = launch_once(host, binary, flags, folder);
+            }
+            _ => break,
+        }
+    }
+    launched
+}
+
+fn launch_once(
     host: &str,
     binary: &Path,
     flags: &[String],
