@@ -21,11 +21,7 @@ use tokio_postgres::Client;
 async fn three_nodes_serve_one_database_and_go_on_without_any_one_of_them() {
     let env = RealEnv::new();
     let cluster = Cluster::start(3);
-    until(&env, "every node has every range", async || {
-        let ranges = cluster.ranges(2);
-        ranges.len() == 3 && ranges.iter().all(|(_, count)| *count > 0 && *count == ranges[0].1)
-    })
-    .await;
+    cluster.replicated(&env, 3).await;
     let (first, third) = (cluster.connect(1).await, cluster.connect(3).await);
     first.batch_execute("CREATE TABLE t (id int PRIMARY KEY, v text)").await.expect("it is made");
     first.batch_execute("INSERT INTO t VALUES (1, 'from one')").await.expect("it is written");

@@ -184,11 +184,7 @@ async fn advisory_locks_exclude_sessions_of_every_node() {
 async fn a_halted_node_comes_back_without_the_advisory_locks_that_others_have_taken_meanwhile() {
     let env = RealEnv::new();
     let cluster = Cluster::start(3);
-    until(&env, "every node has every range", async || {
-        let ranges = cluster.ranges(2);
-        ranges.len() == 3 && ranges.iter().all(|(_, count)| *count > 0 && *count == ranges[0].1)
-    })
-    .await;
+    cluster.replicated(&env, 3).await;
     let (one, three) = (cluster.connect(1).await, cluster.connect(3).await);
     one.batch_execute("CREATE TABLE t (n int)").await.expect("it is made");
     three.batch_execute("SELECT pg_advisory_lock(5)").await.expect("it is free");

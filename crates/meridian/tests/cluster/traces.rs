@@ -27,11 +27,7 @@ async fn a_trace_shows_what_every_node_did_for_a_statement() {
         .await
         .expect("they are written");
     one.batch_execute("ALTER TABLE t SPLIT AT VALUES (6)").await.expect("it is split");
-    until(&env, "every node has every range", async || {
-        let ranges = cluster.ranges(2);
-        ranges.len() == 3 && ranges.iter().all(|(_, count)| *count > 0 && *count == ranges[0].1)
-    })
-    .await;
+    cluster.replicated(&env, 3).await;
 
     // A read: at least two of the three gateways have to ask another node.
     let mut remote = 0;

@@ -115,6 +115,15 @@ impl Cluster {
         self.of_nodes(asked, 3)
     }
 
+    /// Waits until every one of so many nodes has every range.
+    pub async fn replicated(&self, env: &RealEnv, nodes: usize) {
+        until(env, "every node has every range", async || {
+            let ranges = self.ranges(2);
+            ranges.len() == nodes && ranges.iter().all(|(_, count)| *count > 0 && *count == ranges[0].1)
+        })
+        .await;
+    }
+
     /// Each node and a column of its status, a number, as another one knows it.
     pub fn of_nodes(&self, asked: u16, column: usize) -> Vec<(u16, u64)> {
         let text = must(meridian().args(["node", "status", "--rpc", &self.rpc(asked)]));
