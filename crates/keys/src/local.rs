@@ -101,6 +101,8 @@ const _: () = assert!((RaftItem::TruncatedState as u8) < RAFT_LOG);
 pub enum StoreItem {
     /// The timestamp that no clock reading of this store has exceeded.
     ClockUpperBound = b'c',
+    /// Why the store is not to be used any more.
+    Condemned = b'd',
     /// Cluster id, node id and store id.
     Identity = b'i',
     /// Written once bootstrap is complete.
@@ -113,8 +115,9 @@ pub enum StoreItem {
 
 impl StoreItem {
     /// All items in sort order.
-    pub const ALL: [StoreItem; 5] = [
+    pub const ALL: [StoreItem; 6] = [
         StoreItem::ClockUpperBound,
+        StoreItem::Condemned,
         StoreItem::Identity,
         StoreItem::Bootstrapped,
         StoreItem::Peers,
@@ -125,6 +128,7 @@ impl StoreItem {
     pub const fn name(self) -> &'static str {
         match self {
             StoreItem::ClockUpperBound => "clock-upper-bound",
+            StoreItem::Condemned => "condemned",
             StoreItem::Identity => "identity",
             StoreItem::Bootstrapped => "bootstrapped",
             StoreItem::Peers => "peers",

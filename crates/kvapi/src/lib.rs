@@ -53,15 +53,15 @@ pub use membership::{Capacity, FixedMembership, InvalidLocality, Locality, Membe
 pub use range::{CLOSED_LAG, Lease, RangeDescriptor, ReplicaDescriptor, ReplicaKind};
 pub use report::{REPORT_ROWS_MAX, Report, ReportRow, ReportValue, Reporter};
 pub use request::{
-    BatchRequest, ChangeReplicasRequest, ClearSpanRequest, CommitRequest, FoldRequest, ForgetTxnRequest,
-    GarbageKey, GcRequest, GetRequest, Header, HeartbeatTxnRequest, IntentRef, IntentUpdate, LockClaim,
-    MultiGetRequest, PushKind, PushTxnRequest, QueryIntentRequest, QueryTxnRequest, RangeStatusRequest,
-    RecoverTxnRequest, RefreshRequest, Request, ResolveIntentsRequest, RevertRequest, ScanRequest,
-    SplitRequest, TransferLeaseRequest, WriteRequest,
+    BatchRequest, ChangeReplicasRequest, CheckReplicasRequest, ChecksumRequest, ClearSpanRequest,
+    CommitRequest, FoldRequest, ForgetTxnRequest, GarbageKey, GcRequest, GetRequest, Header,
+    HeartbeatTxnRequest, IntentRef, IntentUpdate, LockClaim, MultiGetRequest, PushKind, PushTxnRequest,
+    QueryIntentRequest, QueryTxnRequest, RangeStatusRequest, RecoverTxnRequest, RefreshRequest, Request,
+    ResolveIntentsRequest, RevertRequest, ScanRequest, SplitRequest, TransferLeaseRequest, WriteRequest,
 };
 pub use response::{
-    BatchResponse, CommitResponse, FoldResponse, RangeStatusResponse, Response, ScanResponse, SplitResponse,
-    TxnStanding,
+    BatchResponse, CheckOutcome, ChecksumStanding, CommitResponse, FoldResponse, RangeStatusResponse,
+    ReplicaCheckResponse, ReplicaChecksum, Response, ScanResponse, SplitResponse, TxnStanding,
 };
 pub use sender::{NodeDialer, Sender, Unreachable};
 pub use txn::{Isolation, LockStrength, Priority, Txn, TxnId, TxnMeta, TxnRecord, TxnStatus, WaitPolicy};

@@ -66,6 +66,8 @@ pub enum Request {
     TransferLease(TransferLeaseRequest),
     ClearSpan(ClearSpanRequest),
     Fold(Box<FoldRequest>),
+    CheckReplicas(CheckReplicasRequest),
+    Checksum(ChecksumRequest),
 }
 
 impl Request {
@@ -339,6 +341,20 @@ pub struct TransferLeaseRequest {
     pub to: StoreId,
 }
 
+/// Compares all replicas of the range that holds `key`. May take as long as it takes to read the range. Answered by
+/// `Response::ReplicaCheck`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckReplicasRequest {
+    pub key: Key,
+}
+
+/// What the replica on the store that is asked, leaseholder or not, has come to in a check. Answered by `Response::Checksum`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChecksumRequest {
+    /// The check, by the number that the leaseholder has drawn for it.
+    pub check: u64,
+}
+
 macro_rules! request_from {
     ($($variant:ident: $request:ty),*) => {$(
         impl From<$request> for Request {
@@ -354,5 +370,6 @@ request_from! {
     Refresh: RefreshRequest, HeartbeatTxn: HeartbeatTxnRequest, PushTxn: PushTxnRequest, QueryTxn: QueryTxnRequest,
     QueryIntent: QueryIntentRequest, RecoverTxn: RecoverTxnRequest, ForgetTxn: ForgetTxnRequest, ResolveIntents: ResolveIntentsRequest,
     Revert: RevertRequest, Split: SplitRequest, Gc: GcRequest, RangeStatus: RangeStatusRequest,
-    ChangeReplicas: ChangeReplicasRequest, TransferLease: TransferLeaseRequest, ClearSpan: ClearSpanRequest, Fold: FoldRequest
+    ChangeReplicas: ChangeReplicasRequest, TransferLease: TransferLeaseRequest, ClearSpan: ClearSpanRequest, Fold: FoldRequest,
+    CheckReplicas: CheckReplicasRequest, Checksum: ChecksumRequest
 }

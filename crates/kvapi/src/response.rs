@@ -1,7 +1,9 @@
 //! Answers, one for each request of a batch, in the same order.
 
+use std::fmt;
+
 use clock::Timestamp;
-use keys::{NodeId, Span};
+use keys::{NodeId, Span, StoreId};
 use smallvec::SmallVec;
 
 use crate::{IntentRef, KvBlock, Lease, RangeDescriptor, TxnMeta, TxnStatus};
@@ -39,6 +41,10 @@ pub enum Response {
     RangeStatus(Box<RangeStatusResponse>),
     /// `Fold`
     Fold(FoldResponse),
+    /// `CheckReplicas`
+    ReplicaCheck(Box<ReplicaCheckResponse>),
+    /// `Checksum`
+    Checksum(ChecksumStanding),
     /// `ChangeReplicas`: the range afterwards.
     Descriptor(Box<RangeDescriptor>),
     /// `Write`, `Refresh`, `ForgetTxn`, `ResolveIntents`, `Revert`, `Gc`, `TransferLease`, `ClearSpan`: done.
@@ -104,4 +110,76 @@ pub struct RangeStatusResponse {
     /// In-memory locks held, and requests waiting for one.
     pub locks: u64,
     pub lock_waiters: u64,
+}
+
+/// What a comparison of all replicas has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaCheckResponse {
+    pub descriptor: RangeDescriptor,
+    pub outcome: CheckOutcome,
+    /// Up to here in the log the replicas were compared.
+    pub index: u64,
+    /// The checksum that more than half of the replicas have.
+    pub majority: Option<u64>,
+    pub replicas: Vec<ReplicaChecksum>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckOutcome {
+    /// All have answered, and hold the same.
+    Same,
+    /// Some hold something else than others.
+    Different,
+    /// Those that have answered hold the same; not all have.
+    Incomplete,
+}
+
+impl CheckOutcome {
+    pub const fn name(self) -> &'static str {
+        match self {
+            CheckOutcome::Same => "same",
+            CheckOutcome::Different => "different",
+            CheckOutcome::Incomplete => "incomplete",
+        }
+    }
+}
+
+/// One replica in such a comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaChecksum {
+    pub node: NodeId,
+    pub store: StoreId,
+    pub standing: ChecksumStanding,
+}
+
+/// How far a replica has come with its checksum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChecksumStanding {
+    /// It has not come to the check in its log, or was started after it.
+    Unknown,
+    Computing,
+    Done {
+        index: u64,
+        checksum: u64,
+    },
+    /// It could not be read, and why.
+    Failed(String),
+}
+
+impl ChecksumStanding {
+    /// Whether nothing more is to be waited for.
+    pub const fn is_final(&self) -> bool {
+        matches!(self, ChecksumStanding::Done { .. } | ChecksumStanding::Failed(_))
+    }
+}
+
+impl fmt::Display for ChecksumStanding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ChecksumStanding::Unknown => f.write_str("no answer"),
+            ChecksumStanding::Computing => f.write_str("not read to its end"),
+            ChecksumStanding::Done { checksum, .. } => write!(f, "{checksum:016x}"),
+            ChecksumStanding::Failed(why) => f.write_str(why),
+        }
+    }
 }

@@ -15,11 +15,12 @@ use smallvec::SmallVec;
 
 use crate::wire::{Malformed, Reader, Writer};
 use crate::{
-    BatchRequest, BatchResponse, ChangeReplicasRequest, ClearSpanRequest, CommitRequest, CommitResponse,
-    FoldRequest, FoldResponse, ForgetTxnRequest, GarbageKey, GcRequest, GetRequest, Header,
-    HeartbeatTxnRequest, IntentRef, IntentUpdate, KeyBlock, KvBlock, KvError, Lease, LockClaim, LockStrength,
-    MultiGetRequest, Priority, PushKind, PushTxnRequest, QueryIntentRequest, QueryTxnRequest,
-    RangeDescriptor, RangeStatusRequest, RangeStatusResponse, RecoverTxnRequest, RefreshRequest,
+    BatchRequest, BatchResponse, ChangeReplicasRequest, CheckOutcome, CheckReplicasRequest, ChecksumRequest,
+    ChecksumStanding, ClearSpanRequest, CommitRequest, CommitResponse, FoldRequest, FoldResponse,
+    ForgetTxnRequest, GarbageKey, GcRequest, GetRequest, Header, HeartbeatTxnRequest, IntentRef,
+    IntentUpdate, KeyBlock, KvBlock, KvError, Lease, LockClaim, LockStrength, MultiGetRequest, Priority,
+    PushKind, PushTxnRequest, QueryIntentRequest, QueryTxnRequest, RangeDescriptor, RangeStatusRequest,
+    RangeStatusResponse, RecoverTxnRequest, RefreshRequest, ReplicaCheckResponse, ReplicaChecksum,
     ReplicaDescriptor, Request, ResolveIntentsRequest, Response, RestartReason, RevertRequest, ScanRequest,
     ScanResponse, SplitRequest, SplitResponse, TransferLeaseRequest, Txn, TxnId, TxnMeta, TxnStanding,
     TxnStatus, WaitPolicy, WriteBlock, WriteRequest,
@@ -106,6 +107,8 @@ transit_struct! {
     RangeStatusRequest { key }
     ChangeReplicasRequest { key, add, remove, generation }
     TransferLeaseRequest { key, to }
+    CheckReplicasRequest { key }
+    ChecksumRequest { check }
     BatchResponse { responses, read_timestamp, write_timestamp, node, now }
     ScanResponse { rows, resume }
     FoldResponse { answer, rows, bytes, resume }
@@ -114,6 +117,8 @@ transit_struct! {
     SplitResponse { left, right }
     RangeStatusResponse { descriptor, lease, size_bytes, locks, lock_waiters }
     Lease { holder, term, start }
+    ReplicaCheckResponse { descriptor, outcome, index, majority, replicas }
+    ReplicaChecksum { node, store, standing }
 }
 
 transit_enum! {
@@ -122,13 +127,24 @@ transit_enum! {
     7 HeartbeatTxn(request), 8 PushTxn(request), 9 QueryTxn(request), 10 QueryIntent(request),
     11 RecoverTxn(request), 12 ForgetTxn(request), 13 ResolveIntents(request), 14 Revert(request),
     15 Split(request), 16 Gc(request), 17 RangeStatus(request), 18 ChangeReplicas(request), 19 TransferLease(request),
-    20 ClearSpan(request), 21 Fold(request)
+    20 ClearSpan(request), 21 Fold(request), 22 CheckReplicas(request), 23 Checksum(request)
 }
 
 transit_enum! {
     Response, "response":
     1 Get(value), 2 Rows(rows), 3 Commit(commit), 4 Txn(standing), 5 QueryIntent(found), 6 Split(halves),
-    7 RangeStatus(status), 8 Done, 9 Descriptor(descriptor), 10 Fold(answer)
+    7 RangeStatus(status), 8 Done, 9 Descriptor(descriptor), 10 Fold(answer), 11 ReplicaCheck(found),
+    12 Checksum(standing)
+}
+
+transit_enum! {
+    CheckOutcome, "outcome of a check":
+    1 Same, 2 Different, 3 Incomplete
+}
+
+transit_enum! {
+    ChecksumStanding, "standing of a checksum":
+    1 Unknown, 2 Computing, 3 Done { index, checksum }, 4 Failed(why)
 }
 
 transit_enum! {
@@ -353,7 +369,9 @@ impl BatchRequest {
             | Request::ChangeReplicas(_)
             | Request::TransferLease(_)
             | Request::ClearSpan(_)
-            | Request::Fold(_) => true,
+            | Request::Fold(_)
+            | Request::CheckReplicas(_)
+            | Request::Checksum(_) => true,
         })
     }
 }

@@ -8,6 +8,7 @@
 //!   split     := left descriptor, right descriptor (each with a 32-bit length), statistics of the right half
 //!   threshold := timestamp
 //!   bit 3: a timestamp follows, the split's floor; bit 4: a descriptor follows, with other replicas
+//!   bit 5: a check begins, its number follows; bit 6: a check is decided: its number, an index and a checksum follow
 //! batch   := storage::WriteBatch, to the end
 //! ```
 //!
@@ -26,6 +27,8 @@ const HAS_SPLIT: u8 = 2;
 const HAS_THRESHOLD: u8 = 4;
 const HAS_FLOOR: u8 = 8;
 const HAS_REPLICAS: u8 = 16;
+const HAS_CHECK: u8 = 32;
+const HAS_VERDICT: u8 = 64;
 
 /// What a command changes beside keys and values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +37,26 @@ pub(crate) struct Effects {
     pub gc_threshold: Option<Timestamp>,
     /// The range with other replicas: only in the context of a membership change.
     pub replicas: Option<Box<RangeDescriptor>>,
+    /// See `check`.
+    pub check: Option<Box<CheckEffect>>,
+}
+
+/// A step of a comparison of all replicas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CheckEffect {
+    /// Each computes a checksum of its state as of here. With the number of the check.
+    Begin(u64),
+    Verdict(Verdict),
+}
+
+/// What most replicas have: those that have something else stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// The check.
+    pub id: u64,
+    /// Up to here in the log the replicas were compared.
+    pub index: u64,
+    pub checksum: u64,
 }
 
 /// The range becomes `left`; `right` begins.
@@ -59,7 +82,7 @@ pub(crate) struct Head {
 
 /// Puts a command together.
 pub(crate) fn encode(head: &Head, batch: &WriteBatch) -> Bytes {
-    let Effects { split, gc_threshold, replicas } = &head.effects;
+    let Effects { split, gc_threshold, replicas, check } = &head.effects;
     let mut bytes = Vec::with_capacity(96 + batch.byte_size());
     let mut writer = Writer(&mut bytes);
     writer.u8(VERSION);
@@ -67,7 +90,13 @@ pub(crate) fn encode(head: &Head, batch: &WriteBatch) -> Bytes {
     let statistics = if head.delta == Statistics::default() { 0 } else { HAS_STATISTICS };
     let floor = split.as_ref().map(|split| split.floor).filter(|floor| !floor.is_zero());
     let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+    let check_flag = match check.as_deref() {
+        Some(CheckEffect::Begin(_)) => HAS_CHECK,
+        Some(CheckEffect::Verdict(_)) => HAS_VERDICT,
+        None => 0,
+    };
     writer.u8(statistics
+        | check_flag
         | flag(split.is_some(), HAS_SPLIT)
         | flag(gc_threshold.is_some(), HAS_THRESHOLD)
         | flag(floor.is_some(), HAS_FLOOR)
@@ -89,6 +118,13 @@ pub(crate) fn encode(head: &Head, batch: &WriteBatch) -> Bytes {
     if let Some(replicas) = replicas {
         writer.bytes(&replicas.encode());
     }
+    match check.as_deref() {
+        Some(CheckEffect::Begin(id)) => writer.u64(*id),
+        Some(CheckEffect::Verdict(Verdict { id, index, checksum })) => {
+            [*id, *index, *checksum].into_iter().for_each(|number| writer.u64(number));
+        }
+        None => {}
+    }
     bytes.extend_from_slice(batch.as_bytes());
     Bytes::from(bytes)
 }
@@ -101,7 +137,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Head, &[u8]), Malformed> {
     }
     let term = reader.u64()?;
     let flags = reader.u8()?;
-    if flags & !(HAS_STATISTICS | HAS_SPLIT | HAS_THRESHOLD | HAS_FLOOR | HAS_REPLICAS) != 0 {
+    let known = HAS_STATISTICS | HAS_SPLIT | HAS_THRESHOLD | HAS_FLOOR | HAS_REPLICAS;
+    if flags & !(known | HAS_CHECK | HAS_VERDICT) != 0 || flags & HAS_CHECK != 0 && flags & HAS_VERDICT != 0 {
         return Err(Malformed("unknown effect of a command"));
     }
     let delta =
@@ -126,7 +163,15 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Head, &[u8]), Malformed> {
     } else {
         None
     };
-    Ok((Head { term, delta, effects: Effects { split, gc_threshold, replicas } }, reader.0))
+    let check = if flags & HAS_CHECK != 0 {
+        Some(Box::new(CheckEffect::Begin(reader.u64()?)))
+    } else if flags & HAS_VERDICT != 0 {
+        let (id, index, checksum) = (reader.u64()?, reader.u64()?, reader.u64()?);
+        Some(Box::new(CheckEffect::Verdict(Verdict { id, index, checksum })))
+    } else {
+        None
+    };
+    Ok((Head { term, delta, effects: Effects { split, gc_threshold, replicas, check } }, reader.0))
 }
 
 fn take_statistics(reader: &mut Reader<'_>) -> Result<Statistics, Malformed> {
@@ -162,6 +207,7 @@ mod tests {
                 split: Some(Box::new(split)),
                 gc_threshold: Some(Timestamp::new(3, 4)),
                 replicas: Some(Box::new(descriptor)),
+                check: Some(Box::new(CheckEffect::Verdict(Verdict { id: 1, index: 2, checksum: 3 }))),
             },
         };
         let mut batch = WriteBatch::new();
@@ -172,6 +218,9 @@ mod tests {
         for end in 0..bytes.len() - batch.byte_size() {
             assert!(decode(&bytes[..end]).is_err(), "truncated at {end}");
         }
+        let begin = Effects { check: Some(Box::new(CheckEffect::Begin(7))), ..Effects::default() };
+        let begin = Head { effects: begin, ..head.clone() };
+        assert_eq!(decode(&encode(&begin, &batch)).expect("well-formed").0, begin);
         let plain = Head { delta: Statistics::default(), effects: Effects::default(), ..head };
         assert_eq!(decode(&encode(&plain, &batch)).expect("well-formed").0, plain);
     }

@@ -42,6 +42,7 @@
 //! | `changes` | replicas added and removed, leases handed over |
 //! | `moves` | changes under way: how many at once, and when one that failed is tried again |
 //! | `placing`, `replicate` | which range should have which replicas (by the crate `placement`), and seeing to it |
+//! | `check` | whether all replicas hold the same |
 //! | `events` | what background work is told to look at |
 //! | `tuning` | values that may change while the store runs |
 //! | `queues` | background work, each kind bounded: resolution, splits by size, garbage, addressing records |
@@ -86,6 +87,7 @@
 
 pub mod bootstrap;
 mod changes;
+mod check;
 mod closed;
 mod command;
 mod commit;
@@ -115,6 +117,7 @@ mod tuning;
 mod wait;
 mod write;
 
+pub use check::{CheckCounts, CheckReport};
 pub use consensus::{Consensus, Direct, Follower};
 pub use contention::{Contention, WaitEnd};
 pub use store::{

@@ -29,11 +29,11 @@ use replication::{
 use storage::mvcc::{self, Statistics};
 use storage::{Keyspace, WriteBatch};
 
-use crate::bootstrap;
-use crate::command::{self, Effects, SplitEffect};
+use crate::command::{self, CheckEffect, Effects, SplitEffect, Verdict};
 use crate::liveness::Rest;
 use crate::ranges::Ranges;
 use crate::replica::Replica;
+use crate::{bootstrap, check};
 
 /// Commands between two stored statistics.
 const STORE_STATISTICS_EVERY: u64 = 16;
@@ -82,7 +82,7 @@ impl Machine {
         Ok(NewRange { range: right.id, replica: here.replica, configuration })
     }
 
-    fn applied_one(&self, replica: &Arc<Replica>, pending: Pending) {
+    fn applied_one(&self, replica: &Arc<Replica>, pending: Pending, upto: Position) {
         if pending.delta.intent_count != 0 {
             replica.intents.fetch_add(pending.delta.intent_count, Ordering::AcqRel);
         }
@@ -97,6 +97,10 @@ impl Machine {
             (Some(split), Some(after)) => self.split(replica, *split, &after),
             (_, Some(after)) => replica.set_sizes(&after),
             (_, None) => {}
+        }
+        if let (Some(CheckEffect::Begin(id)), Some(after)) = (pending.effects.check.as_deref(), pending.after)
+        {
+            check::begin(replica, *id, upto.index.0, after);
         }
         if let Some(descriptor) = pending.effects.replicas {
             self.replicas_changed(replica, *descriptor);
@@ -165,6 +169,15 @@ impl Machine {
         let pending = Pending { delta: head.delta, after: None, effects: head.effects };
         replica.apply.lock().pending.push_back(pending);
         Ok(ApplyEffect { answer: Bytes::from_static(ACCEPTED), change })
+    }
+
+    /// The store is not to be used any more if its replica of the range is not what most others have.
+    fn judge(&self, range: RangeId, verdict: &Verdict) -> Result<(), ApplyError> {
+        let Some(why) = self.ranges.checks.judge(range, verdict) else { return Ok(()) };
+        if let Err(error) = check::condemn(&*self.ranges.engine, &why) {
+            tracing::error!(%error, "that the store is not to be used any more cannot be written");
+        }
+        Err(ApplyError(why))
     }
 
     /// Both halves are in the engine; now requests are told. The left one's bounds and size (`after`) change in one step.
@@ -252,6 +265,11 @@ impl StateMachine for Machine {
             change = Some(RangeChange::Split(self.new_range(&split.right)?));
             put_statistics(batch, split.right.id, &split.right_statistics);
         }
+        match head.effects.check.as_deref() {
+            Some(CheckEffect::Begin(_)) => change = Some(RangeChange::Pause),
+            Some(CheckEffect::Verdict(verdict)) => self.judge(range, verdict)?,
+            None => {}
+        }
         if change.is_some() || command.position.index.0 % STORE_STATISTICS_EVERY == 0 {
             put_statistics(batch, range, &side.statistics);
         }
@@ -267,7 +285,7 @@ impl StateMachine for Machine {
                 continue;
             }
             let pending = replica.apply.lock().pending.pop_front();
-            self.applied_one(&replica, pending.expect("every effect told was passed to apply before"));
+            self.applied_one(&replica, pending.expect("every effect told was passed to apply before"), upto);
         }
         replica.applied_index.fetch_max(upto.index.0, Ordering::AcqRel);
         #[cfg(debug_assertions)]

@@ -8,6 +8,7 @@
 //! | splits by size | a command made a range too large | one mark per range |
 //! | finishing transactions | a record ended with intents left | tasks at once |
 //! | garbage, abandoned locks, old records | the clock | one sweep at a time |
+//! | comparing replicas: see `check` | the clock | one range at a time |
 
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,6 +27,7 @@ use parking_lot::Mutex;
 use storage::mvcc::{self, SplitPoint};
 use storage::{CursorOptions, Keyspace};
 
+use crate::check;
 use crate::conflict::anchor_of;
 use crate::events::{EventQueue, Events};
 use crate::replica::Replica;
@@ -110,7 +112,8 @@ pub(crate) fn start(inner: &Arc<Inner>) {
     let splits = inner.env.spawn("range-splits", Box::pin(too_large));
     let collection = inner.env.spawn("range-collection", Box::pin(replaced));
     let sweep = inner.env.spawn("range-sweep", Box::pin(run_sweeps(Arc::downgrade(inner))));
-    inner.tasks.keep([splits, collection, sweep]);
+    let checks = inner.env.spawn("range-checks", Box::pin(check::run(Arc::downgrade(inner))));
+    inner.tasks.keep([splits, collection, sweep, checks]);
 }
 
 fn put_if_newer(txn: &Txn, key: Key, descriptor: RangeDescriptor) -> BoxFuture<'_, Result<(), KvError>> {

@@ -13,6 +13,7 @@ use replication::Leadership;
 use stdx::Histogram;
 use storage::Engine;
 
+use crate::check::Checks;
 use crate::closed::Closed;
 use crate::contention::ContentionLog;
 use crate::events::Events;
@@ -51,6 +52,7 @@ pub(crate) struct Ranges {
     pub closed: Closed,
     pub follower_reads: FollowerReads,
     pub scans: ScanCounts,
+    pub checks: Checks,
     /// Only this node is known: observations of its clock tell everything.
     pub is_alone: AtomicBool,
     /// Where snapshots are on their way to. Lock order: leaf, and before a range's state.
@@ -76,11 +78,12 @@ impl Ranges {
         Arc::new(Ranges {
             tuning: Tuning::new(&config),
             config,
-            env,
             closed: Closed::new(liveness.incarnation()),
             follower_reads: FollowerReads::default(),
             scans: ScanCounts::default(),
+            checks: Checks::new(&*env),
             liveness,
+            env,
             is_alone: AtomicBool::new(true),
             arriving: Mutex::new(BTreeMap::new()),
             beginning: Mutex::new(BTreeSet::new()),
@@ -154,6 +157,7 @@ impl Ranges {
     /// Takes a range away whose replica here has ended.
     pub fn remove(&self, range: RangeId) {
         self.early.lock().remove(&range);
+        self.checks.forget(range);
         let removed = self.map.write().remove(&range);
         if let Some(replica) = removed {
             replica.state.lock().freeze();

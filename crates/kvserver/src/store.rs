@@ -23,6 +23,7 @@ use storage::mvcc::Statistics;
 use storage::{Engine, StorageError};
 use tracing::Instrument;
 
+use crate::check::{self, CheckCounts, CheckReport};
 use crate::consensus::Consensus;
 use crate::contention::{Contention, WaitEnd};
 use crate::machine::Machine;
@@ -55,6 +56,8 @@ pub struct StoreConfig {
     pub dead_after: Duration,
     /// How often ranges are looked at for being replicated as they should.
     pub replicate_interval: Duration,
+    /// In this time all replicas of every range are compared once: see `check`. Zero: never.
+    pub check_interval: Duration,
     /// Bounds of each range's timestamp cache.
     pub timestamp_cache: TimestampCacheConfig,
     /// Safeguards that a simulation has taken away.
@@ -75,6 +78,7 @@ impl StoreConfig {
             system_replicas: 5,
             dead_after: Duration::from_secs(300),
             replicate_interval: Duration::from_secs(1),
+            check_interval: Duration::from_secs(24 * 3600),
             timestamp_cache: TimestampCacheConfig::default(),
             planted: Planted::NONE,
         }
@@ -105,6 +109,8 @@ pub(crate) struct Inner {
     membership: OnceLock<Arc<dyn Membership>>,
     /// Runs programs that come with scans.
     pub processor: OnceLock<Arc<dyn Processor>>,
+    /// Other nodes, and this one.
+    dialer: OnceLock<Arc<dyn NodeDialer>>,
     pub tasks: queues::Tasks,
     pub signs: Signs,
     pub configs: Configs,
@@ -119,6 +125,9 @@ impl Store {
         engine: Arc<dyn Engine>,
         config: StoreConfig,
     ) -> Result<Store, StorageError> {
+        if let Some(why) = check::condemned(&*engine)? {
+            return Err(StorageError::corruption(why));
+        }
         let was_used = bootstrap::has_ranges(&*engine)?;
         let born = clock.now();
         let ranges = Ranges::new(config, env.clone(), clock, engine, was_used);
@@ -133,6 +142,7 @@ impl Store {
             db: OnceLock::new(),
             membership: OnceLock::new(),
             processor: OnceLock::new(),
+            dialer: OnceLock::new(),
             tasks: queues::Tasks::new(),
             signs: Signs::default(),
             configs: Configs::default(),
@@ -173,7 +183,9 @@ impl Store {
             let applied = inner.consensus.get().map_or(0, |consensus| consensus.applied_index(replica.id));
             replica.applied_index.fetch_max(applied, Ordering::AcqRel);
         }
-        let dialer = Arc::new(WeakDialer { store: Arc::downgrade(inner), others: dialer });
+        let dialer: Arc<dyn NodeDialer> =
+            Arc::new(WeakDialer { store: Arc::downgrade(inner), others: dialer });
+        assert!(inner.dialer.set(dialer.clone()).is_ok(), "a store is started once");
         let mut config = DbConfig::new(inner.ranges.config.node);
         config.buffer_bytes_max = usize::MAX;
         assert!(inner.membership.set(membership.clone()).is_ok(), "a store is started once");
@@ -316,6 +328,11 @@ impl Store {
         self.inner.ranges.room.edges().iter().map(|edge| (edge.waiter, edge.blocker)).collect()
     }
 
+    /// What was found of ranges that were checked from here: for people.
+    pub fn check_reports(&self) -> Vec<(RangeId, CheckReport)> {
+        self.inner.ranges.checks.reports()
+    }
+
     /// How background work stands, and how long things take.
     pub fn readings(&self) -> StoreReadings {
         let (ranges, tasks) = (&self.inner.ranges, &self.inner.tasks);
@@ -325,6 +342,7 @@ impl Store {
             collection_queue: ranges.events.replaced.len(),
             finishing: tasks.finishing(),
             wait_ends: ranges.contention.counts(),
+            checks: ranges.checks.counts(),
             replicate_times: ranges.replicate_times.read(),
             lock_wait_times: ranges.lock_wait_times.read(),
         }
@@ -434,6 +452,7 @@ pub struct StoreReadings {
     pub finishing: usize,
     /// Waits for locks by how they ended.
     pub wait_ends: [(WaitEnd, u64); 4],
+    pub checks: CheckCounts,
     /// From a proposal to its effect here.
     pub replicate_times: HistogramReading,
     pub lock_wait_times: HistogramReading,
@@ -510,6 +529,10 @@ impl Inner {
             Request::ClearSpan(clear) => Box::pin(self.clear_span(replica, clear)),
             Request::ChangeReplicas(change) => Box::pin(self.change_replicas(replica, change)),
             Request::TransferLease(transfer) => Box::pin(self.transfer_lease(replica, transfer)),
+            Request::CheckReplicas(check) => Box::pin(self.check_when_asked(replica, check)),
+            Request::Checksum(checksum) => {
+                Box::pin(std::future::ready(Ok(self.checksum(&replica, checksum))))
+            }
         }
     }
 
@@ -534,6 +557,11 @@ impl Inner {
 
     pub fn db(&self) -> Result<&Db, KvError> {
         self.db.get().ok_or_else(|| KvError::unavailable("the store has not been started"))
+    }
+
+    /// A way to a node; `None` before the store is started.
+    pub fn dial(&self, node: NodeId) -> Option<Result<Arc<dyn Sender>, Unreachable>> {
+        self.dialer.get().map(|dialer| dialer.dial(node))
     }
 
     pub fn consensus(&self) -> Result<&Arc<dyn Consensus>, KvError> {

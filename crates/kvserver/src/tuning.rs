@@ -22,6 +22,7 @@ pub struct StoreTuning {
     pub dead_after: Duration,
     pub replicate_interval: Duration,
     pub closed_lag: Duration,
+    pub check_interval: Duration,
     /// Waits that have ended and are remembered: see [`crate::Contention`].
     pub contention_events_max: usize,
 }
@@ -38,6 +39,7 @@ impl StoreTuning {
             dead_after: config.dead_after,
             replicate_interval: config.replicate_interval,
             closed_lag: config.closed_lag,
+            check_interval: config.check_interval,
             contention_events_max: CONTENTION_EVENTS_MAX,
         }
     }
@@ -68,7 +70,11 @@ impl Tuning {
     }
 
     /// A pause of some length; false when it ended early because values have changed.
-    pub fn pause(&self, env: &std::sync::Arc<dyn Env>, length: fn(&StoreTuning) -> Duration) -> Pause {
+    pub fn pause(
+        &self,
+        env: &std::sync::Arc<dyn Env>,
+        length: impl FnOnce(&StoreTuning) -> Duration,
+    ) -> Pause {
         let (sender, changed) = oneshot::channel();
         let mut sleepers = self.sleepers.lock();
         sleepers.retain(|sleeper| !sleeper.is_canceled());

@@ -1,6 +1,8 @@
 //! Several stores with ranges between them, on simulated machines and a simulated network: what holds while nodes crash, are cut off
 //! and come back, and replicas and leases move. Whole nodes, with SQL, are simulated by crate `sim`.
 
+#[path = "common/checked.rs"]
+mod checked;
 mod common;
 #[path = "../../sim/src/safety.rs"]
 mod safety;
@@ -39,6 +41,7 @@ struct Running {
     store: Store,
     raft: replication::Store,
     db: Db,
+    engine: Arc<dyn Engine>,
 }
 
 struct Machine {
@@ -122,7 +125,7 @@ impl Cluster {
         raft.start();
         let dialer = store.dialer(Some(end));
         let db = Db::new(env, clock, dialer, store.first_range(), DbConfig::new(node));
-        machine.running = Some(Running { env: sim, store, raft, db });
+        machine.running = Some(Running { env: sim, store, raft, db, engine });
     }
 
     fn crash(&mut self, id: u32) {

@@ -26,6 +26,9 @@ pub enum Command {
     /// Show, drain or decommission the nodes of a cluster.
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Look into a cluster for what should not be.
+    #[command(subcommand)]
+    Debug(DebugCommand),
     /// Make certificates for the nodes of a cluster and for its users.
     #[command(subcommand)]
     Cert(CertCommand),
@@ -131,6 +134,18 @@ pub enum NodeCommand {
         /// Do not wait until the nodes are empty.
         #[arg(long)]
         no_wait: bool,
+        #[command(flatten)]
+        operator: OperatorArguments,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum DebugCommand {
+    /// Compare all replicas of every range, or of one. A store whose replica differs from most others stops.
+    CheckReplicas {
+        /// The range; all, if none is named.
+        #[arg(long, value_name = "ID")]
+        range: Option<u64>,
         #[command(flatten)]
         operator: OperatorArguments,
     },

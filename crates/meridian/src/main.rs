@@ -5,7 +5,7 @@
 //! | `arguments` | the command line |
 //! | `start` | a server until it is told to stop |
 //! | `demo` | a throw-away node with a shell |
-//! | `operate` | a cluster's nodes: listed, drained, decommissioned; a cluster made |
+//! | `operate` | a cluster's nodes: listed, drained, decommissioned; a cluster made; replicas compared |
 //! | `authority` | certificates for nodes and users |
 //! | `local_cluster` | a cluster of processes on this machine |
 //! | `logging` | log lines for people or machines |
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Demo(demo) => demo::run(&demo),
         Command::Init(operator) => operate::init(&operator).map(|()| ExitCode::SUCCESS),
         Command::Node(command) => operate::node(&command).map(|()| ExitCode::SUCCESS),
+        Command::Debug(command) => operate::debug(&command).map(|()| ExitCode::SUCCESS),
         Command::Cert(command) => authority::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Cluster(command) => local_cluster::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Sql(sql) => Ok(ExitCode::from(shell::run(&sql.options()) as u8)),

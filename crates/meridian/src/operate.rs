@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use env::{Env, RealEnv};
-use kvapi::{NodeId, Standing};
-use rpc::{Credentials, NodeStatus, OPERATOR_NAME, OperatorClient, RefusalReason};
+use kvapi::{NodeId, RangeId, Standing};
+use rpc::{CheckedRange, Credentials, NodeStatus, OPERATOR_NAME, OperatorClient, RefusalReason};
 use stdx::HumanSize;
 
-use crate::arguments::{NodeCommand, OperatorArguments};
+use crate::arguments::{DebugCommand, NodeCommand, OperatorArguments};
 
 /// A node that was silent for longer is shown as dead.
 const SILENCE_SHOWN: Duration = Duration::from_secs(5);
 /// How often it is tried to complete a decommissioning.
 const DECOMMISSION_INTERVAL: Duration = Duration::from_millis(500);
+/// How often and how long apart a range that cannot be checked now is asked for again.
+const CHECK_TRIES: u32 = 20;
+const CHECK_PAUSE: Duration = Duration::from_millis(500);
 
 /// Runs a command's future to its end.
 pub fn on_runtime<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
@@ -65,6 +68,54 @@ pub fn node(command: &NodeCommand) -> anyhow::Result<()> {
             }
         }
     })
+}
+
+pub fn debug(command: &DebugCommand) -> anyhow::Result<()> {
+    let DebugCommand::CheckReplicas { range, operator } = command;
+    on_runtime(async {
+        let env: Arc<dyn Env> = RealEnv::new();
+        let client = connect(&env, operator).await?;
+        let (mut checked, mut bad) = (0, 0);
+        let mut key = Vec::new();
+        loop {
+            let found = check_patiently(&env, &client, range.map(RangeId), &key).await?;
+            checked += 1;
+            if found.outcome != kvapi::CheckOutcome::Same.name() {
+                bad += 1;
+            }
+            if bad > 0 && found.outcome != kvapi::CheckOutcome::Same.name() || range.is_some() {
+                println!("range {} at log index {}: {}", found.range, found.index, found.outcome);
+                for (node, standing) in &found.replicas {
+                    println!("  node {node}: {standing}");
+                }
+            }
+            key = found.end_key;
+            if range.is_some() || key[..] >= kvapi::Key::MAX[..] {
+                break;
+            }
+        }
+        println!("{checked} ranges checked, {} of them with the same on all replicas", checked - bad);
+        if bad > 0 {
+            bail!("not all replicas are known to hold the same");
+        }
+        Ok(())
+    })
+}
+
+/// A range that is being moved or checked already is asked again for a while.
+async fn check_patiently(
+    env: &Arc<dyn Env>,
+    client: &OperatorClient,
+    range: Option<RangeId>,
+    key: &[u8],
+) -> anyhow::Result<CheckedRange> {
+    for _ in 0..CHECK_TRIES {
+        match client.check_range(range, key).await {
+            Err(refusal) if refusal.reason == RefusalReason::Unavailable => env.sleep(CHECK_PAUSE).await,
+            outcome => return Ok(outcome?),
+        }
+    }
+    Ok(client.check_range(range, key).await?)
 }
 
 async fn decommission(

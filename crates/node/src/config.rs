@@ -37,6 +37,8 @@ pub struct NodeConfig {
     pub dead_after: Duration,
     /// How often ranges are looked at for being replicated as they should.
     pub replicate_interval: Duration,
+    /// In this time all replicas of every range are compared once. Zero: never.
+    pub check_interval: Duration,
     /// How often ranges are looked through for garbage, abandoned locks and the like.
     pub sweep_interval: Duration,
     /// Bytes that a transaction buffers before it writes them to its ranges, uncommitted.
@@ -57,6 +59,7 @@ impl Default for NodeConfig {
             clock_offset_max: Duration::from_millis(500),
             dead_after: Duration::from_secs(300),
             replicate_interval: Duration::from_secs(1),
+            check_interval: Duration::from_secs(24 * 3600),
             sweep_interval: Duration::from_secs(30),
             txn_buffer_bytes_max: 4 << 20,
             planted: Planted::NONE,

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use env::{BoxFuture, Env};
-use kvapi::{NodeId, Standing};
+use kvapi::{Key, NodeId, RangeId, ReplicaCheckResponse, Standing};
 use parking_lot::Mutex;
 use rpc::{Admitted, ClusterId, ConnectError, Network, Refusal, RefusalReason, Steward};
 use stdx::{Backoff, Prng};
@@ -178,6 +178,14 @@ impl Steward for Waiting {
     }
 
     fn set_standing(&self, _: Vec<NodeId>, _: Standing) -> BoxFuture<'_, Result<(), Refusal>> {
+        no_cluster()
+    }
+
+    fn check_range(
+        &self,
+        _: Option<RangeId>,
+        _: Key,
+    ) -> BoxFuture<'_, Result<ReplicaCheckResponse, Refusal>> {
         no_cluster()
     }
 }

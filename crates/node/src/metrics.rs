@@ -220,6 +220,21 @@ impl NodeCollector {
                 held.follower_reads_refused,
             ),
         ])?;
+        let checks = readings.checks;
+        let outcomes =
+            [("same", checks.same), ("different", checks.different), ("incomplete", checks.incomplete)];
+        output.family(
+            ("replica_checks", "Comparisons of all replicas of a range, by what they have found", "outcome"),
+            outcomes.map(|(outcome, count)| (outcome.to_string(), count)),
+        )?;
+        output.counters([
+            ("replica_check_bytes", "Bytes read here to compare replicas", checks.bytes),
+            (
+                "replica_recounts",
+                "Replicas here whose statistics had drifted and were set right",
+                checks.recounted,
+            ),
+        ])?;
         let waits = ("range_lock_waits", "Waits for row locks that have ended, by how they did", "outcome");
         output.family(waits, readings.wait_ends.map(|(end, count)| (end.name().to_string(), count)))?;
         let errors =

@@ -8,9 +8,9 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use futures::future::BoxFuture;
-use keys::NodeId;
-use kvapi::{Membership, Report, ReportRow, Reporter, TxnId, report_row};
-use kvserver::{Contention, LockStanding, RangeStanding, Store};
+use keys::{NodeId, RangeId};
+use kvapi::{ChecksumStanding, Membership, ReplicaChecksum, Report, ReportRow, Reporter, TxnId, report_row};
+use kvserver::{CheckReport, Contention, LockStanding, RangeStanding, Store};
 use prometheus_client::registry::Registry;
 use rpc::Network;
 use sql::SqlServer;
@@ -69,6 +69,7 @@ impl Surroundings for Overview {
                 let registry = self.registry.get().and_then(Weak::upgrade);
                 registry.map(|registry| metrics::rows(&registry)).unwrap_or_default()
             }
+            topics::REPLICA_CHECKS => self.store.check_reports().iter().map(check_row).collect(),
             topics::CONTENTION => self.store.contention().iter().map(contention_row).collect(),
             _ => return None,
         })
@@ -143,6 +144,27 @@ fn lock_row(lock: &LockStanding) -> ReportRow {
         lock.strength.name(),
         lock.waits_for.is_empty(),
         bytes(&lock.waits_for),
+    ]
+}
+
+fn check_row((range, report): &(RangeId, CheckReport)) -> ReportRow {
+    let found = &report.found;
+    let agree = |replica: &&ReplicaChecksum| match &replica.standing {
+        ChecksumStanding::Done { checksum, .. } => {
+            found.majority.is_none_or(|majority| majority == *checksum)
+        }
+        _ => false,
+    };
+    let each = found.replicas.iter().map(|replica| format!("{}: {}", replica.node, replica.standing));
+    report_row![
+        range.0,
+        nanos(report.ended),
+        found.index,
+        found.outcome.name(),
+        found.replicas.len() as u64,
+        found.replicas.iter().filter(agree).count() as u64,
+        found.majority.map(|checksum| format!("{checksum:016x}")),
+        each.collect::<Vec<_>>().join(", "),
     ]
 }
 

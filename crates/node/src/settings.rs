@@ -23,6 +23,7 @@ pub fn defaults(config: &NodeConfig) -> BTreeMap<&'static str, String> {
         (NODE_DEAD_AFTER, time_text(config.dead_after)),
         (RANGE_SIZE_MAX, size_text(config.range_bytes_max)),
         (REPLICATE_INTERVAL, time_text(config.replicate_interval)),
+        (REPLICA_CHECK_INTERVAL, time_text(config.check_interval)),
         (SQL_MEMORY_MAX, size_text(config.sql_memory_bytes)),
         (SWEEP_INTERVAL, time_text(config.sweep_interval)),
         (TRANSACTION_BUFFER_SIZE, size_text(config.txn_buffer_bytes_max as u64)),
@@ -43,6 +44,7 @@ pub fn follow(sql: &Arc<SqlServer>, store: &kvserver::Store, db: &Db, config: &N
             dead_after: settings.set_time(NODE_DEAD_AFTER).unwrap_or(base.dead_after),
             replicate_interval: settings.set_time(REPLICATE_INTERVAL).unwrap_or(base.replicate_interval),
             closed_lag: settings.set_time(CLOSED_TIMESTAMP_LAG).unwrap_or(base.closed_lag),
+            check_interval: settings.set_time(REPLICA_CHECK_INTERVAL).unwrap_or(base.check_interval),
             contention_events_max: settings
                 .set_count(CONTENTION_EVENTS_MAX)
                 .unwrap_or(base.contention_events_max),

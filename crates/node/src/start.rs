@@ -55,6 +55,7 @@ impl Node {
             sweep_interval: config.sweep_interval,
             dead_after: config.dead_after,
             replicate_interval: config.replicate_interval,
+            check_interval: config.check_interval,
             planted: config.planted,
             ..StoreConfig::new(node, own)
         };

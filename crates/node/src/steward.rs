@@ -13,8 +13,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use env::{BoxFuture, Env};
-use keys::{addressing, system};
-use kvapi::{KvError, NodeId, RangeDescriptor, Standing, StoreId};
+use keys::{Key, RangeId, addressing, system};
+use kvapi::{
+    BatchRequest, CheckReplicasRequest, Header, KvError, NodeId, RangeDescriptor, ReplicaCheckResponse,
+    Response, Standing, StoreId,
+};
 use kvclient::{Db, Locking, ScanOptions, Txn, TxnOptions};
 use rpc::{Admitted, ClusterId, Network, Refusal, RefusalReason, Steward};
 
@@ -187,6 +190,38 @@ impl Steward for ClusterSteward {
             }
             Ok(())
         })
+    }
+
+    fn check_range(
+        &self,
+        range: Option<RangeId>,
+        key: Key,
+    ) -> BoxFuture<'_, Result<ReplicaCheckResponse, Refusal>> {
+        Box::pin(async move {
+            let key = match range {
+                Some(range) => self.start_of(range).await?,
+                None => key,
+            };
+            let mut batch = BatchRequest::new(Header::default(), CheckReplicasRequest { key: key.clone() });
+            let mut answer = self.db.send(&key, &mut batch).await.map_err(failed)?;
+            match answer.responses.pop() {
+                Some(Response::ReplicaCheck(found)) => Ok(*found),
+                _ => Err(failed(KvError::corruption("a check was answered otherwise"))),
+            }
+        })
+    }
+}
+
+impl ClusterSteward {
+    /// Where a range begins.
+    async fn start_of(&self, range: RangeId) -> Result<Key, Refusal> {
+        if range == RangeId::FIRST {
+            return Ok(Key::MIN);
+        }
+        let ranges = self.db.transact(TxnOptions::default(), all_ranges).await.map_err(failed)?;
+        let found = ranges.into_iter().find(|descriptor| descriptor.id == range);
+        let unknown = || Refusal::new(RefusalReason::Invalid, format!("there is no range {range}"));
+        found.map(|descriptor| descriptor.span.start).ok_or_else(unknown)
     }
 }
 

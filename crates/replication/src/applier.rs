@@ -186,7 +186,7 @@ impl Shared {
             match &done.effect.change {
                 Some(RangeChange::Split(new)) => self.put_new_range(new, &mut round.batch),
                 Some(RangeChange::Destroy(range)) => self.put_tombstone(*range, replica.id, &mut round.batch),
-                Some(RangeChange::Veto) | None => {}
+                Some(RangeChange::Veto | RangeChange::Pause) | None => {}
             }
         }
         round.chunks.push(Chunk { replica: Arc::clone(replica), done, upto, is_last });
@@ -220,7 +220,7 @@ impl Shared {
                     self.begin_range(&replica, upto.index, new).map_err(|error| error.to_string())?
                 }
                 Some(RangeChange::Destroy(range)) => self.end_range(*range),
-                Some(RangeChange::Veto) | None => {}
+                Some(RangeChange::Veto | RangeChange::Pause) | None => {}
             }
         }
         let mut guard = replica.state.lock();

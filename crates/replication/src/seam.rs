@@ -43,6 +43,8 @@ pub enum RangeChange {
     Destroy(RangeId),
     /// The membership change does not happen.
     Veto,
+    /// None; but the machine is to see the state as it is right after this command.
+    Pause,
 }
 
 /// This store's replica of a range that begins.

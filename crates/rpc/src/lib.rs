@@ -78,5 +78,5 @@ pub use identity::{ClusterId, Identity, PROTOCOL_VERSIONS, Refusal, RefusalReaso
 pub use limits::SNAPSHOT_BYTES_PER_SECOND;
 pub use network::{Addresses, Admitted, Network, NetworkConfig, Services, Steward};
 pub use offset::ClockOffset;
-pub use operate::{NodeStatus, OperatorClient};
+pub use operate::{CheckedRange, NodeStatus, OperatorClient};
 pub use tls::{Credentials, CredentialsError, NODE_NAME, OPERATOR_NAME};

@@ -15,9 +15,10 @@ use std::time::Duration;
 
 use clock::Clock;
 use env::{BoxFuture, Env, Lane};
-use keys::{NodeId, StoreId};
+use keys::{Key, NodeId, RangeId, StoreId};
 use kvapi::{
-    Capacity, Locality, Membership, NodeDialer, NodeInfo, RangeDescriptor, Reporter, Sender, Standing,
+    Capacity, Locality, Membership, NodeDialer, NodeInfo, RangeDescriptor, ReplicaCheckResponse, Reporter,
+    Sender, Standing,
 };
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::registry::Registry;
@@ -101,6 +102,13 @@ pub trait Steward: Send + Sync {
 
     /// Records whether nodes are meant to hold data.
     fn set_standing(&self, nodes: Vec<NodeId>, standing: Standing) -> BoxFuture<'_, Result<(), Refusal>>;
+
+    /// Compares all replicas of a range: of this one, or of the one that holds a key.
+    fn check_range(
+        &self,
+        range: Option<RangeId>,
+        key: Key,
+    ) -> BoxFuture<'_, Result<ReplicaCheckResponse, Refusal>>;
 }
 
 /// Shared by all parts of a network.

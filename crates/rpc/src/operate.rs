@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use env::Env;
-use keys::{NodeId, StoreId};
+use keys::{NodeId, RangeId, StoreId};
 use kvapi::{Locality, NodeInfo, Standing};
 use proto::v1;
 
@@ -22,6 +22,20 @@ pub struct NodeStatus {
     pub clock_offset: Option<ClockOffset>,
     /// Why the asked node cannot reach it, if it cannot.
     pub unreachable: Option<String>,
+}
+
+/// What a comparison of a range's replicas has found, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedRange {
+    pub range: RangeId,
+    /// Where the next range begins.
+    pub end_key: Vec<u8>,
+    /// Up to here in its log the replicas were compared.
+    pub index: u64,
+    /// A name of [`kvapi::CheckOutcome`].
+    pub outcome: String,
+    /// Checksums, or why there is none, by node.
+    pub replicas: Vec<(NodeId, String)>,
 }
 
 /// A connection by which a person operates a cluster.
@@ -87,6 +101,28 @@ impl OperatorClient {
         let request = v1::SetStandingRequest { node_ids, standing: standing as u32 };
         let answer = self.connection.operator().set_standing(request).await;
         self.answered(answer)?.refusal.map_or(Ok(()), |refusal| Err(Refusal::from_proto(refusal)))
+    }
+
+    /// Compares all replicas of a range: of this one, or of the one that holds a key.
+    pub async fn check_range(&self, range: Option<RangeId>, key: &[u8]) -> Result<CheckedRange, Refusal> {
+        let request =
+            v1::CheckRangeRequest { range_id: range.map_or(0, RangeId::get), key: key.to_vec().into() };
+        let answer = self.connection.operator().check_range(request).await;
+        match self.answered(answer)?.outcome {
+            Some(v1::check_range_response::Outcome::Range(found)) => Ok(CheckedRange {
+                range: RangeId(found.range_id),
+                end_key: found.end_key.to_vec(),
+                index: found.index,
+                outcome: found.outcome,
+                replicas: found
+                    .replicas
+                    .into_iter()
+                    .map(|replica| (NodeId(replica.node_id), replica.standing))
+                    .collect(),
+            }),
+            Some(v1::check_range_response::Outcome::Refusal(refusal)) => Err(Refusal::from_proto(refusal)),
+            None => Err(self.nonsense()),
+        }
     }
 
     fn answered<T>(&self, answer: Result<tonic::Response<T>, tonic::Status>) -> Result<T, Refusal> {

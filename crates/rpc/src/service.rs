@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use env::trace;
-use keys::{NodeId, StoreId};
+use keys::{Key, NodeId, RangeId, StoreId};
 use kvapi::{BatchRequest, BatchResponse, KvError, Standing, transit};
 use parking_lot::Mutex;
 use proto::v1;
@@ -355,6 +355,23 @@ impl OperatorService {
         let nodes = request.node_ids.into_iter().map(NodeId).collect();
         self.shared.steward()?.set_standing(nodes, standing).await
     }
+
+    async fn compare_replicas(&self, request: v1::CheckRangeRequest) -> Result<v1::CheckedRange, Refusal> {
+        let range = Some(RangeId(request.range_id)).filter(|range| range.get() != 0);
+        let found = self.shared.steward()?.check_range(range, Key::copy_from(&request.key)).await?;
+        let replicas = found.replicas.iter().map(|replica| v1::CheckedReplica {
+            node_id: replica.node.0,
+            store_id: replica.store.0,
+            standing: replica.standing.to_string(),
+        });
+        Ok(v1::CheckedRange {
+            range_id: found.descriptor.id.get(),
+            end_key: found.descriptor.span.end.to_vec().into(),
+            index: found.index,
+            outcome: found.outcome.name().to_string(),
+            replicas: replicas.collect(),
+        })
+    }
 }
 
 #[tonic::async_trait]
@@ -405,5 +422,16 @@ impl Operator for OperatorService {
         let refusal =
             self.change_standing(request.into_inner()).await.err().map(|refusal| refusal.to_proto());
         Ok(Response::new(v1::SetStandingResponse { refusal }))
+    }
+    async fn check_range(
+        &self,
+        request: Request<v1::CheckRangeRequest>,
+    ) -> Result<Response<v1::CheckRangeResponse>, Status> {
+        self.expect_operator()?;
+        let outcome = match self.compare_replicas(request.into_inner()).await {
+            Ok(range) => v1::check_range_response::Outcome::Range(range),
+            Err(refusal) => v1::check_range_response::Outcome::Refusal(refusal.to_proto()),
+        };
+        Ok(Response::new(v1::CheckRangeResponse { outcome: Some(outcome) }))
     }
 }

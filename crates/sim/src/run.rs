@@ -27,6 +27,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 /// In a cluster of several nodes: short, so that a run sees repairs.
 const DEAD_AFTER: Duration = Duration::from_secs(20);
 const REPLICATE_INTERVAL: Duration = Duration::from_millis(300);
+/// Whatever has made replicas different is found while it is hot.
+const CHECK_INTERVAL: Duration = Duration::from_secs(3);
 /// Virtual time of undisturbed work after the last fault.
 const RECOVERY: Duration = Duration::from_millis(200);
 /// Between two transactions of a client, at most.
@@ -151,6 +153,7 @@ impl<'a> Run<'a> {
             txn_buffer_bytes_max: scenario.buffer_bytes.unwrap_or(defaults.txn_buffer_bytes_max),
             dead_after: DEAD_AFTER,
             replicate_interval: REPLICATE_INTERVAL,
+            check_interval: CHECK_INTERVAL,
             planted: flaws.planted,
             ..defaults
         };

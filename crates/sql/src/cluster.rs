@@ -31,6 +31,7 @@ use crate::table_locks::LockTag;
 /// | ranges | 0 range, 1 generation, 2 leased, 3 term, 4 lease start, 5 lease until (nanoseconds since 1970), 6 live keys, 7 live bytes, 8 bytes, 9 intents, 10 locks, 11 waiters |
 /// | locks | 0 range, 1 key, 2 transaction, 3 strength, 4 granted, 5 transactions waited for (16 bytes each) |
 /// | metrics | 0 name, 1 labels, 2 value (text), 3 what it is |
+/// | replica_checks | 0 range, 1 ended (nanoseconds since 1970), 2 log index, 3 outcome, 4 replicas, 5 of them with the most common checksum, 6 checksum of most, 7 node and checksum of each (text) |
 /// | notifications (told) | 0 the teller's run, 1 number, 2 database (oid), 3 process id, 4 channel, 5 payload |
 /// | granted_locks (told) | 0 the request's ticket |
 /// | contention | 0 range, 1 key, 2 waiter, 3 blocker, 4 began (nanoseconds since 1970), 5 microseconds, 6 end |
@@ -44,6 +45,7 @@ pub mod topics {
     pub const LOCKS: &str = "locks";
     pub const METRICS: &str = "metrics";
     pub const CONTENTION: &str = "contention";
+    pub const REPLICA_CHECKS: &str = "replica_checks";
     pub const NOTIFICATIONS: &str = "notifications";
     pub const GRANTED_LOCKS: &str = "granted_locks";
 }

@@ -268,3 +268,48 @@ fn only_what_may_have_made_something_is_not_repeatable() {
         requests().into_iter().filter(|one| !batch(one.clone()).is_repeatable()).collect();
     assert!(matches!(once[..], [Request::Write(_), Request::Commit(_)]));
 }
+
+/// What replicas are compared by. Came later than the lists above: its bytes are frozen here.
+#[test]
+fn what_compares_replicas_travels() {
+    let there_and_back = |request: Request, frozen: &[u8]| {
+        let mut bytes = Vec::new();
+        request.put(&mut Writer(&mut bytes));
+        assert_eq!(bytes, frozen);
+        assert_eq!(Request::get(&mut Reader(&bytes)), Ok(request));
+    };
+    there_and_back(CheckReplicasRequest { key: Key::from("k") }.into(), &[22, 0, 0, 0, 1, b'k']);
+    there_and_back(ChecksumRequest { check: 9 }.into(), &[23, 0, 0, 0, 0, 0, 0, 0, 9]);
+
+    let standing = |standing: ChecksumStanding, frozen: &[u8]| {
+        let mut bytes = Vec::new();
+        let response = Response::Checksum(standing);
+        response.put(&mut Writer(&mut bytes));
+        assert_eq!(bytes, [&[12], frozen].concat());
+        assert_eq!(Response::get(&mut Reader(&bytes)), Ok(response));
+    };
+    standing(ChecksumStanding::Unknown, &[1]);
+    standing(ChecksumStanding::Computing, &[2]);
+    let done = [3, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 6];
+    standing(ChecksumStanding::Done { index: 5, checksum: 6 }, &done);
+    standing(ChecksumStanding::Failed("no".to_string()), &[4, 0, 0, 0, 2, b'n', b'o']);
+
+    let found = ReplicaCheckResponse {
+        descriptor: descriptor(),
+        outcome: CheckOutcome::Different,
+        index: 5,
+        majority: Some(6),
+        replicas: vec![ReplicaChecksum {
+            node: NodeId(1),
+            store: StoreId(2),
+            standing: ChecksumStanding::Unknown,
+        }],
+    };
+    let response = Response::ReplicaCheck(Box::new(found));
+    let mut bytes = Vec::new();
+    response.put(&mut Writer(&mut bytes));
+    let after_descriptor =
+        [2, 0, 0, 0, 0, 0, 0, 0, 5, 1, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 1];
+    assert!(bytes.starts_with(&[11]) && bytes.ends_with(&after_descriptor), "{bytes:?}");
+    assert_eq!(Response::get(&mut Reader(&bytes)), Ok(response));
+}

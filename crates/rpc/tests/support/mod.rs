@@ -250,6 +250,14 @@ impl Steward for NoSteward {
     fn set_standing(&self, _: Vec<NodeId>, _: kvapi::Standing) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(async { Ok(()) })
     }
+
+    fn check_range(
+        &self,
+        _: Option<RangeId>,
+        _: kvapi::Key,
+    ) -> BoxFuture<'_, Result<kvapi::ReplicaCheckResponse, Refusal>> {
+        Box::pin(async { Err(Refusal::new(rpc::RefusalReason::Invalid, "there are no ranges here")) })
+    }
 }
 
 /// Answers a Get with its key.

@@ -12,6 +12,7 @@ pub const GC_TTL: &str = "gc_ttl";
 pub const LOG_MIN_DURATION_STATEMENT: &str = "log_min_duration_statement";
 pub const NODE_DEAD_AFTER: &str = "node_dead_after";
 pub const RANGE_SIZE_MAX: &str = "range_size_max";
+pub const REPLICA_CHECK_INTERVAL: &str = "replica_check_interval";
 pub const REPLICAS: &str = "replicas";
 pub const REPLICATE_INTERVAL: &str = "replicate_interval";
 pub const SNAPSHOT_RATE_MAX: &str = "snapshot_rate_max";
@@ -86,6 +87,12 @@ pub static DEFINITIONS: &[Definition] = &[
         "Silence after which a node is taken for dead and its replicas are made anew elsewhere.",
     ),
     setting(RANGE_SIZE_MAX, KilobytesIn(64, 64 * GIB), "128MB", "Size above which a range is split."),
+    setting(
+        REPLICA_CHECK_INTERVAL,
+        MillisecondsIn(0, 20 * DAY),
+        "1d",
+        "Time in which all replicas of every range are compared once; 0 compares none.",
+    ),
     setting(REPLICAS, Integer(1, 9), "3", "Replicas of each range, when there are as many nodes."),
     setting(
         REPLICATE_INTERVAL,

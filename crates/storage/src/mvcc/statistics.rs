@@ -73,6 +73,18 @@ impl Statistics {
         half
     }
 
+    /// Counts a stored entry of a state-side keyspace.
+    pub fn count(&mut self, keyspace: Keyspace, key: &[u8], value: &[u8]) -> Result<(), StorageError> {
+        let size = key.len() + value.len();
+        match keyspace {
+            Keyspace::Current => self.count_current(Version::decode(value)?.value.is_none(), size, 1),
+            Keyspace::History => self.count_history(size, 1),
+            Keyspace::Intents => self.count_intent(size, 1),
+            Keyspace::RangeLocal | Keyspace::RaftLog | Keyspace::StoreLocal => {}
+        }
+        Ok(())
+    }
+
     /// The stored form.
     pub fn encode(&self) -> [u8; ENCODED_SIZE] {
         let mut out = [0; ENCODED_SIZE];
@@ -143,19 +155,12 @@ impl Statistics {
 /// Counts what is in a span by reading all of it.
 pub fn compute_statistics(reader: &dyn Reader, span: &Span) -> Result<Statistics, StorageError> {
     let mut statistics = Statistics::default();
-    for_each(reader, Keyspace::Current, span, |key, value| {
-        let deletion = Version::decode(value)?.value.is_none();
-        statistics.count_current(deletion, key.len() + value.len(), 1);
-        Ok(())
-    })?;
-    for_each(reader, Keyspace::History, &history_span(span), |key, value| {
-        statistics.count_history(key.len() + value.len(), 1);
-        Ok(())
-    })?;
-    for_each(reader, Keyspace::Intents, span, |key, value| {
-        statistics.count_intent(key.len() + value.len(), 1);
-        Ok(())
-    })?;
+    let history = history_span(span);
+    for (keyspace, span) in
+        [(Keyspace::Current, span), (Keyspace::History, &history), (Keyspace::Intents, span)]
+    {
+        for_each(reader, keyspace, span, |key, value| statistics.count(keyspace, key, value))?;
+    }
     Ok(statistics)
 }
 

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `settings` | settings of the session and of the cluster |
 //! | `nodes` | the nodes, as this one knows them |
-//! | `ranges` | ranges and leases |
+//! | `ranges` | ranges and leases; comparisons of replicas |
 //! | `sessions` | sessions and transactions |
 //! | `locks` | locks and who waits for them; waits that have ended |
 //! | `jobs` | long work of statements, and what is still to be cleared |

@@ -9,7 +9,7 @@ use kvapi::{NodeId, RangeDescriptor, ReplicaKind, ReportRow};
 use types::Datum;
 
 use super::places::Places;
-use super::{int8, node_id, wall};
+use super::{int4, int8, node_id, wall};
 use crate::cluster::{everywhere, topics};
 use crate::session::Services;
 use crate::virtual_tables::Definition;
@@ -31,8 +31,44 @@ view! {
     }
 }
 
-pub static TABLES: &[Definition] =
-    &[Ranges::definition(Rows::Waiting(ranges)), Leases::definition(Rows::Waiting(leases))];
+view! {
+    ReplicaChecks: 15913 meridian.replica_checks {
+        range_id: INT8, node_id: INT4, checked_at: TIMESTAMPTZ, outcome: TEXT, replicas: INT4, agreeing: INT4,
+        log_index: INT8, checksum: TEXT, checksums: TEXT,
+    }
+}
+
+pub static TABLES: &[Definition] = &[
+    Ranges::definition(Rows::Waiting(ranges)),
+    Leases::definition(Rows::Waiting(leases)),
+    ReplicaChecks::definition(Rows::Waiting(replica_checks)),
+];
+
+/// The last comparison of each range's replicas that some node has made as its leaseholder, and not forgotten by a restart.
+fn replica_checks(services: &Services) -> BoxFuture<'_, ExecResult<Vec<Values>>> {
+    Box::pin(async move {
+        let mut last: BTreeMap<i64, (NodeId, ReportRow)> = BTreeMap::new();
+        for (node, row) in everywhere(services, topics::REPLICA_CHECKS).await {
+            let Some(range) = row.integer(0) else { continue };
+            if last.get(&range).is_none_or(|(_, known)| known.integer(1) < row.integer(1)) {
+                last.insert(range, (node, row));
+            }
+        }
+        let told = |row: &ReportRow, position| row.text(position).map_or(Datum::Null, text);
+        let rows = last.iter().map(|(range, (node, row))| ReplicaChecks {
+            range_id: Datum::Int8(*range),
+            node_id: node_id(*node),
+            checked_at: wall(row.integer(1)),
+            outcome: told(row, 3),
+            replicas: int4(row.integer(4)),
+            agreeing: int4(row.integer(5)),
+            log_index: int8(row.integer(2)),
+            checksum: told(row, 6),
+            checksums: told(row, 7),
+        });
+        Ok(values(rows))
+    })
+}
 
 /// What the leaseholder of each range says, with who that is. Of two that say so the later term counts.
 async fn by_leaseholder(services: &Services) -> BTreeMap<i64, (NodeId, ReportRow)> {
