@@ -82,6 +82,8 @@ const IDLE_PAUSE: Duration = Duration::from_secs(10);
 struct Check {
     id: u64,
     standing: ChecksumStanding,
+    /// Its statistics are set right otherwise.
+    is_counted: bool,
 }
 
 /// How checks have ended, here as the leaseholder, since the store was started.
@@ -159,6 +161,17 @@ impl Checks {
     pub fn forget(&self, range: RangeId) {
         self.checks.lock().remove(&range);
         self.reports.lock().remove(&range);
+    }
+
+    /// The statistics of the replica here are set right by a command: a check that is under way leaves them.
+    pub fn counted_otherwise(&self, range: RangeId) {
+        if let Some(check) = self.checks.lock().get_mut(&range) {
+            check.is_counted = true;
+        }
+    }
+
+    fn is_counted(&self, range: RangeId, id: u64) -> bool {
+        self.checks.lock().get(&range).is_none_or(|check| check.id != id || check.is_counted)
     }
 
     fn standing(&self, range: RangeId, id: u64) -> ChecksumStanding {
@@ -245,7 +258,10 @@ pub(crate) fn begin(replica: &Arc<Replica>, id: u64, index: u64, counted: Statis
     let ranges = &replica.ranges;
     let checks = &ranges.checks;
     let range = replica.id;
-    checks.checks.lock().insert(range, Check { id, standing: ChecksumStanding::Computing });
+    checks
+        .checks
+        .lock()
+        .insert(range, Check { id, standing: ChecksumStanding::Computing, is_counted: false });
     if checks.held.fetch_add(1, Ordering::AcqRel) >= AT_ONCE_MAX {
         checks.held.fetch_sub(1, Ordering::AcqRel);
         let busy = "its store has too many other checks under way".to_string();
@@ -270,7 +286,7 @@ pub(crate) fn begin(replica: &Arc<Replica>, id: u64, index: u64, counted: Statis
         let standing = match read {
             Ok(Some(reading)) => {
                 if let Some(replica) = weak.upgrade() {
-                    recount(&replica, (generation, freezes), &counted, &reading.counted);
+                    recount(&replica, id, (generation, freezes), &counted, &reading.counted);
                 }
                 ChecksumStanding::Done { index, checksum: reading.sum.value() }
             }
@@ -324,18 +340,20 @@ async fn read(
 
 /// Sets the statistics of a replica right. What was written since is in both what is kept and what it should be; but not if the range was
 /// split meanwhile, or its state replaced.
-fn recount(replica: &Replica, since: (u64, u64), kept: &Statistics, counted: &Statistics) {
+fn recount(replica: &Replica, id: u64, since: (u64, u64), kept: &Statistics, counted: &Statistics) {
     let mut drift = *counted;
     drift.subtract(kept);
     if drift == Statistics::default() {
         return;
     }
-    let mut side = replica.apply.lock();
-    let state = replica.state.lock();
-    if (state.descriptor.generation, state.freezes) != since {
+    let now = {
+        let state = replica.state.lock();
+        (state.descriptor.generation, state.freezes)
+    };
+    if now != since || replica.ranges.checks.is_counted(replica.id, id) {
         return;
     }
-    drop(state);
+    let mut side = replica.apply.lock();
     side.statistics.add(&drift);
     replica.set_sizes(&side.statistics);
     drop(side);

@@ -43,6 +43,7 @@
 //! | `moves` | changes under way: how many at once, and when one that failed is tried again |
 //! | `placing`, `replicate` | which range should have which replicas (by the crate `placement`), and seeing to it |
 //! | `check` | whether all replicas hold the same |
+//! | `hot`, `splits` | ranges that are asked too often; why ranges are split |
 //! | `events` | what background work is told to look at |
 //! | `tuning` | values that may change while the store runs |
 //! | `queues` | background work, each kind bounded: resolution, splits by size, garbage, addressing records |
@@ -97,6 +98,7 @@ mod contention;
 mod events;
 mod fold;
 mod garbage;
+mod hot;
 mod liveness;
 mod lock;
 mod machine;
@@ -111,6 +113,7 @@ mod replicate;
 mod resolve;
 mod signs;
 mod split;
+mod splits;
 pub mod store;
 mod transaction;
 mod tuning;
@@ -120,6 +123,7 @@ mod write;
 pub use check::{CheckCounts, CheckReport};
 pub use consensus::{Consensus, Direct, Follower};
 pub use contention::{Contention, WaitEnd};
+pub use splits::SplitReadings;
 pub use store::{
     LeaseStanding, LockStanding, RangeStanding, Store, StoreConfig, StoreMetrics, StoreReadings,
 };

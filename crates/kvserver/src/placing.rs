@@ -38,6 +38,7 @@ const TRANSFERS_PER_MINUTE: u32 = 120;
 /// Counts what is asked of a replica. Counting reads no clock; see `placement::load`.
 #[derive(Default)]
 pub(crate) struct LoadCounter {
+    /// Since the replica is here.
     requests: AtomicU64,
     written_bytes: AtomicU64,
     meters: Mutex<Meters>,
@@ -45,6 +46,8 @@ pub(crate) struct LoadCounter {
 
 #[derive(Default)]
 struct Meters {
+    /// How many requests there had been at the last look.
+    seen: u64,
     /// Of the lease with this term.
     requests: RateMeter,
     term: Option<u64>,
@@ -57,6 +60,11 @@ impl LoadCounter {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// So many requests since the replica is here.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
     pub fn written(&self, bytes: usize) {
         self.written_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
@@ -67,7 +75,9 @@ impl LoadCounter {
         if meters.term != term {
             (meters.requests, meters.term) = (RateMeter::default(), term);
         }
-        meters.requests.look(now, self.requests.swap(0, Ordering::Relaxed));
+        let requests = self.requests();
+        let before = std::mem::replace(&mut meters.seen, requests);
+        meters.requests.look(now, requests.saturating_sub(before));
         meters.written_bytes.look(now, self.written_bytes.swap(0, Ordering::Relaxed));
         let requests = if term.is_some() { meters.requests.estimate() } else { 0.0 };
         RangeLoad { requests, written_bytes: meters.written_bytes.estimate() }

@@ -6,6 +6,7 @@
 //! | addressing records | a split, or a change of replicas; the beginning of a lease | its event queue |
 //! | ending removed replicas | messages for a later replica, a snapshot that finds its place taken | its event queue |
 //! | splits by size | a command made a range too large | one mark per range |
+//! | splits by load: see `hot` | the clock | one look at a time |
 //! | finishing transactions | a record ended with intents left | tasks at once |
 //! | garbage, abandoned locks, old records | the clock | one sweep at a time |
 //! | comparing replicas: see `check` | the clock | one range at a time |
@@ -20,18 +21,19 @@ use env::{BoxFuture, TaskHandle};
 use keys::{Key, RangeId, addressing, local};
 use kvapi::{
     BatchRequest, ForgetTxnRequest, Header, IntentUpdate, KvError, Priority, PushKind, RangeDescriptor, Span,
-    SplitRequest, TxnRecord, TxnStatus,
+    TxnRecord, TxnStatus,
 };
 use kvclient::{Locking, Txn, TxnOptions};
 use parking_lot::Mutex;
 use storage::mvcc::{self, SplitPoint};
 use storage::{CursorOptions, Keyspace};
 
-use crate::check;
 use crate::conflict::anchor_of;
 use crate::events::{EventQueue, Events};
 use crate::replica::Replica;
+use crate::splits::SplitReason;
 use crate::store::{Inner, storage_error};
+use crate::{check, hot};
 
 /// Transactions being finished at once.
 const FINISHING_MAX: usize = 256;
@@ -113,7 +115,8 @@ pub(crate) fn start(inner: &Arc<Inner>) {
     let collection = inner.env.spawn("range-collection", Box::pin(replaced));
     let sweep = inner.env.spawn("range-sweep", Box::pin(run_sweeps(Arc::downgrade(inner))));
     let checks = inner.env.spawn("range-checks", Box::pin(check::run(Arc::downgrade(inner))));
-    inner.tasks.keep([splits, collection, sweep, checks]);
+    let heat = inner.env.spawn("range-heat", Box::pin(hot::run(Arc::downgrade(inner))));
+    inner.tasks.keep([splits, collection, sweep, checks, heat]);
 }
 
 fn put_if_newer(txn: &Txn, key: Key, descriptor: RangeDescriptor) -> BoxFuture<'_, Result<(), KvError>> {
@@ -226,7 +229,7 @@ impl Inner {
             return Ok(false);
         }
         // Not by way of the addressing records: the range is here.
-        self.split(replica.clone(), &SplitRequest { at }).await.map(|_| true)
+        self.split_for(replica.clone(), at, SplitReason::Size).await.map(|_| true)
     }
 
     /// Resolves the intents that an ended transaction has left, and forgets its record.

@@ -20,6 +20,7 @@ use crate::events::Events;
 use crate::fold::ScanCounts;
 use crate::liveness::Liveness;
 use crate::replica::Replica;
+use crate::splits::SplitCounts;
 use crate::store::StoreConfig;
 use crate::tuning::Tuning;
 use crate::wait::WaitRoom;
@@ -53,6 +54,7 @@ pub(crate) struct Ranges {
     pub follower_reads: FollowerReads,
     pub scans: ScanCounts,
     pub checks: Checks,
+    pub splits: SplitCounts,
     /// Only this node is known: observations of its clock tell everything.
     pub is_alone: AtomicBool,
     /// Where snapshots are on their way to. Lock order: leaf, and before a range's state.
@@ -82,6 +84,7 @@ impl Ranges {
             follower_reads: FollowerReads::default(),
             scans: ScanCounts::default(),
             checks: Checks::new(&*env),
+            splits: SplitCounts::default(),
             liveness,
             env,
             is_alone: AtomicBool::new(true),

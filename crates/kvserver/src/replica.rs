@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 use storage::mvcc::Statistics;
 
+use crate::hot::Heat;
 use crate::marks::{Mark, TxnMarks};
 use crate::placing::LoadCounter;
 use crate::ranges::Ranges;
@@ -88,6 +89,7 @@ pub(crate) struct Replica {
     /// Bytes of superseded versions and deletions, roughly.
     pub garbage_bytes: AtomicU64,
     pub load: LoadCounter,
+    pub heat: Heat,
     /// The queue of splits knows of it.
     pub split_queued: AtomicBool,
     /// The threshold of garbage collection, wall part, for readers that have finished.
@@ -140,6 +142,7 @@ impl Replica {
             apply: Mutex::new(ApplySide { statistics, pending: std::collections::VecDeque::new() }),
             intents: AtomicI64::new(intents),
             load: LoadCounter::default(),
+            heat: Heat::default(),
             split_queued: AtomicBool::new(false),
             gc_threshold_wall: AtomicU64::new(0),
             applied_index: AtomicU64::new(0),

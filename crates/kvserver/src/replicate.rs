@@ -18,15 +18,14 @@ use std::time::Duration;
 use env::timeout;
 use keys::StoreId;
 use kvapi::membership::Membership;
-use kvapi::{
-    ChangeReplicasRequest, Key, KvError, RangeDescriptor, RangeId, SplitRequest, TransferLeaseRequest,
-};
+use kvapi::{ChangeReplicasRequest, Key, KvError, RangeDescriptor, RangeId, TransferLeaseRequest};
 use placement::Decision;
 
 use crate::liveness::{Change, RENEWAL};
 use crate::moves::Receivers;
 use crate::placing::{self, Decided, Placing};
 use crate::replica::Replica;
+use crate::splits::SplitReason;
 use crate::store::Inner;
 
 /// How often promises are looked at.
@@ -230,7 +229,7 @@ impl Inner {
     ) -> Result<(), KvError> {
         let key = descriptor.span.start.clone();
         match step {
-            Step::Split(at) => self.split(replica.clone(), &SplitRequest { at }).await.map(drop),
+            Step::Split(at) => self.split_for(replica.clone(), at, SplitReason::Border).await.map(drop),
             Step::Place(Decision::LeaveJoint) => self.leave_joint(replica, descriptor).await.map(drop),
             Step::Place(Decision::TransferLease { to, .. }) => {
                 self.transfer_lease(replica.clone(), &TransferLeaseRequest { key, to }).await.map(drop)

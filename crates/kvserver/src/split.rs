@@ -170,6 +170,7 @@ impl Inner {
     /// Counts a range that is not as large as was thought, so that it is not split for nothing.
     pub(crate) async fn correct_statistics(&self, replica: &Arc<Replica>) -> Result<(), KvError> {
         let (sequenced, descriptor) = self.latch_everything(replica).await?;
+        self.ranges.checks.counted_otherwise(replica.id);
         let counted = self.count(&descriptor)?;
         let correction = correction(counted, &replica.apply.lock().statistics);
         self.replicate(replica, sequenced, correction, Effects::default(), &WriteBatch::new(), None).await

@@ -32,6 +32,7 @@ use crate::placing::Configs;
 use crate::ranges::Ranges;
 use crate::replica::Replica;
 use crate::signs::Signs;
+use crate::splits::{SplitReadings, SplitReason};
 use crate::tuning::StoreTuning;
 use crate::{bootstrap, queues, replicate};
 
@@ -44,6 +45,9 @@ pub struct StoreConfig {
     pub range_bytes_max: u64,
     /// So far behind now timestamps are closed: see `closed`.
     pub closed_lag: Duration,
+    /// A range that is asked more often than this is split where the load is halved, unless the node stands alone: see `hot`. In requests per
+    /// second; zero: none is.
+    pub range_rate_max: u64,
     /// Old versions are kept this long for stale reads.
     pub gc_ttl: Duration,
     /// How often ranges are looked through for garbage, abandoned locks and the like.
@@ -71,6 +75,7 @@ impl StoreConfig {
             node,
             store,
             range_bytes_max: 128 << 20,
+            range_rate_max: 10_000,
             closed_lag: kvapi::CLOSED_LAG,
             gc_ttl: Duration::from_secs(4 * 3600),
             sweep_interval: Duration::from_secs(30),
@@ -311,6 +316,7 @@ impl Store {
                 }),
                 statistics,
                 intents: replica.intents.load(Ordering::Acquire),
+                rate: replica.heat.rate(),
                 locks: state.manager.locks.held() as u64,
                 lock_waiters: state.manager.locks.waiting() as u64,
             }
@@ -343,6 +349,7 @@ impl Store {
             finishing: tasks.finishing(),
             wait_ends: ranges.contention.counts(),
             checks: ranges.checks.counts(),
+            splits: ranges.splits.read(),
             replicate_times: ranges.replicate_times.read(),
             lock_wait_times: ranges.lock_wait_times.read(),
         }
@@ -391,6 +398,8 @@ pub struct RangeStanding {
     pub statistics: Statistics,
     /// How many intents it holds, exactly.
     pub intents: i64,
+    /// Requests per second, if the lease is here and that is measured.
+    pub rate: f64,
     pub locks: u64,
     pub lock_waiters: u64,
 }
@@ -453,6 +462,7 @@ pub struct StoreReadings {
     /// Waits for locks by how they ended.
     pub wait_ends: [(WaitEnd, u64); 4],
     pub checks: CheckCounts,
+    pub splits: SplitReadings,
     /// From a proposal to its effect here.
     pub replicate_times: HistogramReading,
     pub lock_wait_times: HistogramReading,
@@ -521,7 +531,9 @@ impl Inner {
             Request::ForgetTxn(forget) => Box::pin(self.forget(replica, forget)),
             Request::ResolveIntents(resolve) => Box::pin(self.resolve_intents(replica, resolve)),
             Request::Revert(revert) => Box::pin(self.revert(replica, header, revert)),
-            Request::Split(split) => Box::pin(self.split(replica, split)),
+            Request::Split(split) => {
+                Box::pin(self.split_for(replica, split.at.clone(), SplitReason::Statement))
+            }
             Request::Gc(gc) => Box::pin(self.collect_garbage(replica, gc)),
             Request::RangeStatus(status) => {
                 Box::pin(std::future::ready(self.range_status(&replica, &status.key)))
@@ -548,6 +560,7 @@ impl Inner {
         }
         let replica = self.ranges.get(batch.header.range)?;
         replica.load.asked();
+        replica.heat.asked(&batch.requests[0]);
         Ok(replica)
     }
 

@@ -15,6 +15,7 @@ use crate::store::StoreConfig;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreTuning {
     pub range_bytes_max: u64,
+    pub range_rate_max: u64,
     pub gc_ttl: Duration,
     pub sweep_interval: Duration,
     pub replicas: usize,
@@ -32,6 +33,7 @@ impl StoreTuning {
     pub fn of(config: &StoreConfig) -> StoreTuning {
         StoreTuning {
             range_bytes_max: config.range_bytes_max,
+            range_rate_max: config.range_rate_max,
             gc_ttl: config.gc_ttl,
             sweep_interval: config.sweep_interval,
             replicas: config.replicas,

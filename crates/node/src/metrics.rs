@@ -235,6 +235,17 @@ impl NodeCollector {
                 checks.recounted,
             ),
         ])?;
+        let splits = readings.splits;
+        let reasons = [
+            ("statement", splits.by_statement),
+            ("size", splits.by_size),
+            ("load", splits.by_load),
+            ("placement", splits.by_border),
+        ];
+        output.family(
+            ("range_splits", "Ranges split whose lease was here, by the reason", "reason"),
+            reasons.map(|(reason, count)| (reason.to_string(), count)),
+        )?;
         let waits = ("range_lock_waits", "Waits for row locks that have ended, by how they did", "outcome");
         output.family(waits, readings.wait_ends.map(|(end, count)| (end.name().to_string(), count)))?;
         let errors =

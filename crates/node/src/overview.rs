@@ -129,6 +129,7 @@ fn range_row(range: &RangeStanding) -> ReportRow {
         statistics.intent_count,
         range.locks,
         range.lock_waiters,
+        lease.map(|_| range.rate as u64),
     ]
 }
 

@@ -37,6 +37,9 @@ pub fn follow(sql: &Arc<SqlServer>, store: &kvserver::Store, db: &Db, config: &N
     sql.tell_settings(Box::new(move |settings| {
         store.tune(StoreTuning {
             range_bytes_max: settings.set_bytes(RANGE_SIZE_MAX).unwrap_or(base.range_bytes_max),
+            range_rate_max: settings
+                .set_count(RANGE_RATE_MAX)
+                .map_or(base.range_rate_max, |rate| rate as u64),
             gc_ttl: settings.set_time(GC_TTL).unwrap_or(base.gc_ttl),
             sweep_interval: settings.set_time(SWEEP_INTERVAL).unwrap_or(base.sweep_interval),
             replicas: settings.set_count(REPLICAS).unwrap_or(base.replicas),

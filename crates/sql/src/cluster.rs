@@ -28,7 +28,7 @@ use crate::table_locks::LockTag;
 /// | sessions | 0 process id, 1 user, 2 database, 3 application, 4 client, 5 started, 6 state, 7 statement, 8 statement began, 9 state since, 10 transaction (16 bytes), 11 transaction began, 12 isolation, 13 read only |
 /// | table_locks | 0 process id, 1 table (oid), 2 advisory key, 3 mode, 4 granted |
 /// | jobs | 0 process id, 1 kind, 2 table (oid), 3 indexes, 4 began, 5 rows done |
-/// | ranges | 0 range, 1 generation, 2 leased, 3 term, 4 lease start, 5 lease until (nanoseconds since 1970), 6 live keys, 7 live bytes, 8 bytes, 9 intents, 10 locks, 11 waiters |
+/// | ranges | 0 range, 1 generation, 2 leased, 3 term, 4 lease start, 5 lease until (nanoseconds since 1970), 6 live keys, 7 live bytes, 8 bytes, 9 intents, 10 locks, 11 waiters, 12 requests per second |
 /// | locks | 0 range, 1 key, 2 transaction, 3 strength, 4 granted, 5 transactions waited for (16 bytes each) |
 /// | metrics | 0 name, 1 labels, 2 value (text), 3 what it is |
 /// | replica_checks | 0 range, 1 ended (nanoseconds since 1970), 2 log index, 3 outcome, 4 replicas, 5 of them with the most common checksum, 6 checksum of most, 7 node and checksum of each (text) |

@@ -11,6 +11,7 @@ pub const CONTENTION_EVENTS_MAX: &str = "contention_events_max";
 pub const GC_TTL: &str = "gc_ttl";
 pub const LOG_MIN_DURATION_STATEMENT: &str = "log_min_duration_statement";
 pub const NODE_DEAD_AFTER: &str = "node_dead_after";
+pub const RANGE_RATE_MAX: &str = "range_rate_max";
 pub const RANGE_SIZE_MAX: &str = "range_size_max";
 pub const REPLICA_CHECK_INTERVAL: &str = "replica_check_interval";
 pub const REPLICAS: &str = "replicas";
@@ -85,6 +86,12 @@ pub static DEFINITIONS: &[Definition] = &[
         MillisecondsIn(5 * SECOND, 20 * DAY),
         "5min",
         "Silence after which a node is taken for dead and its replicas are made anew elsewhere.",
+    ),
+    setting(
+        RANGE_RATE_MAX,
+        Integer(0, MOST),
+        "10000",
+        "Requests per second above which a range is split where its load is halved, if there are several nodes; 0 splits none.",
     ),
     setting(RANGE_SIZE_MAX, KilobytesIn(64, 64 * GIB), "128MB", "Size above which a range is split."),
     setting(

@@ -20,7 +20,7 @@ view! {
         range_id: INT8, start_key: TEXT, end_key: TEXT, generation: INT8, replicas: INT4S, table_id: OID,
         table_name: TEXT, index_name: TEXT, schema_name: TEXT, database_name: TEXT, replica_kinds: TEXTS,
         leaseholder: INT4, size_bytes: INT8, live_bytes: INT8, live_keys: INT8, intents: INT8, locks: INT8,
-        lock_waiters: INT8, start_key_raw: BYTEA, end_key_raw: BYTEA,
+        lock_waiters: INT8, start_key_raw: BYTEA, end_key_raw: BYTEA, requests_per_second: INT8,
     }
 }
 
@@ -127,6 +127,7 @@ fn ranges(services: &Services) -> BoxFuture<'_, ExecResult<Vec<Values>>> {
                 lock_waiters: told(11),
                 start_key_raw: places.raw_key(&range.span.start),
                 end_key_raw: places.raw_key(&range.span.end),
+                requests_per_second: told(12),
             }
         });
         Ok(values(rows))
