@@ -257,8 +257,8 @@ impl Group {
     }
 
     /// As a follower or candidate: campaigns after so many ticks from now, if nothing happens before. The leader is known to be dead: until
-    /// there is another, a campaign that fails is tried again after about half of the usual time, so that a lost or split vote costs
-    /// little.
+    /// there is another, a campaign that fails is tried again after a third of the usual time up to all of it, so that a lost or split vote
+    /// costs little.
     pub fn hasten(&mut self, ticks: u32) {
         self.is_orphaned = true;
         self.election_elapsed = self.election_timeout.saturating_sub(ticks);

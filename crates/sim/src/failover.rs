@@ -36,7 +36,14 @@ pub fn times_without_lease(seed: u64, deaths: u32) -> Result<Vec<Duration>, Fail
     let witness = Witness::new();
     let mut run = Run::new(&scenario, seed, Flaws::default());
     let times = fail_over(&mut run, deaths);
-    times.map_err(|what| run.failed(&witness, what))
+    times.map_err(|what| {
+        // No scenario of those that have a file: the test itself runs it again, from seed 0 on.
+        let command = "cargo test --release -p sim --test failover -- --nocapture";
+        let replay = format!("MERIDIAN_SIM_SEEDS={} {command}", seed + 1);
+        let mut failed = run.failed(&witness, what);
+        failed.replay = replay;
+        failed
+    })
 }
 
 fn fail_over(run: &mut Run<'_>, deaths: u32) -> Result<Vec<Duration>, String> {

@@ -64,6 +64,8 @@ pub struct Failed {
     pub what: String,
     /// What ran, and the end of the journal.
     pub lines: Vec<String>,
+    /// The command that runs it again.
+    pub replay: String,
 }
 
 impl fmt::Display for Failed {
@@ -72,11 +74,11 @@ impl fmt::Display for Failed {
             writeln!(f, "  {line}")?;
         }
         writeln!(f, "scenario {}, seed {}: {}", self.scenario, self.seed, self.what)?;
-        write!(f, "replay: {}", replay_line(self.scenario, self.seed))
+        write!(f, "replay: {}", self.replay)
     }
 }
 
-/// The command that runs a seed again.
+/// The command that runs a seed of a scenario again.
 pub fn replay_line(scenario: &str, seed: u64) -> String {
     format!("cargo xtask sim --scenario {scenario} --seed {seed}")
 }
@@ -200,7 +202,8 @@ impl<'a> Run<'a> {
         let mut lines = self.workloads.iter().map(|workload| workload.description()).collect::<Vec<_>>();
         lines.extend(self.journal.last_lines(if witness::is_loud() { usize::MAX } else { LINES_SHOWN }));
         lines.extend(witness.heard().warnings.into_iter().map(|text| format!("warning: {text}")));
-        Failed { scenario: self.scenario.name, seed: self.seed, what, lines }
+        let replay = replay_line(self.scenario.name, self.seed);
+        Failed { scenario: self.scenario.name, seed: self.seed, what, lines, replay }
     }
 
     fn alone(&mut self) -> &mut Machine {
