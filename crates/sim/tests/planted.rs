@@ -46,7 +46,7 @@ fn writes_below_reads_are_noticed() {
 
 #[test]
 fn a_lease_without_a_floor_is_noticed() {
-    assert_bug_noticed(Bug::NoLeaseFloor, "leases", 0, 20);
+    assert_bug_noticed(Bug::NoLeaseFloor, "leases", 0, 100);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_value_that_is_above_the_reader_by_another_clock_alone_and_is_not_seen_is_no
 
 #[test]
 fn a_leaseholder_that_writes_below_what_it_has_closed_is_noticed() {
-    assert_bug_noticed(Bug::WriteBelowClosed, "past", 0, 20);
+    assert_bug_noticed(Bug::WriteBelowClosed, "past", 0, 150);
 }
 
 #[test]

@@ -32,7 +32,7 @@ view! {
 }
 
 view! {
-    ReplicaChecks: 15913 meridian.replica_checks {
+    ReplicaChecks: 15914 meridian.replica_checks {
         range_id: INT8, node_id: INT4, checked_at: TIMESTAMPTZ, outcome: TEXT, replicas: INT4, agreeing: INT4,
         log_index: INT8, checksum: TEXT, checksums: TEXT,
     }
