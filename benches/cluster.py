@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Figures of a cluster of real processes on this machine: how long a range is not served after a kill, what a drain is felt of,
-latencies, rounds of consensus, TPC-B against PostgreSQL with two synchronous standbys, idle ranges, a node that is added.
+latencies, rounds of consensus, TPC-B against PostgreSQL with two synchronous standbys, idle ranges, a node that is added, statements whose rows
+lie on other nodes.
 See README.md beside this file."""
 import argparse
 import json
@@ -19,7 +20,7 @@ import urllib.request
 import compare
 from compare import Postgres, Server, free_port, pgbench, postgres_program
 
-BENCHES = ("failover", "drain", "rolling", "latency", "rounds", "tpcb", "idle", "add")
+BENCHES = ("failover", "drain", "rolling", "latency", "rounds", "tpcb", "idle", "add", "distributed")
 RANGES_FOR_FAILOVER = 12
 PORTS_PER_NODE = 10
 
@@ -526,6 +527,58 @@ def bench_add(options, folder):
             "p99_after_ms": p99(ended + 2, ended + 20),
             "failed_statements": sum(len(worker.failures) for worker in workers),
         }
+    finally:
+        cluster.stop()
+
+
+DISTRIBUTED = {
+    "lookup by key": "SELECT count(*), sum(r.v) FROM generate_series(1, 100000) i JOIN wide r ON r.id = i * 6 WHERE r.v % 20 = 3",
+    "lookup by index": "SELECT count(*), sum(r.v) FROM generate_series(1, 5000) i JOIN wide r ON r.k = i * 12 WHERE r.v % 20 = 3",
+    "lookup, all sent": "SELECT count(*), sum(r.v) FROM generate_series(1, 100000) i JOIN wide r ON r.id = i * 6",
+    "index scan": "SELECT count(*), sum(v) FROM (SELECT v FROM wide WHERE k < 10000 AND filler <> 'y' AND v % 20 = 3 OFFSET 0) x",
+    "backwards": "SELECT id FROM wide WHERE v = -1 AND id > 0 ORDER BY id DESC LIMIT 1",
+}
+
+
+def bench_distributed(options, folder):
+    """600,000 rows that mostly lie on other nodes, looked up and scanned: with distributed execution, and without, in ms."""
+    cluster = Cluster(options.program, folder)
+    try:
+        node = cluster.nodes[0]
+        node.psql("CREATE TABLE wide (id int PRIMARY KEY, k int, v int, filler text)")
+        for first in range(1, 600_000, 20_000):
+            node.psql("INSERT INTO wide SELECT i, i::bigint * 7919 % 600000 / 10, i % 1000, repeat('x', 100) "
+                      f"FROM generate_series({first}, {first + 19_999}) i")
+        node.psql("CREATE INDEX wide_k ON wide (k)")
+        node.psql("ALTER TABLE wide SPLIT AT VALUES " + ", ".join(f"({at})" for at in range(60_000, 600_000, 60_000)))
+        node.psql("ANALYZE wide")
+        cluster.wait_replicated()
+        # Each drain moves leases about: until the node that asks has few.
+        leases = "SELECT leaseholder, count(*) FROM meridian.ranges WHERE table_name = 'wide' GROUP BY 1"
+        for attempt in range(30):
+            with connect(node) as connection:
+                counts = dict(connection.execute(leases).fetchall())
+            if len(counts) > 2 and counts.get(1, 0) * 3 <= sum(counts.values()):
+                break
+            for flags in ((), ("--cancel",)):
+                line = [options.program, "node", "drain", str(attempt % 3 + 1), *flags, "--rpc", node.rpc]
+                subprocess.run(line, check=True, capture_output=True)
+            time.sleep(1)
+        figures = {"leases": counts}
+        with connect(node) as connection:
+            for name, query in DISTRIBUTED.items():
+                answers = set()
+                for setting in ("off", "on"):
+                    connection.execute(f"SET distributed_execution = {setting}")
+                    times = []
+                    for _ in range(options.rounds + 1):
+                        began = time.perf_counter()
+                        answers.add(str(connection.execute(query).fetchall()))
+                        times.append((time.perf_counter() - began) * 1e3)
+                    figures[f"{name}, {setting}"] = statistics.median(times[1:])
+                if len(answers) != 1:
+                    sys.exit(f"{name}: {answers}")
+        return figures
     finally:
         cluster.stop()
 

@@ -10,7 +10,7 @@ use crate::operator::NodeRef;
 use crate::operators::*;
 use crate::point::{PointRead, PointReadNode};
 use crate::program::Projection;
-use crate::remote::{RemoteNode, RemoteSource};
+use crate::remote::{RemoteNode, RemoteSource, RowSource};
 use crate::write::{DeleteNode, InsertNode, UpdateNode, WrittenTables};
 use expr::Program;
 
@@ -68,6 +68,14 @@ pub(crate) fn types_of(node: &PlanNode) -> Vec<DataType> {
     node.columns.iter().map(|column| column.column_type.data_type).collect()
 }
 
+/// The usual node, or rows from other nodes where they can take part.
+fn rows(source: Option<RowSource>, usual: NodeRef) -> NodeRef {
+    match source {
+        Some(source) => source.node(usual),
+        None => usual,
+    }
+}
+
 /// The usual node, with other nodes in its place where they can take part.
 fn either(source: Option<RemoteSource>, usual: NodeRef) -> NodeRef {
     match source {
@@ -103,7 +111,7 @@ impl Preparer {
                 Some(read) => Arc::new(PointReadNode(read)),
                 None => {
                     let usual = Arc::new(TableScanNode::new(scan)?);
-                    either(RemoteSource::rows(node)?, usual)
+                    rows(RowSource::of(node)?, usual)
                 }
             },
             Values(values) => Arc::new(ValuesNode::new(values, &node.columns)?),
@@ -111,20 +119,20 @@ impl Preparer {
             CteScan(scan) => Arc::new(CteScanNode { cte: scan.cte as usize }),
             WorkTableScan(scan) => Arc::new(WorkTableScanNode { cte: scan.cte as usize }),
             Filter(filter) => {
-                let remote = RemoteSource::rows(node)?;
+                let remote = RowSource::of(node)?;
                 let condition = Program::new(&filter.condition)?;
                 let usual: NodeRef =
                     Arc::new(FilterNode { input: self.input(&filter.input, remote.is_some())?, condition });
-                either(remote, usual)
+                rows(remote, usual)
             }
             Project(project) => {
-                let remote = RemoteSource::rows(node)?;
+                let remote = RowSource::of(node)?;
                 let projection = Projection::new(&project.expressions)?;
                 let usual: NodeRef = Arc::new(ProjectNode {
                     input: self.input(&project.input, remote.is_some())?,
                     projection,
                 });
-                either(remote, usual)
+                rows(remote, usual)
             }
             Limit(limit) => Arc::new(LimitNode::new(limit, self.node(&limit.input, false)?)?),
             Append(append) => Arc::new(AppendNode {

@@ -107,6 +107,23 @@ impl Projection {
     }
 }
 
+/// The conditions that all must hold for a condition to hold, in their order.
+pub(crate) fn conjuncts(condition: &Expr) -> Vec<Expr> {
+    match condition {
+        Expr::And(list) => list.iter().flat_map(conjuncts).collect(),
+        other => vec![other.clone()],
+    }
+}
+
+/// What holds if all conditions do; `None`: there are none.
+pub(crate) fn conjunction(conditions: &[Expr]) -> Option<Expr> {
+    match conditions {
+        [] => None,
+        [one] => Some(one.clone()),
+        many => Some(Expr::And(many.to_vec())),
+    }
+}
+
 /// Keeps the rows for which `condition` is true; `None` when there are none.
 pub(crate) fn filter(
     condition: &Program,

@@ -1,6 +1,6 @@
-//! Programs that travel with a scan: what is made of its rows where they lie.
+//! Programs that travel with a read: what is made of its rows where they lie.
 //!
-//! A [`crate::FoldRequest`] is a scan with a program. The range reads as for any scan, gives the rows to the program, a block at a time,
+//! A [`crate::FoldRequest`] is a scan with a program, a [`crate::ProbeRequest`] are many lookups with one. The range reads as for any scan, gives the rows to the program, a block at a time,
 //! and answers with what the program has made of them instead of the rows. What a program is, and what its answer, is known to those who
 //! send and who run it: to this crate and to the store both are bytes. So a filter or a partial sum of SQL runs below the layer that
 //! knows SQL.
@@ -21,6 +21,10 @@ pub enum Progress {
 pub trait Fold: Send {
     /// Takes rows. After [`Progress::Enough`] no more come.
     fn feed(&mut self, rows: &KvBlock) -> Progress;
+
+    /// Takes rows that were found for keys asked for: row `i` belongs to the key at position `asked[i]` of the request. Rows without value
+    /// were not found. A program takes either these or those of [`Fold::feed`].
+    fn feed_found(&mut self, rows: &KvBlock, asked: &[u32]) -> Progress;
 
     /// The answer.
     fn finish(self: Box<Self>) -> Vec<u8>;

@@ -23,7 +23,7 @@
 //! | [`range`] | range descriptors and leases |
 //! | [`request`] | what can be asked of a range |
 //! | [`response`] | what it answers |
-//! | [`fold`] | programs that run where a scan's rows lie |
+//! | [`fold`] | programs that run where the rows of a read lie |
 //! | [`error`] | why it did not, as a decision for the caller |
 //! | [`membership`] | which nodes there are |
 //! | [`report`] | what a node tells of itself, for people |
@@ -55,13 +55,15 @@ pub use report::{REPORT_ROWS_MAX, Report, ReportRow, ReportValue, Reporter};
 pub use request::{
     BatchRequest, ChangeReplicasRequest, CheckReplicasRequest, ChecksumRequest, ClearSpanRequest,
     CommitRequest, FoldRequest, ForgetTxnRequest, GarbageKey, GcRequest, GetRequest, Header,
-    HeartbeatTxnRequest, IntentRef, IntentUpdate, LockClaim, MultiGetRequest, PushKind, PushTxnRequest,
-    QueryIntentRequest, QueryTxnRequest, RangeStatusRequest, RecoverTxnRequest, RefreshRequest, Request,
-    ResolveIntentsRequest, RevertRequest, ScanRequest, SplitRequest, TransferLeaseRequest, WriteRequest,
+    HeartbeatTxnRequest, IntentRef, IntentUpdate, LockClaim, MultiGetRequest, ProbeRequest, PushKind,
+    PushTxnRequest, QueryIntentRequest, QueryTxnRequest, RangeStatusRequest, RecoverTxnRequest,
+    RefreshRequest, Request, ResolveIntentsRequest, RevertRequest, ScanRequest, SplitRequest,
+    TransferLeaseRequest, WriteRequest,
 };
 pub use response::{
-    BatchResponse, CheckOutcome, ChecksumStanding, CommitResponse, FoldResponse, RangeStatusResponse,
-    ReplicaCheckResponse, ReplicaChecksum, Response, ScanResponse, SplitResponse, TxnStanding,
+    BatchResponse, CheckOutcome, ChecksumStanding, CommitResponse, FoldResponse, ProbeResponse,
+    RangeStatusResponse, ReplicaCheckResponse, ReplicaChecksum, Response, ScanResponse, SplitResponse,
+    TxnStanding,
 };
 pub use sender::{NodeDialer, Sender, Unreachable};
 pub use txn::{Isolation, LockStrength, Priority, Txn, TxnId, TxnMeta, TxnRecord, TxnStatus, WaitPolicy};

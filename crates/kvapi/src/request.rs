@@ -68,6 +68,7 @@ pub enum Request {
     Fold(Box<FoldRequest>),
     CheckReplicas(CheckReplicasRequest),
     Checksum(ChecksumRequest),
+    Probe(Box<ProbeRequest>),
 }
 
 impl Request {
@@ -92,6 +93,8 @@ impl Request {
             Request::ForgetTxn(_) => "forgetting",
             Request::ResolveIntents(_) => "resolution of intents",
             Request::Revert(_) => "revert",
+            Request::Fold(_) => "scan with a program",
+            Request::Probe(_) => "probe",
             // Nothing that a statement asks for.
             _ => "system request",
         }
@@ -140,6 +143,21 @@ pub struct ScanRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FoldRequest {
     pub scan: ScanRequest,
+    pub program: Vec<u8>,
+}
+
+/// Reads many keys of one range, or all keys that begin with one of many prefixes, and answers with what a program makes of the rows, each
+/// with the position of the key that it was found for: see [`crate::fold`]. Answered by `Response::Probe`; `Invalid` by who does not run the
+/// program.
+///
+/// - `keys` ascend strictly, and no prefix begins another.
+/// - Takes no locks. How much is read at once is for the range to say: the rest is asked for again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProbeRequest {
+    pub keys: KeyBlock,
+    pub are_prefixes: bool,
+    /// Of the first prefix, keys before this one have been read already. Empty: none have.
+    pub from: Key,
     pub program: Vec<u8>,
 }
 
@@ -371,5 +389,5 @@ request_from! {
     QueryIntent: QueryIntentRequest, RecoverTxn: RecoverTxnRequest, ForgetTxn: ForgetTxnRequest, ResolveIntents: ResolveIntentsRequest,
     Revert: RevertRequest, Split: SplitRequest, Gc: GcRequest, RangeStatus: RangeStatusRequest,
     ChangeReplicas: ChangeReplicasRequest, TransferLease: TransferLeaseRequest, ClearSpan: ClearSpanRequest, Fold: FoldRequest,
-    CheckReplicas: CheckReplicasRequest, Checksum: ChecksumRequest
+    CheckReplicas: CheckReplicasRequest, Checksum: ChecksumRequest, Probe: ProbeRequest
 }

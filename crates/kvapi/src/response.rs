@@ -3,7 +3,7 @@
 use std::fmt;
 
 use clock::Timestamp;
-use keys::{NodeId, Span, StoreId};
+use keys::{Key, NodeId, Span, StoreId};
 use smallvec::SmallVec;
 
 use crate::{IntentRef, KvBlock, Lease, RangeDescriptor, TxnMeta, TxnStatus};
@@ -45,6 +45,8 @@ pub enum Response {
     ReplicaCheck(Box<ReplicaCheckResponse>),
     /// `Checksum`
     Checksum(ChecksumStanding),
+    /// `Probe`
+    Probe(ProbeResponse),
     /// `ChangeReplicas`: the range afterwards.
     Descriptor(Box<RangeDescriptor>),
     /// `Write`, `Refresh`, `ForgetTxn`, `ResolveIntents`, `Revert`, `Gc`, `TransferLease`, `ClearSpan`: done.
@@ -68,6 +70,20 @@ pub struct FoldResponse {
     pub rows: u64,
     pub bytes: u64,
     pub resume: Option<Span>,
+}
+
+/// What a program has made of the rows found for the first of the keys asked for.
+///
+/// - All rows of the first `probed` keys are in; with `resume`, also those of the next one that lie before it.
+/// - Something is always new: `probed` is not 0, or `resume` lies behind where the request began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProbeResponse {
+    pub answer: Vec<u8>,
+    /// How many rows were read, and their bytes.
+    pub rows: u64,
+    pub bytes: u64,
+    pub probed: u32,
+    pub resume: Option<Key>,
 }
 
 /// How a transaction ended.

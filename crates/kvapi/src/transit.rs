@@ -19,11 +19,11 @@ use crate::{
     ChecksumStanding, ClearSpanRequest, CommitRequest, CommitResponse, FoldRequest, FoldResponse,
     ForgetTxnRequest, GarbageKey, GcRequest, GetRequest, Header, HeartbeatTxnRequest, IntentRef,
     IntentUpdate, KeyBlock, KvBlock, KvError, Lease, LockClaim, LockStrength, MultiGetRequest, Priority,
-    PushKind, PushTxnRequest, QueryIntentRequest, QueryTxnRequest, RangeDescriptor, RangeStatusRequest,
-    RangeStatusResponse, RecoverTxnRequest, RefreshRequest, ReplicaCheckResponse, ReplicaChecksum,
-    ReplicaDescriptor, Request, ResolveIntentsRequest, Response, RestartReason, RevertRequest, ScanRequest,
-    ScanResponse, SplitRequest, SplitResponse, TransferLeaseRequest, Txn, TxnId, TxnMeta, TxnStanding,
-    TxnStatus, WaitPolicy, WriteBlock, WriteRequest,
+    ProbeRequest, ProbeResponse, PushKind, PushTxnRequest, QueryIntentRequest, QueryTxnRequest,
+    RangeDescriptor, RangeStatusRequest, RangeStatusResponse, RecoverTxnRequest, RefreshRequest,
+    ReplicaCheckResponse, ReplicaChecksum, ReplicaDescriptor, Request, ResolveIntentsRequest, Response,
+    RestartReason, RevertRequest, ScanRequest, ScanResponse, SplitRequest, SplitResponse,
+    TransferLeaseRequest, Txn, TxnId, TxnMeta, TxnStanding, TxnStatus, WaitPolicy, WriteBlock, WriteRequest,
 };
 
 /// The version of these forms.
@@ -104,6 +104,7 @@ transit_struct! {
     GcRequest { threshold, keys }
     ClearSpanRequest { span, threshold }
     FoldRequest { scan, program }
+    ProbeRequest { keys, are_prefixes, from, program }
     RangeStatusRequest { key }
     ChangeReplicasRequest { key, add, remove, generation }
     TransferLeaseRequest { key, to }
@@ -112,6 +113,7 @@ transit_struct! {
     BatchResponse { responses, read_timestamp, write_timestamp, node, now }
     ScanResponse { rows, resume }
     FoldResponse { answer, rows, bytes, resume }
+    ProbeResponse { answer, rows, bytes, probed, resume }
     CommitResponse { status, timestamp }
     TxnStanding { txn, status, recorded, expired, in_flight }
     SplitResponse { left, right }
@@ -127,14 +129,14 @@ transit_enum! {
     7 HeartbeatTxn(request), 8 PushTxn(request), 9 QueryTxn(request), 10 QueryIntent(request),
     11 RecoverTxn(request), 12 ForgetTxn(request), 13 ResolveIntents(request), 14 Revert(request),
     15 Split(request), 16 Gc(request), 17 RangeStatus(request), 18 ChangeReplicas(request), 19 TransferLease(request),
-    20 ClearSpan(request), 21 Fold(request), 22 CheckReplicas(request), 23 Checksum(request)
+    20 ClearSpan(request), 21 Fold(request), 22 CheckReplicas(request), 23 Checksum(request), 24 Probe(request)
 }
 
 transit_enum! {
     Response, "response":
     1 Get(value), 2 Rows(rows), 3 Commit(commit), 4 Txn(standing), 5 QueryIntent(found), 6 Split(halves),
     7 RangeStatus(status), 8 Done, 9 Descriptor(descriptor), 10 Fold(answer), 11 ReplicaCheck(found),
-    12 Checksum(standing)
+    12 Checksum(standing), 13 Probe(answer)
 }
 
 transit_enum! {
@@ -371,7 +373,8 @@ impl BatchRequest {
             | Request::ClearSpan(_)
             | Request::Fold(_)
             | Request::CheckReplicas(_)
-            | Request::Checksum(_) => true,
+            | Request::Checksum(_)
+            | Request::Probe(_) => true,
         })
     }
 }
@@ -384,6 +387,7 @@ impl Request {
             Request::Commit(commit) => commit.writes.byte_size() + 32 * commit.writes.len(),
             Request::MultiGet(get) => get.keys.byte_size() + 4 * get.keys.len(),
             Request::Fold(fold) => fold.program.len(),
+            Request::Probe(probe) => probe.keys.byte_size() + 4 * probe.keys.len() + probe.program.len(),
             _ => 0,
         }
     }
@@ -396,6 +400,7 @@ pub fn encode_answer(answer: &Result<BatchResponse, KvError>) -> Vec<u8> {
             let rows = response.responses.iter().map(|response| match response {
                 Response::Rows(answer) => answer.rows.byte_size() + 8 * answer.rows.len(),
                 Response::Fold(fold) => fold.answer.len(),
+                Response::Probe(probe) => probe.answer.len(),
                 Response::Get(value) => value.as_ref().map_or(0, Vec::len),
                 _ => 0,
             });

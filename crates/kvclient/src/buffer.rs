@@ -158,6 +158,14 @@ impl WriteBuffer {
         self.range(span).next().map(|(key, _)| key)
     }
 
+    /// The last one.
+    pub fn last_in(&self, span: &Span) -> Option<&Key> {
+        if self.entries.is_empty() {
+            return None;
+        }
+        self.range(span).next_back().map(|(key, _)| key)
+    }
+
     fn range(&self, span: &Span) -> impl DoubleEndedIterator<Item = (&Key, &Entry)> {
         let end = if span.is_empty() { &span.start } else { &span.end };
         let bounds = (Bound::Included(&span.start), Bound::Excluded(end));

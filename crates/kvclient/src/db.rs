@@ -274,9 +274,25 @@ impl Db {
         if place.is_certain {
             return Ok(place);
         }
+        self.make_certain(key).await?;
+        self.inner.router.locate(key).await
+    }
+
+    /// Where the keys just below `key` lie.
+    pub async fn locate_before(&self, key: &[u8]) -> Result<Place, KvError> {
+        let place = self.inner.router.locate_before(key).await?;
+        if place.is_certain {
+            return Ok(place);
+        }
+        self.make_certain(&place.span.start).await?;
+        self.inner.router.locate_before(key).await
+    }
+
+    /// Has a range answered by its leaseholder, which is known then.
+    async fn make_certain(&self, key: &[u8]) -> Result<(), KvError> {
         let status = RangeStatusRequest { key: Key::copy_from(key) };
         self.inner.router.send_to(key, &mut BatchRequest::new(Header::default(), status)).await?;
-        self.inner.router.locate(key).await
+        Ok(())
     }
 
     /// Sends one request to the range of a key, with routing and retries: for the system itself.

@@ -32,6 +32,7 @@ mod db;
 mod footprint;
 mod nearest;
 mod options;
+mod probe;
 mod router;
 pub mod scan;
 mod txn;
@@ -43,6 +44,7 @@ pub use kvapi::{
     RestartReason, Row, Timestamp, TxnId, WaitPolicy,
 };
 pub use options::{Conflict, InsertCheck, Locking, RestartScope, Savepoint, ScanOptions, TxnOptions};
+pub use probe::{Probe, Probed, ProbedPage};
 pub use router::Place;
 pub use scan::{Folded, FoldedPage, Scan};
 pub use txn::Txn;

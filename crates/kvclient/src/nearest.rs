@@ -100,7 +100,7 @@ impl Nearest {
             Some(Request::Get(get)) => !get.lock.is_locking(),
             Some(Request::MultiGet(request)) => !request.lock.is_locking(),
             Some(Request::Scan(scan)) => !scan.lock.is_locking(),
-            Some(Request::Fold(_)) => true,
+            Some(Request::Fold(_) | Request::Probe(_)) => true,
             _ => false,
         };
         is_plain && at <= self.clock.last().saturating_sub(self.closed_lag())

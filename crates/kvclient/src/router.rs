@@ -31,6 +31,10 @@ use tracing::Instrument;
 use crate::FirstRange;
 use crate::nearest::Nearest;
 
+mod probe;
+
+pub(crate) use probe::ProbeAnswer;
+
 /// How long a batch is retried while its range cannot be reached.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The same for a range that could not be reached lately: long enough to find out whether it can be now.
@@ -274,12 +278,12 @@ impl Router {
 
     /// Where a key lies.
     pub async fn locate(&self, key: &[u8]) -> Result<Place, KvError> {
-        let route = self.route(key).await?;
-        Ok(Place {
-            span: route.descriptor.span.clone(),
-            node: route.leaseholder,
-            is_certain: route.has_answered.load(Ordering::Relaxed),
-        })
+        Ok(place_of(&*self.route(key).await?))
+    }
+
+    /// Where the keys just below `key` lie.
+    pub async fn locate_before(&self, key: &[u8]) -> Result<Place, KvError> {
+        Ok(place_of(&*self.route_before(key).await?))
     }
 
     /// Sends a batch that must be answered by one range, the one that holds `key`. Reroutes while that is
@@ -635,6 +639,14 @@ impl Router {
     pub async fn revert(&self, header: &Header, spans: &[Span], sequence: u32) -> Result<(), KvError> {
         let request = |span| RevertRequest { spans: vec![span], sequence }.into();
         self.for_each_piece(header, spans, request).await
+    }
+}
+
+fn place_of(route: &Route) -> Place {
+    Place {
+        span: route.descriptor.span.clone(),
+        node: route.leaseholder,
+        is_certain: route.has_answered.load(Ordering::Relaxed),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Streaming scans: pages of rows across ranges, merged with the transaction's own writes.
 //!
 //! A scan may send a program along that runs where the rows lie ([`Scan::next_folded`]). Own writes that have not been sent are known here
-//! alone: the scan stops before the first of them, and reads on by itself.
+//! alone: the scan stops before the first of them in its order, and reads on by itself.
 
 use keys::{Key, NodeId, Span};
 use kvapi::{KvBlock, KvError, ScanRequest};
@@ -62,23 +62,26 @@ impl Scan {
         &self.rest
     }
 
-    /// Gives away what lies before `key`; this scan goes on from there. Of forward scans of all rows only.
+    /// Gives away what comes first in scan order: what lies before `key`, in reverse what does not. This scan goes on from there. Of scans
+    /// of all rows only.
     pub fn cut(&mut self, key: Key) -> Scan {
-        debug_assert!(
-            !self.options.reverse && self.wanted.is_none(),
-            "parts of a scan have no order of their own"
-        );
-        let before = Span { start: self.rest.start.clone(), end: key.clone() };
-        self.rest.start = key;
-        Scan { options: self.options.clone(), rest: before, wanted: None, sequence: self.sequence }
+        debug_assert!(self.wanted.is_none(), "parts of a scan do not know how many rows the others have");
+        let Span { start, end } = self.rest.clone();
+        let (first, rest) = match self.options.reverse {
+            false => (Span { start, end: key.clone() }, Span { start: key, end }),
+            true => (Span { start: key.clone(), end }, Span { start, end: key }),
+        };
+        self.rest = rest;
+        Scan { options: self.options.clone(), rest: first, wanted: None, sequence: self.sequence }
     }
 
-    /// The next page of a forward scan of all rows without lock, through a program where that can be; `None` at the end. The rules are
+    /// The next page of a scan of all rows without lock, through a program where that can be; `None` at the end. The rules are
     /// those of [`Scan::next_page`].
     pub async fn next_folded(&mut self, txn: &Txn, program: &[u8]) -> Result<Option<Folded>, KvError> {
-        debug_assert!(!self.options.reverse && self.wanted.is_none() && !self.options.locking.is_locking());
+        debug_assert!(self.wanted.is_none() && !self.options.locking.is_locking());
+        let reverse = self.options.reverse;
         while !self.is_finished() {
-            let scan = ScanRequest { span: self.rest.clone(), ..ScanRequest::default() };
+            let scan = ScanRequest { span: self.rest.clone(), reverse, ..ScanRequest::default() };
             let page = match txn.fold_page(scan, program, self.sequence).await {
                 Ok(Some(page)) => page,
                 Ok(None) => return Ok(self.next_page(txn).await?.map(Folded::Rows)),
@@ -86,7 +89,11 @@ impl Scan {
                 Err(error) => return Err(error),
             };
             let (answer, covered) = page;
-            self.rest.start = covered.end;
+            if reverse {
+                self.rest.end = covered.start
+            } else {
+                self.rest.start = covered.end
+            }
             if answer.answer.rows > 0 {
                 let (node, read) = (answer.node, answer.answer);
                 let page = FoldedPage { answer: read.answer, node, rows: read.rows, bytes: read.bytes };

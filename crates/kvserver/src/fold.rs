@@ -16,7 +16,7 @@ use std::time::Duration;
 use clock::Timestamp;
 use env::yield_now;
 use kvapi::{
-    BatchResponse, FoldRequest, FoldResponse, Header, KvError, Progress, Response, ScanRequest, Span,
+    BatchResponse, Fold, FoldRequest, FoldResponse, Header, KvError, Progress, Response, ScanRequest, Span,
 };
 use storage::mvcc::{self, ReadView, ScanResult};
 
@@ -25,12 +25,12 @@ use crate::replica::Replica;
 use crate::store::Inner;
 
 /// Rows and bytes of a part: what one read gives at once.
-const PART_ROWS: u64 = 1024;
-const PART_BYTES: u64 = 1 << 20;
+pub(crate) const PART_ROWS: u64 = 1024;
+pub(crate) const PART_BYTES: u64 = 1 << 20;
 /// Bounds of a page, whatever was asked for.
 const PAGE_ROWS_MAX: u64 = 128 * 1024;
-const PAGE_BYTES_MAX: u64 = 16 << 20;
-const PAGE_TIME_MAX: Duration = Duration::from_millis(100);
+pub(crate) const PAGE_BYTES_MAX: u64 = 16 << 20;
+pub(crate) const PAGE_TIME_MAX: Duration = Duration::from_millis(100);
 
 /// What reads of spans have sent, and programs have done, since the store started.
 #[derive(Default)]
@@ -49,11 +49,12 @@ impl ScanCounts {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    fn folded(&self, response: &FoldResponse) {
+    /// A program has read rows and made an answer of them.
+    pub fn folded(&self, rows: u64, bytes: u64, answer: &[u8]) {
         self.programs.fetch_add(1, Ordering::Relaxed);
-        self.program_rows_read.fetch_add(response.rows, Ordering::Relaxed);
-        self.program_bytes_read.fetch_add(response.bytes, Ordering::Relaxed);
-        self.program_bytes.fetch_add(response.answer.len() as u64, Ordering::Relaxed);
+        self.program_rows_read.fetch_add(rows, Ordering::Relaxed);
+        self.program_bytes_read.fetch_add(bytes, Ordering::Relaxed);
+        self.program_bytes.fetch_add(answer.len() as u64, Ordering::Relaxed);
     }
 }
 
@@ -73,8 +74,7 @@ impl Inner {
         if scan.lock.is_locking() {
             return Err(KvError::invalid("a scan with a program takes no locks"));
         }
-        let processor = self.processor.get().ok_or_else(|| KvError::invalid("no programs are run here"))?;
-        let mut fold = processor.open(program).map_err(|refused| KvError::invalid(refused.to_string()))?;
+        let mut fold = self.open_program(program)?;
         let (rows_max, bytes_max) =
             (at_most(scan.rows_max, PAGE_ROWS_MAX), at_most(scan.bytes_max, PAGE_BYTES_MAX));
         let began = self.env.monotonic();
@@ -113,9 +113,14 @@ impl Inner {
             yield_now().await;
         }
         response.answer = fold.finish();
-        self.ranges.scans.folded(&response);
+        self.ranges.scans.folded(response.rows, response.bytes, &response.answer);
         let timestamp = settled.map_or(Timestamp::ZERO, |(_, timestamp)| timestamp);
         Ok(self.respond(Response::Fold(response), timestamp, Timestamp::ZERO))
+    }
+
+    pub(crate) fn open_program(&self, program: &[u8]) -> Result<Box<dyn Fold>, KvError> {
+        let processor = self.processor.get().ok_or_else(|| KvError::invalid("no programs are run here"))?;
+        processor.open(program).map_err(|refused| KvError::invalid(refused.to_string()))
     }
 
     async fn fold_part(
@@ -131,7 +136,7 @@ impl Inner {
 }
 
 /// The header of what must read where something has been read already.
-fn settle(header: &Header, timestamp: Timestamp) -> Header {
+pub(crate) fn settle(header: &Header, timestamp: Timestamp) -> Header {
     let mut header = Header { timestamp, can_forward_read: false, ..header.clone() };
     if let Some(txn) = &mut header.txn {
         txn.read_timestamp = timestamp;

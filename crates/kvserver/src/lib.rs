@@ -36,7 +36,7 @@
 //! | `wait` | waiting rooms, lock waits with timeout, deadlock victims |
 //! | `contention` | waits that have ended, for people |
 //! | `conflict` | intents in the way: push, recover, resolve |
-//! | `read`, `fold`, `lock`, `write`, `commit`, `transaction`, `resolve`, `split`, `garbage` | one file per kind of command |
+//! | `read`, `fold`, `probe`, `lock`, `write`, `commit`, `transaction`, `resolve`, `split`, `garbage` | one file per kind of command |
 //! | `liveness` | promises between stores, on which leases rely |
 //! | `closed` | up to where a range is finished, and reads by replicas without the lease |
 //! | `changes` | replicas added and removed, leases handed over |
@@ -105,6 +105,7 @@ mod machine;
 mod marks;
 mod moves;
 mod placing;
+mod probe;
 mod queues;
 mod ranges;
 mod read;

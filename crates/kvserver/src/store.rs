@@ -517,6 +517,7 @@ impl Inner {
             Request::Scan(scan) if !scan.lock.is_locking() => Box::pin(self.scan(replica, header, scan)),
             Request::Scan(scan) => Box::pin(self.locking_scan(replica, header, scan)),
             Request::Fold(fold) => Box::pin(self.fold(replica, header, fold)),
+            Request::Probe(probe) => Box::pin(self.probe(replica, header, probe)),
             Request::Write(write) => Box::pin(self.write(replica, header, write)),
             Request::Commit(commit) if commit.one_phase => {
                 Box::pin(self.commit_in_one_phase(replica, header, commit))

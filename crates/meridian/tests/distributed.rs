@@ -58,12 +58,13 @@ async fn both_within(client: &Client, query: &str) {
 
 const ROWS: u32 = 24_000;
 
-/// Sees to it that the leases of the table's ranges lie on more nodes than one: balancing takes its time for so few.
+/// Sees to it that the leases of the tables' ranges lie on more nodes than one: balancing takes its time for so few.
 async fn spread(env: &RealEnv, cluster: &Cluster, client: &Client) {
-    let replicated = "SELECT count(*) = 8 AND count(leaseholder) = 8 AND bool_and(cardinality(replicas) = 3) \
-                      FROM meridian.ranges WHERE table_name = 'm'";
+    let replicated = "SELECT count(*) = 13 AND count(leaseholder) = 13 AND bool_and(cardinality(replicas) = 3) \
+                      FROM meridian.ranges WHERE table_name IN ('m', 'p')";
     until(env, "the ranges have their replicas", async || value(client, replicated).await == "t").await;
-    let holders = "SELECT count(DISTINCT leaseholder) FROM meridian.ranges WHERE table_name = 'm'";
+    let holders = "SELECT min(count) FROM (SELECT count(DISTINCT leaseholder) FROM meridian.ranges \
+                                           WHERE table_name IN ('m', 'p') GROUP BY table_name) x";
     for attempt in 0..120 {
         if value(client, holders).await != "1" {
             return;
@@ -78,8 +79,8 @@ async fn spread(env: &RealEnv, cluster: &Cluster, client: &Client) {
     panic!("one node has all leases whatever is drained");
 }
 
-/// A table whose ranges' leases lie on several nodes.
-async fn cluster_with_table(env: &RealEnv) -> Cluster {
+/// Tables whose ranges' leases lie on several nodes: m, with an index, and p, some of whose key's first values lie in several ranges.
+async fn cluster_with_tables(env: &RealEnv) -> Cluster {
     let cluster = Cluster::start(3);
     let client = cluster.connect(1).await;
     must(
@@ -104,6 +105,10 @@ async fn cluster_with_table(env: &RealEnv) -> Cluster {
     }
     let at: Vec<String> = (1..9).map(|part| format!("({})", part * ROWS / 9)).collect();
     must(&client, &format!("ALTER TABLE m SPLIT AT VALUES {}", at.join(", "))).await;
+    must(&client, "CREATE INDEX m_s ON m (s)").await;
+    must(&client, "CREATE TABLE p (g int, k int, v text, PRIMARY KEY (g, k))").await;
+    must(&client, "INSERT INTO p SELECT i % 20, i / 20, 'p ' || i % 7 FROM generate_series(0, 5999) i").await;
+    must(&client, "ALTER TABLE p SPLIT AT VALUES (3, 100), (3, 200), (7), (11, 50), (15)").await;
     spread(env, &cluster, &client).await;
     cluster
 }
@@ -162,15 +167,36 @@ const QUERIES: &[&str] = &[
     "WITH x AS (SELECT g, count(*) c FROM m GROUP BY g) SELECT sum(c) FROM x",
     "SELECT count(*) FROM (SELECT DISTINCT g, b FROM m) x",
     "SELECT id FROM m WHERE g = 4 EXCEPT SELECT id FROM m WHERE id > 300 ORDER BY 1",
+    "SELECT id FROM m WHERE id < 23000 AND g = 16 ORDER BY id DESC LIMIT 4",
+    "SELECT max(id), min(id) FROM m WHERE g = 7",
+    "SELECT id, s FROM m WHERE b AND id BETWEEN 3 AND 22000 ORDER BY id DESC LIMIT 9 OFFSET 900",
+    "SELECT id FROM m WHERE 10 / (id - 5) > 0 ORDER BY id DESC LIMIT 1",
+    "SELECT id, n FROM m WHERE s = 'row 77'",
+    "SELECT id, n * 2, upper(s) FROM m WHERE s = 'row 77' AND g > 3 LIMIT 5",
+    "SELECT * FROM m WHERE s BETWEEN 'row 77' AND 'row 780' AND e::text <> 'sad' AND n > 9000",
+    "SELECT sum(n), count(b) FROM m WHERE s LIKE 'row 12%' AND g IS DISTINCT FROM 4",
+    "SELECT s, id, 100 / (g - 5) FROM m WHERE s > 'row 2' ORDER BY s LIMIT 30",
+    "SELECT id, f FROM m WHERE s < 'row 2' AND b ORDER BY s DESC LIMIT 7",
+    "SELECT i, m.n, m.s FROM generate_series(1, 700) i JOIN m ON m.id = i * 70 % 24001 WHERE m.g <> 3",
+    "SELECT i, m.n FROM generate_series(1, 300) i LEFT JOIN m ON m.id = i * 97 AND m.b AND m.n > i",
+    "SELECT i FROM generate_series(1, 300) i WHERE NOT EXISTS (SELECT 1 FROM m WHERE m.id = i * 97 AND m.g = 5)",
+    "SELECT i FROM generate_series(1, 300) i WHERE EXISTS (SELECT 1 FROM m WHERE m.id = i * 97 AND 10 / (m.g - 5) > 0)",
+    "SELECT i, m.id, m.d FROM generate_series(1, 90) i JOIN m ON m.s = 'row ' || i * 11 AND m.g < 9",
+    "SELECT i, m.id FROM generate_series(90, 1, -1) i JOIN m ON m.s = 'row ' || i WHERE to_char(m.d, 'DD') < '09'",
+    "SELECT i, p.k, p.v FROM generate_series(0, 40) i JOIN p ON p.g = i % 23 WHERE p.v <> 'p 3'",
+    "SELECT i, (SELECT count(*) FROM p WHERE p.g = i AND p.v = 'p 1') FROM generate_series(1, 20) i",
+    "SELECT a.k, m.s FROM p a JOIN p b ON b.g = a.k JOIN m ON m.id = b.k * 80 WHERE a.v = 'p 2' AND b.v = 'p 3' AND a.g = 6",
+    "SELECT count(*), sum(m.n) FROM p JOIN m ON m.id = p.g * 1000 + p.k WHERE m.b AND p.v IN ('p 1', 'p 4')",
+    "SELECT id FROM m WHERE id IN (SELECT k * 60 FROM p WHERE g = 3) AND g > 2 ORDER BY id",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_do_not_depend_on_which_nodes_take_part() {
     let env = RealEnv::new();
-    let cluster = cluster_with_table(&env).await;
+    let cluster = cluster_with_tables(&env).await;
     for node in 1..=3 {
         let client = cluster.connect(node).await;
-        must(&client, "SET TimeZone = 'Europe/Berlin'; ANALYZE m").await;
+        must(&client, "SET TimeZone = 'Europe/Berlin'; ANALYZE m; ANALYZE p").await;
         for query in QUERIES {
             drop(both(&client, query).await);
         }
@@ -180,6 +206,7 @@ async fn answers_do_not_depend_on_which_nodes_take_part() {
         let line = line.unwrap_or_else(|| panic!("{lines:?}"));
         let nodes = line.matches("node ").count();
         assert!(nodes >= 2 && line.ends_with("): filter, partial aggregate"), "{line}");
+        where_lookups_run(&client).await;
         let plan = must(&client, "EXPLAIN (ANALYZE, TIMING off) SELECT count(*) FROM m").await;
         let lines: Vec<&str> = plan.iter().filter_map(|row| row[0].as_deref()).collect();
         assert!(lines.iter().any(|line| line.contains("Rows Read: ")), "{lines:?}");
@@ -193,6 +220,40 @@ async fn answers_do_not_depend_on_which_nodes_take_part() {
     time_is_up(&cluster).await;
 }
 
+/// The lines of EXPLAIN about what is looked up.
+async fn where_lookups_run(client: &Client) {
+    let cases = [
+        (
+            "SELECT m.n FROM generate_series(1, 300) i JOIN m ON m.id = i * 70 WHERE m.b",
+            "Lookup Join",
+            "): lookup, filter, projection",
+        ),
+        (
+            "SELECT m.n FROM generate_series(1, 30) i JOIN m ON m.s = 'row ' || i",
+            "Lookup Join",
+            "): fetch, projection",
+        ),
+        ("SELECT n FROM m WHERE s = 'row 77' AND g > 3", "Index Scan", "): fetch, filter, projection"),
+        (
+            "SELECT id FROM m WHERE g = 5 ORDER BY id DESC LIMIT 2",
+            "Index Scan Backward",
+            "): filter, projection",
+        ),
+    ];
+    for (query, operator, end) in cases {
+        let plan = must(client, &format!("EXPLAIN {query}")).await;
+        let lines: Vec<&str> = plan.iter().filter_map(|row| row[0].as_deref()).collect();
+        assert!(lines.iter().any(|line| line.contains(operator)), "{query}: {lines:?}");
+        let line = lines.iter().find(|line| line.trim_start().starts_with("Runs on: node "));
+        let line = line.unwrap_or_else(|| panic!("{query}: {lines:?}"));
+        assert!(line.matches("node ").count() >= 2 && line.ends_with(end), "{query}: {line}");
+        let plan = must(client, &format!("EXPLAIN (ANALYZE, TIMING off) {query}")).await;
+        let lines: Vec<&str> = plan.iter().filter_map(|row| row[0].as_deref()).collect();
+        let has_answered = lines.iter().any(|line| line.contains("Rows Read: "));
+        assert!(has_answered || operator == "Index Scan Backward", "{query}: {lines:?}");
+    }
+}
+
 /// Rows that a transaction has written and not sent yet, changed, deleted, given up again.
 async fn own_writes_are_seen(cluster: &Cluster) {
     let client = cluster.connect(2).await;
@@ -201,10 +262,18 @@ async fn own_writes_are_seen(cluster: &Cluster) {
         "SELECT g, count(*) FROM m WHERE id % 2 = 1 GROUP BY g ORDER BY g",
         "SELECT id, s FROM m ORDER BY n DESC LIMIT 5",
         "SELECT id FROM m WHERE s LIKE 'new%' OR g = 99",
+        "SELECT id, n FROM m WHERE s > 'new' AND s < 'row 15' AND g IS DISTINCT FROM 3",
+        "SELECT id, s FROM m WHERE g > 8 ORDER BY id DESC LIMIT 700",
+        "SELECT i, m.s, m.g FROM generate_series(0, 800) i JOIN m ON m.id = i * 30 + 7 WHERE m.g > 5",
+        "SELECT i, m.id FROM generate_series(1, 300) i JOIN m ON m.s = 'new ' || i * 1500 + 7 OR m.s = 'row ' || i",
+        "SELECT i, m.id, m.n FROM generate_series(1, 99) i LEFT JOIN m ON m.s = 'row ' || i AND m.g <> 4",
+        "SELECT i, p.k FROM generate_series(0, 19) i JOIN p ON p.g = i WHERE p.v = 'p 3' OR p.v = 'own'",
     ];
     must(&client, "BEGIN").await;
     must(&client, "UPDATE m SET g = 99, s = 'new ' || id WHERE id % 1500 = 7").await;
     must(&client, "DELETE FROM m WHERE id BETWEEN 9000 AND 9100").await;
+    must(&client, "DELETE FROM p WHERE k % 50 = 7; UPDATE p SET v = 'own' WHERE g = 11 AND k > 280").await;
+    must(&client, "INSERT INTO p VALUES (3, 1000, 'own'), (4, -1, 'own')").await;
     must(&client, "INSERT INTO m (id, n, s) VALUES (-5, 1e6, 'new'), (1000000, 2e6, 'newest')").await;
     for look in looks {
         both_within(&client, look).await;
@@ -258,6 +327,12 @@ async fn time_is_up(cluster: &Cluster) {
     assert!(env.monotonic() - begun < Duration::from_secs(30));
     must(&client, "SET statement_timeout = 0").await;
     assert_eq!(value(&client, "SELECT count(*) FROM m").await, ROWS.to_string());
+    let lookups = "SELECT count(*) FROM generate_series(0, 23999) i JOIN m ON m.id = i \
+                   WHERE md5(repeat(w, 400)) < md5(repeat(s, 1000))";
+    must(&client, "SET statement_timeout = '150ms'").await;
+    let ended = answer(&client, lookups).await;
+    assert!(ended.as_ref().is_err_and(|error| error.starts_with("57014")), "{ended:?}");
+    must(&client, "SET statement_timeout = 0").await;
     let token = client.cancel_token();
     let cancelling = async {
         env.sleep(Duration::from_millis(100)).await;
@@ -271,10 +346,19 @@ async fn time_is_up(cluster: &Cluster) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_dies_within_a_statement_costs_no_wrong_answer() {
     let env = RealEnv::new();
-    let cluster = cluster_with_table(&env).await;
+    let cluster = cluster_with_tables(&env).await;
     let client = cluster.connect(1).await;
-    let query = "SELECT g, count(*), sum(n), max(s) FROM m WHERE md5(w) <> s GROUP BY g ORDER BY g";
-    let expected = must(&client, query).await;
+    let queries = [
+        "SELECT g, count(*), sum(n), max(s) FROM m WHERE md5(w) <> s GROUP BY g ORDER BY g",
+        "SELECT count(*), sum(m.n) FROM generate_series(0, 5999) i JOIN m ON m.id = i * 4 WHERE md5(m.w) <> m.s",
+        "SELECT count(*), sum(n) FROM (SELECT n FROM m WHERE s > 'row 5' AND s < 'row 7' AND md5(w) <> s) x",
+        "SELECT i, p.v, count(*) FROM generate_series(0, 30) i JOIN p ON p.g = i WHERE md5(p.v) <> '' GROUP BY 1, 2 \
+         ORDER BY 1, 2",
+    ];
+    let mut expected = Vec::new();
+    for query in queries {
+        expected.push(must(&client, query).await);
+    }
     let ended = Arc::new(AtomicBool::new(false));
     let asked = {
         let (ended, expected) = (ended.clone(), expected.clone());
@@ -282,12 +366,14 @@ async fn a_node_that_dies_within_a_statement_costs_no_wrong_answer() {
         env::spawn_with_result(&shared, "asking", async move {
             let (mut right, mut failed) = (0, Vec::new());
             while !ended.load(Ordering::Relaxed) {
-                match answer(&client, query).await {
-                    Ok(rows) => {
-                        assert_eq!(rows, expected);
-                        right += 1;
+                for (query, expected) in queries.iter().zip(&expected) {
+                    match answer(&client, query).await {
+                        Ok(rows) => {
+                            assert_eq!(rows, *expected, "{query}");
+                            right += 1;
+                        }
+                        Err(error) => failed.push(error),
                     }
-                    Err(error) => failed.push(error),
                 }
             }
             (client, right, failed)
@@ -303,6 +389,8 @@ async fn a_node_that_dies_within_a_statement_costs_no_wrong_answer() {
     ended.store(true, Ordering::Relaxed);
     let (client, right, failed) = asked.await.expect("it ends");
     assert!(right > 5, "{right} right, {failed:?}");
-    assert_eq!(must(&client, query).await, expected);
+    for (query, expected) in queries.iter().zip(&expected) {
+        assert_eq!(must(&client, query).await, *expected, "{query}");
+    }
     println!("{right} right answers, {} errors: {failed:?}", failed.len());
 }

@@ -87,6 +87,7 @@ fn look_at(request: &Request) {
     };
     match request {
         Request::MultiGet(get) => assert_eq!(get.keys.iter().count(), get.keys.len()),
+        Request::Probe(probe) => assert_eq!(probe.keys.iter().count(), probe.keys.len()),
         Request::Write(write) => ascends(&write.writes),
         Request::Commit(commit) => ascends(&commit.writes),
         _ => {}

@@ -157,6 +157,34 @@ pub struct TableDescriptor {
     pub options: StorageOptions,
 }
 
+impl TableDescriptor {
+    /// A table without columns, indexes and constraints, of nobody.
+    pub fn bare(storage_id: u32, primary: IndexDescriptor) -> TableDescriptor {
+        TableDescriptor {
+            id: Oid(0),
+            database: Oid(0),
+            schema: Oid(0),
+            name: String::new(),
+            version: DescriptorVersion(1),
+            owner: String::new(),
+            storage_id,
+            columns: Vec::new(),
+            next_column_id: 1,
+            primary,
+            indexes: Vec::new(),
+            next_storage_index: 2,
+            checks: Vec::new(),
+            foreign_keys: Vec::new(),
+            referenced_by: Vec::new(),
+            comment: None,
+            on_commit: OnCommit::default(),
+            acl: Acl::default(),
+            constraint_comments: Default::default(),
+            options: StorageOptions::new(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ColumnDescriptor {
     pub id: ColumnId,
@@ -193,6 +221,28 @@ pub struct ColumnDescriptor {
     /// pg_collation.oid of COLLATE; `None` is the type's. All collations order by code point.
     #[serde(default)]
     pub collation: Option<u32>,
+}
+
+impl ColumnDescriptor {
+    /// A column with nothing but a type.
+    pub fn bare(id: ColumnId, name: impl Into<String>, column_type: impl Into<ColumnType>) -> Self {
+        ColumnDescriptor {
+            id,
+            name: name.into(),
+            column_type: column_type.into(),
+            not_null: false,
+            default: None,
+            missing_value: None,
+            generated: None,
+            identity: None,
+            owned_sequence: None,
+            hidden: false,
+            state: ElementState::Public,
+            comment: None,
+            acl: Acl::default(),
+            collation: None,
+        }
+    }
 }
 
 /// What the end of a transaction does to a temporary table.
@@ -252,6 +302,28 @@ pub struct IndexDescriptor {
     pub initially_deferred: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: StorageOptions,
+}
+
+impl IndexDescriptor {
+    /// An index that is not unique, of no constraint.
+    pub fn bare(name: impl Into<String>, storage_index: u32, columns: Vec<IndexColumn>) -> Self {
+        IndexDescriptor {
+            id: Oid(0),
+            name: name.into(),
+            storage_index,
+            columns,
+            included: Vec::new(),
+            unique: false,
+            nulls_not_distinct: false,
+            constraint: None,
+            predicate: None,
+            state: ElementState::Public,
+            comment: None,
+            deferrable: false,
+            initially_deferred: false,
+            options: StorageOptions::new(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -74,7 +74,8 @@ impl Fetch {
     }
 }
 
-fn missing_row() -> PgError {
+/// XX002.
+pub(crate) fn missing_row() -> PgError {
     PgError::new(SqlState::INDEX_CORRUPTED, "an index has an entry without a row")
         .hint("The index should be dropped and made again.")
 }

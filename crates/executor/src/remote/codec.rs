@@ -3,13 +3,13 @@
 use kvapi::wire::{Malformed, Reader, Writer};
 use planner::plan::SortKey;
 use types::DataType;
-use types::descriptor::{ColumnId, IndexColumn, IndexDescriptor, Oid};
+use types::descriptor::{ColumnDescriptor, ColumnId, IndexColumn, IndexDescriptor, TableDescriptor};
 
 use super::VERSION;
 use super::expression::{
     Expressions, column_type, flag, put, put_call, put_column_type, put_list, put_text, text,
 };
-use super::fragment::{Fragment, Output, Relation, Step, TOP_ROWS_MAX, bare_column, bare_index, bare_table};
+use super::fragment::{Fragment, Output, Relation, Step, TOP_ROWS_MAX};
 
 type Read<T> = Result<T, Malformed>;
 
@@ -120,23 +120,8 @@ fn index(from: &mut Reader<'_>) -> Read<IndexDescriptor> {
     }
     let included = ids(from)?;
     let (unique, nulls_not_distinct) = (flag(from)?, flag(from)?);
-    let index = IndexDescriptor {
-        id: Oid(0),
-        name,
-        storage_index,
-        columns,
-        included,
-        unique,
-        nulls_not_distinct,
-        constraint: None,
-        predicate: None,
-        state: Default::default(),
-        comment: None,
-        deferrable: false,
-        initially_deferred: false,
-        options: Default::default(),
-    };
-    Ok(bare_index(&index))
+    let bare = IndexDescriptor::bare(name, storage_index, columns);
+    Ok(IndexDescriptor { included, unique, nulls_not_distinct, ..bare })
 }
 
 fn relation(from: &mut Reader<'_>) -> Read<Relation> {
@@ -145,13 +130,13 @@ fn relation(from: &mut Reader<'_>) -> Read<Relation> {
     let mut columns = Vec::new();
     for _ in 0..from.count()? {
         let id = id(from)?;
-        let mut column = bare_column(id, text(from)?, column_type(from)?);
+        let mut column = ColumnDescriptor::bare(id, text(from)?, column_type(from)?);
         if flag(from)? {
             column.missing_value = Some(text(from)?.to_string());
         }
         columns.push(column);
     }
-    let mut table = bare_table(storage_id, index(from)?);
+    let mut table = TableDescriptor::bare(storage_id, index(from)?);
     table.name = name;
     table.columns = columns;
     let is_secondary = flag(from)?;

@@ -2,11 +2,10 @@
 
 use expr::aggregate::merges_exactly;
 use expr::{Aggregate, EvalContext, Expr};
+use planner::Table;
 use planner::plan::{Operator, PlanNode, SortKey, TableScan};
 use types::PgResult;
-use types::descriptor::{
-    ColumnDescriptor, ColumnId, DescriptorVersion, ElementState, IndexDescriptor, Oid, TableDescriptor,
-};
+use types::descriptor::{ColumnDescriptor, ColumnId, IndexDescriptor, TableDescriptor};
 use types::row::RowDecoder;
 
 use super::sendable::{is_sendable, with_values};
@@ -50,29 +49,30 @@ pub(super) struct Relation {
 }
 
 impl Relation {
-    fn of(scan: &TableScan) -> Relation {
-        let (whole, index) = (&scan.table.descriptor, scan.index_descriptor());
-        let is_secondary = scan.index != 0;
+    /// Of a table's index: its position in [`TableDescriptor::all_indexes`].
+    pub fn of(table: &Table, index: u32, columns: &[ColumnId]) -> Relation {
+        let (whole, is_secondary) = (&table.descriptor, index != 0);
+        let index = table.index_at(index);
         let keys = |index: &IndexDescriptor| -> Vec<ColumnId> {
             let key = index.columns.iter().map(|column| column.column);
             key.chain(index.included.iter().copied()).collect()
         };
-        let mut needed = scan.columns.clone();
+        let mut needed = columns.to_vec();
         needed.extend(keys(index));
         needed.extend(keys(&whole.primary));
-        let columns = whole.columns.iter().filter(|column| needed.contains(&column.id));
-        let mut table = bare_table(whole.storage_id, bare_index(&whole.primary));
+        let kept = whole.columns.iter().filter(|column| needed.contains(&column.id));
+        let mut table = TableDescriptor::bare(whole.storage_id, bare_index(&whole.primary));
         table.name.clone_from(&whole.name);
-        table.columns = columns
+        table.columns = kept
             .map(|column| ColumnDescriptor {
                 missing_value: column.missing_value.clone(),
-                ..bare_column(column.id, &column.name, column.column_type)
+                ..ColumnDescriptor::bare(column.id, &column.name, column.column_type)
             })
             .collect();
         if is_secondary {
             table.indexes = vec![bare_index(index)];
         }
-        Relation { table, is_secondary, columns: scan.columns.clone() }
+        Relation { table, is_secondary, columns: columns.to_vec() }
     }
 
     pub fn decoder(&self) -> PgResult<RowDecoder> {
@@ -81,70 +81,19 @@ impl Relation {
     }
 }
 
-/// A column with what decoding needs.
-pub(super) fn bare_column(id: ColumnId, name: &str, column_type: types::ColumnType) -> ColumnDescriptor {
-    ColumnDescriptor {
-        id,
-        name: name.to_string(),
-        column_type,
-        not_null: false,
-        default: None,
-        missing_value: None,
-        generated: None,
-        identity: None,
-        owned_sequence: None,
-        hidden: false,
-        state: ElementState::Public,
-        comment: None,
-        acl: Default::default(),
-        collation: None,
-    }
-}
-
 /// An index with what decoding needs.
-pub(super) fn bare_index(index: &IndexDescriptor) -> IndexDescriptor {
+fn bare_index(index: &IndexDescriptor) -> IndexDescriptor {
     IndexDescriptor {
-        id: Oid(0),
-        name: index.name.clone(),
-        storage_index: index.storage_index,
-        columns: index.columns.clone(),
         included: index.included.clone(),
         unique: index.unique,
         nulls_not_distinct: index.nulls_not_distinct,
-        constraint: None,
-        predicate: None,
-        state: ElementState::Public,
-        comment: None,
-        deferrable: false,
-        initially_deferred: false,
-        options: Default::default(),
+        ..IndexDescriptor::bare(&index.name, index.storage_index, index.columns.clone())
     }
 }
 
-/// A table without columns and secondary indexes.
-pub(super) fn bare_table(storage_id: u32, primary: IndexDescriptor) -> TableDescriptor {
-    TableDescriptor {
-        id: Oid(0),
-        database: Oid(0),
-        schema: Oid(0),
-        name: String::new(),
-        version: DescriptorVersion(0),
-        owner: String::new(),
-        storage_id,
-        columns: Vec::new(),
-        next_column_id: 0,
-        primary,
-        indexes: Vec::new(),
-        next_storage_index: 0,
-        checks: Vec::new(),
-        foreign_keys: Vec::new(),
-        referenced_by: Vec::new(),
-        comment: None,
-        on_commit: Default::default(),
-        acl: Default::default(),
-        constraint_comments: Default::default(),
-        options: Default::default(),
-    }
+/// The columns of the primary key, in its order.
+pub(super) fn key_columns(table: &TableDescriptor) -> Vec<ColumnId> {
+    table.primary.columns.iter().map(|column| column.column).collect()
 }
 
 /// A scan and what stands on it in a plan, up to where a fragment may end.
@@ -153,17 +102,21 @@ pub(super) struct Chain<'a> {
     pub steps: Vec<Step>,
 }
 
+/// Whether other nodes may have a part in a scan. Those that lock look at rows again, and single rows are read otherwise.
+pub(super) fn is_plain(scan: &TableScan) -> bool {
+    scan.lock.is_none() && !scan.single_row
+}
+
 impl<'a> Chain<'a> {
     /// `None`: the node is no such scan, or something of it must stay here.
     pub fn of(node: &'a PlanNode) -> Option<Chain<'a>> {
         match &node.operator {
             Operator::TableScan(scan) => {
-                let is_plain = scan.lock.is_none() && !scan.fetch_row && !scan.reverse && !scan.single_row;
                 let steps = match &scan.filter {
                     Some(filter) if !is_sendable(filter) => return None,
                     filter => filter.iter().cloned().map(Step::Filter).collect(),
                 };
-                is_plain.then_some(Chain { scan, steps })
+                is_plain(scan).then_some(Chain { scan, steps })
             }
             Operator::Filter(filter) if is_sendable(&filter.condition) => {
                 let mut chain = Chain::of(&filter.input)?;
@@ -179,7 +132,7 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Whether less is sent than is read: rows or columns are left out.
+    /// Whether less is sent than is read: rows or columns are left out. Of scans whose entries are what is asked for.
     pub fn leaves_something_out(&self) -> bool {
         let index = self.scan.index_descriptor();
         let stored = match self.scan.index {
@@ -190,7 +143,9 @@ impl<'a> Chain<'a> {
     }
 
     pub fn into_fragment(self, output: Output) -> Fragment {
-        Fragment { relation: Relation::of(self.scan), steps: self.steps, output }
+        let scan = self.scan;
+        let relation = Relation::of(&scan.table, scan.index, &scan.columns);
+        Fragment { relation, steps: self.steps, output }
     }
 }
 
@@ -205,7 +160,16 @@ pub(super) fn groups(keys: &[Expr], calls: &[Aggregate]) -> Option<Output> {
     all.then(|| Output::Groups { keys: keys.to_vec(), calls: calls.to_vec() })
 }
 
+/// Whether rows may be left out.
+pub(super) fn is_sifting(steps: &[Step]) -> bool {
+    steps.iter().any(|step| matches!(step, Step::Filter(_)))
+}
+
 impl Fragment {
+    pub fn is_sifted(&self) -> bool {
+        is_sifting(&self.steps)
+    }
+
     /// The same with values in place of what has no column. `None`: some such part fails.
     pub fn with_values(&self, context: &EvalContext<'_>) -> Option<Fragment> {
         let value = |expr: &Expr| with_values(expr, context);

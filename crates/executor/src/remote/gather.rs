@@ -1,4 +1,4 @@
-//! The gateway's side: pieces of a scan in flight, given out in key order.
+//! The gateway's side of scans: pieces in flight, given out in key order, backwards if the scan is.
 //!
 //! ```text
 //!   |  given out  | piece: read | piece: asking node 2 | piece: read | piece: asking node 3 |  the rest, not cut yet  |
@@ -21,7 +21,7 @@ use std::task::Poll;
 
 use env::yield_now;
 use keys::Span;
-use kvclient::{Folded, KvBlock, Scan, ScanOptions};
+use kvclient::{Folded, KvBlock, Place, Scan, ScanOptions};
 use types::{Batch, Datum, PgError};
 
 use super::Distribution;
@@ -47,10 +47,23 @@ struct Shared {
     slots: Vec<Datum>,
     fragment: Arc<Prepared>,
     program: Vec<u8>,
+    reverse: bool,
     /// Ranges of this node are sent the program too.
     always: bool,
     /// Some node does not run the program: no more is sent.
     refused: AtomicBool,
+}
+
+impl Shared {
+    fn options(&self, span: Span) -> ScanOptions {
+        if self.reverse { ScanOptions::backward(span) } else { ScanOptions::forward(span) }
+    }
+
+    /// Where a scan goes on.
+    async fn place(&self, scan: &Scan) -> ExecResult<Place> {
+        let (db, rest) = (&self.context.db, scan.rest());
+        Ok(if self.reverse { db.locate_before(&rest.end).await? } else { db.locate(&rest.start).await? })
+    }
 }
 
 type Reading = Pin<Box<dyn Future<Output = ExecResult<Piece>> + Send>>;
@@ -71,7 +84,7 @@ struct Piece {
 
 /// Rows of a fragment from all ranges of a scan, in key order.
 ///
-/// - `parts` are in key order; `rest` and `spans` come after them.
+/// - `parts` are in the order of the scan; `rest` and `spans` come after them.
 pub(crate) struct Gather {
     shared: Arc<Shared>,
     parts: VecDeque<Part>,
@@ -87,7 +100,9 @@ pub(crate) struct Gather {
 pub(super) struct Job {
     pub fragment: Arc<Prepared>,
     pub program: Vec<u8>,
+    /// Ascending.
     pub spans: Vec<Span>,
+    pub reverse: bool,
     /// Rows that will be asked for at most.
     pub hint: Option<u64>,
     /// Rows of the first page; 0: as usual.
@@ -104,13 +119,17 @@ impl Gather {
         if memory.resize(parts_max as u64 * PIECE_MEMORY_BYTES).is_err() {
             return Ok(None);
         }
-        let Job { fragment, program, spans, page_rows, .. } = job;
+        let Job { fragment, program, mut spans, reverse, page_rows, .. } = job;
+        if reverse {
+            spans.reverse();
+        }
         let refused = AtomicBool::new(false);
         let shared = Arc::new(Shared {
             context: run.context.clone(),
             slots: run.slots.clone(),
             fragment,
             program,
+            reverse,
             always,
             refused,
         });
@@ -130,7 +149,7 @@ impl Gather {
 
     async fn read_first_page(&mut self, page_rows: u64) -> ExecResult<()> {
         let Some(span) = self.spans.pop_front() else { return Ok(()) };
-        let options = ScanOptions { page_rows, ..ScanOptions::forward(span) };
+        let options = ScanOptions { page_rows, ..self.shared.options(span) };
         let mut scan = self.shared.context.txn.scan(options);
         let mut piece = Collected::new(&self.shared);
         piece.read_page(&mut scan, self.shared.always).await?;
@@ -179,25 +198,28 @@ impl Gather {
             let context = &self.shared.context;
             if self.rest.as_ref().is_none_or(Scan::is_finished) {
                 let Some(span) = self.spans.pop_front() else { return };
-                self.rest = Some(context.txn.scan(ScanOptions::forward(span)));
+                self.rest = Some(context.txn.scan(self.shared.options(span)));
             }
             let Some(rest) = &mut self.rest else { continue };
             if rest.is_finished() {
                 continue;
             }
-            let place = match context.db.locate(&rest.rest().start).await {
+            let place = match self.shared.place(rest).await {
                 Ok(place) => place,
                 Err(error) => {
                     // It is told when its turn comes: what lies before may be all that is wanted.
-                    self.parts.push_back(Part::Read(Err(error.into())));
+                    self.parts.push_back(Part::Read(Err(error)));
                     (self.rest, self.spans) = (None, VecDeque::new());
                     return;
                 }
             };
-            let piece = if place.span.end < rest.rest().end {
-                rest.cut(place.span.end)
-            } else {
-                self.rest.take().expect("it is there")
+            let cut = match self.shared.reverse {
+                false => Some(place.span.end).filter(|end| *end < rest.rest().end),
+                true => Some(place.span.start).filter(|start| *start > rest.rest().start),
+            };
+            let piece = match cut {
+                Some(key) => rest.cut(key),
+                None => self.rest.take().expect("it is there"),
             };
             self.parts.push_back(Part::Begun(read_piece(self.shared.clone(), piece)));
         }
@@ -249,8 +271,7 @@ async fn sends(shared: &Shared, scan: &Scan) -> ExecResult<bool> {
     if shared.always || shared.refused.load(Ordering::Relaxed) {
         return Ok(shared.always && !shared.refused.load(Ordering::Relaxed));
     }
-    let db = &shared.context.db;
-    Ok(db.locate(&scan.rest().start).await?.node != db.node())
+    Ok(shared.place(scan).await?.node != shared.context.db.node())
 }
 
 /// A piece being read. Pages of other nodes come through the program; others go through `own`.

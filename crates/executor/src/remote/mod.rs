@@ -33,6 +33,21 @@
 //!   So LIMIT without ORDER BY, the order of groups, and which of several errors is told, are what they are without all this; an
 //!   error behind the rows that a LIMIT wants stays unseen as it would.
 //!
+//! # Lookups
+//!
+//! What a scan reads lies together; what is looked up (the right rows of a lookup join, the rows of an index's entries) lies anywhere. A batch of
+//! keys is sorted and cut where ranges end, and each piece is one request with a fragment ([`kvapi::ProbeRequest`]), all of them under way
+//! at the same time: a batch costs one round trip, where it was one for each range, or, of keys' prefixes, for each of them.
+//!
+//! ```text
+//!   left rows --> keys, sorted --> pieces by range --> Probe(keys, program)  ------>  leaseholders
+//!   pairs in the order of the left rows <--- rows, each with its key's position <---
+//! ```
+//!
+//! Locking reads stay as they are. Own writes are again known here alone: keys that they touch are looked up here. In a fragment goes, of a
+//! join's condition, what is about the right rows alone; an error in it sends the batch the usual way, so that the error is the one that
+//! comes first there.
+//!
 //! # When
 //!
 //! When some range of the scan is leased elsewhere, and the fragment leaves out something: rows, columns. Whether there is much to read is not
@@ -48,18 +63,24 @@
 //! | `codec`, `expression` | the bytes of a fragment; `answer`: those of what comes back |
 //! | `run` | a fragment at work |
 //! | `processor` | runs fragments of others |
-//! | `gather` | the gateway's side: pieces in flight, order, memory |
+//! | `gather` | the gateway's side of scans: pieces in flight, order, memory |
 //! | `source` | which way a scan is read, and the operator in front of it |
+//! | `probe` | the gateway's side of lookups |
+//! | `fetch`, `rows` | rows of an index's entries; `lookup`: right rows of a join |
 //! | `outline` | EXPLAIN: which node does what |
 
 mod answer;
 mod codec;
 mod expression;
+mod fetch;
 mod flows;
 mod fragment;
 mod gather;
+mod lookup;
 mod outline;
+mod probe;
 mod processor;
+mod rows;
 mod run;
 mod sendable;
 mod source;
@@ -70,7 +91,10 @@ pub use flows::{Flow, Flows};
 pub use outline::{Outline, outline};
 pub use processor::FragmentProcessor;
 
+pub(crate) use fetch::Pace;
 pub(crate) use gather::Gather;
+pub(crate) use lookup::{LookedUp, LookupFlow, LookupSource};
+pub(crate) use rows::RowSource;
 pub(crate) use source::{RemoteNode, RemoteSource};
 
 /// Whether parts of statements run on other nodes (the setting `distributed_execution`).

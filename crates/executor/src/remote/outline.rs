@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use keys::NodeId;
-use planner::plan::{Operator, PlanNode};
+use keys::{NodeId, Span};
+use planner::plan::{LookupJoin, Operator, PlanNode};
 
 use super::Distribution;
-use super::fragment::{Chain, Output, Step};
+use super::fragment::{Chain, Output, is_sifting};
+use super::lookup::LookupSource;
+use super::rows::FetchSource;
 use super::source::RemoteSource;
 use crate::context::ExecContext;
 use crate::error::ExecResult;
@@ -39,6 +41,19 @@ pub async fn outline(root: &PlanNode, context: &ExecContext, slots: usize) -> Ex
     let run = Run::new(context.clone(), vec![Datum::Null; slots]);
     let mut rest = vec![root];
     while let Some(node) = rest.pop() {
+        if let Operator::LookupJoin(join) = &node.operator {
+            if let Some(line) = lookups(join, &run).await {
+                outline.0.insert(address(node), line);
+            }
+            rest.extend(node.inputs());
+            continue;
+        }
+        if let Some(fetch) = FetchSource::of(node) {
+            if let Some(line) = fetches(&fetch, &run).await {
+                outline.0.insert(address(scan_of(node)), line);
+            }
+            continue;
+        }
         // What is above a fragment has it in itself: nodes below are not looked at again.
         let (source, inside) = match &node.operator {
             Operator::Aggregate(plan) => (RemoteSource::aggregate(plan)?, &plan.input),
@@ -50,29 +65,60 @@ pub async fn outline(root: &PlanNode, context: &ExecContext, slots: usize) -> Ex
             continue;
         };
         // What fails here fails when the statement runs, if it comes to that.
-        let Ok(Some(nodes)) = leaseholders(&source, &run).await else { continue };
-        let line = format!("Runs on: {}: {}", ranges_text(&nodes), duties(&source, inside).join(", "));
+        let Ok(Some(spans)) = source.spans(&run) else { continue };
+        let Ok(Some([nodes])) = leaseholders([&spans[..]], &run).await else { continue };
+        let line = format!("Runs on: {nodes}: {}", duties(&source, inside).join(", "));
         let under = if matches!(node.operator, Operator::Aggregate(_)) { node } else { scan_of(inside) };
         outline.0.insert(address(under), line);
     }
     Ok(outline)
 }
 
-/// Ranges by leaseholder. `None`: all are read the usual way.
-async fn leaseholders(source: &RemoteSource, run: &Run) -> ExecResult<Option<BTreeMap<NodeId, u64>>> {
-    let Some(spans) = source.spans(run)? else { return Ok(None) };
-    let db = &run.context.db;
-    let mut nodes: BTreeMap<NodeId, u64> = BTreeMap::new();
-    for span in &spans {
-        let mut key = span.start.clone();
-        while key < span.end {
-            let place = db.locate(&key).await?;
-            *nodes.entry(place.node).or_default() += 1;
-            key = place.span.end;
+/// The line under a lookup join.
+async fn lookups(join: &LookupJoin, run: &Run) -> Option<String> {
+    let source = LookupSource::of(join).ok()??;
+    let (spans, is_sifted) = source.outline().ok()?;
+    let sifted = if is_sifted { ", filter" } else { "" };
+    match spans {
+        [index, rows] => {
+            let spans = [std::slice::from_ref(index), std::slice::from_ref(rows)];
+            let [index, rows] = leaseholders(spans, run).await.ok()??;
+            Some(format!("Runs on: {index}: lookup; {rows}: fetch{sifted}, projection"))
+        }
+        index => {
+            let [index] = leaseholders([index], run).await.ok()??;
+            Some(format!("Runs on: {index}: lookup{sifted}, projection"))
         }
     }
-    let is_elsewhere = nodes.keys().any(|node| *node != db.node());
-    Ok(is_elsewhere.then_some(nodes))
+}
+
+/// The line under an index scan that fetches rows.
+async fn fetches(source: &FetchSource, run: &Run) -> Option<String> {
+    let (spans, rows, steps) = source.outline(run).ok()??;
+    let [index, rows] = leaseholders([&spans[..], rows], run).await.ok()??;
+    let sifted = if is_sifting(steps) { ", filter" } else { "" };
+    Some(format!("Runs on: {index}: scan; {rows}: fetch{sifted}, projection"))
+}
+
+/// Ranges of each of some spans by leaseholder, in words. `None`: all are read the usual way.
+async fn leaseholders<const N: usize>(spans: [&[Span]; N], run: &Run) -> ExecResult<Option<[String; N]>> {
+    let db = &run.context.db;
+    let mut is_elsewhere = false;
+    let mut texts = [const { String::new() }; N];
+    for (text, spans) in texts.iter_mut().zip(spans) {
+        let mut nodes: BTreeMap<NodeId, u64> = BTreeMap::new();
+        for span in spans {
+            let mut key = span.start.clone();
+            while key < span.end {
+                let place = db.locate(&key).await?;
+                *nodes.entry(place.node).or_default() += 1;
+                key = place.span.end;
+            }
+        }
+        is_elsewhere |= nodes.keys().any(|node| *node != db.node());
+        *text = ranges_text(&nodes);
+    }
+    Ok(is_elsewhere.then_some(texts))
 }
 
 fn ranges_text(nodes: &BTreeMap<NodeId, u64>) -> String {
@@ -94,7 +140,7 @@ fn scan_of(node: &PlanNode) -> &PlanNode {
 fn duties(source: &RemoteSource, inside: &PlanNode) -> Vec<&'static str> {
     let steps = Chain::of(inside).map(|chain| chain.steps).unwrap_or_default();
     let mut duties = Vec::new();
-    if steps.iter().any(|step| matches!(step, Step::Filter(_))) {
+    if is_sifting(&steps) {
         duties.push("filter");
     }
     match source.output() {

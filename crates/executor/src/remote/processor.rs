@@ -44,8 +44,11 @@ impl CatalogLookup for NoCatalog {
     }
 }
 
-impl Fold for Page {
-    fn feed(&mut self, rows: &KvBlock) -> Progress {
+impl Page {
+    fn with_context(
+        &mut self,
+        feed: impl FnOnce(&mut FragmentRun, &EvalContext<'_>) -> PgResult<()>,
+    ) -> Progress {
         let (random, session) = (AtomicU64::new(0), SessionInfo::default());
         let context = EvalContext {
             parameters: &[],
@@ -57,7 +60,7 @@ impl Fold for Page {
             session: &session,
             catalog: &NoCatalog,
         };
-        match self.run.feed(rows, &context) {
+        match feed(&mut self.run, &context) {
             Ok(()) if self.run.is_full() => Progress::Enough,
             Ok(()) => Progress::More,
             Err(error) => {
@@ -65,6 +68,16 @@ impl Fold for Page {
                 Progress::Enough
             }
         }
+    }
+}
+
+impl Fold for Page {
+    fn feed(&mut self, rows: &KvBlock) -> Progress {
+        self.with_context(|run, context| run.feed(rows, context))
+    }
+
+    fn feed_found(&mut self, rows: &KvBlock, asked: &[u32]) -> Progress {
+        self.with_context(|run, context| run.feed_found(rows, asked, context))
     }
 
     fn finish(mut self: Box<Self>) -> Vec<u8> {

@@ -7,7 +7,7 @@ use expr::{EvalContext, Program};
 use kvapi::KvBlock;
 use planner::plan::SortKey;
 use types::row::RowDecoder;
-use types::{BATCH_ROWS_MAX, Batch, DataType, PgResult};
+use types::{BATCH_ROWS_MAX, Batch, DataType, Nulls, PgError, PgResult, Values, Vector};
 
 use super::fragment::{Fragment, Output, Step};
 use crate::memory::MemoryAccount;
@@ -20,6 +20,9 @@ const HELD_BYTES_MAX: usize = 1 << 20;
 const GROUPS_MAX: usize = 32 * 1024;
 /// Rows looked at at once when only some are wanted.
 const FEW_ROWS: usize = 64;
+
+/// Of positions of keys.
+const POSITION: DataType = DataType::Int4;
 
 /// A fragment, prepared.
 pub(super) struct Prepared {
@@ -83,10 +86,23 @@ impl Prepared {
         &self.types
     }
 
-    /// The rows from `from` on, as far as they are looked at at once: decoded, and through all steps.
-    fn chunk(&self, rows: &KvBlock, from: usize, context: &EvalContext<'_>) -> PgResult<Option<Batch>> {
+    /// The same, and one column more: the position of the key that a row was found for.
+    pub fn found_types(&self) -> Vec<DataType> {
+        self.types.iter().copied().chain([POSITION]).collect()
+    }
+
+    /// The rows from `from` on, as far as they are looked at at once: decoded, and through all steps. With `asked`, those positions come
+    /// along as one column more.
+    fn chunk(
+        &self,
+        rows: &KvBlock,
+        from: usize,
+        asked: Option<&[u32]>,
+        context: &EvalContext<'_>,
+    ) -> PgResult<Option<Batch>> {
         let to = (from + self.chunk_rows).min(rows.len());
         let mut columns = self.decoder.vectors(to - from);
+        let mut positions = Vec::with_capacity(if asked.is_some() { to - from } else { 0 });
         let mut count = 0;
         for index in from..to {
             let row = rows.row(index);
@@ -94,7 +110,17 @@ impl Prepared {
             if !columns.is_empty() {
                 self.decoder.decode(row.key, value, &mut columns)?;
             }
+            if let Some(asked) = asked {
+                positions.push(asked[index] as i32);
+            }
             count += 1;
+        }
+        if asked.is_some() {
+            columns.push(Vector {
+                data_type: POSITION,
+                nulls: Nulls::none(),
+                values: Values::Int4(positions),
+            });
         }
         let mut batch = Batch { columns, rows: count };
         for step in &self.steps {
@@ -102,7 +128,12 @@ impl Prepared {
                 return Ok(None);
             }
             batch = match step {
-                PreparedStep::Project(projection) => projection.apply(context, batch)?,
+                PreparedStep::Project(projection) => {
+                    let positions = if asked.is_some() { batch.columns.pop() } else { None };
+                    let mut batch = projection.apply(context, batch)?;
+                    batch.columns.extend(positions);
+                    batch
+                }
                 PreparedStep::Filter(condition) => match program::filter(condition, context, batch)? {
                     Some(batch) => batch,
                     None => return Ok(None),
@@ -135,10 +166,26 @@ impl FragmentRun {
         let fragment = self.fragment.clone();
         let mut from = 0;
         while from < rows.len() && !self.is_satisfied() {
-            if let Some(batch) = fragment.chunk(rows, from, context)? {
+            if let Some(batch) = fragment.chunk(rows, from, None, context)? {
                 self.take(&fragment, batch, context)?;
             }
             from += fragment.chunk_rows;
+        }
+        Ok(())
+    }
+
+    /// Takes entries that were found for keys: `asked[i]` says for which. What comes out has that as one column more.
+    pub fn feed_found(&mut self, rows: &KvBlock, asked: &[u32], context: &EvalContext<'_>) -> PgResult<()> {
+        let fragment = self.fragment.clone();
+        if !matches!(fragment.output, PreparedOutput::Rows { limit: 0 }) {
+            return Err(PgError::internal(
+                "rows that were looked up are neither grouped nor sorted nor counted",
+            ));
+        }
+        for from in (0..rows.len()).step_by(fragment.chunk_rows) {
+            if let Some(batch) = fragment.chunk(rows, from, Some(asked), context)? {
+                self.take(&fragment, batch, context)?;
+            }
         }
         Ok(())
     }

@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use keys::Span;
-use planner::plan::{Aggregate, PlanNode, TopN};
+use planner::plan::{Aggregate, PlanNode, TableScan, TopN};
 use types::row::KeyPrefixEncoder;
 use types::{BATCH_ROWS_MAX, Batch, PgResult};
 
 use super::Distribution;
 use super::codec;
+use super::fetch::key_fragment;
 use super::fragment::{Chain, Fragment, Output, TOP_ROWS_MAX, groups};
 use super::gather::{Gather, Job};
+use super::lookup::whole_index;
 use super::run::Prepared;
+use crate::context::ExecContext;
 use crate::error::ExecResult;
 use crate::operator::{BoxedOperator, Node, NodeRef, Operator, Run};
 use crate::operators::{KeyRanges, SpanSet};
@@ -26,7 +29,12 @@ pub(crate) struct RemoteSource {
     fragment: Fragment,
     encoder: KeyPrefixEncoder,
     spans: SpanSet,
+    reverse: bool,
     row_hint: Option<Scalar>,
+    /// Not more rows than hinted at are asked of the scan itself.
+    hint_is_bound: bool,
+    /// What else is read for its rows.
+    beside: Vec<Span>,
     /// Of [`Output::Top`]: LIMIT and OFFSET.
     top: Option<(Scalar, Option<Scalar>)>,
 }
@@ -34,22 +42,36 @@ pub(crate) struct RemoteSource {
 impl RemoteSource {
     fn new(chain: Chain<'_>, output: Output) -> PgResult<RemoteSource> {
         let scan = chain.scan;
+        RemoteSource::over(scan, chain.into_fragment(output))
+    }
+
+    fn over(scan: &TableScan, fragment: Fragment) -> PgResult<RemoteSource> {
         let (table, index) = (&scan.table.descriptor, scan.index_descriptor());
         Ok(RemoteSource {
             encoder: KeyPrefixEncoder::new(table, index)?,
             spans: SpanSet::new(&scan.spans, index)?,
+            reverse: scan.reverse,
             row_hint: scan.row_hint.as_ref().map(Scalar::new).transpose()?,
+            hint_is_bound: true,
+            beside: Vec::new(),
             top: None,
-            fragment: chain.into_fragment(output),
+            fragment,
         })
     }
 
     /// Rows of a node, if other nodes can and should do something about them.
     pub fn rows(node: &PlanNode) -> PgResult<Option<RemoteSource>> {
-        match Chain::of(node).filter(Chain::leaves_something_out) {
+        match entry_chain(node).filter(Chain::leaves_something_out) {
             Some(chain) => RemoteSource::new(chain, Output::Rows { limit: 0 }).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The primary keys of the rows of an index's entries. `is_sifted`: rows may be left out afterwards.
+    pub(super) fn entries(scan: &TableScan, is_sifted: bool) -> PgResult<RemoteSource> {
+        let source = RemoteSource::over(scan, key_fragment(&scan.table, scan.index))?;
+        let beside = vec![whole_index(&scan.table, 0)?];
+        Ok(RemoteSource { hint_is_bound: !is_sifted, beside, ..source })
     }
 
     /// Partial states of an aggregation.
@@ -57,7 +79,7 @@ impl RemoteSource {
         if plan.sets.len() != 1 || plan.sets[0].len() != plan.keys.len() {
             return Ok(None);
         }
-        match (Chain::of(&plan.input), groups(&plan.keys, &plan.aggregates)) {
+        match (entry_chain(&plan.input), groups(&plan.keys, &plan.aggregates)) {
             (Some(chain), Some(output)) => RemoteSource::new(chain, output).map(Some),
             _ => Ok(None),
         }
@@ -65,7 +87,7 @@ impl RemoteSource {
 
     /// The first rows of an order from every page.
     pub fn top(plan: &TopN) -> PgResult<Option<RemoteSource>> {
-        let Some(chain) = Chain::of(&plan.input) else { return Ok(None) };
+        let Some(chain) = entry_chain(&plan.input) else { return Ok(None) };
         let mut source = RemoteSource::new(chain, Output::Top { keys: plan.keys.clone(), count: 0 })?;
         let offset = plan.offset.as_ref().map(Scalar::new).transpose()?;
         source.top = Some((Scalar::new(&plan.count)?, offset));
@@ -74,20 +96,26 @@ impl RemoteSource {
 
     /// Begins to read, if other nodes are to take part.
     pub async fn open(&self, run: &Run) -> ExecResult<Option<Gather>> {
-        let context = &run.context;
-        match context.distribution {
-            Distribution::Off => return Ok(None),
-            Distribution::On if context.db.is_alone() => return Ok(None),
-            Distribution::On | Distribution::Always => {}
+        if !takes_part(&run.context) {
+            return Ok(None);
         }
         let Some(spans) = self.spans(run)? else { return Ok(None) };
-        if context.distribution == Distribution::On && !lies_elsewhere(&spans, run).await? {
+        if !lies_elsewhere(&spans, run).await? && !lies_elsewhere(&self.beside, run).await? {
             return Ok(None);
         }
         match self.job(spans, run)? {
             Some(job) => Gather::begin(job, run).await,
             None => Ok(None),
         }
+    }
+
+    /// The hint, evaluated.
+    pub(super) fn hint(&self, run: &Run) -> ExecResult<Option<u64>> {
+        Ok(row_count(self.row_hint.as_ref(), &run.eval(), false)?)
+    }
+
+    pub(super) fn beside(&self) -> &[Span] {
+        &self.beside
     }
 
     pub(super) fn output(&self) -> &Output {
@@ -108,7 +136,7 @@ impl RemoteSource {
         let Some(mut fragment) = self.fragment.with_values(&eval) else { return Ok(None) };
         let mut hint = row_count(self.row_hint.as_ref(), &eval, false)?;
         match &mut fragment.output {
-            Output::Rows { limit } => *limit = hint.unwrap_or(0),
+            Output::Rows { limit } => *limit = hint.filter(|_| self.hint_is_bound).unwrap_or(0),
             Output::Groups { .. } => hint = None,
             Output::Top { count, .. } => {
                 hint = None;
@@ -124,15 +152,34 @@ impl RemoteSource {
             }
         }
         let Some(program) = codec::encode(&fragment) else { return Ok(None) };
-        let fragment = Arc::new(Prepared::new(&fragment)?);
         // As the usual scan: with a filter the hint says little.
-        let page_rows = hint.map_or(0, |hint| hint.clamp(64, BATCH_ROWS_MAX as u64));
-        Ok(Some(Job { fragment, program, spans, hint, page_rows }))
+        let is_sifted = !self.hint_is_bound || fragment.is_sifted();
+        let least = if is_sifted { 64 } else { 1 };
+        let page_rows = hint.map_or(0, |hint| hint.clamp(least, BATCH_ROWS_MAX as u64));
+        let fragment = Arc::new(Prepared::new(&fragment)?);
+        Ok(Some(Job { fragment, program, spans, reverse: self.reverse, hint, page_rows }))
+    }
+}
+
+/// A chain over entries that are the rows themselves.
+fn entry_chain(node: &PlanNode) -> Option<Chain<'_>> {
+    Chain::of(node).filter(|chain| !chain.scan.fetch_row)
+}
+
+/// Whether there may be other nodes to take part in a statement.
+pub(super) fn takes_part(context: &ExecContext) -> bool {
+    match context.distribution {
+        Distribution::Off => false,
+        Distribution::On => !context.db.is_alone(),
+        Distribution::Always => true,
     }
 }
 
 /// Whether some range of the spans is leased to another node.
-async fn lies_elsewhere(spans: &[Span], run: &Run) -> ExecResult<bool> {
+pub(super) async fn lies_elsewhere(spans: &[Span], run: &Run) -> ExecResult<bool> {
+    if run.context.distribution == Distribution::Always {
+        return Ok(true);
+    }
     let db = &run.context.db;
     let mut looked_at = 0;
     for span in spans {

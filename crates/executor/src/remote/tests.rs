@@ -5,12 +5,12 @@ use expr::{Aggregate, CaseArm, CastContext, Expr, FunctionRef, catalogue};
 use kvapi::{Processor, Progress};
 use planner::plan::SortKey;
 use stdx::Prng;
-use types::descriptor::{ColumnId, IndexColumn, IndexDescriptor, Oid};
+use types::descriptor::{ColumnDescriptor, ColumnId, IndexColumn, IndexDescriptor, TableDescriptor};
 use types::{ColumnType, DataType, Datum};
 
 use super::FragmentProcessor;
 use super::codec::{decode, encode};
-use super::fragment::{Fragment, Output, Relation, Step, bare_column, bare_table};
+use super::fragment::{Fragment, Output, Relation, Step};
 use super::sendable::is_sendable;
 
 fn function(oid: u32) -> FunctionRef {
@@ -40,31 +40,17 @@ fn less(than: i32) -> Expr {
 
 fn index(name: &str, columns: &[u16], storage_index: u32) -> IndexDescriptor {
     let column = |id: &u16| IndexColumn { column: ColumnId(*id), descending: *id == 2, nulls_first: false };
-    IndexDescriptor {
-        id: Oid(0),
-        name: name.into(),
-        storage_index,
-        columns: columns.iter().map(column).collect(),
-        included: Vec::new(),
-        unique: true,
-        nulls_not_distinct: false,
-        constraint: None,
-        predicate: None,
-        state: Default::default(),
-        comment: None,
-        deferrable: false,
-        initially_deferred: false,
-        options: Default::default(),
-    }
+    let columns = columns.iter().map(column).collect();
+    IndexDescriptor { unique: true, ..IndexDescriptor::bare(name, storage_index, columns) }
 }
 
 fn relation() -> Relation {
-    let mut table = bare_table(7, index("t_pkey", &[1], 1));
+    let mut table = TableDescriptor::bare(7, index("t_pkey", &[1], 1));
     table.name = "t".into();
     table.columns = vec![
-        bare_column(ColumnId(1), "a", DataType::Int4.into()),
-        bare_column(ColumnId(2), "b", ColumnType::new(DataType::Varchar, 14)),
-        bare_column(ColumnId(3), "c", DataType::array_of(DataType::Int4).into()),
+        ColumnDescriptor::bare(ColumnId(1), "a", DataType::Int4),
+        ColumnDescriptor::bare(ColumnId(2), "b", ColumnType::new(DataType::Varchar, 14)),
+        ColumnDescriptor::bare(ColumnId(3), "c", DataType::array_of(DataType::Int4)),
     ];
     table.columns[2].missing_value = Some("{1}".into());
     Relation { table, is_secondary: false, columns: vec![ColumnId(1), ColumnId(2), ColumnId(3)] }
@@ -201,10 +187,12 @@ fn damaged_programs_are_refused_or_run_but_never_worse() {
                 let at = (prng.next_u64() % damaged.len() as u64) as usize;
                 damaged[at] = prng.next_u64() as u8;
             }
-            if let Ok(mut fold) = FragmentProcessor.open(&damaged)
-                && fold.feed(&rows) == Progress::More
-            {
-                drop(fold.finish());
+            for is_found in [false, true] {
+                let Ok(mut fold) = FragmentProcessor.open(&damaged) else { continue };
+                let progress = if is_found { fold.feed_found(&rows, &[3]) } else { fold.feed(&rows) };
+                if progress == Progress::More {
+                    drop(fold.finish());
+                }
             }
         }
     }

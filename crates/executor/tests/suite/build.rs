@@ -18,20 +18,8 @@ pub fn table(id: u32, name: &str, columns: &[(&str, DataType, bool)]) -> TableDe
         .iter()
         .enumerate()
         .map(|(position, (name, data_type, not_null))| ColumnDescriptor {
-            id: ColumnId(position as u16 + 1),
-            name: name.to_string(),
-            column_type: ColumnType::from(*data_type),
             not_null: *not_null,
-            default: None,
-            missing_value: None,
-            generated: None,
-            identity: None,
-            owned_sequence: None,
-            hidden: false,
-            state: ElementState::Public,
-            comment: None,
-            acl: Default::default(),
-            collation: None,
+            ..ColumnDescriptor::bare(ColumnId(position as u16 + 1), *name, *data_type)
         })
         .collect();
     let mut primary = index(id + 1, &format!("{name}_pkey"), 1, &[1], true);
@@ -41,44 +29,18 @@ pub fn table(id: u32, name: &str, columns: &[(&str, DataType, bool)]) -> TableDe
         database: Oid(1),
         schema: Oid(2),
         name: name.to_string(),
-        version: DescriptorVersion(1),
         owner: "postgres".into(),
-        storage_id: id,
         next_column_id: columns.len() as u16 + 1,
         columns,
-        primary,
-        indexes: Vec::new(),
-        next_storage_index: 2,
-        checks: Vec::new(),
-        foreign_keys: Vec::new(),
-        referenced_by: Vec::new(),
-        comment: None,
-        on_commit: Default::default(),
-        acl: Default::default(),
-        constraint_comments: Default::default(),
-        options: Vec::new(),
+        ..TableDescriptor::bare(id, primary)
     }
 }
 
 pub fn index(id: u32, name: &str, storage_index: u32, columns: &[u16], unique: bool) -> IndexDescriptor {
     let column =
         |column: &u16| IndexColumn { column: ColumnId(*column), descending: false, nulls_first: false };
-    IndexDescriptor {
-        id: Oid(id),
-        name: name.to_string(),
-        storage_index,
-        columns: columns.iter().map(column).collect(),
-        included: Vec::new(),
-        unique,
-        nulls_not_distinct: false,
-        constraint: None,
-        predicate: None,
-        state: ElementState::Public,
-        comment: None,
-        deferrable: false,
-        initially_deferred: false,
-        options: Vec::new(),
-    }
+    let columns = columns.iter().map(column).collect();
+    IndexDescriptor { id: Oid(id), unique, ..IndexDescriptor::bare(name, storage_index, columns) }
 }
 
 /// Makes `child.columns` point to the primary key of `parent`.

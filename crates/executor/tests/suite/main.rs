@@ -6,6 +6,7 @@ mod foreign_keys;
 mod joins;
 mod reading;
 mod relational;
+mod remote;
 mod store;
 mod world;
 mod writing;

@@ -3,15 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use executor::remote::FragmentProcessor;
 use futures::future::BoxFuture;
 use keys::{Key, NodeId, RangeId, ReplicaId, Span, StoreId};
 use kvapi::{
-    BatchRequest, BatchResponse, CommitResponse, KvBlock, KvError, NodeDialer, RangeDescriptor,
-    ReplicaDescriptor, ReplicaKind, Request, Response, ScanRequest, ScanResponse, Sender, TxnStatus,
-    Unreachable, WriteBlock, WriteCheck,
+    BatchRequest, BatchResponse, CommitResponse, Fold, FoldRequest, FoldResponse, KvBlock, KvError,
+    NodeDialer, ProbeRequest, ProbeResponse, Processor, RangeDescriptor, ReplicaDescriptor, ReplicaKind,
+    Request, Response, ScanRequest, ScanResponse, Sender, TxnStatus, Unreachable, WriteBlock, WriteCheck,
 };
 use kvclient::FirstRange;
 use parking_lot::Mutex;
+
+/// Rows of a page that goes through a program.
+const PAGE_ROWS: u64 = 23;
+
+fn open(program: &[u8]) -> Result<Box<dyn Fold>, KvError> {
+    FragmentProcessor.open(program).map_err(|refused| KvError::invalid(refused.to_string()))
+}
 
 #[derive(Clone, Default)]
 pub struct Store {
@@ -65,6 +73,49 @@ impl Store {
         ScanResponse { rows: block, resume }
     }
 
+    /// A page of a scan through a program: a few rows.
+    fn fold(&self, request: &FoldRequest) -> Result<FoldResponse, KvError> {
+        let mut fold = open(&request.program)?;
+        let rows_max =
+            if request.scan.rows_max > 0 { request.scan.rows_max.min(PAGE_ROWS) } else { PAGE_ROWS };
+        let found = self.scan(&ScanRequest { rows_max, ..request.scan.clone() });
+        let (rows, bytes) = (found.rows.len() as u64, found.rows.byte_size() as u64);
+        let _ = fold.feed(&found.rows);
+        Ok(FoldResponse { answer: fold.finish(), rows, bytes, resume: found.resume })
+    }
+
+    /// A page of lookups through a program: a few rows.
+    fn probe(&self, request: &ProbeRequest) -> Result<ProbeResponse, KvError> {
+        assert!(request.keys.is_strictly_ascending());
+        let mut fold = open(&request.program)?;
+        let mut response = ProbeResponse::default();
+        for (at, key) in request.keys.iter().enumerate() {
+            let span = match request.are_prefixes {
+                true => Span::prefix(key),
+                false => Span::point(Key::copy_from(key)),
+            };
+            let start = if at == 0 { request.from.clone().max(span.start) } else { span.start };
+            let rows_max = PAGE_ROWS - response.rows;
+            let found = self.scan(&ScanRequest {
+                span: Span { start, end: span.end },
+                rows_max,
+                ..Default::default()
+            });
+            response.rows += found.rows.len() as u64;
+            let _ = fold.feed_found(&found.rows, &vec![at as u32; found.rows.len()]);
+            response.resume = found.resume.map(|resume| resume.start);
+            if response.resume.is_some() {
+                break;
+            }
+            response.probed += 1;
+            if response.rows == PAGE_ROWS {
+                break;
+            }
+        }
+        response.answer = fold.finish();
+        Ok(response)
+    }
+
     fn answer(&self, request: &Request) -> Result<Response, KvError> {
         let (kind, response) = match request {
             Request::Get(get) => ("get", Response::Get(self.rows.lock().get(&get.key[..]).cloned())),
@@ -80,6 +131,8 @@ impl Store {
                 ("multi_get", Response::Rows(ScanResponse { rows: block, resume: None }))
             }
             Request::Scan(scan) => ("scan", Response::Rows(self.scan(scan))),
+            Request::Fold(fold) => ("fold", Response::Fold(self.fold(fold)?)),
+            Request::Probe(probe) => ("probe", Response::Probe(self.probe(probe)?)),
             Request::Write(write) => {
                 self.write(&write.writes)?;
                 ("write", Response::Done)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clock::{Clock, ClockConfig, WallSource, WallTime};
 use env::Simulation;
+use executor::remote::Distribution;
 use executor::spill::MemorySpill;
 use executor::{
     BatchSource, CancelFlag, DeferredChecks, DeferredFunctions, ExecContext, ExecError, ExecResult,
@@ -32,6 +33,7 @@ pub struct World {
     pub checks: Arc<Checks>,
     pub memory: MemoryAccount,
     pub parallelism: Parallelism,
+    pub distribution: Distribution,
     pub simulation: Simulation,
 }
 
@@ -119,7 +121,16 @@ impl World {
         assert_eq!(learnt, Ok(None));
         let memory = MemoryAccount::with_spill("node", 1 << 30, Arc::new(MemorySpill::default()));
         let (tables, checks) = (Arc::default(), Arc::default());
-        World { store, db, tables, checks, memory, parallelism: Parallelism::default(), simulation }
+        World {
+            store,
+            db,
+            tables,
+            checks,
+            memory,
+            parallelism: Parallelism::default(),
+            distribution: Distribution::default(),
+            simulation,
+        }
     }
 
     pub fn add(&self, descriptor: TableDescriptor) -> Arc<Table> {
@@ -158,7 +169,7 @@ impl World {
             deferred_checks: self.checks.clone(),
             memory: self.memory.clone(),
             parallelism: self.parallelism.clone(),
-            distribution: executor::remote::Distribution::default(),
+            distribution: self.distribution,
             flows: executor::remote::Flows::default(),
             cancel: CancelFlag::new(),
         }

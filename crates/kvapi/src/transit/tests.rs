@@ -136,6 +136,13 @@ fn requests() -> Vec<Request> {
             program: b"program".to_vec(),
         }
         .into(),
+        ProbeRequest {
+            keys: [&b"a"[..], b"bc"].into_iter().collect(),
+            are_prefixes: true,
+            from: Key::from("ab"),
+            program: b"program".to_vec(),
+        }
+        .into(),
     ]
 }
 
@@ -173,6 +180,13 @@ fn responses() -> Vec<Response> {
             rows: 1,
             bytes: 2,
             resume: Some(Span::new("c", "d")),
+        }),
+        Response::Probe(ProbeResponse {
+            answer: b"answer".to_vec(),
+            rows: 1,
+            bytes: 2,
+            probed: 3,
+            resume: Some(Key::from("c")),
         }),
     ]
 }
@@ -219,18 +233,23 @@ fn survives_damage<T>(bytes: &[u8], decode: impl Fn(&[u8]) -> Result<T, Malforme
 #[test]
 fn every_request_travels_and_damage_is_refused() {
     let mut frozen = Vec::new();
-    let mut before = 0;
+    // Those that came later, one by one.
+    let (mut fold, mut probe) = (Vec::new(), Vec::new());
     for request in requests() {
-        before = frozen.len();
+        let to = match &request {
+            Request::Fold(_) => &mut fold,
+            Request::Probe(_) => &mut probe,
+            _ => &mut frozen,
+        };
         let batch = BatchRequest { header: header(), requests: SmallVec::from_iter([request]) };
         let bytes = batch.encode();
         assert_eq!(BatchRequest::decode(&bytes), Ok(batch));
         survives_damage(&bytes, BatchRequest::decode);
-        frozen.extend(bytes);
+        to.extend(bytes);
     }
-    // The last one came later.
-    assert_eq!(stdx::hash::fingerprint(&frozen[..before]), 9_761_814_115_880_110_192, "the format is frozen");
-    assert_eq!(stdx::hash::fingerprint(&frozen[before..]), 5_266_600_488_948_700_218, "the format is frozen");
+    assert_eq!(stdx::hash::fingerprint(&frozen), 9_761_814_115_880_110_192, "the format is frozen");
+    assert_eq!(stdx::hash::fingerprint(&fold), 5_266_600_488_948_700_218, "the format is frozen");
+    assert_eq!(stdx::hash::fingerprint(&probe), 0, "the format is frozen");
 }
 
 #[test]
@@ -245,18 +264,22 @@ fn every_answer_travels_and_damage_is_refused() {
         })
     });
     let mut frozen = Vec::new();
-    let mut fold = Vec::new();
+    // Those that came later, one by one.
+    let (mut fold, mut probe) = (Vec::new(), Vec::new());
     for answer in answers.chain(errors().into_iter().map(Err)) {
         let bytes = encode_answer(&answer);
         assert_eq!(decode_answer(&bytes), Ok(answer.clone()));
         survives_damage(&bytes, decode_answer);
-        // This one came later than the others.
-        match &answer {
-            Ok(response) if matches!(response.responses[..], [Response::Fold(_)]) => fold.extend(bytes),
-            _ => frozen.extend(bytes),
-        }
+        let response = answer.as_ref().ok().and_then(|response| response.responses.first());
+        let to = match response {
+            Some(Response::Fold(_)) => &mut fold,
+            Some(Response::Probe(_)) => &mut probe,
+            _ => &mut frozen,
+        };
+        to.extend(bytes);
     }
     assert_eq!(stdx::hash::fingerprint(&fold), 18_293_883_526_520_925_828, "the format is frozen");
+    assert_eq!(stdx::hash::fingerprint(&probe), 0, "the format is frozen");
     assert_eq!(stdx::hash::fingerprint(&frozen), 12_705_392_009_405_869_465, "the format is frozen");
 }
 

@@ -3,14 +3,14 @@
 
 use keys::{Key, Span};
 use kvapi::{
-    GetRequest, Header, KeyBlock, KvBlock, KvError, MultiGetRequest, Response, RestartReason, ScanRequest,
-    Timestamp,
+    GetRequest, Header, KeyBlock, KvBlock, KvError, MultiGetRequest, ProbeRequest, Response, RestartReason,
+    ScanRequest, Timestamp,
 };
 
 use super::{State, Txn};
 use crate::Locking;
 use crate::buffer::Buffered;
-use crate::router::{FoldAnswer, unexpected};
+use crate::router::{FoldAnswer, ProbeAnswer, unexpected};
 
 /// Refreshes tried for one request before the transaction is told to restart.
 const REFRESHES_MAX: u32 = 8;
@@ -230,7 +230,7 @@ impl Txn {
         }
     }
 
-    /// Reads one page of a forward scan without lock from one range, through a program that runs there. Answers with what the program
+    /// Reads one page of a scan without lock from one range, through a program that runs there. Answers with what the program
     /// has made of all rows of the part of the span that it covers; `None` when the scan begins with an own write, which no server
     /// knows.
     pub(crate) async fn fold_page(
@@ -245,10 +245,18 @@ impl Txn {
                 let mut state = self.shared.state.lock();
                 check_readable(&state, Locking::NONE)?;
                 let mut scan = scan.clone();
-                match state.buffer.first_in(&scan.span) {
-                    Some(own) if *own == scan.span.start => return Ok(None),
-                    Some(own) => scan.span.end = own.clone(),
-                    None => {}
+                if scan.reverse {
+                    match state.buffer.last_in(&scan.span).map(Key::next) {
+                        Some(behind) if behind >= scan.span.end => return Ok(None),
+                        Some(behind) => scan.span.start = behind,
+                        None => {}
+                    }
+                } else {
+                    match state.buffer.first_in(&scan.span) {
+                        Some(own) if *own == scan.span.start => return Ok(None),
+                        Some(own) => scan.span.end = own.clone(),
+                        None => {}
+                    }
                 }
                 let header = state.read_header(Locking::NONE, sequence);
                 if state.tracks_reads() {
@@ -260,6 +268,61 @@ impl Txn {
                 Ok((answer, covered)) => {
                     self.shared.state.lock().was_read_at(answer.read_timestamp, false);
                     return Ok(Some((answer, covered)));
+                }
+                Err(error) => Box::pin(self.get_past(error, &mut attempts)).await?,
+            }
+        }
+    }
+
+    /// Whether other reads may be sent before the next one is answered: that cannot move the snapshot any more.
+    pub fn is_settled(&self) -> bool {
+        !self.shared.state.lock().can_forward(false)
+    }
+
+    /// The positions of those keys, or prefixes, of which own writes that have not been sent know something: no server does.
+    pub fn own_among(&self, keys: &KeyBlock, are_prefixes: bool) -> Vec<usize> {
+        let state = self.shared.state.lock();
+        if state.buffer.is_empty() {
+            return Vec::new();
+        }
+        let is_own = |at: &usize| {
+            let key = keys.key(*at);
+            let span = if are_prefixes { Span::prefix(key) } else { Span::point(Key::copy_from(key)) };
+            state.buffer.touches(&span)
+        };
+        (0..keys.len()).filter(is_own).collect()
+    }
+
+    /// Asks the range of the first key for what a program makes of what is found for that and for the following keys, as far as they lie there.
+    /// `None`: what begins with the first prefix lies in several ranges. `enters`: the keys are entered with this page.
+    pub(crate) async fn probe_page(
+        &self,
+        request: &ProbeRequest,
+        enters: bool,
+    ) -> Result<Option<ProbeAnswer>, KvError> {
+        let mut attempts = 0;
+        loop {
+            let header = {
+                let mut state = self.shared.state.lock();
+                check_readable(&state, Locking::NONE)?;
+                let sequence = state.statement_sequence;
+                let header = state.read_header(Locking::NONE, sequence);
+                if enters && attempts == 0 && state.tracks_reads() {
+                    for key in request.keys.iter() {
+                        let span = match request.are_prefixes {
+                            true => Span::prefix(key),
+                            false => Span::point(Key::copy_from(key)),
+                        };
+                        state.reads.add(span);
+                    }
+                }
+                header
+            };
+            match self.shared.db.router.probe_page(&header, request.clone()).await {
+                Ok(None) => return Ok(None),
+                Ok(Some(answer)) => {
+                    self.shared.state.lock().was_read_at(answer.read_timestamp, false);
+                    return Ok(Some(answer));
                 }
                 Err(error) => Box::pin(self.get_past(error, &mut attempts)).await?,
             }

@@ -156,7 +156,7 @@ impl State {
     }
 
     /// Whether the server may move the read timestamp of this read up by itself.
-    fn can_forward(&self, locking: bool) -> bool {
+    pub fn can_forward(&self, locking: bool) -> bool {
         match self.isolation() {
             _ if self.stale => false,
             // A locking read takes the newest version of the row; the statement's snapshot stays.

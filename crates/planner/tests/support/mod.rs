@@ -7,7 +7,7 @@ use planner::{Catalog, PlanOptions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use types::descriptor::{
-    self as d, ColumnId, DescriptorVersion, ElementState, IndexColumn, IndexDescriptor, Oid, TableDescriptor,
+    self as d, ColumnId, DescriptorVersion, IndexColumn, IndexDescriptor, Oid, TableDescriptor,
 };
 use types::{ColumnType, DataType, PgError, PgResult, SqlState};
 
@@ -134,22 +134,8 @@ impl TestCatalog {
             nulls_first: *descending,
         };
         let id = self.oid();
-        IndexDescriptor {
-            id,
-            name,
-            storage_index: id.0,
-            columns: columns.iter().map(column).collect(),
-            included: Vec::new(),
-            unique,
-            nulls_not_distinct: false,
-            constraint: None,
-            predicate: None,
-            state: ElementState::Public,
-            comment: None,
-            deferrable: false,
-            initially_deferred: false,
-            options: Vec::new(),
-        }
+        let columns = columns.iter().map(column).collect();
+        IndexDescriptor { id, unique, ..IndexDescriptor::bare(name, id.0, columns) }
     }
 
     fn table(&mut self, create: &CreateTable) -> TableDescriptor {
@@ -161,22 +147,8 @@ impl TestCatalog {
             database: Oid(1),
             schema: Oid(2200),
             name: name.clone(),
-            version: DescriptorVersion(1),
             owner: "postgres".into(),
-            storage_id: id.0,
-            columns: Vec::new(),
-            next_column_id: 1,
-            primary: self.index_stub(&name),
-            indexes: Vec::new(),
-            next_storage_index: 2,
-            checks: Vec::new(),
-            foreign_keys: Vec::new(),
-            referenced_by: Vec::new(),
-            comment: None,
-            on_commit: Default::default(),
-            acl: Default::default(),
-            constraint_comments: Default::default(),
-            options: Vec::new(),
+            ..TableDescriptor::bare(id.0, self.index_stub(&name))
         };
         let mut primary: Option<Vec<(String, bool)>> = None;
         let mut uniques: Vec<Vec<(String, bool)>> = Vec::new();
@@ -264,47 +236,12 @@ impl TestCatalog {
     }
 
     fn index_stub(&mut self, name: &str) -> IndexDescriptor {
-        let id = self.oid();
-        IndexDescriptor {
-            id,
-            name: name.to_string(),
-            storage_index: 1,
-            columns: Vec::new(),
-            included: Vec::new(),
-            unique: true,
-            nulls_not_distinct: false,
-            constraint: None,
-            predicate: None,
-            state: ElementState::Public,
-            comment: None,
-            deferrable: false,
-            initially_deferred: false,
-            options: Vec::new(),
-        }
+        IndexDescriptor { id: self.oid(), unique: true, ..IndexDescriptor::bare(name, 1, Vec::new()) }
     }
 }
 
 fn column_of(name: &str, column_type: ColumnType, position: usize) -> d::ColumnDescriptor {
-    d::ColumnDescriptor {
-        id: ColumnId(position as u16 + 1),
-        name: name.to_string(),
-        column_type,
-        not_null: false,
-        default: None,
-        generated: None,
-        identity: None,
-        owned_sequence: None,
-        hidden: false,
-        state: ElementState::Public,
-        comment: None,
-        ..serde_less_default()
-    }
-}
-
-/// The remaining fields of a column at their defaults.
-fn serde_less_default() -> d::ColumnDescriptor {
-    let text = r#"{"id":0,"name":"","column_type":[23,-1,"b"],"not_null":false}"#;
-    serde_json::from_str(text).expect("a column's required fields")
+    d::ColumnDescriptor::bare(ColumnId(position as u16 + 1), name, column_type)
 }
 
 impl Catalog for TestCatalog {

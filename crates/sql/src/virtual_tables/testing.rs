@@ -39,22 +39,7 @@ impl World {
 }
 
 fn column(id: u16, name: &str, column_type: impl Into<ColumnType>) -> ColumnDescriptor {
-    ColumnDescriptor {
-        id: ColumnId(id),
-        name: name.into(),
-        column_type: column_type.into(),
-        not_null: false,
-        default: None,
-        missing_value: None,
-        generated: None,
-        identity: None,
-        owned_sequence: None,
-        hidden: false,
-        state: ElementState::Public,
-        comment: None,
-        acl: Default::default(),
-        collation: None,
-    }
+    ColumnDescriptor::bare(ColumnId(id), name, column_type)
 }
 
 fn index(
@@ -69,22 +54,9 @@ fn index(
         descending: *descending,
         nulls_first: *nulls_first,
     };
-    IndexDescriptor {
-        id: Oid(id),
-        name: name.into(),
-        storage_index: id,
-        columns: columns.iter().map(column).collect(),
-        included: Vec::new(),
-        unique,
-        nulls_not_distinct: false,
-        constraint: constraint.map(Oid),
-        predicate: None,
-        state: ElementState::Public,
-        comment: None,
-        deferrable: false,
-        initially_deferred: false,
-        options: Vec::new(),
-    }
+    let columns = columns.iter().map(column).collect();
+    let constraint = constraint.map(Oid);
+    IndexDescriptor { id: Oid(id), unique, constraint, ..IndexDescriptor::bare(name, id, columns) }
 }
 
 /// create table parent(id serial primary key, name text not null unique, v varchar(10) default 'x',
@@ -113,27 +85,21 @@ fn parent() -> TableDescriptor {
         columns: vec![ColumnId(4)],
         not_valid: false,
     };
+    let primary = index(16385, "parent_pkey", &[(1, false, false)], true, Some(16386));
     TableDescriptor {
         id: PARENT,
         database: Oid(5),
         schema: Oid(2200),
         name: "parent".into(),
-        version: DescriptorVersion(1),
         owner: "postgres".into(),
-        storage_id: 100,
         columns,
         next_column_id: 6,
-        primary: index(16385, "parent_pkey", &[(1, false, false)], true, Some(16386)),
         indexes: vec![index(16387, "parent_name_key", &[(2, false, false)], true, Some(16388))],
         next_storage_index: 3,
         checks: vec![check],
-        foreign_keys: Vec::new(),
         referenced_by: vec![(CHILD, Oid(16393))],
         comment: Some("hello".into()),
-        on_commit: Default::default(),
-        acl: Default::default(),
-        constraint_comments: Default::default(),
-        options: Vec::new(),
+        ..TableDescriptor::bare(100, primary)
     }
 }
 
@@ -171,22 +137,13 @@ fn child() -> TableDescriptor {
         database: Oid(5),
         schema: Oid(2200),
         name: "child".into(),
-        version: DescriptorVersion(1),
         owner: "r1".into(),
-        storage_id: 101,
         columns,
         next_column_id: 5,
-        primary: index(16391, "child_rowid", &[(3, false, false)], true, None),
         indexes: vec![index(16394, "child_b", &[(2, true, false), (1, false, false)], false, None), partial],
         next_storage_index: 4,
-        checks: Vec::new(),
         foreign_keys: vec![foreign_key],
-        referenced_by: Vec::new(),
-        comment: None,
-        on_commit: Default::default(),
-        acl: Default::default(),
-        constraint_comments: Default::default(),
-        options: Vec::new(),
+        ..TableDescriptor::bare(101, index(16391, "child_rowid", &[(3, false, false)], true, None))
     }
 }
 

@@ -11,22 +11,7 @@ use crate::vector::{Batch, Vector};
 use proptest::prelude::*;
 
 fn column(id: u16, column_type: impl Into<ColumnType>) -> ColumnDescriptor {
-    ColumnDescriptor {
-        id: ColumnId(id),
-        name: format!("c{id}"),
-        column_type: column_type.into(),
-        not_null: false,
-        default: None,
-        missing_value: None,
-        generated: None,
-        identity: None,
-        owned_sequence: None,
-        hidden: false,
-        state: ElementState::Public,
-        comment: None,
-        acl: Default::default(),
-        collation: None,
-    }
+    ColumnDescriptor::bare(ColumnId(id), format!("c{id}"), column_type)
 }
 
 fn ascending(id: u16) -> IndexColumn {
@@ -34,22 +19,8 @@ fn ascending(id: u16) -> IndexColumn {
 }
 
 fn index(storage_index: u32, columns: Vec<IndexColumn>, unique: bool) -> IndexDescriptor {
-    IndexDescriptor {
-        id: Oid(20_000 + storage_index),
-        name: format!("i{storage_index}"),
-        storage_index,
-        columns,
-        included: Vec::new(),
-        unique,
-        nulls_not_distinct: false,
-        constraint: None,
-        predicate: None,
-        state: ElementState::Public,
-        comment: None,
-        deferrable: false,
-        initially_deferred: false,
-        options: Vec::new(),
-    }
+    let bare = IndexDescriptor::bare(format!("i{storage_index}"), storage_index, columns);
+    IndexDescriptor { id: Oid(20_000 + storage_index), unique, ..bare }
 }
 
 /// A table of these columns (ids from 1) with its primary key on the first.
@@ -64,22 +35,10 @@ fn table(types: &[ColumnType]) -> TableDescriptor {
         database: Oid(1),
         schema: Oid(2),
         name: "t".into(),
-        version: DescriptorVersion(1),
         owner: "postgres".into(),
-        storage_id: 104,
         next_column_id: columns.len() as u16 + 1,
         columns,
-        primary: index(1, vec![ascending(1)], true),
-        indexes: Vec::new(),
-        next_storage_index: 2,
-        checks: Vec::new(),
-        foreign_keys: Vec::new(),
-        referenced_by: Vec::new(),
-        comment: None,
-        on_commit: Default::default(),
-        acl: Default::default(),
-        constraint_comments: Default::default(),
-        options: Vec::new(),
+        ..TableDescriptor::bare(104, index(1, vec![ascending(1)], true))
     }
 }
 

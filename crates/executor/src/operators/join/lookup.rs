@@ -1,7 +1,8 @@
-//! Looking rows up by prefixes of an index's key, many at once.
+//! Looking rows up by prefixes of an index's key, many at once: from here, or where they lie (see `crate::remote`).
 
 use std::collections::BTreeMap;
 
+use expr::{Expr, Program};
 use keys::Span;
 use kvclient::{KeyBlock, KvBlock, Locking, ScanOptions};
 use planner::plan::LookupJoin;
@@ -10,10 +11,13 @@ use types::row::{KeyPrefixEncoder, RowDecoder, RowEncoder};
 use types::{BATCH_ROWS_MAX, Batch, DataType, PgResult, Vector};
 
 use crate::error::ExecResult;
+use crate::memory::Reservation;
 use crate::operator::Run;
 use crate::operators::locking::{lock_rows, row_locking};
 use crate::operators::sorter::empty_batch;
 use crate::operators::{Fetch, decode_block};
+use crate::program::conjunction;
+use crate::remote::{LookedUp, LookupFlow, LookupSource};
 
 /// Prepared lookups in one index.
 pub(super) struct Lookup {
@@ -23,7 +27,11 @@ pub(super) struct Lookup {
     whole_key: bool,
     source: Source,
     pub types: Vec<DataType>,
+    /// What is asked of the right rows alone.
+    filter: Option<Program>,
     lock: Option<Lock>,
+    /// `None`: rows are locked.
+    pub elsewhere: Option<LookupSource>,
 }
 
 enum Source {
@@ -40,16 +48,43 @@ struct Lock {
     columns: usize,
 }
 
-/// Rows found: `owners[i]` is the left row that row `i` was found for; `keys[i]` the entry's row's primary key, when
-/// rows are to be locked.
+/// Rows found: left row `left_rows[i]` goes with row `right_rows[i]` of `rows`. Rows that are to be locked are each of one pair, and
+/// `row_keys[i]` is the primary key of row `i`.
 pub(super) struct Found {
     pub rows: Batch,
-    pub owners: Vec<u32>,
+    pub left_rows: Vec<u32>,
+    pub right_rows: Vec<u32>,
     pub row_keys: Vec<Vec<u8>>,
+    /// What they hold of the statement's memory.
+    pub memory: Vec<Reservation>,
+}
+
+impl Found {
+    /// Drops the pairs with rows for which the condition, which is about right rows alone, is not true.
+    fn sift(&mut self, condition: &Program, run: &Run) -> PgResult<()> {
+        let selection = condition.filter(&run.eval(), &self.rows)?;
+        if selection.len() == self.rows.rows {
+            return Ok(());
+        }
+        let mut passes = vec![false; self.rows.rows];
+        selection.iter().for_each(|row| passes[*row as usize] = true);
+        let mut kept = 0;
+        for pair in 0..self.right_rows.len() {
+            if passes[self.right_rows[pair] as usize] {
+                self.left_rows[kept] = self.left_rows[pair];
+                self.right_rows[kept] = self.right_rows[pair];
+                kept += 1;
+            }
+        }
+        self.left_rows.truncate(kept);
+        self.right_rows.truncate(kept);
+        Ok(())
+    }
 }
 
 impl Lookup {
-    pub fn new(join: &LookupJoin) -> PgResult<Lookup> {
+    /// `conditions`: what is asked of the right rows alone, whose columns are counted from 0; of joins that do not lock.
+    pub fn new(join: &LookupJoin, conditions: &[Expr]) -> PgResult<Lookup> {
         let (table, index) = (&join.table.descriptor, join.index_descriptor());
         let encoder = KeyPrefixEncoder::new(table, index)?;
         let source = if join.fetch_row {
@@ -61,11 +96,14 @@ impl Lookup {
             Source::Index(decoder) => decoder.vectors(0),
             Source::Fetch(fetch) => fetch.decoder().vectors(0),
         };
+        let whole_key = join.keys.len() >= encoder.whole_key_columns();
         Ok(Lookup {
             relation: table.name.as_str().into(),
             key_columns: join.keys.len(),
-            whole_key: join.keys.len() >= encoder.whole_key_columns(),
+            whole_key,
             encoder,
+            filter: conjunction(conditions).as_ref().map(Program::new).transpose()?,
+            elsewhere: LookupSource::new(join, whole_key, conditions),
             source,
             types: types.iter().map(|vector| vector.data_type).collect(),
             lock: Lock::new(join)?,
@@ -93,9 +131,19 @@ impl Lookup {
             .collect()
     }
 
-    /// The rows with these prefixes, in the order of the left rows, and within one in index order.
-    pub async fn find(&self, run: &Run, prefixes: &[Option<Vec<u8>>]) -> ExecResult<Found> {
-        let (entries, owners) = if self.whole_key {
+    /// The rows with these prefixes that pass the filter, in the order of the left rows, and within one in index order.
+    pub async fn find(
+        &self,
+        run: &Run,
+        flow: Option<&LookupFlow>,
+        prefixes: &[Option<Vec<u8>>],
+    ) -> ExecResult<Found> {
+        if let Some(flow) = flow
+            && let Some(found) = self.find_elsewhere(run, flow, prefixes).await?
+        {
+            return Ok(found);
+        }
+        let (entries, left_rows) = if self.whole_key {
             self.entries_by_key(run, prefixes).await?
         } else {
             self.entries_by_prefix(run, prefixes).await?
@@ -111,7 +159,28 @@ impl Lookup {
             Source::Index(decoder) => decode_block(decoder, &entries)?,
             Source::Fetch(fetch) => fetch.rows(&run.context.txn, &entries).await?,
         };
-        Ok(Found { rows, owners, row_keys })
+        let right_rows = (0..rows.rows as u32).collect();
+        let mut found = Found { rows, left_rows, right_rows, row_keys, memory: Vec::new() };
+        if let Some(filter) = &self.filter {
+            found.sift(filter, run)?;
+        }
+        Ok(found)
+    }
+
+    /// The same from the nodes where the rows lie.
+    async fn find_elsewhere(
+        &self,
+        run: &Run,
+        flow: &LookupFlow,
+        prefixes: &[Option<Vec<u8>>],
+    ) -> ExecResult<Option<Found>> {
+        let Some(found) = flow.find(prefixes).await? else { return Ok(None) };
+        let LookedUp { rows, left_rows, right_rows, memory } = found;
+        let mut found = Found { rows, left_rows, right_rows, row_keys: Vec::new(), memory };
+        if let Some(rest) = self.elsewhere.as_ref().and_then(LookupSource::rest) {
+            found.sift(rest, run)?;
+        }
+        Ok(Some(found))
     }
 
     async fn entries_by_key(
@@ -169,12 +238,13 @@ impl Lookup {
         Ok((entries, owners))
     }
 
-    /// Locks the rows found for some pairs and reads them again. Answers with the rows as locked and, for each, which of the
-    /// pairs it belongs to; pairs whose row is gone, skipped, or no longer has the key are left out.
+    /// Locks some of the rows found, each of which `owners` has the left row of, and reads them again. Answers with the rows as locked and, for
+    /// each, which it was; those that are gone, skipped, or no longer have the key are left out.
     pub async fn lock(
         &self,
         run: &Run,
         found: &Found,
+        owners: &[u32],
         pairs: &[u32],
         prefixes: &[Option<Vec<u8>>],
     ) -> ExecResult<(Batch, Vec<u32>)> {
@@ -197,7 +267,7 @@ impl Lookup {
                 let mut row = Batch { columns, rows: 1 };
                 let mut key = Vec::new();
                 lock.index_key.encode_batch_key(&row, 0, &mut key)?;
-                let prefix = prefixes[found.owners[*pair as usize] as usize].as_deref();
+                let prefix = prefixes[owners[*pair as usize] as usize].as_deref();
                 if !prefix.is_some_and(|prefix| key.starts_with(prefix)) {
                     continue;
                 }

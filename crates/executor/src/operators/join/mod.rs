@@ -5,6 +5,7 @@
 //! batch's end the rows that had no match can be given out as the kind of join asks.
 
 mod apply;
+mod conditions;
 mod hash_join;
 mod hash_table;
 mod lookup;
@@ -13,6 +14,7 @@ mod nested_loop_join;
 mod pairs;
 
 pub(crate) use apply::ApplyNode;
+pub(crate) use conditions::split_condition;
 pub(crate) use hash_join::HashJoinNode;
 pub(crate) use lookup_join::LookupJoinNode;
 pub(crate) use nested_loop_join::NestedLoopJoinNode;
