@@ -233,7 +233,11 @@ async fn where_lookups_run(client: &Client) {
             "Lookup Join",
             "): fetch, projection",
         ),
-        ("SELECT n FROM m WHERE s = 'row 77' AND g > 3", "Index Scan", "): fetch, filter, projection"),
+        (
+            "SELECT n FROM m WHERE s BETWEEN 'row 77' AND 'row 79' AND g > 3",
+            "Index Scan using m_s",
+            "): fetch, filter, projection",
+        ),
         (
             "SELECT id FROM m WHERE g = 5 ORDER BY id DESC LIMIT 2",
             "Index Scan Backward",

@@ -18,7 +18,7 @@ use super::fetch::{RowFetch, in_order, key_fragment, row_fragment};
 use super::fragment::{Fragment, Relation, Step};
 use super::probe::{Found, Prober};
 use super::sendable::is_sendable;
-use super::source::{lies_elsewhere, takes_part};
+use super::source::lies_elsewhere;
 use crate::error::ExecResult;
 use crate::memory::Reservation;
 use crate::operator::Run;
@@ -94,11 +94,8 @@ impl LookupSource {
         Ok(Prepared { entries, rows, rest, spans })
     }
 
-    /// Begins to look up, if other nodes are to take part.
+    /// Begins to look up, if other nodes, which may take part, are to.
     pub async fn open(&self, run: &Run) -> ExecResult<Option<LookupFlow>> {
-        if !takes_part(&run.context) {
-            return Ok(None);
-        }
         let prepared = self.prepared()?;
         if !lies_elsewhere(&prepared.spans, run).await? {
             return Ok(None);

@@ -95,7 +95,7 @@ pub(crate) use fetch::Pace;
 pub(crate) use gather::Gather;
 pub(crate) use lookup::{LookedUp, LookupFlow, LookupSource};
 pub(crate) use rows::RowSource;
-pub(crate) use source::{RemoteNode, RemoteSource};
+pub(crate) use source::{RemoteNode, RemoteSource, takes_part};
 
 /// Whether parts of statements run on other nodes (the setting `distributed_execution`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

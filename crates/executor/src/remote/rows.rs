@@ -88,11 +88,8 @@ impl FetchSource {
         })
     }
 
-    /// Begins to read, if other nodes are to take part.
+    /// Begins to read, if other nodes, which may take part, are to.
     async fn open(&self, run: &Run) -> ExecResult<Option<Fetching>> {
-        if !takes_part(&run.context) {
-            return Ok(None);
-        }
         let prepared = self.prepared()?;
         let Some(rows) = RowFetch::new(&self.scan.table, &prepared.rows, run)? else { return Ok(None) };
         let Some(entries) = prepared.entries.open(run).await? else { return Ok(None) };
@@ -137,14 +134,17 @@ struct FetchOperator {
 impl Operator for FetchOperator {
     async fn next(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
         if let Way::Open = self.way {
-            self.way = match self.node.source.open(run).await? {
+            let source = &self.node.source;
+            // In a box: the usual way need not make room for it.
+            let fetching = if takes_part(&run.context) { Box::pin(source.open(run)).await? } else { None };
+            self.way = match fetching {
                 Some(fetching) => Way::Fetch(Box::new(fetching)),
                 None => Way::Usual(self.node.usual.clone().open()),
             };
         }
         match &mut self.way {
             Way::Usual(usual) => usual.next(run).await,
-            Way::Fetch(fetching) => fetching.next(self.node.source.prepared()?, run).await,
+            Way::Fetch(fetching) => Box::pin(fetching.next(self.node.source.prepared()?, run)).await,
             Way::Open => Ok(None),
         }
     }

@@ -167,7 +167,7 @@ fn entry_chain(node: &PlanNode) -> Option<Chain<'_>> {
 }
 
 /// Whether there may be other nodes to take part in a statement.
-pub(super) fn takes_part(context: &ExecContext) -> bool {
+pub(crate) fn takes_part(context: &ExecContext) -> bool {
     match context.distribution {
         Distribution::Off => false,
         Distribution::On => !context.db.is_alone(),
@@ -223,13 +223,16 @@ struct RemoteOperator {
 impl Operator for RemoteOperator {
     async fn next(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
         if let Way::Open = self.way {
-            self.way = match self.node.source.open(run).await? {
+            let source = &self.node.source;
+            // In a box: the usual way need not make room for it.
+            let gather = if takes_part(&run.context) { Box::pin(source.open(run)).await? } else { None };
+            self.way = match gather {
                 Some(gather) => Way::Gather(Box::new(gather)),
                 None => Way::Usual(self.node.usual.clone().open()),
             };
         }
         match &mut self.way {
-            Way::Gather(gather) => gather.next(run).await,
+            Way::Gather(gather) => Box::pin(gather.next(run)).await,
             Way::Usual(usual) => usual.next(run).await,
             Way::Open => Ok(None),
         }

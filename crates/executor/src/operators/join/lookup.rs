@@ -139,7 +139,8 @@ impl Lookup {
         prefixes: &[Option<Vec<u8>>],
     ) -> ExecResult<Found> {
         if let Some(flow) = flow
-            && let Some(found) = self.find_elsewhere(run, flow, prefixes).await?
+            // In a box: the usual way need not make room for it.
+            && let Some(found) = Box::pin(self.find_elsewhere(run, flow, prefixes)).await?
         {
             return Ok(found);
         }

@@ -18,7 +18,7 @@ use super::pairs::{PairCondition, retain_true};
 use crate::error::ExecResult;
 use crate::operator::{BoxedOperator, Node, NodeRef, Operator, Run};
 use crate::program::{conjunction, programs};
-use crate::remote::{LookupFlow, Pace};
+use crate::remote::{LookupFlow, Pace, takes_part};
 
 pub(crate) struct LookupJoinNode {
     kind: JoinKind,
@@ -93,8 +93,8 @@ impl LookupJoinOperator {
         };
         if let Flow::Unknown = self.flow {
             let flow = match &self.node.lookup.elsewhere {
-                Some(elsewhere) => elsewhere.open(run).await?,
-                None => None,
+                Some(elsewhere) if takes_part(&run.context) => Box::pin(elsewhere.open(run)).await?,
+                _ => None,
             };
             self.flow = match flow {
                 Some(flow) => {
