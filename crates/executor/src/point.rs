@@ -43,7 +43,7 @@ impl PointRead {
         }
         let (table, index) = (&scan.table.descriptor, scan.index_descriptor());
         let encoder = KeyPrefixEncoder::new(table, index)?;
-        let spans = SpanSet::new(&scan.spans, index)?;
+        let spans = SpanSet::new(&scan.spans, table, index)?;
         let entry = if scan.fetch_row {
             Entry::Reference(Box::new(Fetch::new(table, index, &scan.columns)?))
         } else {

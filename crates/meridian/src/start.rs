@@ -41,6 +41,7 @@ async fn serve(arguments: &StartArguments) -> anyhow::Result<()> {
     let config = NodeConfig {
         data_dir: arguments.data_dir.clone(),
         cache_bytes: arguments.cache_mib << 20,
+        connections_max: arguments.connections_max,
         sql_memory_bytes: arguments.sql_memory_mib << 20,
         range_bytes_max: arguments.range_size_kib << 10,
         ..NodeConfig::default()

@@ -120,7 +120,10 @@ fn a_thousand_idle_connections_cost_little_each() {
     let each = resident(process).saturating_sub(before) / (CONNECTIONS as u64 - 1);
     println!("{each} bytes of resident memory for each of {CONNECTIONS} idle connections");
     assert!(each < 64 << 10, "{each} bytes each");
-    // One more than allowed is told so, and all the others still work.
+    // One more than allowed, and than is told, is told so, and all the others still work.
+    let shown = first.query("SHOW max_connections");
+    let (_, row) = shown.iter().find(|(kind, _)| *kind == b'D').expect("a row");
+    assert_eq!(&row[6..], CONNECTIONS.to_string().as_bytes());
     let refused = psql(&meridian.url(), "SELECT 1").output().expect("psql runs");
     let told = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(told.contains("too many"), "{told}");

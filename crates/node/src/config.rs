@@ -23,6 +23,8 @@ pub struct NodeConfig {
     pub data_dir: PathBuf,
     /// Block cache, in bytes.
     pub cache_bytes: usize,
+    /// Connections of clients that are served at a time: what `max_connections` shows.
+    pub connections_max: usize,
     /// Memory of all running statements together, in bytes.
     pub sql_memory_bytes: u64,
     /// A range that grows above this is split, in bytes.
@@ -52,6 +54,7 @@ impl Default for NodeConfig {
         NodeConfig {
             data_dir: PathBuf::from("meridian-data"),
             cache_bytes: 256 << 20,
+            connections_max: 1_000,
             sql_memory_bytes: 2 << 30,
             range_bytes_max: 128 << 20,
             gc_ttl: Duration::from_secs(4 * 3600),
@@ -71,6 +74,7 @@ impl NodeConfig {
     pub(crate) fn sql_options(&self, world: &World) -> SqlOptions {
         SqlOptions {
             node_id: world.identity.node.0,
+            connections_max: self.connections_max,
             memory_bytes_max: self.sql_memory_bytes,
             gc_ttl: self.gc_ttl,
             setting_defaults: settings::defaults(self),

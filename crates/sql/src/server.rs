@@ -40,6 +40,8 @@ use crate::table_locks::TableLocks;
 pub struct SqlOptions {
     /// Which node of the cluster this is.
     pub node_id: u32,
+    /// What `max_connections` shows; the protocol's server keeps to it.
+    pub connections_max: usize,
     /// Memory that all statements together may hold.
     pub memory_bytes_max: u64,
     /// Memory that one statement may hold.
@@ -66,6 +68,7 @@ impl Default for SqlOptions {
     fn default() -> Self {
         SqlOptions {
             node_id: 1,
+            connections_max: 1_000,
             memory_bytes_max: 2 << 30,
             statement_memory_bytes_max: 512 << 20,
             spill: None,

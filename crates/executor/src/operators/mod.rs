@@ -11,6 +11,7 @@ mod fetch;
 mod filter;
 mod join;
 mod key_number;
+mod key_value;
 mod limit;
 mod lock_rows;
 mod locking;

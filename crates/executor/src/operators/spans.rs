@@ -13,13 +13,14 @@
 //!
 //! Spans that name a whole key each become points, which are read with one multi-get.
 
-use expr::EvalContext;
+use expr::{EvalContext, Expr};
 use keys::{Key, Span};
 use planner::plan;
-use types::descriptor::IndexDescriptor;
+use types::descriptor::{IndexDescriptor, TableDescriptor};
 use types::row::KeyPrefixEncoder;
-use types::{Datum, PgError, PgResult};
+use types::{DataType, Datum, PgError, PgResult};
 
+use super::key_value::{Bound, Conversion, Side};
 use crate::program::Scalar;
 
 /// The prepared form of [`plan::Spans`].
@@ -39,15 +40,22 @@ struct PreparedSpan {
 }
 
 enum PreparedKey {
-    Equal(Scalar),
-    AnyOf(Scalar),
+    Equal(KeyScalar),
+    AnyOf(KeyScalar),
     Null,
 }
 
 enum PreparedBound {
     Unbounded,
-    Inclusive(Scalar),
-    Exclusive(Scalar),
+    Inclusive(KeyScalar),
+    Exclusive(KeyScalar),
+}
+
+/// An expression that is compared with a key column.
+struct KeyScalar {
+    scalar: Scalar,
+    /// If it has another type.
+    conversion: Option<Conversion>,
 }
 
 /// What to read.
@@ -60,19 +68,13 @@ pub(crate) enum KeyRanges {
     Spans(Vec<Span>),
 }
 
-/// An evaluated bound.
-enum Bound {
-    None,
-    Inclusive(Datum),
-    Exclusive(Datum),
-}
-
 impl SpanSet {
-    pub fn new(spans: &plan::Spans, index: &IndexDescriptor) -> PgResult<SpanSet> {
+    pub fn new(spans: &plan::Spans, table: &TableDescriptor, index: &IndexDescriptor) -> PgResult<SpanSet> {
         let spans = match spans {
             plan::Spans::All => None,
             plan::Spans::List(list) => {
-                Some(list.iter().map(|span| PreparedSpan::new(span, index)).collect::<PgResult<_>>()?)
+                let spans = list.iter().map(|span| PreparedSpan::new(span, table, index));
+                Some(spans.collect::<PgResult<_>>()?)
             }
         };
         Ok(SpanSet { spans })
@@ -135,24 +137,35 @@ fn merge(mut spans: Vec<Span>) -> Vec<Span> {
 }
 
 impl PreparedSpan {
-    fn new(span: &plan::Span, index: &IndexDescriptor) -> PgResult<PreparedSpan> {
+    fn new(span: &plan::Span, table: &TableDescriptor, index: &IndexDescriptor) -> PgResult<PreparedSpan> {
         let next = index.columns.get(span.prefix.len());
-        let key = |value: &plan::KeyValue| {
+        let data_type = |position: usize| {
+            let column = index.columns.get(position).and_then(|key| table.column(key.column));
+            column.map_or(DataType::Unknown, |column| column.column_type.data_type)
+        };
+        let key = |(position, value): (usize, &plan::KeyValue)| {
+            let column = data_type(position);
             Ok(match value {
-                plan::KeyValue::Equal(expr) => PreparedKey::Equal(Scalar::new(expr)?),
-                plan::KeyValue::AnyOf(expr) => PreparedKey::AnyOf(Scalar::new(expr)?),
+                plan::KeyValue::Equal(expr) => {
+                    PreparedKey::Equal(KeyScalar::new(expr, expr.data_type(), column)?)
+                }
+                plan::KeyValue::AnyOf(expr) => {
+                    let element = expr.data_type().element().unwrap_or(column);
+                    PreparedKey::AnyOf(KeyScalar::new(expr, element, column)?)
+                }
                 plan::KeyValue::Null => PreparedKey::Null,
             })
         };
+        let value = |expr: &Expr| KeyScalar::new(expr, expr.data_type(), data_type(span.prefix.len()));
         let bound = |bound: &plan::SpanBound| {
             PgResult::Ok(match bound {
                 plan::SpanBound::Unbounded => PreparedBound::Unbounded,
-                plan::SpanBound::Inclusive(expr) => PreparedBound::Inclusive(Scalar::new(expr)?),
-                plan::SpanBound::Exclusive(expr) => PreparedBound::Exclusive(Scalar::new(expr)?),
+                plan::SpanBound::Inclusive(expr) => PreparedBound::Inclusive(value(expr)?),
+                plan::SpanBound::Exclusive(expr) => PreparedBound::Exclusive(value(expr)?),
             })
         };
         Ok(PreparedSpan {
-            prefix: span.prefix.iter().map(key).collect::<PgResult<_>>()?,
+            prefix: span.prefix.iter().enumerate().map(key).collect::<PgResult<_>>()?,
             lower: bound(&span.lower)?,
             upper: bound(&span.upper)?,
             not_null: span.not_null,
@@ -175,10 +188,9 @@ impl PreparedSpan {
         encoder.start(&mut key);
         for (position, value) in self.prefix.iter().enumerate() {
             let PreparedKey::Equal(scalar) = value else { return Ok(None) };
-            let value = scalar.value(context)?;
-            if value.is_null() {
+            let Some(value) = scalar.value(context)? else {
                 return Ok(Some(KeyRanges::Spans(Vec::new())));
-            }
+            };
             encoder.append(position, &value, &mut key)?;
         }
         Ok(Some(KeyRanges::Point(key)))
@@ -209,14 +221,15 @@ impl PreparedSpan {
         Ok(prefixes)
     }
 
-    /// The keys that begin with `prefix` and lie within the bounds; `None` when a bound is NULL.
+    /// The keys that begin with `prefix` and lie within the bounds; `None` when a bound is NULL, or nothing lies within it.
     fn range(
         &self,
         prefix: Vec<u8>,
         encoder: &KeyPrefixEncoder,
         context: &EvalContext<'_>,
     ) -> PgResult<Option<Span>> {
-        let (Some(lower), Some(upper)) = (self.lower.evaluate(context)?, self.upper.evaluate(context)?)
+        let (Some(lower), Some(upper)) =
+            (self.lower.evaluate(Side::Lower, context)?, self.upper.evaluate(Side::Upper, context)?)
         else {
             return Ok(None);
         };
@@ -247,18 +260,37 @@ impl PreparedSpan {
     }
 }
 
+impl KeyScalar {
+    fn new(expr: &Expr, given: DataType, column: DataType) -> PgResult<KeyScalar> {
+        Ok(KeyScalar { scalar: Scalar::new(expr)?, conversion: Conversion::new(given, column) })
+    }
+
+    /// The column's value that equals it; `None` when it is NULL, or the column cannot have such a value.
+    fn value(&self, context: &EvalContext<'_>) -> PgResult<Option<Datum>> {
+        self.converted(self.scalar.value(context)?, context)
+    }
+
+    fn converted(&self, value: Datum, context: &EvalContext<'_>) -> PgResult<Option<Datum>> {
+        match self.conversion {
+            _ if value.is_null() => Ok(None),
+            None => Ok(Some(value)),
+            Some(conversion) => conversion.equal(&value, context),
+        }
+    }
+}
+
 impl PreparedKey {
     /// The values to look for; `NULL` alone for IS NULL.
     fn values(&self, context: &EvalContext<'_>) -> PgResult<Vec<Datum>> {
         Ok(match self {
             PreparedKey::Null => vec![Datum::Null],
-            PreparedKey::Equal(scalar) => {
-                let value = scalar.value(context)?;
-                if value.is_null() { Vec::new() } else { vec![value] }
-            }
-            PreparedKey::AnyOf(scalar) => match scalar.value(context)? {
+            PreparedKey::Equal(key) => key.value(context)?.into_iter().collect(),
+            PreparedKey::AnyOf(key) => match key.scalar.value(context)? {
                 Datum::Null => Vec::new(),
-                Datum::Array(array) => array.elements.into_iter().filter(|value| !value.is_null()).collect(),
+                Datum::Array(array) => {
+                    let values = array.elements.into_iter().map(|value| key.converted(value, context));
+                    values.filter_map(PgResult::transpose).collect::<PgResult<_>>()?
+                }
                 _ => return Err(PgError::internal("= ANY is given something else than an array")),
             },
         })
@@ -266,15 +298,20 @@ impl PreparedKey {
 }
 
 impl PreparedBound {
-    /// `None` when the value is NULL.
-    fn evaluate(&self, context: &EvalContext<'_>) -> PgResult<Option<Bound>> {
-        let (scalar, make): (_, fn(Datum) -> Bound) = match self {
+    /// `None` when the value is NULL, or beyond all of the column's.
+    fn evaluate(&self, side: Side, context: &EvalContext<'_>) -> PgResult<Option<Bound>> {
+        let (key, inclusive) = match self {
             PreparedBound::Unbounded => return Ok(Some(Bound::None)),
-            PreparedBound::Inclusive(scalar) => (scalar, Bound::Inclusive),
-            PreparedBound::Exclusive(scalar) => (scalar, Bound::Exclusive),
+            PreparedBound::Inclusive(key) => (key, true),
+            PreparedBound::Exclusive(key) => (key, false),
         };
-        let value = scalar.value(context)?;
-        Ok(if value.is_null() { None } else { Some(make(value)) })
+        let value = key.scalar.value(context)?;
+        match key.conversion {
+            _ if value.is_null() => Ok(None),
+            Some(conversion) => conversion.bound(side, &value, inclusive, context),
+            None if inclusive => Ok(Some(Bound::Inclusive(value))),
+            None => Ok(Some(Bound::Exclusive(value))),
+        }
     }
 }
 

@@ -113,7 +113,7 @@ impl TableScanNode {
         Ok(TableScanNode {
             relation: table.name.as_str().into(),
             encoder: KeyPrefixEncoder::new(table, index)?,
-            spans: SpanSet::new(&scan.spans, index)?,
+            spans: SpanSet::new(&scan.spans, table, index)?,
             reverse: scan.reverse,
             divisible: scan.lock.is_none()
                 && !scan.reverse

@@ -49,7 +49,7 @@ impl RemoteSource {
         let (table, index) = (&scan.table.descriptor, scan.index_descriptor());
         Ok(RemoteSource {
             encoder: KeyPrefixEncoder::new(table, index)?,
-            spans: SpanSet::new(&scan.spans, index)?,
+            spans: SpanSet::new(&scan.spans, table, index)?,
             reverse: scan.reverse,
             row_hint: scan.row_hint.as_ref().map(Scalar::new).transpose()?,
             hint_is_bound: true,

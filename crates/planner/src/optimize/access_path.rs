@@ -16,7 +16,7 @@ use super::estimate::{self, DEFAULT_ROWS};
 use super::implied;
 use crate::catalog::{Statistics, Table};
 use crate::logical::{ColumnNumber, ColumnSet, collect_columns};
-use crate::plan::{KeyValue, Span, SpanBound, Spans};
+use crate::plan::{KeyFit, KeyValue, Span, SpanBound, Spans};
 
 /// Reading an entry and then its row costs this many times what reading an entry costs.
 const FETCH_COST: f64 = 5.0;
@@ -61,6 +61,35 @@ pub(super) enum Match {
     Bound(Comparison, Expr),
 }
 
+/// Types whose values have the same bytes.
+fn is_text(data_type: DataType) -> bool {
+    matches!(data_type, DataType::Varchar | DataType::Text)
+}
+
+/// An integer constant as one of another width, if it fits.
+fn fitting_integer(value: &Expr, wanted: DataType) -> Option<Expr> {
+    let Expr::Constant { value: datum, .. } = value else { return None };
+    let number = match datum {
+        types::Datum::Int2(number) => i64::from(*number),
+        types::Datum::Int4(number) => i64::from(*number),
+        types::Datum::Int8(number) => *number,
+        _ => return None,
+    };
+    let datum = match wanted {
+        DataType::Int2 => types::Datum::Int2(i16::try_from(number).ok()?),
+        DataType::Int4 => types::Datum::Int4(i32::try_from(number).ok()?),
+        DataType::Int8 => types::Datum::Int8(number),
+        _ => return None,
+    };
+    Some(Expr::constant(datum, wanted))
+}
+
+/// Whether every integer of the one type is one of the other.
+fn is_wider_integer(wide: DataType, narrow: DataType) -> bool {
+    use DataType::*;
+    matches!((narrow, wide), (Int2, Int4 | Int8) | (Int4, Int8))
+}
+
 impl Wanted<'_> {
     fn column_id(&self, number: ColumnNumber) -> Option<ColumnId> {
         let at = self.numbers.iter().position(|other| *other == number)?;
@@ -93,42 +122,48 @@ impl Wanted<'_> {
         !self.numbers.iter().any(|number| used.contains(*number)) && !expr::eval::is_volatile(expression)
     }
 
+    /// The value as one to compare the column with by its place in an index: of the column's type where it can be made so here.
     fn fits(&self, value: Expr, column: ColumnId) -> Option<Expr> {
         let wanted = self.data_type(column);
         let given = value.data_type();
-        let same_bytes = |a: DataType| matches!(a, DataType::Varchar | DataType::Text);
-        if given == wanted || (same_bytes(given) && same_bytes(wanted)) {
+        if given == wanted || is_text(given) && is_text(wanted) {
             return Some(value);
         }
-        // An integer constant of another width, if it fits.
-        if let Expr::Constant { value: datum, .. } = &value {
-            let number = match datum {
-                types::Datum::Int2(number) => i64::from(*number),
-                types::Datum::Int4(number) => i64::from(*number),
-                types::Datum::Int8(number) => *number,
-                _ => return None,
-            };
-            let datum = match wanted {
-                DataType::Int2 => types::Datum::Int2(i16::try_from(number).ok()?),
-                DataType::Int4 => types::Datum::Int4(i32::try_from(number).ok()?),
-                DataType::Int8 => types::Datum::Int8(number),
-                _ => return None,
-            };
-            return Some(Expr::constant(datum, wanted));
+        let fit = KeyFit::of(given, wanted)?;
+        if let Some(constant) = fitting_integer(&value, wanted) {
+            return Some(constant);
         }
-        // A narrower integer always fits a wider one.
-        let width = |data_type: DataType| match data_type {
-            DataType::Int2 => Some(2),
-            DataType::Int4 => Some(4),
-            DataType::Int8 => Some(8),
-            _ => None,
-        };
-        if width(given)? < width(wanted)? {
-            let to = wanted.into();
+        if fit == KeyFit::Exact && is_wider_integer(wanted, given) {
             let context = expr::CastContext::Implicit;
-            return Some(Expr::Cast { input: Box::new(value), to, context, position: 0 });
+            return Some(Expr::Cast { input: Box::new(value), to: wanted.into(), context, position: 0 });
         }
-        None
+        Some(value)
+    }
+
+    /// Does the condition say no more than the place in an index that was made of it?
+    fn is_exact(&self, column: ColumnId, says: &Match) -> bool {
+        let Match::Bound(_, value) = says else { return true };
+        KeyFit::of(value.data_type(), self.data_type(column)) != Some(KeyFit::Approximate)
+    }
+
+    /// An array of which the column equals some element.
+    fn any_of(&self, list: &[Expr], column: ColumnId) -> Option<Expr> {
+        let wanted = self.data_type(column);
+        let fitting = |value: &Expr| self.is_fixed(value).then(|| self.fits(value.clone(), column)).flatten();
+        let mut elements = list.iter().map(fitting).collect::<Option<Vec<Expr>>>()?;
+        let is_of_column = |value: &Expr| value.data_type() == wanted || is_text(wanted);
+        let mut element = wanted;
+        if !elements.iter().all(is_of_column) {
+            // One array has one type.
+            element = list.first()?.data_type();
+            if list.iter().any(|value| value.data_type() != element)
+                || KeyFit::of(element, wanted) != Some(KeyFit::Exact)
+            {
+                return None;
+            }
+            elements = list.to_vec();
+        }
+        Some(Expr::Array { elements, data_type: DataType::array_of(element), nested: false })
     }
 
     /// What a condition says of a column, if an index can use it.
@@ -144,7 +179,10 @@ impl Wanted<'_> {
                 };
                 let value = self.fits(value.clone(), column)?;
                 match comparison {
-                    Comparison::Equal => Some((column, Match::Equal(value))),
+                    Comparison::Equal => {
+                        let fit = KeyFit::of(value.data_type(), self.data_type(column));
+                        (fit != Some(KeyFit::Approximate)).then_some((column, Match::Equal(value)))
+                    }
                     Comparison::NotEqual => None,
                     bound => Some((column, Match::Bound(bound, value))),
                 }
@@ -160,18 +198,14 @@ impl Wanted<'_> {
             Expr::InList { input, list, equal, negated: false } => {
                 let column = self.as_column(input)?;
                 let (Comparison::Equal, _, _) = comparison_of(*equal)? else { return None };
-                let elements = list
-                    .iter()
-                    .map(|value| self.is_fixed(value).then(|| self.fits(value.clone(), column)).flatten())
-                    .collect::<Option<Vec<Expr>>>()?;
-                let data_type = DataType::array_of(self.data_type(column));
-                Some((column, Match::AnyOf(Expr::Array { elements, data_type, nested: false })))
+                Some((column, Match::AnyOf(self.any_of(list, column)?)))
             }
             Expr::Quantified { input, array, operator, all: false } => {
                 let column = self.as_column(input)?;
                 let (Comparison::Equal, _, _) = comparison_of(*operator)? else { return None };
-                let same = array.data_type().element() == Some(self.data_type(column));
-                (same && self.is_fixed(array)).then(|| (column, Match::AnyOf((**array).clone())))
+                let (element, wanted) = (array.data_type().element()?, self.data_type(column));
+                let fits = element == wanted || KeyFit::of(element, wanted) == Some(KeyFit::Exact);
+                (fits && self.is_fixed(array)).then(|| (column, Match::AnyOf((**array).clone())))
             }
             _ => None,
         }
@@ -191,7 +225,8 @@ impl Wanted<'_> {
         let mut list = Vec::with_capacity(self.conditions.len());
         for (at, condition) in self.conditions.iter().enumerate() {
             if let Some((column, says)) = self.matched(condition) {
-                list.push(Found { column, says, serves: Some(at) });
+                let serves = self.is_exact(column, &says).then_some(at);
+                list.push(Found { column, says, serves });
             }
         }
         for condition in self.conditions {

@@ -221,6 +221,12 @@ impl Builder<'_> {
         let mut uses_left = false;
         for value in &span.prefix {
             let plan::KeyValue::Equal(value) = value else { break };
+            let column = scan.table.index_at(path.index).columns[keys.len()].column;
+            let column = scan.table.descriptor.column(column).map(|column| column.column_type.data_type);
+            // Keys are encoded as they are.
+            if column.is_none_or(|column| plan::KeyFit::of(value.data_type(), column).is_some()) {
+                break;
+            }
             uses_left |= columns_of(value).intersects(&of_left);
             keys.push(value.clone());
         }

@@ -29,12 +29,14 @@
 
 mod derived;
 mod join;
+mod key_fit;
 mod modify;
 mod relational;
 mod scan;
 
 pub use derived::Derived;
 pub use join::*;
+pub use key_fit::KeyFit;
 pub use modify::*;
 pub use relational::*;
 pub use scan::*;

@@ -54,8 +54,8 @@ pub struct RowLock {
 
 /// Which keys of an index are read.
 ///
-/// The expressions have no columns (constants, parameters, slots) and exactly the type of the key column; they are
-/// evaluated once when the scan opens.
+/// The expressions have no columns (constants, parameters, slots), and the type of the key column or one that [`super::KeyFit`] knows; they
+/// are evaluated once when the scan opens.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Spans {
     /// The whole index.

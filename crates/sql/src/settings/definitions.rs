@@ -256,7 +256,7 @@ pub static DEFINITIONS: &[Definition] = &[
     internal(
         "max_connections",
         Integer(1, 262_143),
-        "10000",
+        "1000",
         "Shows the maximum number of concurrent connections.",
     ),
     user(
