@@ -4,10 +4,15 @@
 //! whatever becomes of the transaction that asked. As PostgreSQL logs 32 values ahead, a node takes [`AHEAD`] values at a
 //! time and serves them from memory: a crash leaves a gap, never a duplicate. Sessions of one node draw from the same block, so
 //! that values ascend across them.
+//!
+//! Each block costs a commit, which waits for the disk. So blocks grow while they are used up quickly, as by an INSERT of many rows, and
+//! are small again when they last: a gap is about as long as what is drawn in the time of a block.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use env::Env;
 use executor::{ExecError, ExecResult};
 use futures::lock::Mutex as AsyncMutex;
 use kvclient::{Db, Locking};
@@ -18,8 +23,13 @@ use types::{PgError, SqlState};
 use crate::catalog::store::sequence_key;
 use crate::small_transaction::in_own_transaction;
 
-/// Values taken at a time (PostgreSQL's SEQ_LOG_VALS).
+/// Values taken at a time (PostgreSQL's SEQ_LOG_VALS), at least and at most.
 const AHEAD: i64 = 32;
+const AHEAD_MAX: i64 = 8_192;
+
+/// A block that lasted no longer than the one is followed by one of twice its size; longer than the other, by a small one.
+const SOON: Duration = Duration::from_millis(100);
+const LATE: Duration = Duration::from_secs(1);
 
 /// The stored state: `last_value` was (or may have been) given if `is_called`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,20 +62,34 @@ impl SequenceState {
 struct Block {
     next: i64,
     left: i64,
+    /// How many values were asked for, and when.
+    size: i64,
+    taken_at: Duration,
+}
+
+/// How many values to take after this block, which is used up.
+fn size_after(block: Option<Block>, now: Duration) -> i64 {
+    let Some(block) = block else { return AHEAD };
+    match now.saturating_sub(block.taken_at) {
+        soon if soon <= SOON => (2 * block.size).min(AHEAD_MAX),
+        late if late > LATE => AHEAD,
+        _ => block.size,
+    }
 }
 
 type Slot = Arc<AsyncMutex<Option<Block>>>;
 
 /// All sequences of a node.
 pub struct Sequences {
+    env: Arc<dyn Env>,
     db: Db,
     /// By storage id. A slot is held locked while its block is renewed: others wait rather than take blocks too.
     blocks: Mutex<BTreeMap<u32, Slot>>,
 }
 
 impl Sequences {
-    pub fn new(db: Db) -> Self {
-        Sequences { db, blocks: Mutex::default() }
+    pub fn new(env: Arc<dyn Env>, db: Db) -> Self {
+        Sequences { env, db, blocks: Mutex::default() }
     }
 
     fn slot(&self, storage_id: u32) -> Slot {
@@ -77,7 +101,8 @@ impl Sequences {
         let slot = self.slot(sequence.storage_id);
         let mut block = slot.lock().await;
         if block.is_none_or(|block| block.left == 0) {
-            *block = Some(self.take_block(sequence).await?);
+            let size = size_after(*block, self.env.monotonic());
+            *block = Some(self.take_block(sequence, size).await?);
         }
         let current = block.as_mut().expect("just filled");
         let value = current.next;
@@ -88,9 +113,11 @@ impl Sequences {
         Ok(value)
     }
 
-    async fn take_block(&self, sequence: &SequenceDescriptor) -> ExecResult<Block> {
+    async fn take_block(&self, sequence: &SequenceDescriptor, size: i64) -> ExecResult<Block> {
         let key = sequence_key(sequence.storage_id);
-        in_own_transaction!(self.db, |txn| take(&txn, &key, sequence).await)
+        let taken = in_own_transaction!(self.db, |txn| take(&txn, &key, sequence, size).await);
+        let (next, left) = taken?;
+        Ok(Block { next, left, size, taken_at: self.env.monotonic() })
     }
 
     /// setval. The bounds have been checked.
@@ -110,7 +137,7 @@ impl Sequences {
     pub async fn state(&self, sequence: &SequenceDescriptor) -> ExecResult<SequenceState> {
         let slot = self.slot(sequence.storage_id);
         let block = slot.lock().await;
-        if let Some(Block { next, left }) = *block
+        if let Some(Block { next, left, .. }) = *block
             && left > 0
         {
             let before = next - sequence.increment;
@@ -128,16 +155,21 @@ impl Sequences {
     }
 }
 
-/// Takes the next block of values.
-async fn take(txn: &kvclient::Txn, key: &[u8], sequence: &SequenceDescriptor) -> ExecResult<Block> {
+/// Takes the next values: the first, and how many.
+async fn take(
+    txn: &kvclient::Txn,
+    key: &[u8],
+    sequence: &SequenceDescriptor,
+    size: i64,
+) -> ExecResult<(i64, i64)> {
     let first = match read(txn, key, sequence).await? {
         SequenceState { last_value, is_called: false } => last_value,
         SequenceState { last_value, .. } => advance(sequence, last_value)?,
     };
-    let left = values_from(sequence, first).min(AHEAD.max(sequence.cache));
+    let left = values_from(sequence, first).min(size.max(sequence.cache));
     let last = first + sequence.increment * (left - 1);
     txn.put(key, &SequenceState { last_value: last, is_called: true }.encode())?;
-    Ok(Block { next: first, left })
+    Ok((first, left))
 }
 
 async fn read(txn: &kvclient::Txn, key: &[u8], sequence: &SequenceDescriptor) -> ExecResult<SequenceState> {
@@ -222,6 +254,17 @@ mod tests {
         let error = advance(&sequence(1, 1, 10, false), 10).expect_err("ends").into_pg_error();
         assert_eq!(error.message(), "nextval: reached maximum value of sequence \"s\" (10)");
         assert!(advance(&sequence(1, 1, i64::MAX, false), i64::MAX).is_err());
+    }
+
+    #[test]
+    fn blocks_grow_while_they_are_used_up_quickly() {
+        let at = Duration::from_millis;
+        let block = |size, taken_at| Some(Block { next: 1, left: 0, size, taken_at });
+        assert_eq!(size_after(None, at(5)), AHEAD);
+        assert_eq!(size_after(block(AHEAD, at(0)), at(5)), 2 * AHEAD);
+        assert_eq!(size_after(block(AHEAD_MAX, at(0)), at(5)), AHEAD_MAX);
+        assert_eq!(size_after(block(512, at(0)), at(500)), 512);
+        assert_eq!(size_after(block(512, at(0)), at(5_000)), AHEAD);
     }
 
     #[test]

@@ -210,7 +210,7 @@ impl SqlServer {
         let cluster_locks = ClusterLocks::new(env.clone(), db.clone(), node, others, table_locks.clone());
         let server = Arc::new(SqlServer {
             lease: CatalogLease::start(&env, &db, &catalog, options.others.clone()),
-            sequences: Sequences::new(db.clone()),
+            sequences: Sequences::new(env.clone(), db.clone()),
             garbage: Garbage::start(&env, db.clone(), options.gc_ttl),
             statistics: StatisticsCache::default(),
             started_at: executor::wall_to_timestamp(env.wall()),

@@ -164,7 +164,7 @@ impl Session {
             settings.set_default(name, value)?;
         }
         settings.set_default("session_authorization", &startup.user)?;
-        settings.set_default("max_connections", &server.options.connections_max.to_string())?;
+        settings.tell("max_connections", &server.options.connections_max.to_string());
         settings.set_default("is_superuser", if role.superuser { "on" } else { "off" })?;
         let cancel = CancelHandle::default();
         let started_at = wall_to_timestamp(server.env.wall());

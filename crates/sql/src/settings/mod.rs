@@ -127,6 +127,12 @@ impl Settings {
         self.generation
     }
 
+    /// Sets what the server alone decides.
+    pub fn tell(&mut self, name: &'static str, value: &str) {
+        Arc::make_mut(&mut self.defaults).insert(name.into(), value.into());
+        self.generation += 1;
+    }
+
     /// Sets what RESET goes back to (a startup parameter).
     pub fn set_default(&mut self, name: &str, value: &str) -> PgResult<()> {
         let values = checks::split_values(name, value);
