@@ -48,6 +48,8 @@ pub struct Wanted<'a> {
     /// Columns that must come out.
     pub columns: &'a ColumnSet,
     pub statistics: Option<&'a Statistics>,
+    /// Not more rows than these will be asked for.
+    pub goal: Option<f64>,
 }
 
 /// A condition that an index may serve: about one column of the table, compared with something that the scan does not
@@ -240,6 +242,22 @@ impl Wanted<'_> {
     }
 }
 
+/// How much likelier than estimated it is taken to be that rows to be skipped come first.
+const GOAL_RISK: f64 = 10.0;
+
+impl Wanted<'_> {
+    /// The cost of a path, of as much of it as is read for the goal. That rows which pass a filter are spread evenly is not relied upon: who
+    /// reads only rows that are wanted is never much wrong.
+    fn cost(&self, path: &AccessPath) -> f64 {
+        let Some(goal) = self.goal else { return path.cost };
+        let mut passing = path.rows;
+        for (condition, _) in self.conditions.iter().zip(&path.served).filter(|(_, served)| !**served) {
+            passing *= estimate::selectivity(condition) / GOAL_RISK;
+        }
+        path.cost * (goal / passing.max(1.0)).min(1.0)
+    }
+}
+
 /// The cheapest way to read the table.
 pub fn choose(wanted: &Wanted<'_>, allow_index: bool) -> AccessPath {
     let mut best = path_of(wanted, 0, &wanted.table.descriptor.primary);
@@ -252,13 +270,13 @@ pub fn choose(wanted: &Wanted<'_>, allow_index: bool) -> AccessPath {
             continue;
         }
         let path = path_of(wanted, position as u32 + 1, index);
-        if path.cost < best.cost {
+        if wanted.cost(&path) < wanted.cost(&best) {
             best = path;
         }
     }
     for (position, index) in usable_indexes(wanted) {
         if let Some(path) = alternatives(wanted, position, index)
-            && path.cost < best.cost
+            && wanted.cost(&path) < wanted.cost(&best)
         {
             best = path;
         }
@@ -390,8 +408,7 @@ pub fn path_of(wanted: &Wanted<'_>, position: u32, index: &IndexDescriptor) -> A
             }
             serve(found);
         }
-        let bounds = [&lower, &upper].into_iter().filter(|bound| **bound != SpanBound::Unbounded).count();
-        fraction *= estimate::RANGE_FRACTION[bounds];
+        fraction *= estimate::range_fraction(wanted.statistics, column.column, &lower, &upper);
         break;
     }
     let whole =

@@ -53,6 +53,10 @@ pub(crate) struct Builder<'a> {
     pub common_tables: BTreeMap<u32, f64>,
     /// The order in which the scan whose first column this is should read.
     pub scan_order: Option<(ColumnNumber, Vec<SortKey>)>,
+    /// The scan (by its first column) of which not more rows than these will be asked for.
+    pub scan_goal: Option<(ColumnNumber, f64)>,
+    /// While joins are built for their first rows in order: how many rows of their left sides are likely to be needed.
+    pub join_goal: Option<f64>,
 }
 
 impl<'a> Builder<'a> {
@@ -70,6 +74,8 @@ impl<'a> Builder<'a> {
             outer: BTreeMap::new(),
             common_tables: BTreeMap::new(),
             scan_order: None,
+            scan_goal: None,
+            join_goal: None,
         }
     }
 

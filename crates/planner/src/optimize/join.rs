@@ -211,6 +211,7 @@ impl Builder<'_> {
             conditions: &all,
             columns: &wanted_columns,
             statistics: statistics.as_deref(),
+            goal: None,
         };
         // Matching treats the left side's columns as values: what it finds are lookups per left row.
         let path = access_path::choose(&wanted, true);
@@ -233,8 +234,9 @@ impl Builder<'_> {
         let table_rows = statistics.as_ref().map_or(DEFAULT_ROWS, |statistics| statistics.row_count.max(1.0));
         let scanned =
             access_path::choose(&Wanted { conditions: own, ..wanted }, self.options.methods.index_scan);
+        let left_rows = self.join_goal.map_or(left.rows(), |goal| goal.min(left.rows()));
         let pays =
-            left.rows() * LOOKUP_COST * path.rows.min(table_rows).max(1.0) < scanned.cost.max(1.0) + 10.0;
+            left_rows * LOOKUP_COST * path.rows.min(table_rows).max(1.0) < scanned.cost.max(1.0) + 10.0;
         if keys.is_empty() || !uses_left || !pays {
             return Ok(None);
         }

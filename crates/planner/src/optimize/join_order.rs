@@ -53,9 +53,16 @@ impl Builder<'_> {
                 10.0
             };
         }
+        // The input whose order the rows should have comes first.
+        let is_ordered = |input: &Input| {
+            self.scan_order.as_ref().is_some_and(|(column, _)| input.produced.contains(*column))
+        };
         let first = (0..inputs.len())
             .filter(|at| inputs[*at].depends_on.is_empty())
-            .min_by(|a, b| inputs[*a].rows.total_cmp(&inputs[*b].rows))
+            .min_by(|a, b| {
+                let unordered = |at: usize| !is_ordered(&inputs[at]);
+                unordered(*a).cmp(&unordered(*b)).then(inputs[*a].rows.total_cmp(&inputs[*b].rows))
+            })
             .unwrap_or(0);
         let first = inputs.remove(first);
         let mut current = self.build(first.relational, &needed)?;
@@ -75,6 +82,7 @@ impl Builder<'_> {
     /// The rows that an input will give, by building it for the sake of the estimate.
     fn estimated_rows(&mut self, relational: &Relational, needed: &ColumnSet) -> PgResult<f64> {
         let slots = self.slot_count;
+        let order = self.scan_order.take();
         let rows = match relational {
             Relational::Scan(_)
             | Relational::Filter(_)
@@ -83,6 +91,7 @@ impl Builder<'_> {
             _ => estimate::DEFAULT_ROWS,
         };
         self.slot_count = slots;
+        self.scan_order = order;
         Ok(rows)
     }
 

@@ -18,6 +18,7 @@ mod implied;
 mod join;
 mod join_order;
 mod modify;
+mod ordered;
 mod relational;
 mod scan;
 

@@ -201,7 +201,25 @@ impl Builder<'_> {
                 Some((count, offset)) => self.limited(built, Some(count), offset, Vec::new()),
             };
         }
-        let built = self.build(sort.input, &needed)?;
+        let ordered = match &limit {
+            Some((count, offset)) => self.ordered_joins(&sort, &needed, count, offset.as_ref())?,
+            None => None,
+        };
+        let sorted = self.sort_input(sort, &needed, limit)?;
+        let cost = |built: &Built| built.node.estimate.total_cost;
+        Ok(match ordered {
+            Some(ordered) if cost(&ordered) < cost(&sorted) => ordered,
+            _ => sorted,
+        })
+    }
+
+    fn sort_input(
+        &mut self,
+        sort: Sort,
+        needed: &ColumnSet,
+        limit: Option<(Expr, Option<Expr>)>,
+    ) -> PgResult<Built> {
+        let built = self.build(sort.input, needed)?;
         let key_columns: Vec<ColumnNumber> = sort.keys.iter().map(|key| key.column).collect();
         let built = self.with_columns(built, &key_columns)?;
         if built.is_sorted_by(&sort.keys) {
@@ -232,60 +250,6 @@ impl Builder<'_> {
         Ok(self.node(operator, layout, estimate).in_order(sort.keys))
     }
 
-    /// The input read in the wanted order through an index, if it is a table (filtered, with columns computed on top) and that
-    /// is worth it.
-    fn ordered_scan(&mut self, sort: &Sort, needed: &ColumnSet, limited: bool) -> PgResult<Option<Built>> {
-        let (mut computed, mut node) = (Vec::new(), &sort.input);
-        while let Relational::Extend(extend) = node {
-            computed.extend(extend.columns.iter().cloned());
-            node = &extend.input;
-        }
-        let (scan, conditions) = match node {
-            Relational::Scan(scan) => (scan, Vec::new()),
-            Relational::Filter(filter) => match &filter.input {
-                Relational::Scan(scan) => (scan, filter.conditions.clone()),
-                _ => return Ok(None),
-            },
-            _ => return Ok(None),
-        };
-        // A key that is a plain column under another number is that column.
-        let resolve = |mut column: ColumnNumber| {
-            while let Some((_, expression)) = computed.iter().find(|(own, _)| *own == column) {
-                match expression {
-                    Expr::Column { index, .. } => column = *index,
-                    _ => return None,
-                }
-            }
-            Some(column)
-        };
-        let keys: Option<Vec<SortKey>> =
-            sort.keys.iter().map(|key| Some(SortKey { column: resolve(key.column)?, ..*key })).collect();
-        let Some(keys) = keys else { return Ok(None) };
-        let statistics = self.catalog.statistics(scan.table.descriptor.id);
-        let own: ColumnSet = scan.columns.iter().copied().collect();
-        let mut used = needed.intersection(&own);
-        computed.iter().for_each(|(_, expression)| collect_columns(expression, &mut used));
-        let conditions: Vec<Expr> = conditions.into_iter().flat_map(conjuncts).collect();
-        let wanted = super::access_path::Wanted {
-            table: &scan.table,
-            numbers: &scan.columns,
-            conditions: &conditions,
-            columns: &used,
-            statistics: statistics.as_deref(),
-        };
-        let Some((ordered, _)) = super::scan::ordered_path(&wanted, &keys) else { return Ok(None) };
-        let best = super::access_path::choose(&wanted, self.options.methods.index_scan);
-        let worth_it =
-            if limited { ordered.cost <= best.cost * 20.0 } else { ordered.cost <= best.cost * 1.5 };
-        if !worth_it {
-            return Ok(None);
-        }
-        self.scan_order = Some((scan.columns[0], keys));
-        let built = self.build(sort.input.clone(), needed);
-        self.scan_order = None;
-        built.map(Some)
-    }
-
     pub fn limit(&mut self, limit: Limit, required: &ColumnSet) -> PgResult<Built> {
         let count = limit.count.map(|count| self.place(count, &[])).transpose()?;
         let offset = limit.offset.map(|offset| self.place(offset, &[])).transpose()?;
@@ -295,12 +259,16 @@ impl Builder<'_> {
         }
         let mut needed = required.clone();
         needed.extend(limit.ties.iter().map(|key| key.column));
+        if let (Some(count), Some(scan)) = (&count, table_below(&limit.input)) {
+            self.scan_goal = scan.columns.first().map(|first| (*first, goal_of(count, offset.as_ref())));
+        }
         let built = self.build(limit.input, &needed)?;
+        self.scan_goal = None;
         let ties = limit.ties.iter().map(|key| self.place_key(*key, &built)).collect::<PgResult<Vec<_>>>()?;
         self.limited(built, count, offset, ties)
     }
 
-    fn limited(
+    pub(super) fn limited(
         &self,
         built: Built,
         count: Option<Expr>,
@@ -398,6 +366,23 @@ impl Builder<'_> {
         let operator = plan::InitPlan { subqueries, body: node };
         Ok(self.node(Operator::InitPlan(Box::new(operator)), layout, estimate).in_order(order))
     }
+}
+
+/// The table whose rows an input is, filtered and with columns computed on top.
+fn table_below(input: &Relational) -> Option<&Scan> {
+    match input {
+        Relational::Extend(extend) => table_below(&extend.input),
+        Relational::Filter(filter) => table_below(&filter.input),
+        Relational::Scan(scan) => Some(scan),
+        _ => None,
+    }
+}
+
+/// How many rows LIMIT and OFFSET are likely to ask for.
+pub(super) fn goal_of(count: &Expr, offset: Option<&Expr>) -> f64 {
+    const UNKNOWN: f64 = 100.0;
+    let rows = |bound: &Expr| constant_count(bound).unwrap_or(UNKNOWN);
+    rows(count) + offset.map_or(0.0, rows)
 }
 
 /// Tells a scan below how many rows will be asked for, through nodes that keep rows one for one.

@@ -20,13 +20,11 @@ impl Builder<'_> {
         };
         match input {
             Relational::Scan(scan) => {
-                let ordered = self.scan_order.take_if(|(first, _)| scan.columns.first() == Some(first));
-                self.table_scan(
-                    *scan,
-                    conditions,
-                    required,
-                    ordered.as_ref().map(|(_, keys)| keys.as_slice()),
-                )
+                let is_this = |first: &ColumnNumber| scan.columns.first() == Some(first);
+                let ordered = self.scan_order.take_if(|(first, _)| is_this(first));
+                let goal = self.scan_goal.take_if(|(first, _)| is_this(first));
+                let order = ordered.as_ref().map(|(_, keys)| keys.as_slice());
+                self.table_scan(*scan, conditions, required, order, goal.map(|(_, rows)| rows))
             }
             Relational::VirtualScan(scan) => self.virtual_scan(*scan, conditions),
             input => {
@@ -52,13 +50,14 @@ impl Builder<'_> {
     }
 
     /// Reads a table. `order`: the order wanted of the rows, tried by choosing an index that has it; whether that
-    /// succeeded is told by `TableScan::ordered`.
+    /// succeeded is told by the order of what was built. `goal`: how many rows will be asked for.
     pub fn table_scan(
         &mut self,
         scan: Scan,
         conditions: Vec<Expr>,
         required: &ColumnSet,
         order: Option<&[SortKey]>,
+        goal: Option<f64>,
     ) -> PgResult<Built> {
         let statistics = self.catalog.statistics(scan.table.descriptor.id);
         let own: ColumnSet = scan.columns.iter().copied().collect();
@@ -69,11 +68,12 @@ impl Builder<'_> {
             conditions: &conditions,
             columns: &wanted_columns,
             statistics: statistics.as_deref(),
+            goal,
         };
-        let (path, reverse) = match order.and_then(|order| ordered_path(&wanted, order)) {
-            Some(found) => found,
-            None => (access_path::choose(&wanted, self.options.methods.index_scan), false),
-        };
+        let ordered = order.and_then(|order| Some((ordered_path(&wanted, order)?, order.to_vec())));
+        let ((path, reverse), order) = ordered.unwrap_or_else(|| {
+            ((access_path::choose(&wanted, self.options.methods.index_scan), false), Vec::new())
+        });
         let rest: Vec<Expr> = conditions
             .into_iter()
             .zip(&path.served)
@@ -108,14 +108,14 @@ impl Builder<'_> {
             spans,
             single_row: path.single_row,
             reverse,
-            ordered: order.is_some(),
+            ordered: !order.is_empty(),
             fetch_row: path.fetch_row,
             columns: ids,
             filter,
             row_hint: None,
             lock: scan.lock,
         };
-        Ok(self.node(Operator::TableScan(Box::new(table_scan)), layout, estimate))
+        Ok(self.node(Operator::TableScan(Box::new(table_scan)), layout, estimate).in_order(order))
     }
 
     /// Spans have no columns: those of enclosing rows become slots.
@@ -256,7 +256,11 @@ fn provides(wanted: &Wanted<'_>, path: &AccessPath, order: &[SortKey]) -> Option
         return path.single_row.then_some(false);
     }
     let mut reverse = None;
-    let mut parts = index.columns[path.fixed_columns..].iter();
+    // Entries of an index that is not unique go on with the primary key.
+    let is_own = |column| index.columns.iter().any(|part| part.column == column);
+    let primary = wanted.table.descriptor.primary.columns.iter().filter(|part| !is_own(part.column));
+    let behind = primary.take(if index.unique { 0 } else { usize::MAX });
+    let mut parts = index.columns[path.fixed_columns..].iter().chain(behind);
     for key in order {
         let at = wanted.numbers.iter().position(|number| *number == key.column)?;
         let column = &wanted.table.descriptor.columns[at];
