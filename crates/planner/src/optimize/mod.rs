@@ -12,6 +12,7 @@
 //! [`plan::Apply`] sets.
 
 mod access_path;
+mod alternatives;
 mod build;
 mod estimate;
 mod implied;

@@ -24,6 +24,11 @@ impl Builder<'_> {
                 let ordered = self.scan_order.take_if(|(first, _)| is_this(first));
                 let goal = self.scan_goal.take_if(|(first, _)| is_this(first));
                 let order = ordered.as_ref().map(|(_, keys)| keys.as_slice());
+                if order.is_none()
+                    && let Some(built) = self.scan_in_parts(&scan, &conditions, required)?
+                {
+                    return Ok(built);
+                }
                 self.table_scan(*scan, conditions, required, order, goal.map(|(_, rows)| rows))
             }
             Relational::VirtualScan(scan) => self.virtual_scan(*scan, conditions),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use executor::ExecResult;
 use keys::{IndexId, TableId, table};
-use kvclient::{InsertCheck, KvBlock, ScanOptions};
+use kvclient::{Conflict, InsertCheck, KvBlock, ScanOptions, Txn};
 use types::descriptor::{CheckConstraint, ColumnId, IndexDescriptor, Oid, TableDescriptor};
 use types::row::{RowDecoder, RowEncoder};
 use types::{Batch, Datum, PgError, SqlState};
@@ -225,7 +225,6 @@ impl Session {
         predicate: Option<&expr::Expr>,
         batch: &Batch,
     ) -> ExecResult<()> {
-        let txn = self.active().txn.clone();
         let selected = match predicate {
             None => None,
             Some(predicate) => Some(self.evaluate_predicate(predicate, batch)?),
@@ -242,33 +241,30 @@ impl Session {
             encoder.encode_batch_row(batch, row, &mut key, &mut value)?;
             block.push(&key, &value);
         }
-        // Nothing is there yet but what this statement has written: two equal keys are found all the same.
-        let conflict = if target.bulk {
-            in_own_transaction!(self.server.db, |own| own
-                .insert(&block, InsertCheck::Now)
-                .await
-                .map_err(executor::ExecError::from))?
-        } else {
-            txn.insert(&block, InsertCheck::Now).await?
-        };
-        if let Some(conflict) = conflict {
-            let mut snapshot = crate::catalog::CatalogSnapshot::clone(&*self.snapshot());
-            snapshot.insert(crate::catalog::Object::Table(target.table.clone()));
-            let detail = crate::constraints::unique_violation(&snapshot, &conflict.key, &conflict.value)
-                .and_then(|error| error.fields().detail.clone())
-                .map(|detail| detail.replace(" already exists.", " is duplicated."));
-            let mut error = PgError::new(
-                SqlState::UNIQUE_VIOLATION,
-                format!("could not create unique index \"{}\"", target.index.name),
-            )
-            .table(snapshot.schema_name(target.table.schema), &target.table.name)
-            .constraint(&target.index.name);
-            if let Some(detail) = detail {
-                error = error.detail(detail);
-            }
-            return Err(error.into());
+        let Some(conflict) = self.write_block(target, &block).await? else { return Ok(()) };
+        let mut snapshot = crate::catalog::CatalogSnapshot::clone(&*self.snapshot());
+        snapshot.insert(crate::catalog::Object::Table(target.table.clone()));
+        let detail = crate::constraints::unique_violation(&snapshot, &conflict.key, &conflict.value)
+            .and_then(|error| error.fields().detail.clone())
+            .map(|detail| detail.replace(" already exists.", " is duplicated."));
+        let mut error = PgError::new(
+            SqlState::UNIQUE_VIOLATION,
+            format!("could not create unique index \"{}\"", target.index.name),
+        )
+        .table(snapshot.schema_name(target.table.schema), &target.table.name)
+        .constraint(&target.index.name);
+        if let Some(detail) = detail {
+            error = error.detail(detail);
         }
-        Ok(())
+        Err(error.into())
+    }
+
+    async fn write_block(&mut self, target: &Target, block: &KvBlock) -> ExecResult<Option<Conflict>> {
+        let is_checked = target.index.unique || target.index.id == target.table.primary.id;
+        if target.bulk {
+            return in_own_transaction!(self.server.db, |own| write_rows(&own, block, is_checked).await);
+        }
+        write_rows(&self.active().txn.clone(), block, is_checked).await
     }
 
     /// The bound predicates of partial indexes, over `columns`.
@@ -325,6 +321,16 @@ fn check_not_null(target: &Target, batch: &Batch, row: usize) -> ExecResult<()> 
         }
     }
     Ok(())
+}
+
+/// Nothing is there yet but what this statement has written: two equal keys are found all the same, if that is asked for. (Entries of an
+/// index that is not unique hold the primary key: no two are equal.)
+async fn write_rows(txn: &Txn, block: &KvBlock, is_checked: bool) -> ExecResult<Option<Conflict>> {
+    if is_checked {
+        return Ok(txn.insert(block, InsertCheck::Now).await?);
+    }
+    txn.write(block).await?;
+    Ok(None)
 }
 
 /// An index to be filled.
