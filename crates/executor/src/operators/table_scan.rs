@@ -40,6 +40,7 @@ pub(crate) struct TableScanNode {
     source: Source,
     filter: Option<Program>,
     row_hint: Option<Scalar>,
+    page_hint: Option<Scalar>,
     lock: Option<LockedRead>,
     /// Tasks may read parts of it.
     divisible: bool,
@@ -121,6 +122,7 @@ impl TableScanNode {
             source,
             filter: scan.filter.as_ref().map(Program::new).transpose()?,
             row_hint: scan.row_hint.as_ref().map(Scalar::new).transpose()?,
+            page_hint: scan.page_hint.as_ref().map(Scalar::new).transpose()?,
             lock: LockedRead::new(scan)?,
         })
     }
@@ -161,6 +163,8 @@ struct Reading {
     bytes: u64,
     /// Rows that will be asked for at most.
     hint: Option<u64>,
+    /// Rows that are likely to be enough.
+    page_hint: Option<u64>,
 }
 
 #[async_trait]
@@ -198,7 +202,8 @@ impl Reading {
             other => other,
         };
         let hint = row_count(node.row_hint.as_ref(), &eval, false)?;
-        Ok(Reading { ranges, next: 0, scan: None, parallel: None, bytes: 0, hint })
+        let page_hint = row_count(node.page_hint.as_ref(), &eval, false)?;
+        Ok(Reading { ranges, next: 0, scan: None, parallel: None, bytes: 0, hint, page_hint })
     }
 
     /// After a page: whether the scan is worth more than one task from here on.
@@ -253,7 +258,9 @@ impl Reading {
 
     fn options(&self, node: &TableScanNode, span: keys::Span) -> ScanOptions {
         let whole = node.filter.is_none() && (node.lock.is_none() || node.page_locking().is_locking());
-        let page_rows = self.hint.map_or(0, |hint| hint.clamp(1, BATCH_ROWS_MAX as u64));
+        let whole = whole && self.page_hint.is_none();
+        let page_rows =
+            self.hint.or(self.page_hint).map_or(0, |hint| hint.clamp(1, BATCH_ROWS_MAX as u64));
         ScanOptions {
             span,
             reverse: node.reverse,

@@ -147,6 +147,7 @@ pub fn scan(table: &Arc<Table>, index: u32, spans: Spans) -> TableScan {
         columns: table.descriptor.columns.iter().map(|column| column.id).collect(),
         filter: None,
         row_hint: None,
+        page_hint: None,
         lock: None,
     }
 }

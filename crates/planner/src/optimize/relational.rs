@@ -278,7 +278,7 @@ impl Builder<'_> {
         let rows = count.as_ref().and_then(constant_count).unwrap_or(built.rows()).min(built.rows());
         let Built { mut node, layout, order } = built;
         if ties.is_empty() && offset.is_none() {
-            hint_rows(&mut node, count.as_ref());
+            hint_rows(&mut node, count.as_ref(), true);
         }
         let fraction = (rows / node.estimate.rows.max(1.0)).min(1.0);
         let mut estimate = node.estimate;
@@ -385,11 +385,13 @@ pub(super) fn goal_of(count: &Expr, offset: Option<&Expr>) -> f64 {
     rows(count) + offset.map_or(0.0, rows)
 }
 
-/// Tells a scan below how many rows will be asked for, through nodes that keep rows one for one.
-fn hint_rows(node: &mut plan::PlanNode, count: Option<&Expr>) {
+/// Tells a scan below how many rows will be asked for, through nodes that keep rows one for one, or about how many.
+fn hint_rows(node: &mut plan::PlanNode, count: Option<&Expr>, is_exact: bool) {
     match &mut node.operator {
-        Operator::TableScan(scan) => scan.row_hint = count.cloned(),
-        Operator::Project(project) => hint_rows(&mut project.input, count),
+        Operator::TableScan(scan) if is_exact => scan.row_hint = count.cloned(),
+        Operator::TableScan(scan) => scan.page_hint = count.cloned(),
+        Operator::Project(project) => hint_rows(&mut project.input, count, is_exact),
+        Operator::LookupJoin(join) => hint_rows(&mut join.left, count, false),
         _ => {}
     }
 }

@@ -118,6 +118,7 @@ impl Builder<'_> {
             columns: ids,
             filter,
             row_hint: None,
+            page_hint: None,
             lock: scan.lock,
         };
         Ok(self.node(Operator::TableScan(Box::new(table_scan)), layout, estimate).in_order(order))

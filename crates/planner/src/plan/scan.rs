@@ -35,6 +35,8 @@ pub struct TableScan {
     /// Not more than this many rows will be asked for (bigint, without columns; NULL: no bound). A hint for the size of
     /// the first batch.
     pub row_hint: Option<Expr>,
+    /// The same of rows that are about enough, where more may be asked for.
+    pub page_hint: Option<Expr>,
     /// Rows that pass the filter are locked as they are read.
     pub lock: Option<RowLock>,
 }
