@@ -113,6 +113,12 @@ impl Wanted<'_> {
             {
                 self.as_column(input)
             }
+            // Compared as a wider integer: the value is what is made to fit.
+            Expr::Cast { input, to, .. }
+                if to.typmod == -1 && is_wider_integer(to.data_type, input.data_type()) =>
+            {
+                self.as_column(input)
+            }
             _ => None,
         }
     }

@@ -192,6 +192,12 @@ impl Builder<'_> {
             JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti { .. } | JoinKind::Mark { .. }
         ) && !is_null_aware(kind)
             && self.options.methods.lookup_join;
+        // Whether there is a row does not depend on what is computed of it.
+        let is_existence = matches!(kind, JoinKind::Semi | JoinKind::Anti { .. } | JoinKind::Mark { .. });
+        let right = match right {
+            Relational::Extend(extend) if is_existence && is_unused(extend, needed) => &extend.input,
+            other => other,
+        };
         let (scan, own) = match right {
             _ if !fits => return Ok(None),
             Relational::Scan(scan) => (&**scan, &[][..]),
@@ -371,6 +377,11 @@ impl Lookup {
         };
         Ok(builder.node(Operator::LookupJoin(Box::new(operator)), layout, estimate).in_order(order))
     }
+}
+
+/// Whether nobody needs what is computed, nor that it is computed.
+fn is_unused(extend: &Extend, needed: &ColumnSet) -> bool {
+    extend.columns.iter().all(|(column, value)| !needed.contains(*column) && !expr::eval::is_volatile(value))
 }
 
 /// Is the condition an equality with one of the index's first `keys` columns?

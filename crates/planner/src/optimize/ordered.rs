@@ -7,7 +7,6 @@ use types::PgResult;
 
 use super::access_path::{self, Wanted};
 use super::build::{Builder, Built};
-use super::relational::goal_of;
 use super::scan::ordered_path;
 use crate::logical::*;
 
@@ -59,14 +58,13 @@ impl Builder<'_> {
         built.map(Some)
     }
 
-    /// Joins of a table that is read in the wanted order, if all of them keep it, with the limit on top.
+    /// Joins of a table that is read in the wanted order, if all of them keep it; and what its first rows cost.
     pub(super) fn ordered_joins(
         &mut self,
         sort: &Sort,
         needed: &ColumnSet,
-        count: &Expr,
-        offset: Option<&Expr>,
-    ) -> PgResult<Option<Built>> {
+        goal: f64,
+    ) -> PgResult<Option<(Built, f64)>> {
         let (computed, node) = below_computed(&sort.input);
         let Some(keys) = resolved(&sort.keys, &computed) else { return Ok(None) };
         let Some(first) = keys.first() else { return Ok(None) };
@@ -88,15 +86,66 @@ impl Builder<'_> {
             return Ok(None);
         }
         self.scan_order = Some((scan.columns[0], keys.clone()));
-        self.join_goal = Some(goal_of(count, offset) * JOIN_GOAL_SLACK);
-        let built = self.build(sort.input.clone(), needed);
-        (self.scan_order, self.join_goal) = (None, None);
+        let built = self.joined_for(goal, sort.input.clone(), needed);
+        self.scan_order = None;
         let built = built?;
-        if !built.is_sorted_by(&keys) {
-            return Ok(None);
+        let cost = first_cost(&built, goal);
+        Ok(built.is_sorted_by(&keys).then_some((built, cost)))
+    }
+
+    /// What not more rows than the goal will be asked of.
+    pub(super) fn build_for(
+        &mut self,
+        goal: Option<f64>,
+        input: Relational,
+        needed: &ColumnSet,
+    ) -> PgResult<Built> {
+        let Some(goal) = goal else { return self.build(input, needed) };
+        if let Some(scan) = table_below(&input) {
+            self.scan_goal = scan.columns.first().map(|first| (*first, goal));
+            let built = self.build(input, needed);
+            self.scan_goal = None;
+            return built;
         }
-        let built = built.in_order(sort.keys.clone());
-        self.limited(built, Some(count.clone()), offset.cloned(), Vec::new()).map(Some)
+        if !is_joined(&input) {
+            return self.build(input, needed);
+        }
+        let by_lookups = self.joined_for(goal, input.clone(), needed)?;
+        let usual = self.build(input, needed)?;
+        Ok(if first_cost(&by_lookups, goal) < first_cost(&usual, goal) { by_lookups } else { usual })
+    }
+
+    fn joined_for(&mut self, goal: f64, input: Relational, needed: &ColumnSet) -> PgResult<Built> {
+        let outer = self.join_goal.replace(goal * JOIN_GOAL_SLACK);
+        let built = self.build(input, needed);
+        self.join_goal = outer;
+        built
+    }
+}
+
+/// What the first rows cost.
+fn first_cost(built: &Built, goal: f64) -> f64 {
+    let estimate = &built.node.estimate;
+    let fraction = (goal / estimate.rows.max(1.0)).min(1.0);
+    estimate.startup_cost + (estimate.total_cost - estimate.startup_cost) * fraction
+}
+
+/// The table whose rows an input is, filtered and with columns computed on top.
+fn table_below(input: &Relational) -> Option<&Scan> {
+    match input {
+        Relational::Extend(extend) => table_below(&extend.input),
+        Relational::Filter(filter) => table_below(&filter.input),
+        Relational::Scan(scan) => Some(scan),
+        _ => None,
+    }
+}
+
+fn is_joined(input: &Relational) -> bool {
+    match input {
+        Relational::Extend(extend) => is_joined(&extend.input),
+        Relational::Filter(filter) => is_joined(&filter.input),
+        Relational::Join(_) => true,
+        _ => false,
     }
 }
 

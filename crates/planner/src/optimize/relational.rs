@@ -201,16 +201,16 @@ impl Builder<'_> {
                 Some((count, offset)) => self.limited(built, Some(count), offset, Vec::new()),
             };
         }
-        let ordered = match &limit {
-            Some((count, offset)) => self.ordered_joins(&sort, &needed, count, offset.as_ref())?,
-            None => None,
-        };
-        let sorted = self.sort_input(sort, &needed, limit)?;
-        let cost = |built: &Built| built.node.estimate.total_cost;
-        Ok(match ordered {
-            Some(ordered) if cost(&ordered) < cost(&sorted) => ordered,
-            _ => sorted,
-        })
+        let Some((count, offset)) = limit else { return self.sort_input(sort, &needed, None) };
+        let ordered = self.ordered_joins(&sort, &needed, goal_of(&count, offset.as_ref()))?;
+        let keys = sort.keys.clone();
+        let sorted = self.sort_input(sort, &needed, Some((count.clone(), offset.clone())))?;
+        match ordered {
+            Some((ordered, cost)) if cost < sorted.node.estimate.total_cost => {
+                self.limited(ordered.in_order(keys), Some(count), offset, Vec::new())
+            }
+            _ => Ok(sorted),
+        }
     }
 
     fn sort_input(
@@ -259,16 +259,13 @@ impl Builder<'_> {
         }
         let mut needed = required.clone();
         needed.extend(limit.ties.iter().map(|key| key.column));
-        if let (Some(count), Some(scan)) = (&count, table_below(&limit.input)) {
-            self.scan_goal = scan.columns.first().map(|first| (*first, goal_of(count, offset.as_ref())));
-        }
-        let built = self.build(limit.input, &needed)?;
-        self.scan_goal = None;
+        let goal = count.as_ref().map(|count| goal_of(count, offset.as_ref()));
+        let built = self.build_for(goal, limit.input, &needed)?;
         let ties = limit.ties.iter().map(|key| self.place_key(*key, &built)).collect::<PgResult<Vec<_>>>()?;
         self.limited(built, count, offset, ties)
     }
 
-    pub(super) fn limited(
+    fn limited(
         &self,
         built: Built,
         count: Option<Expr>,
@@ -368,18 +365,8 @@ impl Builder<'_> {
     }
 }
 
-/// The table whose rows an input is, filtered and with columns computed on top.
-fn table_below(input: &Relational) -> Option<&Scan> {
-    match input {
-        Relational::Extend(extend) => table_below(&extend.input),
-        Relational::Filter(filter) => table_below(&filter.input),
-        Relational::Scan(scan) => Some(scan),
-        _ => None,
-    }
-}
-
 /// How many rows LIMIT and OFFSET are likely to ask for.
-pub(super) fn goal_of(count: &Expr, offset: Option<&Expr>) -> f64 {
+fn goal_of(count: &Expr, offset: Option<&Expr>) -> f64 {
     const UNKNOWN: f64 = 100.0;
     let rows = |bound: &Expr| constant_count(bound).unwrap_or(UNKNOWN);
     rows(count) + offset.map_or(0.0, rows)
