@@ -259,8 +259,7 @@ impl Reading {
     fn options(&self, node: &TableScanNode, span: keys::Span) -> ScanOptions {
         let whole = node.filter.is_none() && (node.lock.is_none() || node.page_locking().is_locking());
         let whole = whole && self.page_hint.is_none();
-        let page_rows =
-            self.hint.or(self.page_hint).map_or(0, |hint| hint.clamp(1, BATCH_ROWS_MAX as u64));
+        let page_rows = self.hint.or(self.page_hint).map_or(0, |hint| hint.clamp(1, BATCH_ROWS_MAX as u64));
         ScanOptions {
             span,
             reverse: node.reverse,

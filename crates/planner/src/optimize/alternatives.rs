@@ -30,11 +30,11 @@ impl Builder<'_> {
         conditions: &[Expr],
         required: &ColumnSet,
     ) -> PgResult<Option<Built>> {
-        let is_or =
-            |condition: &Expr| matches!(condition, Expr::Or(arms) if arms.len() <= ALTERNATIVES_MAX);
+        let is_or = |condition: &Expr| matches!(condition, Expr::Or(arms) if arms.len() <= ALTERNATIVES_MAX);
         let Some(at) = conditions.iter().position(is_or) else { return Ok(None) };
         let Expr::Or(arms) = &conditions[at] else { return Ok(None) };
-        if scan.lock.is_some() || !self.options.methods.index_scan || arms.iter().any(expr::eval::is_volatile) {
+        if scan.lock.is_some() || !self.options.methods.index_scan || arms.iter().any(expr::eval::is_volatile)
+        {
             return Ok(None);
         }
         let others = conditions.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, other)| other);
@@ -45,7 +45,11 @@ impl Builder<'_> {
                     value: Some(true),
                     negated: true,
                 });
-                conjuncts(arms[own].clone()).into_iter().chain(others.clone().cloned()).chain(earlier).collect()
+                conjuncts(arms[own].clone())
+                    .into_iter()
+                    .chain(others.clone().cloned())
+                    .chain(earlier)
+                    .collect()
             })
             .collect();
         if !self.pays(scan, conditions, &parts, required) {
