@@ -236,6 +236,36 @@ fn locks_conflict_as_postgresql_says() {
     );
 }
 
+/// Who draws a number under a lock finds it taken if the lock was lost: that is no conflict to tell, but a reason to start over.
+#[test]
+fn a_key_that_is_taken_is_told_only_to_who_still_holds_its_locks() {
+    World::new(8).run(
+        |_, _| {},
+        async |node: common::Node| {
+            put_all(&node.db, &[("number", "1")]).await;
+            let take = async |txn: &Txn| {
+                let mut block = KvBlock::new();
+                block.push(&key("order 1"), b"taken");
+                txn.insert(&block, InsertCheck::Now).await
+            };
+            let loser = serializable(&node.db);
+            assert!(get(&loser, "number", Locking::NO_KEY_UPDATE).await.unwrap().is_some());
+            node.store.restart_leases();
+            let winner = serializable(&node.db);
+            assert!(get(&winner, "number", Locking::NO_KEY_UPDATE).await.unwrap().is_some());
+            winner.put(&key("number"), b"2").unwrap();
+            assert!(take(&winner).await.unwrap().is_none());
+            winner.commit().await.unwrap();
+            let error = take(&loser).await.expect_err("its lock is lost");
+            assert!(loser.can_restart(&error).is_some(), "{error:?}");
+            loser.rollback().await;
+            let third = serializable(&node.db);
+            assert!(get(&third, "number", Locking::NO_KEY_UPDATE).await.unwrap().is_some());
+            assert!(take(&third).await.unwrap().is_some(), "a conflict for who has seen the newest number");
+        },
+    );
+}
+
 /// How a row is asked for with a lock.
 #[derive(Clone, Copy, Debug)]
 enum Asked {

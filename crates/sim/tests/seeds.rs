@@ -52,7 +52,7 @@ fn seeds(hand: u64) -> Vec<(Scenario, u64)> {
 }
 
 /// Seeds that found something once.
-const FOUND_ONCE: [(&str, u64); 18] = [
+const FOUND_ONCE: [(&str, u64); 20] = [
     // Lock leaks at splits.
     ("histories", 8),
     ("histories", 24),
@@ -84,6 +84,9 @@ const FOUND_ONCE: [(&str, u64); 18] = [
     ("members", 276),
     // A leader fell asleep before its followers had promised anew, and had no lease ever after.
     ("stale", 25),
+    // A lock that was lost let another take an order's number, and the loser was told that it is taken.
+    ("orders", 49),
+    ("orders", 10_061),
 ];
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use keys::{Key, Span};
+use kvapi::planted::Bug;
 use kvapi::{KeyBlock, KvBlock, KvError, RestartReason, WriteBlock};
 
 use super::Txn;
@@ -14,6 +15,9 @@ use crate::{Conflict, InsertCheck, Locking, Savepoint};
 
 /// Bytes of intents sent in one batch to one range.
 const FLUSH_BATCH_BYTES: usize = 1 << 20;
+
+/// Locks that are asked about one by one before a conflict is told; with more, what was lost shows at the commit.
+const VERIFIED_LOCKS_MAX: usize = 1_000;
 
 impl Txn {
     /// Buffers a write: of a row read before under a lock or in this snapshot, or a blind one. Sends nothing;
@@ -64,21 +68,48 @@ impl Txn {
                 self.multi_get_at(&keys, Locking::INSERT, latest).await?
             }
         };
-        {
+        let conflict = {
             let mut state = self.shared.state.lock();
             state.check_writable()?;
             // All is looked at before anything is written: a write may take the place of one of the same statement, which could not
             // be brought back.
-            let unknown = match find_conflict(&state.buffer, rows, &existing) {
-                Ok(unknown) => unknown,
-                Err(conflict) => return Ok(Some(conflict)),
-            };
-            for (row, unknown) in rows.iter().zip(unknown) {
-                state.write(Key::copy_from(row.key), row.value.map(Bytes::copy_from_slice), unknown);
+            match find_conflict(&state.buffer, rows, &existing) {
+                Ok(unknown) => {
+                    for (row, unknown) in rows.iter().zip(unknown) {
+                        state.write(Key::copy_from(row.key), row.value.map(Bytes::copy_from_slice), unknown);
+                    }
+                    None
+                }
+                Err(conflict) => Some(conflict),
             }
+        };
+        match &conflict {
+            None => self.flow().await?,
+            Some(_) if !existing.is_empty() => Box::pin(self.verify_standing()).await?,
+            Some(_) => {}
         }
-        self.flow().await?;
-        Ok(None)
+        Ok(conflict)
+    }
+
+    /// Whether what was read and locked still holds: asked before somebody is told that a key is taken. A lock that was lost with its range's lease, or a
+    /// read that is out of date, may be why another could take it: then the transaction is to start over, as it would have to at its commit.
+    async fn verify_standing(&self) -> Result<(), KvError> {
+        let now = self.shared.db.clock.now();
+        let (mut header, claims, tracks_reads) = {
+            let state = self.shared.state.lock();
+            if state.planted.has(Bug::NoLostUpdateCheck) {
+                return Ok(());
+            }
+            (state.write_header(), state.locks.claims(|_| false), state.tracks_reads())
+        };
+        if let Some(txn) = &mut header.txn {
+            txn.read_timestamp = now;
+            txn.meta.write_timestamp = txn.meta.write_timestamp.max(now);
+        }
+        if claims.len() <= VERIFIED_LOCKS_MAX {
+            self.shared.db.router.claim(&header, &claims).await?;
+        }
+        if tracks_reads { self.refresh_to(now).await } else { Ok(()) }
     }
 
     /// Flushes buffered writes as intents if there are more than `DbConfig::buffer_bytes_max` bytes.
