@@ -242,11 +242,10 @@ async fn lock_table_excludes_statements_of_every_node() {
     two.batch_execute("BEGIN; INSERT INTO t VALUES (2); INSERT INTO u VALUES (2)")
         .await
         .expect("it is written");
-    one.batch_execute("BEGIN; INSERT INTO t VALUES (1); LOCK TABLE t IN SHARE ROW EXCLUSIVE MODE")
-        .await
-        .expect("it is locked");
-    // (Without a further statement its COMMIT might be as of a time before the lock.)
-    two.batch_execute("INSERT INTO t VALUES (2)").await.expect("what it holds is not asked for again");
+    // What is read under the lock is final: without that, the other could commit as of a time before the lock.
+    let locks = "BEGIN ISOLATION LEVEL READ COMMITTED; INSERT INTO t VALUES (1); \
+                 LOCK TABLE t IN SHARE ROW EXCLUSIVE MODE; SELECT n FROM t";
+    one.batch_execute(locks).await.expect("it is locked");
     assert_eq!(state_of(&two, "COMMIT").await, "40001", "it has used the table before");
     assert_eq!(texts(&three, "SELECT n::text FROM t").await, [["0"]], "this mode lets others read");
     assert_eq!(state_of(&three, "SET lock_timeout = '300ms'; INSERT INTO t VALUES (3)").await, "55P03");
