@@ -54,7 +54,7 @@ const CONFLICTS: [u8; 8] =
     [0b1000_0000, 0b1100_0000, 0b1111_0000, 0b1111_1000, 0b1110_1100, 0b1111_1100, 0b1111_1110, 0b1111_1111];
 
 /// The modes that conflict with one of the three weakest.
-pub const STRONG: u8 = 0b1111_0000;
+const STRONG: u8 = 0b1111_0000;
 
 impl LockMode {
     const ALL: [LockMode; 8] = [
@@ -76,16 +76,6 @@ impl LockMode {
     /// One of the modes of SELECT, FOR UPDATE and DML, which do not conflict with one another.
     fn is_weak(self) -> bool {
         self <= LockMode::RowExclusive
-    }
-
-    /// The modes that conflict with this one, as bits.
-    pub fn conflicts(self) -> u8 {
-        CONFLICTS[self as usize]
-    }
-
-    /// Whether who holds this mode needs no other lock to be safe from whatever `other` protects from.
-    pub fn covers(self, other: LockMode) -> bool {
-        self.conflicts() & other.conflicts() == other.conflicts()
     }
 
     fn is_strong(self) -> bool {

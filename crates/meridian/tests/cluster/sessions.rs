@@ -147,6 +147,13 @@ async fn advisory_locks_exclude_sessions_of_every_node() {
     ended.sort();
     assert_eq!(ended, [None, Some("40P01".to_string())]);
 
+    assert_eq!(
+        state_of(&one, "BEGIN; LOCK TABLE pg_temp.nothing").await,
+        "0A000",
+        "others would not respect it"
+    );
+    one.batch_execute("ROLLBACK").await.expect("it ends");
+
     // Mutual exclusion, counted: who has the lock reads and writes without any other protection.
     one.batch_execute("CREATE TABLE counter (n int); INSERT INTO counter VALUES (0)")
         .await
@@ -230,55 +237,4 @@ async fn a_node_that_was_alone_shares_its_advisory_locks_with_the_first_that_joi
         assert!(!holds(&second, "SELECT pg_try_advisory_lock(1)").await);
     };
     futures::join!(waits, joins);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lock_table_excludes_statements_of_every_node() {
-    let env = RealEnv::new();
-    let cluster = Cluster::start(3);
-    let (one, two, three) = (cluster.connect(1).await, cluster.connect(2).await, cluster.connect(3).await);
-    one.batch_execute("CREATE TABLE t (n int); INSERT INTO t VALUES (0)").await.expect("it is made");
-    one.batch_execute("CREATE TABLE u (n int)").await.expect("it is made");
-    two.batch_execute("BEGIN; INSERT INTO t VALUES (2); INSERT INTO u VALUES (2)")
-        .await
-        .expect("it is written");
-    // What is read under the lock is final: without that, the other could commit as of a time before the lock.
-    let locks = "BEGIN ISOLATION LEVEL READ COMMITTED; INSERT INTO t VALUES (1); \
-                 LOCK TABLE t IN SHARE ROW EXCLUSIVE MODE; SELECT n FROM t";
-    one.batch_execute(locks).await.expect("it is locked");
-    assert_eq!(state_of(&two, "COMMIT").await, "40001", "it has used the table before");
-    assert_eq!(texts(&three, "SELECT n::text FROM t").await, [["0"]], "this mode lets others read");
-    assert_eq!(state_of(&three, "SET lock_timeout = '300ms'; INSERT INTO t VALUES (3)").await, "55P03");
-    three.batch_execute("INSERT INTO u VALUES (3)").await.expect("other tables are free");
-    assert_eq!(state_of(&three, "BEGIN; LOCK TABLE t IN SHARE MODE NOWAIT").await, "55P03");
-    three.batch_execute("ROLLBACK; RESET lock_timeout").await.expect("it ends");
-    let waits = async {
-        three.batch_execute("BEGIN; LOCK TABLE t").await.expect("it gets it");
-        texts(&three, "SELECT n::text FROM t ORDER BY n").await
-    };
-    let ends = async {
-        until(&env, "the third waits", async || {
-            let waiting = "SELECT mode FROM pg_locks WHERE locktype = 'relation' AND NOT granted";
-            texts(&two, waiting).await == [["AccessExclusiveLock"]]
-        })
-        .await;
-        one.batch_execute("COMMIT").await.expect("its own lock does not keep it from committing");
-    };
-    let (seen, ()) = futures::join!(waits, ends);
-    assert_eq!(seen, [["0"], ["1"]]);
-    // Nobody reads either, until it ends; a statement that stands alone waits, and one that began before is done over.
-    let reads = async { texts(&two, "SELECT n::text FROM t ORDER BY n").await };
-    let writes = async {
-        env.sleep(Duration::from_millis(500)).await;
-        three.batch_execute("INSERT INTO t VALUES (4); COMMIT").await.expect("it commits");
-    };
-    let (seen, ()) = futures::join!(reads, writes);
-    assert_eq!(seen, [["0"], ["1"], ["4"]]);
-    one.batch_execute("INSERT INTO t VALUES (5)").await.expect("it is free");
-    until(&env, "nothing is left of it", async || {
-        texts(&two, "SELECT mode FROM pg_locks WHERE locktype = 'relation' AND mode LIKE '%Exclusive%'")
-            .await
-            .is_empty()
-    })
-    .await;
 }

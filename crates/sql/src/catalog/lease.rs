@@ -27,11 +27,9 @@ use executor::{ExecError, ExecResult};
 use keys::{IndexId, Key, table};
 use kvclient::{Db, KvError, Locking, RestartReason, Timestamp, Txn};
 use parking_lot::Mutex;
-use types::descriptor::Oid;
 use types::{PgError, SqlState};
 
 use super::{SharedCatalog, store};
-use crate::cluster_locks::tables::{Announced, announced};
 use crate::small_transaction::in_own_transaction;
 
 /// How far ahead the version is read. Less than clocks may differ (500 ms): a change is placed above it, and a node refuses a timestamp that
@@ -48,13 +46,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(20);
 /// The wall time of a lease without end.
 const ENDLESS: u64 = u64::MAX;
-
-/// Behind a version: some table is locked in a strong mode, see `cluster_locks::tables`.
-const LOCKED_TABLES: u8 = 1;
-
-fn has_mark(version: &[u8]) -> bool {
-    version.get(8) == Some(&LOCKED_TABLES)
-}
 
 /// Whether other nodes are known.
 pub type Others = Arc<dyn Fn() -> bool + Send + Sync>;
@@ -81,8 +72,6 @@ pub struct CatalogLease {
     catalog: Arc<SharedCatalog>,
     until: AtomicU64,
     seen: Mutex<Option<Vec<u8>>>,
-    /// Tables that are locked in strong modes, as of the version seen.
-    tables: Mutex<Announced>,
     renewing: futures::lock::Mutex<()>,
 }
 
@@ -105,7 +94,6 @@ impl CatalogLease {
             catalog: catalog.clone(),
             until: AtomicU64::new(if is_shared { 0 } else { ENDLESS }),
             seen: Mutex::new(None),
-            tables: Mutex::default(),
             renewing: futures::lock::Mutex::new(()),
             others,
         });
@@ -151,14 +139,6 @@ impl CatalogLease {
         self.db.now().wall.saturating_add(nanos(MARGIN)) < self.until.load(Ordering::Acquire)
     }
 
-    /// The strong modes in which a table is locked somewhere, as bits.
-    pub fn announced_modes(&self, table: Oid) -> u8 {
-        if !self.is_shared() {
-            return 0;
-        }
-        self.tables.lock().get(&table).copied().unwrap_or_default()
-    }
-
     /// Below this a transaction must commit that was planned under the present picture.
     pub fn deadline(&self) -> Option<Timestamp> {
         let until = self.until.load(Ordering::Acquire);
@@ -192,16 +172,11 @@ impl CatalogLease {
         let loaded: ExecResult<_> = in_own_transaction!(db, |txn| async {
             let version = txn.get(&version_key(), Locking::NONE).await?;
             let snapshot = store::load(&txn).await?;
-            let tables = match version.as_ref().is_some_and(|version| has_mark(version)) {
-                true => announced(&txn).await?,
-                false => Announced::new(),
-            };
-            Ok::<_, ExecError>((version, snapshot, tables))
+            Ok::<_, ExecError>((version, snapshot))
         }
         .await);
-        let (version, snapshot, tables) = loaded?;
+        let (version, snapshot) = loaded?;
         self.catalog.replace(snapshot, db.now());
-        *self.tables.lock() = tables;
         *self.seen.lock() = Some(version.unwrap_or_default());
         Ok(())
     }
@@ -210,7 +185,6 @@ impl CatalogLease {
     /// that this one was made on.
     pub async fn record_change(&self, txn: &Txn) -> ExecResult<()> {
         let key = version_key();
-        let mut is_marked = false;
         if self.is_shared() {
             self.announce(CHANGE_MAX).await?;
             let version = txn.get(&key, Locking::NO_KEY_UPDATE).await?.unwrap_or_default();
@@ -218,37 +192,8 @@ impl CatalogLease {
                 drop(self.renew().await);
                 return Err(self.changed_meanwhile());
             }
-            is_marked = has_mark(&version);
         }
-        txn.put(&key, &self.next_version(is_marked))?;
-        Ok(())
-    }
-
-    fn next_version(&self, is_marked: bool) -> Vec<u8> {
-        let mut version = self.db.unique_numbers(1).to_be_bytes().to_vec();
-        version.extend(is_marked.then_some(LOCKED_TABLES));
-        version
-    }
-
-    /// Has every node look which tables are locked in strong modes before it lets a statement begin. Completes when nobody commits any more what was begun
-    /// without knowing it.
-    pub async fn announce_tables(&self) -> ExecResult<()> {
-        let key = version_key();
-        let committed = loop {
-            let txn = self.db.begin(kvclient::TxnOptions::default());
-            let is_marked = !announced(&txn).await?.is_empty();
-            txn.put(&key, &self.next_version(is_marked))?;
-            match txn.commit().await {
-                Ok(committed) => break committed,
-                Err(error) if txn.can_restart(&error).is_some() => txn.rollback().await,
-                Err(error) => return Err(error.into()),
-            }
-        };
-        while self.db.now() <= committed {
-            self.env.sleep(committed.wall_since(self.db.now()) + Duration::from_millis(1)).await;
-        }
-        // Should this fail, the picture is renewed before it is used again.
-        drop(self.renew().await);
+        txn.put(&key, &self.db.unique_numbers(1).to_be_bytes())?;
         Ok(())
     }
 

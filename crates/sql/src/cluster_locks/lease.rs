@@ -84,9 +84,10 @@ impl ClusterLocks {
     async fn publish(&self) {
         let rows = self.memory.close_advisory();
         let (run, process_ids) = (self.state.lock().run, self.process_ids());
-        let mut records: BTreeMap<LockTag, LockRecord> = BTreeMap::new();
+        let mut records: BTreeMap<AdvisoryKey, LockRecord> = BTreeMap::new();
         let mut held: BTreeMap<LockOwner, Holdings> = BTreeMap::new();
-        for LockRow { tag: lock, owner, mode, .. } in rows {
+        for LockRow { tag, owner, mode, .. } in rows {
+            let LockTag::Advisory(lock) = tag else { continue };
             let process_id = process_ids.get(&owner).copied().unwrap_or_default();
             let ticket = self.db.unique_numbers(1);
             let claim = Claim { run, owner: owner.0, process_id, mode, ticket };

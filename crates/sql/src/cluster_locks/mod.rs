@@ -1,4 +1,4 @@
-//! Locks of the whole cluster: advisory locks, and those of LOCK TABLE.
+//! Advisory locks of the whole cluster.
 //!
 //! # Why records
 //!
@@ -28,19 +28,12 @@
 //! waits; the first one, as soon as it knows of another, *publishes*: it closes its memory and, in one transaction, writes all locks held as records and that records
 //! count from now on. Requests that were waiting in memory are asked again there. A cluster that has had several nodes does not go back.
 //!
-//! # LOCK TABLE
-//!
-//! Every statement locks its tables in a weak mode, which must cost nothing. So those locks stay in their node's memory ([`TableLocks`]) until somebody wants a strong
-//! mode: that is a record as well, and *announced*: `tables`. A node that knows of an announcement asks the record before a statement uses the table in a mode that conflicts. A transaction that
-//! has used the table before, and has no claim in the record, must start over (40001), as with a change of its definition.
-//!
 //! Deadlocks: see `deadlock`. A cycle that passes through locks of tables or rows as well is not found: `lock_timeout` ends it.
 
 mod deadlock;
 mod lease;
 pub mod record;
 mod requests;
-pub mod tables;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -83,13 +76,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Holdings {
     process_id: u32,
     /// With the tickets under which they were granted.
-    locks: BTreeMap<(LockTag, LockMode), i64>,
+    locks: BTreeMap<(AdvisoryKey, LockMode), i64>,
 }
 
 /// A request of this node that waits in a record.
 struct Waiting {
     owner: LockOwner,
-    lock: LockTag,
+    lock: AdvisoryKey,
     mode: LockMode,
     wake: Option<oneshot::Sender<()>>,
 }
@@ -207,7 +200,7 @@ impl ClusterLocks {
             }
         }
         self.published().await?;
-        self.acquire_shared((owner, process_id), LockTag::Advisory(lock), mode, waits).await
+        self.acquire_shared((owner, process_id), lock, mode, waits).await
     }
 
     /// Gives locks back.
@@ -215,12 +208,11 @@ impl ClusterLocks {
         for (lock, mode) in &locks {
             self.memory.release(owner, LockTag::Advisory(*lock), *mode);
         }
-        let locks = locks.into_iter().map(|(lock, mode)| (LockTag::Advisory(lock), mode)).collect();
         self.release_shared(owner, locks).await;
     }
 
     /// Gives back what a session holds in records. Completes when that is done, or will be as soon as the keyspace answers again.
-    pub async fn release_shared(self: &Arc<Self>, owner: LockOwner, locks: Vec<(LockTag, LockMode)>) {
+    pub async fn release_shared(self: &Arc<Self>, owner: LockOwner, locks: Vec<(AdvisoryKey, LockMode)>) {
         // A task of its own: whoever waits for it may be cancelled.
         if let Some(ended) = self.begin_release(owner, locks) {
             let _ = env::timeout(&*self.env, RENEWAL, ended).await;
@@ -231,7 +223,7 @@ impl ClusterLocks {
     pub fn begin_release(
         self: &Arc<Self>,
         owner: LockOwner,
-        locks: Vec<(LockTag, LockMode)>,
+        locks: Vec<(AdvisoryKey, LockMode)>,
     ) -> Option<oneshot::Receiver<()>> {
         if locks.is_empty() || !self.memory.is_closed() {
             return None;
@@ -262,22 +254,20 @@ impl ClusterLocks {
             .filter(|limit| !limit.is_zero()))
     }
 
-    /// What the sessions of this node hold and want in records, as rows of pg_locks: of tables this node's memory tells.
+    /// What the sessions of this node hold and want in records, as rows of pg_locks.
     pub fn rows(&self) -> Vec<LockRow> {
         let state = self.state.lock();
-        let row = |owner, tag, mode, granted| LockRow { tag, owner, mode, granted };
+        let row = |owner, lock, mode, granted| LockRow { tag: LockTag::Advisory(lock), owner, mode, granted };
         let held = state.held.iter();
         let held =
             held.flat_map(|(owner, held)| held.locks.keys().map(move |(lock, mode)| (*owner, *lock, *mode)));
         let mut rows: Vec<LockRow> = held.map(|(owner, lock, mode)| row(owner, lock, mode, true)).collect();
         rows.extend(state.waiting.values().map(|wait| row(wait.owner, wait.lock, wait.mode, false)));
-        rows.retain(|row| matches!(row.tag, LockTag::Advisory(_)));
         rows
     }
 
-    /// All locks of the cluster that are records, with whose they are: `(lock, claim, granted)`. Of tables only what other nodes' sessions have: the rest is in
-    /// this node's memory too.
-    pub async fn all(&self) -> ExecResult<Vec<(LockTag, Claim, bool)>> {
+    /// All locks of the cluster that are records, with whose they are: `(lock, claim, granted)`.
+    pub async fn all(&self) -> ExecResult<Vec<(AdvisoryKey, Claim, bool)>> {
         if !self.memory.is_closed() {
             return Ok(Vec::new());
         }
@@ -286,8 +276,6 @@ impl ClusterLocks {
             all.extend(record.held.into_iter().map(|claim| (lock, claim, true)));
             all.extend(record.waiting.into_iter().map(|claim| (lock, claim, false)));
         }
-        let own = self.state.lock().run.node;
-        all.retain(|(lock, claim, _)| matches!(lock, LockTag::Advisory(_)) || claim.run.node != own);
         Ok(all)
     }
 
@@ -311,7 +299,7 @@ impl ClusterLocks {
 fn lost() -> PgError {
     PgError::fatal(
         SqlState::ADMIN_SHUTDOWN,
-        "terminating connection because its locks are lost: the node could not reach the cluster in time",
+        "terminating connection because its advisory locks are lost: the node could not reach the cluster in time",
     )
 }
 

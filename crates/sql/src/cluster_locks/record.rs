@@ -4,7 +4,6 @@
 //! /table/5/1/ 0                                           who grants locks: one node from its memory, or records
 //! /table/5/1/ 1 <node>                                    a node's lease: up to when it is believed to live
 //! /table/5/1/ 2 <database> <pair?> <class> <object>       an advisory lock that is held or waited for
-//! /table/5/1/ 3 <oid>                                     a table that is locked in a strong mode somewhere, or by who has noticed that
 //! ```
 //!
 //! A record is changed by the functions here alone, which know neither time nor transactions: [`LockRecord::request`] grants, refuses or
@@ -18,7 +17,7 @@ use kvapi::{NodeId, Timestamp};
 use types::descriptor::Oid;
 
 use crate::catalog::store::LOCKS;
-use crate::table_locks::{AdvisoryKey, LockMode, LockTag, STRONG};
+use crate::table_locks::{AdvisoryKey, LockMode};
 
 /// Requests that wait for one lock at most.
 const WAITING_MAX: usize = 4_096;
@@ -26,7 +25,6 @@ const WAITING_MAX: usize = 4_096;
 const STANDING: u8 = 0;
 const LEASE: u8 = 1;
 const ADVISORY: u8 = 2;
-const TABLE: u8 = 3;
 
 fn key_of(kind: u8) -> Vec<u8> {
     let mut key = table::start_key(LOCKS, IndexId::PRIMARY);
@@ -45,52 +43,35 @@ pub fn lease_key(node: NodeId) -> Vec<u8> {
     key
 }
 
-pub fn lock_key(lock: LockTag) -> Vec<u8> {
-    match lock {
-        LockTag::Advisory(lock) => {
-            let mut key = key_of(ADVISORY);
-            put_u32(&mut key, lock.database.0);
-            key.push(u8::from(lock.is_pair));
-            put_u32(&mut key, lock.class);
-            put_u32(&mut key, lock.object);
-            key
-        }
-        LockTag::Table(table) => {
-            let mut key = key_of(TABLE);
-            put_u32(&mut key, table.0);
-            key
-        }
-    }
+pub fn lock_key(lock: AdvisoryKey) -> Vec<u8> {
+    let mut key = key_of(ADVISORY);
+    put_u32(&mut key, lock.database.0);
+    key.push(u8::from(lock.is_pair));
+    put_u32(&mut key, lock.class);
+    put_u32(&mut key, lock.object);
+    key
 }
 
 /// All records of locks.
 pub fn locks_span() -> Span {
-    Span { start: key_of(ADVISORY).into(), end: key_of(TABLE + 1).into() }
-}
-
-/// The records of tables.
-pub fn tables_span() -> Span {
-    Span { start: key_of(TABLE).into(), end: key_of(TABLE + 1).into() }
+    Span { start: key_of(ADVISORY).into(), end: key_of(ADVISORY + 1).into() }
 }
 
 /// The inverse of [`lock_key`].
-pub fn parse_lock_key(key: &[u8]) -> Option<LockTag> {
-    let prefix = key_of(ADVISORY).len() - 1;
-    let (kind, rest) = (*key.get(prefix)?, &key[prefix + 1..]);
+pub fn parse_lock_key(key: &[u8]) -> Option<AdvisoryKey> {
+    let rest = key.strip_prefix(&key_of(ADVISORY)[..])?;
     let number = |at: usize| Some(u32::from_be_bytes(rest.get(at..at + 4)?.try_into().ok()?));
-    match (kind, rest.len()) {
-        (TABLE, 4) => Some(LockTag::Table(Oid(number(0)?))),
-        (ADVISORY, 13) => {
-            let is_pair = match rest[4] {
-                0 => false,
-                1 => true,
-                _ => return None,
-            };
-            let (database, class, object) = (Oid(number(0)?), number(5)?, number(9)?);
-            Some(LockTag::Advisory(AdvisoryKey { database, class, object, is_pair }))
-        }
-        _ => None,
-    }
+    let is_pair = match rest.get(4)? {
+        0 => false,
+        1 => true,
+        _ => return None,
+    };
+    (rest.len() == 13).then_some(AdvisoryKey {
+        database: Oid(number(0)?),
+        is_pair,
+        class: number(5)?,
+        object: number(9)?,
+    })
 }
 
 /// The leases of all nodes.
@@ -224,11 +205,6 @@ pub struct LockRecord {
 impl LockRecord {
     pub fn is_empty(&self) -> bool {
         self.held.is_empty() && self.waiting.is_empty()
-    }
-
-    /// The strong modes held, as bits.
-    pub fn strong_modes(&self) -> u8 {
-        self.held.iter().fold(0, |modes, claim| modes | claim.mode.bit()) & STRONG
     }
 
     /// Asks for a lock, for the first time or again.
@@ -427,16 +403,11 @@ mod tests {
     #[test]
     fn the_stored_forms_are_frozen() {
         let key = AdvisoryKey { database: Oid(5), class: 1, object: 0x0203_0405, is_pair: true };
-        let key = LockTag::Advisory(key);
         let stored = lock_key(key);
         assert_eq!(stored[stored.len() - 14..], [2, 0, 0, 0, 5, 1, 0, 0, 0, 1, 2, 3, 4, 5]);
         assert_eq!(parse_lock_key(&stored), Some(key));
         assert_eq!(parse_lock_key(&stored[..stored.len() - 1]), None);
         assert!(locks_span().contains(&stored) && !locks_span().contains(&lease_key(NodeId(u32::MAX))));
-
-        let table = LockTag::Table(Oid(258));
-        assert!(lock_key(table).ends_with(&[3, 0, 0, 1, 2]) && locks_span().contains(&lock_key(table)));
-        assert_eq!(parse_lock_key(&lock_key(table)), Some(table));
 
         let record = LockRecord { held: vec![claim(3, X, 258)], waiting: vec![claim(1, S, 2)] };
         let bytes = record.encode();

@@ -21,7 +21,7 @@ const RELEASE_COUNT_MAX: usize = 100;
 /// A request under way; dropped before it has been granted, it is given up.
 struct Request {
     locks: Arc<ClusterLocks>,
-    lock: LockTag,
+    lock: AdvisoryKey,
     ticket: i64,
     /// Something of it may be in the record.
     is_asked: bool,
@@ -45,7 +45,7 @@ impl ClusterLocks {
     pub(super) async fn acquire_shared(
         self: &Arc<Self>,
         (owner, process_id): (LockOwner, u32),
-        lock: LockTag,
+        lock: AdvisoryKey,
         mode: LockMode,
         waits: bool,
     ) -> ExecResult<bool> {
@@ -70,7 +70,7 @@ impl ClusterLocks {
                     return Ok(false);
                 }
                 Outcome::Full => {
-                    let message = "too many sessions wait for a lock";
+                    let message = "too many sessions wait for an advisory lock";
                     return Err(PgError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message).into());
                 }
                 Outcome::Queued => drop(select(woken, self.env.sleep(POLL)).await),
@@ -83,7 +83,13 @@ impl ClusterLocks {
     }
 
     /// From now on a grant wakes the request.
-    fn expect(&self, owner: LockOwner, lock: LockTag, mode: LockMode, ticket: i64) -> oneshot::Receiver<()> {
+    fn expect(
+        &self,
+        owner: LockOwner,
+        lock: AdvisoryKey,
+        mode: LockMode,
+        ticket: i64,
+    ) -> oneshot::Receiver<()> {
         let (wake, woken) = oneshot::channel();
         let waiting = Waiting { owner, lock, mode, wake: Some(wake) };
         self.state.lock().waiting.insert(ticket, waiting);
@@ -91,7 +97,7 @@ impl ClusterLocks {
     }
 
     /// What was granted is held, if the run lives.
-    fn note_held(&self, claim: Claim, lock: LockTag) -> bool {
+    fn note_held(&self, claim: Claim, lock: AdvisoryKey) -> bool {
         let mut state = self.state.lock();
         if state.run != claim.run {
             return false;
@@ -102,30 +108,19 @@ impl ClusterLocks {
         true
     }
 
-    async fn ask(self: &Arc<Self>, lock: LockTag, claim: Claim, waits: bool) -> ExecResult<Outcome> {
-        let (mut granted, mut weakened) = (Vec::new(), false);
+    async fn ask(self: &Arc<Self>, lock: AdvisoryKey, claim: Claim, waits: bool) -> ExecResult<Outcome> {
+        let mut granted = Vec::new();
         let outcome: ExecResult<Outcome> = in_own_transaction!(self.db, |txn| async {
             let before = read(&txn, lock).await?;
             let mut record = before.clone();
             granted = self.bury(&txn, &mut record, claim.run).await?;
             let outcome = record.request(claim, waits);
-            weakened = is_weakened(lock, &before, &record);
             write(&txn, lock, &before, &record)?;
             Ok::<_, ExecError>(outcome)
         }
         .await);
         self.tell(granted);
-        if weakened && outcome.is_ok() {
-            self.take_back();
-        }
         outcome
-    }
-
-    /// A table is no longer locked in a strong mode. Until the nodes know, their statements only ask once too often.
-    fn take_back(&self) {
-        let Some(server) = self.server.get().and_then(Weak::upgrade) else { return };
-        let task = async move { drop(server.lease.announce_tables().await) };
-        drop(self.env.spawn("table-locks", Box::pin(task)));
     }
 
     /// Takes out the claims of the dead; answers to whom something was granted thereby.
@@ -152,7 +147,7 @@ impl ClusterLocks {
     }
 
     /// Gives back what a session holds.
-    pub(super) async fn give_back(self: Arc<Self>, owner: LockOwner, locks: Vec<(LockTag, LockMode)>) {
+    pub(super) async fn give_back(self: Arc<Self>, owner: LockOwner, locks: Vec<(AdvisoryKey, LockMode)>) {
         // Before, what memory has granted may not be in the record yet.
         while let Err(error) = self.published().await {
             tracing::warn!(error = %error.into_pg_error(), "advisory locks are not given back yet");
@@ -161,7 +156,7 @@ impl ClusterLocks {
             let mut state = self.state.lock();
             let Some(holdings) = state.held.get_mut(&owner) else { return };
             let taken = locks.iter().filter_map(|held| Some((held.0, holdings.locks.remove(held)?)));
-            let taken: Vec<(LockTag, i64)> = taken.collect();
+            let taken: Vec<(AdvisoryKey, i64)> = taken.collect();
             if holdings.locks.is_empty() {
                 state.held.remove(&owner);
             }
@@ -173,31 +168,23 @@ impl ClusterLocks {
     }
 
     /// Takes requests out of records, granted or not, however long it takes.
-    async fn give_up(self: Arc<Self>, tickets: Vec<(LockTag, i64)>) {
+    async fn give_up(self: Arc<Self>, tickets: Vec<(AdvisoryKey, i64)>) {
         let mut backoff = Backoff::new(RETRY_INITIAL, RETRY_MAX);
         let mut prng = Prng::new(self.env.entropy());
         loop {
-            let (mut granted, mut weakened) = (Vec::new(), false);
+            let mut granted = Vec::new();
             let written: ExecResult<()> = in_own_transaction!(self.db, |txn| async {
                 granted.clear();
-                weakened = false;
                 for (lock, ticket) in &tickets {
                     let before = read(&txn, *lock).await?;
                     let mut record = before.clone();
                     granted.extend(record.give_up(*ticket));
-                    weakened |= is_weakened(*lock, &before, &record);
                     write(&txn, *lock, &before, &record)?;
                 }
                 Ok::<_, ExecError>(())
             }
             .await);
-            let Err(error) = written else {
-                self.tell(granted);
-                if weakened {
-                    self.take_back();
-                }
-                return;
-            };
+            let Err(error) = written else { return self.tell(granted) };
             tracing::debug!(error = %error.into_pg_error(), "an advisory lock is not given back yet");
             self.env.sleep(backoff.next_wait(&mut prng)).await;
         }
@@ -226,7 +213,7 @@ impl ClusterLocks {
         }
     }
 
-    async fn look_for_deadlock(&self, lock: LockTag, mode: LockMode, ticket: i64) -> ExecResult<()> {
+    async fn look_for_deadlock(&self, lock: AdvisoryKey, mode: LockMode, ticket: i64) -> ExecResult<()> {
         let records: Vec<LockRecord> = self.read_all().await?.into_iter().map(|(_, record)| record).collect();
         if !deadlock::is_victim(&records, ticket) {
             return Ok(());
@@ -234,13 +221,13 @@ impl ClusterLocks {
         let detail = format!(
             "Waiting for {} on {} would wait for a session that waits for this one.",
             mode.name(),
-            lock.describe()
+            LockTag::Advisory(lock).describe()
         );
         Err(PgError::new(SqlState::DEADLOCK_DETECTED, "deadlock detected").detail(detail).into())
     }
 
     /// All records as they are at one time, without the claims of the dead.
-    pub(super) async fn read_all(&self) -> ExecResult<Vec<(LockTag, LockRecord)>> {
+    pub(super) async fn read_all(&self) -> ExecResult<Vec<(AdvisoryKey, LockRecord)>> {
         in_own_transaction!(self.db, |txn| async {
             let mut leases = BTreeMap::new();
             let mut records = Vec::new();
@@ -272,19 +259,14 @@ impl ClusterLocks {
     }
 }
 
-/// Whether strong modes have gone from a table.
-fn is_weakened(lock: LockTag, before: &LockRecord, record: &LockRecord) -> bool {
-    matches!(lock, LockTag::Table(_)) && before.strong_modes() & !record.strong_modes() != 0
-}
-
 /// Reads a lock, to be changed.
-async fn read(txn: &Txn, lock: LockTag) -> ExecResult<LockRecord> {
+async fn read(txn: &Txn, lock: AdvisoryKey) -> ExecResult<LockRecord> {
     let found = txn.get(&record::lock_key(lock), Locking::INSERT).await?;
     let record = found.map(|bytes| LockRecord::decode(&bytes)).transpose().map_err(malformed)?;
     Ok(record.unwrap_or_default())
 }
 
-fn write(txn: &Txn, lock: LockTag, before: &LockRecord, record: &LockRecord) -> ExecResult<()> {
+fn write(txn: &Txn, lock: AdvisoryKey, before: &LockRecord, record: &LockRecord) -> ExecResult<()> {
     let key = record::lock_key(lock);
     match record.is_empty() {
         _ if record == before => {}

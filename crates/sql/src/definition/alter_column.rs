@@ -305,28 +305,22 @@ impl Session {
             "exclusive" => LockMode::Exclusive,
             _ => LockMode::AccessExclusive,
         };
+        // Statements on other nodes would neither see it nor wait for it. The weaker modes hold: they exclude DDL, which other nodes notice by themselves.
+        if mode > LockMode::RowExclusive && self.server.lease.is_shared() {
+            let feature =
+                format!("LOCK TABLE IN {} MODE in a cluster of several nodes", lock.mode.to_uppercase());
+            return Err(PgError::unsupported(feature).into());
+        }
         for reference in &lock.tables {
             let id = self.table_named(&reference.name)?;
-            let refused = || {
-                let message = format!("could not obtain lock on relation \"{}\"", reference.name.name());
-                PgError::new(SqlState::LOCK_NOT_AVAILABLE, message)
-            };
             if lock.nowait && !self.locks.try_acquire(id, mode) {
-                return Err(refused().into());
-            }
-            let is_wide = mode > LockMode::RowExclusive && self.server.lease.is_shared();
-            if is_wide && lock.nowait && !self.claim_table(id, mode, false).await? {
-                return Err(refused().into());
+                return Err(PgError::new(
+                    SqlState::LOCK_NOT_AVAILABLE,
+                    format!("could not obtain lock on relation \"{}\"", reference.name.name()),
+                )
+                .into());
             }
             self.lock_table(id, mode).await?;
-            if is_wide {
-                // What the transaction holds already is claimed too: its own announcement must not exclude it.
-                let held = self.active.as_ref().map(|active| active.modes_on(id)).unwrap_or_default();
-                for mode in held.into_iter().chain([mode]) {
-                    self.claim_table(id, mode, true).await?;
-                }
-                Box::pin(self.server.lease.announce_tables()).await?;
-            }
         }
         Ok(crate::session::statement::Tag::Plain("LOCK TABLE"))
     }

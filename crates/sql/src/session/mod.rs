@@ -338,9 +338,9 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         // A dropped Txn rolls itself back.
-        let claims = self.cluster_claims();
         drop(self.active.take());
-        drop(self.server.cluster_locks.begin_release(self.locks.owner(), claims));
+        let advisory = self.advisory_locks.lock().held();
+        drop(self.server.cluster_locks.begin_release(self.locks.owner(), advisory));
         self.server.leave(self.entry.key.process_id());
         let left = self.server.catalog.current();
         let Some(schema) = left.schema(self.database, &self.temporary_schema).map(|schema| schema.id) else {

@@ -170,31 +170,7 @@ impl Session {
         {
             active.note_used(table, definition.version);
         }
-        if self.server.lease.announced_modes(table) & mode.conflicts() != 0 {
-            Box::pin(self.claim_table(table, mode, true)).await?;
-        }
         self.make_readable(table).await
-    }
-
-    /// Takes a claim on a table against the other nodes; `false`: it is not free, and the request would not wait.
-    pub(crate) async fn claim_table(
-        &mut self,
-        table: types::descriptor::Oid,
-        mode: LockMode,
-        waits: bool,
-    ) -> ExecResult<bool> {
-        let active = self.active.as_ref().expect("called within a transaction");
-        if active.claims.covers(table, mode) {
-            return Ok(true);
-        }
-        let holder = (self.locks.owner(), self.process_id());
-        let claim = self.server.cluster_locks.acquire_table(holder, table, mode, waits);
-        let limit = self.lock_timeout.filter(|_| waits);
-        let is_granted = wait_for_lock(self.server.env.clone(), limit, claim).await?;
-        if is_granted {
-            self.active.as_mut().expect("still running").claims.note(table, mode);
-        }
-        Ok(is_granted)
     }
 
     /// Moves a snapshot that is older than how a locked table is stored up to where the table can be read. 40001 if that is not

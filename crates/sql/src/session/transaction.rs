@@ -23,7 +23,7 @@ use crate::catalog::{TransactionCatalog, session_catalog::CatalogMark};
 use crate::notifications::{PendingMark, PendingNotifications};
 use crate::server::RunningTransaction;
 use crate::settings::SettingsMark;
-use crate::table_locks::{LockMode, LockTag};
+use crate::table_locks::LockMode;
 
 /// A deferred constraint check: rows of a table, by encoded primary key, against one of its constraints.
 #[derive(Clone)]
@@ -61,8 +61,6 @@ pub struct Active {
     pub catalog: TransactionCatalog,
     /// Locks known to be held: spares a look into the shared table.
     held: Vec<(Oid, LockMode)>,
-    /// What is claimed in records of the cluster.
-    pub claims: TableClaims,
     /// The definitions of tables used, if other nodes may change them: see `catalog::lease`.
     used: Vec<(Oid, DescriptorVersion)>,
     savepoints: Vec<SavepointEntry>,
@@ -91,24 +89,6 @@ pub struct Active {
 impl Active {
     pub fn modes(&self) -> Modes {
         Modes { isolation: self.isolation, read_only: self.read_only, deferrable: self.deferrable }
-    }
-}
-
-/// Tables that a transaction has claims on in records of the cluster: see `cluster_locks::tables`.
-#[derive(Default)]
-pub struct TableClaims(Vec<(Oid, LockMode)>);
-
-impl TableClaims {
-    pub fn covers(&self, table: Oid, mode: LockMode) -> bool {
-        self.0.iter().any(|(claimed, with)| *claimed == table && with.covers(mode))
-    }
-
-    pub fn note(&mut self, table: Oid, mode: LockMode) {
-        self.0.push((table, mode));
-    }
-
-    fn tags(&self) -> impl Iterator<Item = (LockTag, LockMode)> + '_ {
-        self.0.iter().map(|(table, mode)| (LockTag::Table(*table), *mode))
     }
 }
 
@@ -173,11 +153,6 @@ impl Active {
         self.held.contains(&(table, mode))
     }
 
-    /// The modes in which a table is locked.
-    pub fn modes_on(&self, table: Oid) -> Vec<LockMode> {
-        self.held.iter().filter(|(held, _)| *held == table).map(|(_, mode)| *mode).collect()
-    }
-
     /// A table is used under a definition; the first one counts.
     pub fn note_used(&mut self, table: Oid, version: DescriptorVersion) {
         if !self.used.iter().any(|(known, _)| *known == table) {
@@ -235,7 +210,6 @@ impl Session {
             failed: false,
             catalog: TransactionCatalog::new(self.server.catalog.clone()),
             held: Vec::new(),
-            claims: TableClaims::default(),
             used: Vec::new(),
             savepoints: Vec::new(),
             deferred: Arc::default(),
@@ -330,8 +304,7 @@ impl Session {
             self.check_definitions_used()?;
         }
         let server = self.server.clone();
-        let has_claims = self.active.as_ref().is_some_and(|active| !active.claims.0.is_empty());
-        if (has_claims || !self.advisory_locks.lock().is_empty())
+        if !self.advisory_locks.lock().is_empty()
             && let Some(limit) = server.cluster_locks.commit_limit(self.locks.owner())?
         {
             txn.limit_commit_timestamp(limit);
@@ -387,11 +360,7 @@ impl Session {
         let stands = |(table, version): &(Oid, DescriptorVersion)| {
             current.table(*table).is_some_and(|table| table.version == *version)
         };
-        let lease = &self.server.lease;
-        let is_excluded = |(table, mode): &(Oid, LockMode)| {
-            lease.announced_modes(*table) & mode.conflicts() != 0 && !active.claims.covers(*table, *mode)
-        };
-        if !active.used.iter().all(stands) || active.held.iter().any(is_excluded) {
+        if !active.used.iter().all(stands) {
             return Err(self.server.lease.changed_meanwhile());
         }
         if let Some(deadline) = deadline.filter(|_| !active.catalog.has_changes()) {
@@ -411,13 +380,6 @@ impl Session {
         ExecError::Kv(error)
     }
 
-    /// All that the session holds in records of the cluster.
-    pub(super) fn cluster_claims(&self) -> Vec<(LockTag, LockMode)> {
-        let advisory = self.advisory_locks.lock().held();
-        let advisory = advisory.into_iter().map(|(lock, mode)| (LockTag::Advisory(lock), mode));
-        self.active.iter().flat_map(|active| active.claims.tags()).chain(advisory).collect()
-    }
-
     /// Rolls back the running transaction, if any.
     pub async fn rollback(&mut self) {
         let Some(active) = self.active.take() else { return };
@@ -429,22 +391,19 @@ impl Session {
     }
 
     async fn release(&mut self, active: &Active) {
-        let mut ended: Vec<(LockTag, LockMode)> = active.claims.tags().collect();
-        {
+        let ended = {
             let mut advisory = self.advisory_locks.lock();
             match advisory.is_empty() {
-                true if active.held.is_empty() => {}
-                true => self.locks.release_all(),
+                true if active.held.is_empty() => return,
+                true => return self.locks.release_all(),
                 false => {
-                    let of_transaction = advisory.of_transaction().into_iter();
-                    ended.extend(of_transaction.map(|(lock, mode)| (LockTag::Advisory(lock), mode)));
+                    let ended = advisory.of_transaction();
                     self.locks.release_but(&advisory.end_transaction());
+                    ended
                 }
             }
-        }
-        if !ended.is_empty() {
-            Box::pin(self.server.cluster_locks.release_shared(self.locks.owner(), ended)).await;
-        }
+        };
+        Box::pin(self.server.cluster_locks.release_shared(self.locks.owner(), ended)).await;
     }
 
     /// A statement failed: its transaction can only be rolled back now. (Not so outside a block: there the caller

@@ -143,8 +143,8 @@ fn locks(services: &Services) -> BoxFuture<'_, ExecResult<Vec<Values>>> {
             let session = sessions.iter().find(|session| session.lock_owner == lock.owner);
             (lock, session.map(|session| session.key.process_id()))
         });
-        let shared = server.cluster_locks.all().await?.into_iter().map(|(tag, claim, granted)| {
-            let owner = LockOwner(claim.owner);
+        let shared = server.cluster_locks.all().await?.into_iter().map(|(lock, claim, granted)| {
+            let (tag, owner) = (LockTag::Advisory(lock), LockOwner(claim.owner));
             (LockRow { tag, owner, mode: claim.mode, granted }, Some(claim.process_id))
         });
         Ok(values(here.chain(shared).map(|(lock, process_id)| lock_row(services, lock, process_id))))
