@@ -190,9 +190,11 @@ async fn a_halted_node_comes_back_without_the_advisory_locks_that_others_have_ta
     three.batch_execute("SELECT pg_advisory_lock(5)").await.expect("it is free");
     three.batch_execute("BEGIN; INSERT INTO t VALUES (3)").await.expect("it writes");
     cluster.node_command("pause", 3);
-    // Whoever has the lock reads what it protects: without that a commit as of a time before would be as good as one.
-    let takes_over = "SELECT pg_advisory_lock(5); SELECT n FROM t; INSERT INTO t VALUES (1)";
-    one.batch_execute(takes_over).await.expect("it is freed");
+    // Whoever has the lock reads what it protects: without that a commit as of a time before would be as good as one. One by one: together they
+    // would read as of when the wait began.
+    for statement in ["SELECT pg_advisory_lock(5)", "SELECT n FROM t", "INSERT INTO t VALUES (1)"] {
+        one.batch_execute(statement).await.expect("it is freed");
+    }
     cluster.node_command("resume", 3);
     assert!(three.batch_execute("COMMIT").await.is_err(), "its lock is another's: nothing is committed");
     until(&env, "the session that held it ends", async || three.is_closed()).await;
