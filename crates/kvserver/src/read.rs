@@ -421,7 +421,12 @@ pub(crate) fn check_not_collected(replica: &Replica, timestamp: Timestamp) -> Re
     if timestamp.wall > replica.gc_threshold_wall.load(Ordering::Acquire) {
         return Ok(());
     }
-    replica.state.lock().check_threshold(timestamp)
+    let state = replica.state.lock();
+    if state.merging.is_some() {
+        // Whoever has absorbed the range may have collected.
+        return Err(KvError::RangeNotFound { range: replica.id });
+    }
+    state.check_threshold(timestamp)
 }
 
 /// What a failed evaluation of a read means to whoever asked.

@@ -6,6 +6,8 @@ mod checked;
 mod common;
 #[path = "common/hot.rs"]
 mod hot;
+#[path = "common/merged.rs"]
+mod merged;
 #[path = "common/past.rs"]
 mod past;
 #[path = "../../sim/src/safety.rs"]
@@ -61,6 +63,7 @@ struct Cluster {
     machines: BTreeMap<u32, Machine>,
     prng: Prng,
     range_bytes_max: u64,
+    merges_eagerly: bool,
 }
 
 impl Cluster {
@@ -68,8 +71,14 @@ impl Cluster {
         let simulation = Simulation::new(seed);
         let mut prng = simulation.prng();
         let wires = Wires::new(simulation.machine(), prng.fork());
-        let mut cluster =
-            Cluster { simulation, wires, machines: BTreeMap::new(), prng, range_bytes_max: 128 << 20 };
+        let mut cluster = Cluster {
+            simulation,
+            wires,
+            machines: BTreeMap::new(),
+            prng,
+            range_bytes_max: 128 << 20,
+            merges_eagerly: false,
+        };
         for id in 1..=count {
             cluster.add(id);
         }
@@ -105,6 +114,7 @@ impl Cluster {
         let (node, own) = (NodeId(id), StoreId(id));
         let config = StoreConfig {
             range_bytes_max,
+            merges_eagerly: self.merges_eagerly,
             replicate_interval: Duration::from_millis(200),
             dead_after: Duration::from_secs(20),
             ..StoreConfig::new(node, own)

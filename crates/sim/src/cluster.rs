@@ -318,8 +318,18 @@ impl Run<'_> {
         if end != Key::MAX {
             differences.push(format!("nobody serves from {end} on"));
         }
+        differences.extend(serving.iter().flat_map(overlaps));
         differences
     }
+}
+
+/// Replicas of one store whose ranges overlap: one of them is of a range that is no more, or is not what its replica thinks.
+fn overlaps(serving: &Serving) -> Vec<String> {
+    let node = serving.node.world.identity.node;
+    let mut all = serving.node.store.descriptors();
+    all.sort_by(|(a, _), (b, _)| a.span.start.cmp(&b.span.start));
+    let overlapping = all.windows(2).filter(|pair| pair[0].0.span.overlaps(&pair[1].0.span));
+    overlapping.map(|pair| format!("node {node} has {:?} and {:?}", pair[0].0, pair[1].0)).collect()
 }
 
 /// Of everything that is replicated of a range, but what is counted differently on each replica.

@@ -105,6 +105,16 @@ fn a_replica_that_is_read_before_it_has_applied_what_is_closed_is_noticed() {
 }
 
 #[test]
+fn a_merge_that_forgets_what_was_read_is_noticed() {
+    assert_bug_noticed(Bug::NoMergeFloor, "merges", 0, 60);
+}
+
+#[test]
+fn a_range_that_absorbs_another_before_its_log_is_applied_is_noticed() {
+    assert_bug_noticed(Bug::AbsorbUnapplied, "merges", 0, 60);
+}
+
+#[test]
 fn a_disk_that_lies_about_its_syncs_is_noticed() {
     assert_noticed("disk_lies", Flaws { disk_lies: true, ..Flaws::default() }, "crashes", 0, 10);
 }

@@ -112,6 +112,20 @@ fn reads_of_the_past_are_served_by_followers() {
     assert!(served > 100, "{served} reads");
 }
 
+/// That ranges are merged under faults at all, without which the scenario shows nothing.
+#[test]
+fn ranges_are_merged_while_everything_else_happens() {
+    let scenario = Scenario::named("merges").expect("there is such a scenario");
+    let mut merges = 0;
+    for seed in 0..5 {
+        let _told = OnPanic(&scenario, seed);
+        let summary = run(&scenario, seed).unwrap_or_else(|failed| panic!("{failed}"));
+        println!("seed {seed}: {} merges", summary.merges);
+        merges += summary.merges;
+    }
+    assert!(merges > 20, "{merges} merges");
+}
+
 /// What is told when a run does not even come to its end.
 struct OnPanic<'a>(&'a Scenario, u64);
 
