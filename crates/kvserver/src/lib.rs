@@ -43,7 +43,7 @@
 //! | `moves` | changes under way: how many at once, and when one that failed is tried again |
 //! | `placing`, `replicate` | which range should have which replicas (by the crate `placement`), and seeing to it |
 //! | `check` | whether all replicas hold the same |
-//! | `merge`, `absorb` | neighbours that have become small are merged: who decides, and what it does to replicas |
+//! | `mergeable`, `merge`, `absorb` | neighbours that have become small are merged: which, who decides, and what it does to replicas |
 //! | `hot`, `splits` | ranges that are asked too often; why ranges are split |
 //! | `events` | what background work is told to look at |
 //! | `tuning` | values that may change while the store runs |
@@ -106,6 +106,7 @@ mod lock;
 mod machine;
 mod marks;
 mod merge;
+mod mergeable;
 mod moves;
 mod placing;
 mod probe;

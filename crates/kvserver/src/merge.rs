@@ -50,11 +50,9 @@
 //! As after a split the records follow, from a queue: the one of the whole replaces the right one's, and those within are deleted (see
 //! `queues`). Whoever still goes by the old ones finds no range, or one that has more than was thought.
 //!
-//! # Not to and fro
+//! # Which
 //!
-//! A pair is merged if one is smaller than `range_bytes_min`, both together have at most half of what splits a range, in bytes and in requests, and
-//! that was so at [`LOOKS_MIN`] looks in a row. Not across a key where something else is wanted (`placing`), nor one that a statement has asked for:
-//! each range keeps why it was cut off ([`keys::local::RangeItem::Origin`]); one of which that is not known stays. System ranges stay.
+//! Which pairs are merged, and how their leases come to one store: see `mergeable`.
 //!
 //! # Where a crash of the leaseholder may come
 //!
@@ -65,7 +63,6 @@
 //! | it is applied somewhere | it is applied everywhere |
 //! | before the addressing records are written | the next lease tells them again |
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -73,12 +70,10 @@ use std::time::Duration;
 use clock::Timestamp;
 use env::timeout;
 use keys::local::{self, RangeItem, range_item};
-use keys::{RangeId, Span, StoreId};
+use keys::{RangeId, Span};
 use kvapi::planted::Bug;
 use kvapi::wire::{Malformed, Reader, Writer};
-use kvapi::{
-    BarMergeRequest, BatchRequest, BatchResponse, Header, KvError, RangeDescriptor, ReplicaKind, Response,
-};
+use kvapi::{BarMergeRequest, BatchRequest, BatchResponse, Header, KvError, RangeDescriptor, Response};
 use replication::{Index, Position, Term};
 use storage::mvcc::Statistics;
 use storage::{Keyspace, WriteBatch};
@@ -86,14 +81,11 @@ use storage::{Keyspace, WriteBatch};
 use crate::absorb::common_threshold;
 use crate::command::{self, AbsorbEffect, Effects, FreezeEffect, Head, MergeEffect};
 use crate::machine::ACCEPTED;
-use crate::placing::is_system;
+use crate::mergeable::{Due, Looks, Step, are_together};
 use crate::replica::Replica;
-use crate::splits::SplitReason;
-use crate::store::{Inner, storage_error};
+use crate::store::Inner;
 use crate::write::Sequenced;
 
-/// Looks in a row at which two ranges were small and quiet, before they are merged.
-const LOOKS_MIN: u32 = 10;
 /// How long a range is frozen before its freeze is given up.
 const FROZEN_MAX: Duration = Duration::from_secs(1);
 /// How often is looked whether all replicas have the freeze.
@@ -167,6 +159,10 @@ pub(crate) struct MergeCounts {
 }
 
 impl MergeCounts {
+    pub fn set_candidates(&self, candidates: u64) {
+        self.candidates.store(candidates, Ordering::Relaxed);
+    }
+
     pub fn count_merged(&self) {
         self.merged.fetch_add(1, Ordering::Relaxed);
     }
@@ -182,15 +178,9 @@ impl MergeCounts {
     }
 }
 
-/// Two neighbours.
-struct Pair {
-    left: Arc<Replica>,
-    right: Arc<Replica>,
-}
-
-/// Looks at pairs of ranges whose leases are here, and after ranges that stay frozen.
+/// Looks at pairs of ranges whose leases are here or can be brought together, and after ranges that stay frozen.
 pub(crate) async fn run(store: Weak<Inner>) {
-    let mut looks = BTreeMap::new();
+    let mut looks = Looks::default();
     loop {
         let Some(inner) = store.upgrade() else { return };
         let pause = inner.ranges.tuning.pause(&inner.env, |tuning| tuning.replicate_interval);
@@ -203,107 +193,30 @@ pub(crate) async fn run(store: Weak<Inner>) {
             return;
         }
         inner.settle_merges().await;
-        let pairs = match inner.mergeable(&mut looks) {
-            Ok(pairs) => pairs,
+        let due = match inner.mergeable(&mut looks) {
+            Ok(due) => due,
             Err(error) => {
                 tracing::debug!(%error, "which ranges could be merged is not known");
                 continue;
             }
         };
-        for Pair { left, right } in pairs {
+        for Due { left, right, step } in due {
             if inner.tasks.is_stopped() {
                 return;
             }
-            if let Err(error) = inner.merge(&left, &right).await {
+            let result = match step {
+                Step::Merge => inner.merge(&left, &right).await,
+                Step::HandOver(to) => inner.hand_over_to(&right, to).await,
+            };
+            if let Err(error) = result {
                 inner.ranges.merges.given_up.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!(%error, left = %left.id, right = %right.id, "two ranges stay apart");
+                tracing::debug!(%error, left = %left.id, right = %right.id, ?step, "two ranges stay apart");
             }
         }
     }
-}
-
-/// Whether all replicas of both are voters, on the same stores.
-fn are_together(left: &RangeDescriptor, right: &RangeDescriptor) -> bool {
-    let stores = |range: &RangeDescriptor| {
-        let mut stores: Vec<StoreId> = range.replicas.iter().map(|replica| replica.store).collect();
-        stores.sort_unstable();
-        stores
-    };
-    let votes = |range: &RangeDescriptor| range.replicas.iter().all(|it| it.kind == ReplicaKind::Voter);
-    left.span.end == right.span.start && votes(left) && votes(right) && stores(left) == stores(right)
 }
 
 impl Inner {
-    // ---- which ------------------------------------------------------------------------------------------
-
-    /// The pairs that have been small and quiet for long enough. `looks`: for how many looks each was, by the ranges' ids.
-    fn mergeable(&self, looks: &mut BTreeMap<(RangeId, RangeId), u32>) -> Result<Vec<Pair>, KvError> {
-        let mut leased = Vec::new();
-        for replica in self.ranges.all() {
-            leased.extend(self.leased(&replica).map(|descriptor| (descriptor, replica)));
-        }
-        leased.sort_by(|(a, _), (b, _)| a.span.start.cmp(&b.span.start));
-        let looks_min = if self.ranges.config.merges_eagerly { 1 } else { LOOKS_MIN };
-        let before = std::mem::take(looks);
-        let mut due = Vec::new();
-        for pair in leased.windows(2) {
-            let [left, right] = pair else { continue };
-            if !self.may_merge(left, right)? {
-                continue;
-            }
-            let (ids, left, right) = ((left.0.id, right.0.id), &left.1, &right.1);
-            let count = before.get(&ids).copied().unwrap_or(0) + 1;
-            if count < looks_min {
-                looks.insert(ids, count);
-                continue;
-            }
-            // One range is not in two pairs at once; one that fails begins anew.
-            if due.last().is_none_or(|pair: &Pair| pair.right.id != left.id) {
-                due.push(Pair { left: left.clone(), right: right.clone() });
-            }
-        }
-        self.ranges.merges.candidates.store((looks.len() + due.len()) as u64, Ordering::Relaxed);
-        Ok(due)
-    }
-
-    fn may_merge(
-        &self,
-        (left, left_replica): &(RangeDescriptor, Arc<Replica>),
-        (right, right_replica): &(RangeDescriptor, Arc<Replica>),
-    ) -> Result<bool, KvError> {
-        let tuning = self.ranges.tuning.get();
-        let size = |replica: &Replica| replica.size_bytes.load(Ordering::Relaxed);
-        let (smaller, larger) = {
-            let sizes = [size(left_replica), size(right_replica)];
-            (sizes[0].min(sizes[1]), sizes[0].max(sizes[1]))
-        };
-        let is_eager = self.ranges.config.merges_eagerly;
-        let together_max = if is_eager { tuning.range_bytes_max } else { tuning.range_bytes_max / 2 };
-        if smaller >= tuning.range_bytes_min || smaller + larger > together_max {
-            return Ok(false);
-        }
-        let is_alone = self.ranges.is_alone.load(Ordering::Relaxed);
-        let rate = left_replica.heat.rate() + right_replica.heat.rate();
-        if tuning.range_rate_max > 0 && !is_alone && rate > tuning.range_rate_max as f64 / 2.0 {
-            return Ok(false);
-        }
-        let now = self.env.monotonic();
-        if !are_together(left, right)
-            || is_system(left)
-            || ![left, right].iter().all(|range| self.moves.is_due(range.id, now))
-        {
-            return Ok(false);
-        }
-        let whole = Span { start: left.span.start.clone(), end: right.span.end.clone() };
-        if self.configs.known().border_in(&whole).is_some() {
-            return Ok(false);
-        }
-        let origin = range_item(right.id, RangeItem::Origin);
-        let origin = self.ranges.engine.get(Keyspace::RangeLocal, &origin).map_err(storage_error)?;
-        let reason = origin.as_deref().and_then(SplitReason::decode);
-        Ok(reason.is_some_and(|reason| is_eager || reason != SplitReason::Statement))
-    }
-
     // ---- merging ------------------------------------------------------------------------------------
 
     /// Merges two neighbours whose leases are here.

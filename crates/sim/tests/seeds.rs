@@ -8,6 +8,10 @@ use std::ops::Range;
 
 use sim::{Scenario, run};
 
+/// As in the server. A quarter of a run's time went to the allocator of the C library.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Seeds in a usual run of the tests; all scenarios take their turn.
 const SEEDS_DEFAULT: u64 = 200;
 const HANDS: u64 = 4;

@@ -163,6 +163,32 @@ fn leaseholders_that_die_while_they_merge_leave_ranges_that_serve() {
     }
 }
 
+/// Nobody brings the leases together but the stores themselves.
+#[test]
+fn leases_of_small_neighbours_come_to_one_store() {
+    let cluster = Cluster::with_many_ranges(67);
+    let leased = cluster.leased();
+    let rows = leased.values().filter(|(_, descriptor)| descriptor.span.start >= key(""));
+    for (to, (leader, descriptor)) in (1..=3).cycle().zip(rows) {
+        if to == *leader {
+            continue;
+        }
+        let request = TransferLeaseRequest { key: descriptor.span.start.clone(), to: StoreId(to) };
+        let batch = BatchRequest::new(Header { range: descriptor.id, ..Header::default() }, request);
+        let store = cluster.running(*leader).store;
+        cluster.block_on(async move { store.send(&batch).await.map(drop) }).expect("followers are current");
+    }
+    let leaders: std::collections::BTreeSet<u32> =
+        cluster.leased().values().map(|(leader, _)| *leader).collect();
+    assert_eq!(leaders.len(), 3, "each has some leases");
+    cluster.merge_below(16 << 20);
+    cluster.wait_until("all have become one", |cluster| cluster.leased().len() == FIRST_RANGES);
+    cluster.assert_nothing_is_left();
+    for (id, name) in (1..=3).cycle().zip(NAMES) {
+        assert_eq!(cluster.get(id, name).as_deref(), Some("1"), "{name} through {id}");
+    }
+}
+
 #[test]
 fn ranges_that_a_statement_has_split_stay_apart() {
     let cluster = Cluster::new(66, 3);
