@@ -173,7 +173,7 @@ impl Ranges {
 
     /// Reserves a span for the snapshot of a range, `is_first` if that has no state here. Says whose it is if it is not free: the range's
     /// own if a split has just made it. `generation` is that of the range as it is in the snapshot: ranges that it proves to be no
-    /// more (see [`Ranges::is_over`]) are not in the way, and named.
+    /// more (see [`Ranges::is_over`]), and that no other here has yet to absorb, are not in the way, and named.
     pub fn reserve(
         &self,
         range: RangeId,
@@ -192,7 +192,12 @@ impl Ranges {
             if !descriptor.span.overlaps(span) {
                 continue;
             }
-            if !Ranges::is_over(&descriptor, span, generation) {
+            let is_over = Ranges::is_over(&descriptor, span, generation);
+            // What a later range has in its place is not what it takes to get there: the one before it may have absorbed it, and have
+            // yet to do so here.
+            let is_needed = descriptor.span.start == span.start
+                && self.ending_at(&descriptor.span.start).is_some_and(|before| before.id != range);
+            if !is_over || is_needed {
                 return Err(other.id);
             }
             over.push(other.id);
@@ -344,6 +349,17 @@ mod tests {
         ranges.unreserve(left);
         let above = span(b"n", b"z");
         assert_eq!(ranges.reserve(RangeId(15), &above, true, 6), Err(right), "its first key tells, not any");
+        assert_eq!(
+            ranges.reserve(RangeId(15), &span(b"m", b"z"), true, 6),
+            Err(right),
+            "the left one needs it to come so far"
+        );
         assert_eq!(ranges.ending_at(&Key::from("m")).map(|replica| replica.id), Some(left));
+        ranges.remove(left);
+        assert_eq!(
+            ranges.reserve(RangeId(15), &span(b"m", b"z"), true, 6),
+            Ok(vec![right]),
+            "nobody needs it"
+        );
     }
 }
