@@ -126,6 +126,7 @@ impl Machine {
         let right = ranges.get(right_descriptor.id).ok();
         let had_intents =
             !left.has_no_intents() || right.as_ref().is_none_or(|right| !right.has_no_intents());
+        let mut wakes = Vec::new();
         let leads = {
             let mut guard = left.state.lock();
             let state = &mut *guard;
@@ -148,10 +149,13 @@ impl Machine {
                     None => state.marks.raise_floor(floor),
                 }
             } else {
+                // What a split has passed on is of no use to whoever leads it next.
                 state.inherited = None;
+                state.manager.locks.clear(&mut wakes);
             }
             state.lease.is_some()
         };
+        ranges.room.wake(wakes);
         if let Some(right) = right {
             // Readers that are not through: see `check_not_collected`.
             right.gc_threshold_wall.store(u64::MAX, Ordering::Release);

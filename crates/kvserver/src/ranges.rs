@@ -166,7 +166,12 @@ impl Ranges {
         self.checks.forget(range);
         let removed = self.map.write().remove(&range);
         if let Some(replica) = removed {
-            replica.state.lock().freeze();
+            {
+                let mut state = replica.state.lock();
+                state.freeze();
+                // Nobody will lead it: whoever waits for locks that a split has passed on would wait for ever.
+                state.inherited = None;
+            }
             replica.end_lease(None);
         }
     }

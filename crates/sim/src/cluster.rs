@@ -28,7 +28,7 @@ const AGREED_WITHIN: Duration = Duration::from_secs(30);
 const DIFFERENCES_SHOWN: usize = 3;
 
 impl Run<'_> {
-    fn serving(&self) -> Vec<Serving> {
+    pub fn serving(&self) -> Vec<Serving> {
         self.machines.iter().filter_map(|machine| machine.place().serving()).collect()
     }
 

@@ -266,7 +266,15 @@ impl<'a> Run<'a> {
 
     pub fn stalled(&self, what: &str, bound: Duration) -> String {
         let tasks = self.simulation.live_tasks();
-        format!("{what} within {bound:?} of virtual time; alive: {tasks:?}")
+        let mut waiting = String::new();
+        for serving in self.serving() {
+            let (node, store) = (serving.node.world.identity.node, &serving.node.store);
+            waiting += &format!("\n    node {node}: waits {:?}, locks {:?}", store.waits(), store.locks());
+        }
+        format!(
+            "{what} within {bound:?} of virtual time; alive: {tasks:?}; {}; waiting:{waiting}",
+            self.groups()
+        )
     }
 
     pub fn set_up(&self) -> Result<(), String> {

@@ -101,7 +101,12 @@ fn a_leaseholder_that_writes_below_what_it_has_closed_is_noticed() {
 
 #[test]
 fn a_replica_that_is_read_before_it_has_applied_what_is_closed_is_noticed() {
-    assert_bug_noticed(Bug::FollowUnapplied, "past", 0, std::env::var("FU").map_or(400, |x| x.parse().unwrap()));
+    assert_bug_noticed(
+        Bug::FollowUnapplied,
+        "past",
+        0,
+        std::env::var("FU").map_or(400, |x| x.parse().unwrap()),
+    );
 }
 
 #[test]
