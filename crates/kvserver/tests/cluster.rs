@@ -688,6 +688,37 @@ fn histories_are_serializable_while_nodes_fail_and_ranges_move() {
     }
 }
 
+/// What a read moves out of its way is uncertain to others. It met it again itself, tick after tick, as long as the other transaction was open.
+#[test]
+fn a_read_gets_past_an_open_transaction_at_once_although_the_lease_has_just_moved() {
+    for seed in 71..75 {
+        let cluster = Cluster::new(seed, 3);
+        cluster.wait_until_replicated(3);
+        cluster.put(1, "k", "1").expect("nobody is in the way");
+        let writer = cluster.running(1).db;
+        writer.set_buffer_bytes_max(0);
+        let open = cluster.block_on(async move {
+            let txn = serializable(&writer);
+            txn.put(&key("k"), b"2").expect("it is open");
+            txn.flow().await.map(|()| txn)
+        });
+        let open = open.expect("nobody is in the way");
+        let (leader, descriptor) = cluster.tables();
+        let request =
+            TransferLeaseRequest { key: descriptor.span.start.clone(), to: StoreId(leader % 3 + 1) };
+        let batch = BatchRequest::new(Header { range: descriptor.id, ..Header::default() }, request);
+        let store = cluster.running(leader).store;
+        cluster.block_on(async move { store.send(&batch).await.map(drop) }).expect("followers are current");
+        let began = cluster.simulation.now();
+        assert_eq!(cluster.get(2, "k").as_deref(), Some("1"), "seed {seed}");
+        let lasted = cluster.simulation.now() - began;
+        assert!(lasted < Duration::from_millis(100), "seed {seed}: {lasted:?}");
+        let committed = cluster.block_on(async move { open.commit().await });
+        committed.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert_eq!(cluster.get(3, "k").as_deref(), Some("2"), "seed {seed}");
+    }
+}
+
 /// Writes what is wanted of the keys from `b` to `d` as whoever knows what they mean would; `None` takes it back.
 fn configure(cluster: &Cluster, version: u64, config: Option<placement::RangeConfig>) {
     let db = cluster.running(1).db;

@@ -56,7 +56,7 @@ fn seeds(hand: u64) -> Vec<(Scenario, u64)> {
 }
 
 /// Seeds that found something once.
-const FOUND_ONCE: [(&str, u64); 20] = [
+const FOUND_ONCE: [(&str, u64); 24] = [
     // Lock leaks at splits.
     ("histories", 8),
     ("histories", 24),
@@ -91,6 +91,12 @@ const FOUND_ONCE: [(&str, u64); 20] = [
     // A lock that was lost let another take an order's number, and the loser was told that it is taken.
     ("orders", 49),
     ("orders", 10_061),
+    // A range that was split off after a merge ended what the left one had yet to absorb.
+    ("merges", 72),
+    ("merges", 115),
+    ("merges", 353),
+    // A read met what it had moved out of its way again and again.
+    ("merges", 127),
 ];
 
 #[test]
