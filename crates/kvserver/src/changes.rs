@@ -293,18 +293,22 @@ impl Inner {
 
     // ---- removed replicas ---------------------------------------------------------------------------
 
+    /// The range that has a key, as its leaseholder knows it.
+    async fn range_now(&self, key: Key) -> Result<RangeDescriptor, KvError> {
+        let mut batch = BatchRequest::new(Header::default(), RangeStatusRequest { key: key.clone() });
+        let mut response = self.db()?.send(&key, &mut batch).await?;
+        match response.responses.pop() {
+            Some(Response::RangeStatus(status)) => Ok(status.descriptor),
+            _ => Err(KvError::corruption("a question about a range was answered otherwise")),
+        }
+    }
+
     /// Asks the range whether the replica here is still a member of it, and ends it if it is not. One call at a time: it is made by
     /// the task of the event queue alone.
     pub(crate) async fn collect_replica(self: &Arc<Self>, range: RangeId) -> Result<(), KvError> {
         let Ok(replica) = self.ranges.get(range) else { return Ok(()) };
         let own = replica.state.lock().descriptor.clone();
-        let key = own.span.start.clone();
-        let mut batch = BatchRequest::new(Header::default(), RangeStatusRequest { key: key.clone() });
-        let mut response = self.db()?.send(&key, &mut batch).await?;
-        let Some(Response::RangeStatus(status)) = response.responses.pop() else {
-            return Err(KvError::corruption("a question about a range was answered otherwise"));
-        };
-        let now = status.descriptor;
+        let now = self.range_now(own.span.start.clone()).await?;
         let Some(own_id) = own.replica_on(self.ranges.config.store).map(|own| own.replica) else {
             return Ok(());
         };
@@ -315,9 +319,13 @@ impl Inner {
             return Ok(());
         }
         if is_over && let Some(left) = self.ranges.ending_at(&own.span.start) {
-            // It may be the one that has absorbed the range, and have yet to do so here: with what this replica holds.
-            self.ranges.events.replaced.tell(left.id, ());
-            return Ok(());
+            let known = left.state.lock().descriptor.clone();
+            let now = self.range_now(known.span.start.clone()).await?;
+            if (now.id, now.generation) != (known.id, known.generation) {
+                // It may be the one that has absorbed the range, and have yet to do so here: with what this replica holds.
+                self.ranges.events.replaced.tell(left.id, ());
+                return Ok(());
+            }
         }
         // It may have ended by itself meanwhile, and a later one may be here.
         if !self.ranges.get(range).is_ok_and(|found| Arc::ptr_eq(&found, &replica)) {
