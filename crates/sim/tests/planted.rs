@@ -105,7 +105,7 @@ fn a_replica_that_is_read_before_it_has_applied_what_is_closed_is_noticed() {
         Bug::FollowUnapplied,
         "past",
         0,
-        std::env::var("FU").map_or(400, |x| x.parse().unwrap()),
+        600,
     );
 }
 
