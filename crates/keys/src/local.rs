@@ -37,6 +37,10 @@ pub enum RangeItem {
     GcThreshold = b'g',
     /// The lease.
     Lease = b'l',
+    /// The range is frozen, to be absorbed by its left neighbour.
+    Merging = b'm',
+    /// Why the range was cut off from the one that ends where it begins.
+    Origin = b'o',
     /// The statistics of the range's contents.
     Statistics = b's',
     /// Marks a range id that was merged away or whose replica was removed, so that no late message revives it.
@@ -45,10 +49,12 @@ pub enum RangeItem {
 
 impl RangeItem {
     /// All items in sort order.
-    pub const ALL: [RangeItem; 5] = [
+    pub const ALL: [RangeItem; 7] = [
         RangeItem::AppliedState,
         RangeItem::GcThreshold,
         RangeItem::Lease,
+        RangeItem::Merging,
+        RangeItem::Origin,
         RangeItem::Statistics,
         RangeItem::Tombstone,
     ];
@@ -59,6 +65,8 @@ impl RangeItem {
             RangeItem::AppliedState => "applied-state",
             RangeItem::GcThreshold => "gc-threshold",
             RangeItem::Lease => "lease",
+            RangeItem::Merging => "merging",
+            RangeItem::Origin => "origin",
             RangeItem::Statistics => "statistics",
             RangeItem::Tombstone => "tombstone",
         }

@@ -53,9 +53,9 @@ pub use membership::{Capacity, FixedMembership, InvalidLocality, Locality, Membe
 pub use range::{CLOSED_LAG, Lease, RangeDescriptor, ReplicaDescriptor, ReplicaKind};
 pub use report::{REPORT_ROWS_MAX, Report, ReportRow, ReportValue, Reporter};
 pub use request::{
-    BatchRequest, ChangeReplicasRequest, CheckReplicasRequest, ChecksumRequest, ClearSpanRequest,
-    CommitRequest, FoldRequest, ForgetTxnRequest, GarbageKey, GcRequest, GetRequest, Header,
-    HeartbeatTxnRequest, IntentRef, IntentUpdate, LockClaim, MultiGetRequest, ProbeRequest, PushKind,
+    BarMergeRequest, BatchRequest, ChangeReplicasRequest, CheckReplicasRequest, ChecksumRequest,
+    ClearSpanRequest, CommitRequest, FoldRequest, ForgetTxnRequest, GarbageKey, GcRequest, GetRequest,
+    Header, HeartbeatTxnRequest, IntentRef, IntentUpdate, LockClaim, MultiGetRequest, ProbeRequest, PushKind,
     PushTxnRequest, QueryIntentRequest, QueryTxnRequest, RangeStatusRequest, RecoverTxnRequest,
     RefreshRequest, Request, ResolveIntentsRequest, RevertRequest, ScanRequest, SplitRequest,
     TransferLeaseRequest, WriteRequest,

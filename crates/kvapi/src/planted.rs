@@ -34,6 +34,10 @@ pub enum Bug {
     IgnoreUncertainty,
     /// After a restart the clock begins where the wall clock stands, not above what it gave out before.
     ForgetClockBound,
+    /// What was read of a range is forgotten when another absorbs it.
+    NoMergeFloor,
+    /// A range absorbs another without waiting for that one's log to be applied.
+    AbsorbUnapplied,
 }
 
 /// A set of planted bugs; empty outside of simulations.

@@ -69,6 +69,7 @@ pub enum Request {
     CheckReplicas(CheckReplicasRequest),
     Checksum(ChecksumRequest),
     Probe(Box<ProbeRequest>),
+    BarMerge(BarMergeRequest),
 }
 
 impl Request {
@@ -373,6 +374,15 @@ pub struct ChecksumRequest {
     pub check: u64,
 }
 
+/// If the range is the one named, and has this generation, it gets another: what was to happen to it under this one does not any more. Answered
+/// by `Response::Descriptor`, of the range that holds `key` now, whichever it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BarMergeRequest {
+    pub key: Key,
+    pub range: RangeId,
+    pub generation: u64,
+}
+
 macro_rules! request_from {
     ($($variant:ident: $request:ty),*) => {$(
         impl From<$request> for Request {
@@ -389,5 +399,5 @@ request_from! {
     QueryIntent: QueryIntentRequest, RecoverTxn: RecoverTxnRequest, ForgetTxn: ForgetTxnRequest, ResolveIntents: ResolveIntentsRequest,
     Revert: RevertRequest, Split: SplitRequest, Gc: GcRequest, RangeStatus: RangeStatusRequest,
     ChangeReplicas: ChangeReplicasRequest, TransferLease: TransferLeaseRequest, ClearSpan: ClearSpanRequest, Fold: FoldRequest,
-    CheckReplicas: CheckReplicasRequest, Checksum: ChecksumRequest, Probe: ProbeRequest
+    CheckReplicas: CheckReplicasRequest, Checksum: ChecksumRequest, Probe: ProbeRequest, BarMerge: BarMergeRequest
 }

@@ -15,11 +15,11 @@ use smallvec::SmallVec;
 
 use crate::wire::{Malformed, Reader, Writer};
 use crate::{
-    BatchRequest, BatchResponse, ChangeReplicasRequest, CheckOutcome, CheckReplicasRequest, ChecksumRequest,
-    ChecksumStanding, ClearSpanRequest, CommitRequest, CommitResponse, FoldRequest, FoldResponse,
-    ForgetTxnRequest, GarbageKey, GcRequest, GetRequest, Header, HeartbeatTxnRequest, IntentRef,
-    IntentUpdate, KeyBlock, KvBlock, KvError, Lease, LockClaim, LockStrength, MultiGetRequest, Priority,
-    ProbeRequest, ProbeResponse, PushKind, PushTxnRequest, QueryIntentRequest, QueryTxnRequest,
+    BarMergeRequest, BatchRequest, BatchResponse, ChangeReplicasRequest, CheckOutcome, CheckReplicasRequest,
+    ChecksumRequest, ChecksumStanding, ClearSpanRequest, CommitRequest, CommitResponse, FoldRequest,
+    FoldResponse, ForgetTxnRequest, GarbageKey, GcRequest, GetRequest, Header, HeartbeatTxnRequest,
+    IntentRef, IntentUpdate, KeyBlock, KvBlock, KvError, Lease, LockClaim, LockStrength, MultiGetRequest,
+    Priority, ProbeRequest, ProbeResponse, PushKind, PushTxnRequest, QueryIntentRequest, QueryTxnRequest,
     RangeDescriptor, RangeStatusRequest, RangeStatusResponse, RecoverTxnRequest, RefreshRequest,
     ReplicaCheckResponse, ReplicaChecksum, ReplicaDescriptor, Request, ResolveIntentsRequest, Response,
     RestartReason, RevertRequest, ScanRequest, ScanResponse, SplitRequest, SplitResponse,
@@ -110,6 +110,7 @@ transit_struct! {
     TransferLeaseRequest { key, to }
     CheckReplicasRequest { key }
     ChecksumRequest { check }
+    BarMergeRequest { key, range, generation }
     BatchResponse { responses, read_timestamp, write_timestamp, node, now }
     ScanResponse { rows, resume }
     FoldResponse { answer, rows, bytes, resume }
@@ -129,7 +130,8 @@ transit_enum! {
     7 HeartbeatTxn(request), 8 PushTxn(request), 9 QueryTxn(request), 10 QueryIntent(request),
     11 RecoverTxn(request), 12 ForgetTxn(request), 13 ResolveIntents(request), 14 Revert(request),
     15 Split(request), 16 Gc(request), 17 RangeStatus(request), 18 ChangeReplicas(request), 19 TransferLease(request),
-    20 ClearSpan(request), 21 Fold(request), 22 CheckReplicas(request), 23 Checksum(request), 24 Probe(request)
+    20 ClearSpan(request), 21 Fold(request), 22 CheckReplicas(request), 23 Checksum(request), 24 Probe(request),
+    25 BarMerge(request)
 }
 
 transit_enum! {
@@ -374,7 +376,8 @@ impl BatchRequest {
             | Request::Fold(_)
             | Request::CheckReplicas(_)
             | Request::Checksum(_)
-            | Request::Probe(_) => true,
+            | Request::Probe(_)
+            | Request::BarMerge(_) => true,
         })
     }
 }

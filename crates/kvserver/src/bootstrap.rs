@@ -14,6 +14,7 @@ use replication::{NewRange, configuration_of};
 use storage::mvcc::{self, MvccError, Statistics};
 use storage::{CursorOptions, Engine, Keyspace, MemoryEngine, StorageError, WriteBatch};
 
+use crate::merge::Merging;
 use crate::ranges::Ranges;
 use crate::replica::Replica;
 use crate::split::RANGE_ALLOCATOR;
@@ -124,6 +125,7 @@ struct Loaded {
     statistics: Statistics,
     threshold: Timestamp,
     intents: i64,
+    merging: Option<Merging>,
 }
 
 fn load(ranges: &Ranges, descriptor: &RangeDescriptor) -> Result<Loaded, StorageError> {
@@ -142,13 +144,21 @@ fn load(ranges: &Ranges, descriptor: &RangeDescriptor) -> Result<Loaded, Storage
         None => Timestamp::ZERO,
     };
     let intents = mvcc::find_intents(engine, &descriptor.span, usize::MAX)?.len() as i64;
-    Ok(Loaded { statistics, threshold, intents })
+    let merging = match item(RangeItem::Merging)? {
+        Some(stored) => {
+            let malformed = |_| StorageError::corruption("for whom a range is frozen is malformed");
+            Some(Merging::decode(&stored, ranges.env.monotonic()).map_err(malformed)?)
+        }
+        None => None,
+    };
+    Ok(Loaded { statistics, threshold, intents, merging })
 }
 
 fn load_range(ranges: &Arc<Ranges>, descriptor: RangeDescriptor) -> Result<(), StorageError> {
-    let Loaded { statistics, threshold, intents } = load(ranges, &descriptor)?;
+    let Loaded { statistics, threshold, intents, merging } = load(ranges, &descriptor)?;
     let replica = Replica::new(ranges.clone(), descriptor, statistics, intents);
     replica.state.lock().gc_threshold = threshold;
+    replica.set_merging(merging);
     replica.gc_threshold_wall.store(threshold.wall, Ordering::Release);
     ranges.add(replica);
     Ok(())
@@ -164,7 +174,8 @@ pub(crate) fn load_snapshot(ranges: &Arc<Ranges>, range: RangeId, span: &Span) -
         return Err(StorageError::corruption("a snapshot with the descriptor of another range"));
     }
     let Ok(replica) = ranges.get(range) else { return load_range(ranges, descriptor) };
-    let Loaded { statistics, threshold, intents } = load(ranges, &descriptor)?;
+    let Loaded { statistics, threshold, intents, merging } = load(ranges, &descriptor)?;
+    replica.set_merging(merging);
     {
         let mut side = replica.apply.lock();
         side.statistics = statistics;

@@ -28,6 +28,7 @@ use storage::{Keyspace, WriteBatch};
 
 use crate::command::{self, Effects, Head};
 use crate::placing::SUSPECT_AFTER;
+use crate::ranges::Ranges;
 use crate::replica::Replica;
 use crate::store::Inner;
 
@@ -292,32 +293,47 @@ impl Inner {
 
     // ---- removed replicas ---------------------------------------------------------------------------
 
+    /// The range that has a key, as its leaseholder knows it.
+    async fn range_now(&self, key: Key) -> Result<RangeDescriptor, KvError> {
+        let mut batch = BatchRequest::new(Header::default(), RangeStatusRequest { key: key.clone() });
+        let mut response = self.db()?.send(&key, &mut batch).await?;
+        match response.responses.pop() {
+            Some(Response::RangeStatus(status)) => Ok(status.descriptor),
+            _ => Err(KvError::corruption("a question about a range was answered otherwise")),
+        }
+    }
+
     /// Asks the range whether the replica here is still a member of it, and ends it if it is not. One call at a time: it is made by
     /// the task of the event queue alone.
     pub(crate) async fn collect_replica(self: &Arc<Self>, range: RangeId) -> Result<(), KvError> {
         let Ok(replica) = self.ranges.get(range) else { return Ok(()) };
         let own = replica.state.lock().descriptor.clone();
-        let key = own.span.start.clone();
-        let mut batch = BatchRequest::new(Header::default(), RangeStatusRequest { key: key.clone() });
-        let mut response = self.db()?.send(&key, &mut batch).await?;
-        let Some(Response::RangeStatus(status)) = response.responses.pop() else {
-            return Err(KvError::corruption("a question about a range was answered otherwise"));
-        };
-        let now = status.descriptor;
+        let now = self.range_now(own.span.start.clone()).await?;
         let Some(own_id) = own.replica_on(self.ranges.config.store).map(|own| own.replica) else {
             return Ok(());
         };
-        if now.id != range || now.generation <= own.generation || now.replica(own_id).is_some() {
+        let is_over = now.id != range && Ranges::is_over(&own, &now.span, now.generation);
+        let is_removed = now.id == range && now.generation > own.generation && now.replica(own_id).is_none();
+        if !is_over && !is_removed {
             tracing::debug!(%range, ?own, ?now, "the replica here stays, as far as the range knows");
             return Ok(());
+        }
+        if is_over && let Some(left) = self.ranges.ending_at(&own.span.start) {
+            let known = left.state.lock().descriptor.clone();
+            let now = self.range_now(known.span.start.clone()).await?;
+            if (now.id, now.generation) != (known.id, known.generation) {
+                // It may be the one that has absorbed the range, and have yet to do so here: with what this replica holds.
+                self.ranges.events.replaced.tell(left.id, ());
+                return Ok(());
+            }
         }
         // It may have ended by itself meanwhile, and a later one may be here.
         if !self.ranges.get(range).is_ok_and(|found| Arc::ptr_eq(&found, &replica)) {
             return Ok(());
         }
-        tracing::info!(%range, "the replica here was removed from its range, and ends");
+        tracing::info!(%range, is_over, "the replica here is no member of its range any more, and ends");
         // Nobody else may take the place before it is empty.
-        if self.ranges.reserve(range, &own.span, false).is_err() {
+        if self.ranges.reserve(range, &own.span, false, 0).is_err() {
             return Err(KvError::unavailable("another range arrives in the place of one that ends"));
         }
         self.consensus()?.destroy(range, own_id).await;

@@ -249,7 +249,7 @@ impl Reading {
 fn is_own(key: &[u8]) -> bool {
     local::parse_range_item(key).is_ok_and(|(_, item)| match item {
         RangeItem::AppliedState | RangeItem::Statistics | RangeItem::Tombstone => true,
-        RangeItem::GcThreshold | RangeItem::Lease => false,
+        RangeItem::GcThreshold | RangeItem::Lease | RangeItem::Merging | RangeItem::Origin => false,
     })
 }
 

@@ -9,6 +9,11 @@
 //!   threshold := timestamp
 //!   bit 3: a timestamp follows, the split's floor; bit 4: a descriptor follows, with other replicas
 //!   bit 5: a check begins, its number follows; bit 6: a check is decided: its number, an index and a checksum follow
+//!   bit 7: a step of a merge follows: kind:u8
+//!     1 freeze := the left range's id, its first key, its generation
+//!     2 absorb := generation:u64, the left range as it becomes, the right range as it was, index:u64, term:u64, its statistics, floor:timestamp
+//!     3 bar    := the left range as it becomes
+//!     4 thaw   := index:u64
 //! batch   := storage::WriteBatch, to the end
 //! ```
 //!
@@ -16,12 +21,16 @@
 
 use bytes::Bytes;
 use clock::Timestamp;
+use keys::{Key, RangeId};
 use kvapi::RangeDescriptor;
 use kvapi::wire::{Malformed, Reader, Writer};
+use replication::{Index, Position, Term};
 use storage::WriteBatch;
 use storage::mvcc::Statistics;
 
 const VERSION: u8 = 1;
+/// Behind the version and the term.
+const FLAGS_AT: usize = 9;
 const HAS_STATISTICS: u8 = 1;
 const HAS_SPLIT: u8 = 2;
 const HAS_THRESHOLD: u8 = 4;
@@ -29,6 +38,12 @@ const HAS_FLOOR: u8 = 8;
 const HAS_REPLICAS: u8 = 16;
 const HAS_CHECK: u8 = 32;
 const HAS_VERDICT: u8 = 64;
+const HAS_MERGE: u8 = 128;
+
+const FREEZE: u8 = 1;
+const ABSORB: u8 = 2;
+const BAR: u8 = 3;
+const THAW: u8 = 4;
 
 /// What a command changes beside keys and values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +54,45 @@ pub(crate) struct Effects {
     pub replicas: Option<Box<RangeDescriptor>>,
     /// See `check`.
     pub check: Option<Box<CheckEffect>>,
+    /// See `merge`.
+    pub merge: Option<Box<MergeEffect>>,
+}
+
+/// A step of a merge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MergeEffect {
+    /// Of the right range: nothing but a thaw is applied after this.
+    Freeze(FreezeEffect),
+    /// Of the left range: it absorbs the right one.
+    Absorb(AbsorbEffect),
+    /// Of the left range: it has another generation from now on, and so absorbs nobody who was frozen for the one before.
+    Bar(RangeDescriptor),
+    /// Of the right range: the freeze at this index of its log is over.
+    Thaw(u64),
+}
+
+/// For whom a range is frozen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FreezeEffect {
+    pub left: RangeId,
+    pub left_start: Key,
+    /// Of the left range: under another one it does not absorb.
+    pub generation: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AbsorbEffect {
+    /// Of the left range, as it was.
+    pub generation: u64,
+    pub merged: RangeDescriptor,
+    /// As it was.
+    pub right: RangeDescriptor,
+    /// The freeze in the right range's log.
+    pub frozen: Position,
+    /// Of the right range. An estimate.
+    pub right_statistics: Statistics,
+    /// Up to here the leaseholder of the right range may have served reads.
+    pub floor: Timestamp,
 }
 
 /// A step of a comparison of all replicas.
@@ -82,7 +136,7 @@ pub(crate) struct Head {
 
 /// Puts a command together.
 pub(crate) fn encode(head: &Head, batch: &WriteBatch) -> Bytes {
-    let Effects { split, gc_threshold, replicas, check } = &head.effects;
+    let Effects { split, gc_threshold, replicas, check, merge } = &head.effects;
     let mut bytes = Vec::with_capacity(96 + batch.byte_size());
     let mut writer = Writer(&mut bytes);
     writer.u8(VERSION);
@@ -100,6 +154,7 @@ pub(crate) fn encode(head: &Head, batch: &WriteBatch) -> Bytes {
         | flag(split.is_some(), HAS_SPLIT)
         | flag(gc_threshold.is_some(), HAS_THRESHOLD)
         | flag(floor.is_some(), HAS_FLOOR)
+        | flag(merge.is_some(), HAS_MERGE)
         | flag(replicas.is_some(), HAS_REPLICAS));
     if statistics != 0 {
         writer.0.extend_from_slice(&head.delta.encode());
@@ -125,8 +180,70 @@ pub(crate) fn encode(head: &Head, batch: &WriteBatch) -> Bytes {
         }
         None => {}
     }
+    if let Some(merge) = merge {
+        put_merge(&mut writer, merge);
+    }
     bytes.extend_from_slice(batch.as_bytes());
     Bytes::from(bytes)
+}
+
+fn put_merge(writer: &mut Writer<'_>, merge: &MergeEffect) {
+    match merge {
+        MergeEffect::Freeze(freeze) => {
+            writer.u8(FREEZE);
+            writer.u64(freeze.left.get());
+            writer.bytes(&freeze.left_start);
+            writer.u64(freeze.generation);
+        }
+        MergeEffect::Absorb(absorb) => {
+            writer.u8(ABSORB);
+            writer.u64(absorb.generation);
+            writer.bytes(&absorb.merged.encode());
+            writer.bytes(&absorb.right.encode());
+            writer.u64(absorb.frozen.index.0);
+            writer.u64(absorb.frozen.term.0);
+            writer.0.extend_from_slice(&absorb.right_statistics.encode());
+            writer.timestamp(absorb.floor);
+        }
+        MergeEffect::Bar(descriptor) => {
+            writer.u8(BAR);
+            writer.bytes(&descriptor.encode());
+        }
+        MergeEffect::Thaw(index) => {
+            writer.u8(THAW);
+            writer.u64(*index);
+        }
+    }
+}
+
+fn take_merge(reader: &mut Reader<'_>) -> Result<MergeEffect, Malformed> {
+    Ok(match reader.u8()? {
+        FREEZE => MergeEffect::Freeze(FreezeEffect {
+            left: RangeId(reader.u64()?),
+            left_start: reader.key()?,
+            generation: reader.u64()?,
+        }),
+        ABSORB => MergeEffect::Absorb(AbsorbEffect {
+            generation: reader.u64()?,
+            merged: RangeDescriptor::decode(reader.bytes()?)?,
+            right: RangeDescriptor::decode(reader.bytes()?)?,
+            frozen: Position { index: Index(reader.u64()?), term: Term(reader.u64()?) },
+            right_statistics: take_statistics(reader)?,
+            floor: reader.timestamp()?,
+        }),
+        BAR => MergeEffect::Bar(RangeDescriptor::decode(reader.bytes()?)?),
+        THAW => MergeEffect::Thaw(reader.u64()?),
+        _ => return Err(Malformed("an unknown step of a merge")),
+    })
+}
+
+/// The head of a command that is a step of a merge. Costs nothing for all others.
+pub(crate) fn decode_merge(bytes: &[u8]) -> Option<Head> {
+    if bytes.len() <= FLAGS_AT || bytes[FLAGS_AT] & HAS_MERGE == 0 {
+        return None;
+    }
+    // What cannot be read will be found when it is applied.
+    decode(bytes).ok().map(|(head, _)| head)
 }
 
 /// Takes a command apart into its head and the bytes of its batch.
@@ -138,7 +255,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Head, &[u8]), Malformed> {
     let term = reader.u64()?;
     let flags = reader.u8()?;
     let known = HAS_STATISTICS | HAS_SPLIT | HAS_THRESHOLD | HAS_FLOOR | HAS_REPLICAS;
-    if flags & !(known | HAS_CHECK | HAS_VERDICT) != 0 || flags & HAS_CHECK != 0 && flags & HAS_VERDICT != 0 {
+    if flags & !(known | HAS_CHECK | HAS_VERDICT | HAS_MERGE) != 0
+        || flags & HAS_CHECK != 0 && flags & HAS_VERDICT != 0
+    {
         return Err(Malformed("unknown effect of a command"));
     }
     let delta =
@@ -171,7 +290,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Head, &[u8]), Malformed> {
     } else {
         None
     };
-    Ok((Head { term, delta, effects: Effects { split, gc_threshold, replicas, check } }, reader.0))
+    let merge = if flags & HAS_MERGE != 0 { Some(Box::new(take_merge(&mut reader)?)) } else { None };
+    Ok((Head { term, delta, effects: Effects { split, gc_threshold, replicas, check, merge } }, reader.0))
 }
 
 fn take_statistics(reader: &mut Reader<'_>) -> Result<Statistics, Malformed> {
@@ -182,7 +302,7 @@ fn take_statistics(reader: &mut Reader<'_>) -> Result<Statistics, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use keys::{Key, RangeId, Span};
+    use keys::Span;
     use storage::Keyspace;
 
     #[test]
@@ -206,8 +326,9 @@ mod tests {
             effects: Effects {
                 split: Some(Box::new(split)),
                 gc_threshold: Some(Timestamp::new(3, 4)),
-                replicas: Some(Box::new(descriptor)),
+                replicas: Some(Box::new(descriptor.clone())),
                 check: Some(Box::new(CheckEffect::Verdict(Verdict { id: 1, index: 2, checksum: 3 }))),
+                merge: Some(Box::new(MergeEffect::Thaw(5))),
             },
         };
         let mut batch = WriteBatch::new();
@@ -221,6 +342,25 @@ mod tests {
         let begin = Effects { check: Some(Box::new(CheckEffect::Begin(7))), ..Effects::default() };
         let begin = Head { effects: begin, ..head.clone() };
         assert_eq!(decode(&encode(&begin, &batch)).expect("well-formed").0, begin);
+        let freeze = FreezeEffect { left: RangeId(4), left_start: Key::from("a"), generation: 3 };
+        let frozen = Position { index: Index(11), term: Term(9) };
+        let absorb = AbsorbEffect {
+            generation: 3,
+            merged: descriptor.clone(),
+            right: descriptor.clone(),
+            frozen,
+            right_statistics: Statistics { live_count: 7, ..Statistics::default() },
+            floor: Timestamp::new(8, 1),
+        };
+        let steps = [MergeEffect::Freeze(freeze), MergeEffect::Bar(descriptor), MergeEffect::Absorb(absorb)];
+        for merge in steps {
+            let effects = Effects { merge: Some(Box::new(merge)), ..Effects::default() };
+            let step = Head { effects, ..head.clone() };
+            let bytes = encode(&step, &batch);
+            assert_eq!(decode(&bytes).expect("well-formed").0, step);
+            assert_eq!(decode_merge(&bytes), Some(step));
+        }
+        assert_eq!(decode_merge(&encode(&begin, &batch)), None);
         let plain = Head { delta: Statistics::default(), effects: Effects::default(), ..head };
         assert_eq!(decode(&encode(&plain, &batch)).expect("well-formed").0, plain);
     }

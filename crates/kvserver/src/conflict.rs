@@ -24,7 +24,7 @@ use kvapi::{
     BatchRequest, Header, IntentUpdate, KvError, Priority, PushKind, PushTxnRequest, QueryIntentRequest,
     RecoverTxnRequest, Response, TxnId, TxnMeta, TxnStanding, TxnStatus, WaitPolicy,
 };
-use storage::mvcc::{Conflict, ReadView};
+use storage::mvcc::{Conflict, Passed, ReadView};
 
 use crate::store::Inner;
 use crate::wait::{Told, WaitRoom};
@@ -35,33 +35,50 @@ const STAGING_PAUSE_MAX: Duration = Duration::from_millis(50);
 /// Rounds without anybody alive in the way after which a read pauses nevertheless.
 const PATIENT_AFTER: u32 = 8;
 
+/// What a read remembers while it gets past intents.
+#[derive(Default)]
+pub(crate) struct Rounds {
+    /// For the pauses.
+    count: u32,
+    pub passed: Passed,
+}
+
 impl Inner {
-    /// Gets the intents that a read has met out of its way. `attempts` counts rounds, for the pauses.
+    /// Gets the intents that a read has met out of its way.
     pub(crate) async fn read_past(
         self: &Arc<Self>,
         header: &Header,
         conflicts: Vec<Conflict>,
         view: &ReadView,
-        attempts: &mut u32,
+        rounds: &mut Rounds,
     ) -> Result<(), KvError> {
         let mut in_the_way: Vec<TxnId> = Vec::new();
         // What is uncertain to the reader must make way as well; what lies ahead of now cannot be: a commit pushed there
         // would lie in the future of readers to come.
-        let push_to = view.timestamp.max(view.uncertainty_limit.min(self.ranges.clock.now()));
+        let limit = match &header.txn {
+            // Too many take turns to be remembered: from there on none is uncertain.
+            Some(txn) if rounds.count >= PATIENT_AFTER => txn.uncertainty_limit,
+            _ => view.uncertainty_limit,
+        };
+        let push_to = view.timestamp.max(limit.min(self.ranges.clock.now()));
         for (txn, keys) in by_transaction(conflicts) {
             let standing = self.push_at_record(&txn, header, PushKind::Timestamp, push_to).await?;
             let passed = standing.status == TxnStatus::Pending && standing.txn.write_timestamp > push_to;
             if standing.status.is_final() || passed {
                 self.resolve_at_keys(&standing, &keys).await?;
+                if passed {
+                    // Moving its intents makes values up to there uncertain, them included: without this, they would be met again.
+                    rounds.passed.note(txn.id);
+                }
             } else {
                 in_the_way.push(txn.id);
             }
         }
-        *attempts += 1;
-        if in_the_way.is_empty() && *attempts < PATIENT_AFTER {
+        rounds.count += 1;
+        if in_the_way.is_empty() && rounds.count < PATIENT_AFTER {
             return Ok(());
         }
-        let doublings = (*attempts - 1).min(16);
+        let doublings = (rounds.count - 1).min(16);
         self.pause_behind(header, &in_the_way, (STAGING_PAUSE * (1 << doublings)).min(STAGING_PAUSE_MAX))
             .await
     }

@@ -43,6 +43,7 @@
 //! | `moves` | changes under way: how many at once, and when one that failed is tried again |
 //! | `placing`, `replicate` | which range should have which replicas (by the crate `placement`), and seeing to it |
 //! | `check` | whether all replicas hold the same |
+//! | `mergeable`, `merge`, `absorb` | neighbours that have become small are merged: which, who decides, and what it does to replicas |
 //! | `hot`, `splits` | ranges that are asked too often; why ranges are split |
 //! | `events` | what background work is told to look at |
 //! | `tuning` | values that may change while the store runs |
@@ -86,6 +87,7 @@
 //! - A lease runs out by promises of other stores (see `liveness`); it is looked at whenever something is sequenced. What was sequenced
 //!   may be evaluated later: at a timestamp below what the next leaseholder may write at.
 
+mod absorb;
 pub mod bootstrap;
 mod changes;
 mod check;
@@ -103,6 +105,8 @@ mod liveness;
 mod lock;
 mod machine;
 mod marks;
+mod merge;
+mod mergeable;
 mod moves;
 mod placing;
 mod probe;
@@ -124,6 +128,7 @@ mod write;
 pub use check::{CheckCounts, CheckReport};
 pub use consensus::{Consensus, Direct, Follower};
 pub use contention::{Contention, WaitEnd};
+pub use merge::MergeReadings;
 pub use splits::SplitReadings;
 pub use store::{
     LeaseStanding, LockStanding, RangeStanding, Store, StoreConfig, StoreMetrics, StoreReadings,

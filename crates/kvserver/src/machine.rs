@@ -23,17 +23,17 @@ use kvapi::planted::Bug;
 use kvapi::planted::Planted;
 use kvapi::{RangeDescriptor, ReplicaKind};
 use replication::{
-    ApplyEffect, ApplyError, Committed, Leadership, NewRange, Position, RangeChange, SendError, StateMachine,
-    Term, configuration_of, raft_id,
+    ApplyEffect, ApplyError, Awaited, Committed, Leadership, NewRange, Position, RangeChange, SendError,
+    StateMachine, Term, configuration_of, raft_id,
 };
 use storage::mvcc::{self, Statistics};
 use storage::{Keyspace, WriteBatch};
 
-use crate::command::{self, CheckEffect, Effects, SplitEffect, Verdict};
+use crate::command::{self, CheckEffect, Effects, MergeEffect, SplitEffect, Verdict};
 use crate::liveness::Rest;
 use crate::ranges::Ranges;
 use crate::replica::Replica;
-use crate::{bootstrap, check};
+use crate::{absorb, bootstrap, check};
 
 /// Commands between two stored statistics.
 const STORE_STATISTICS_EVERY: u64 = 16;
@@ -54,7 +54,7 @@ pub(crate) struct Pending {
 
 /// Applies commands to the ranges of a store.
 pub(crate) struct Machine {
-    ranges: Arc<Ranges>,
+    pub ranges: Arc<Ranges>,
 }
 
 impl Machine {
@@ -97,6 +97,9 @@ impl Machine {
             (Some(split), Some(after)) => self.split(replica, *split, &after),
             (_, Some(after)) => replica.set_sizes(&after),
             (_, None) => {}
+        }
+        if let Some(merge) = pending.effects.merge {
+            self.merge_applied(replica, *merge, upto);
         }
         if let (Some(CheckEffect::Begin(id)), Some(after)) = (pending.effects.check.as_deref(), pending.after)
         {
@@ -153,7 +156,8 @@ impl Machine {
         let Ok((head, body)) = command::decode(&command.command) else { return Ok(veto()) };
         let Some(descriptor) = &head.effects.replicas else { return Ok(veto()) };
         let before = replica.state.lock().descriptor.clone();
-        if head.term != command.position.term.0 || descriptor.generation != before.generation + 1 {
+        let is_late = head.term != command.position.term.0 || descriptor.generation != before.generation + 1;
+        if is_late || replica.is_merging.load(Ordering::Acquire) {
             return Ok(veto());
         }
         let malformed = |error: String| ApplyError(format!("range {}: {error}", replica.id));
@@ -245,8 +249,9 @@ impl StateMachine for Machine {
         }
         let malformed = |error: String| ApplyError(format!("range {range}, {:?}: {error}", command.position));
         let (head, body) = command::decode(&command.command).map_err(|error| malformed(error.to_string()))?;
+        let is_timely = head.term == command.position.term.0 && absorb::is_timely(&replica, &head.effects);
         let mut side = replica.apply.lock();
-        if head.term != command.position.term.0 {
+        if !is_timely {
             side.pending.push_back(Pending::default());
             return Ok(ApplyEffect { answer: Bytes::from_static(REJECTED), change: None });
         }
@@ -265,6 +270,12 @@ impl StateMachine for Machine {
             change = Some(RangeChange::Split(self.new_range(&split.right)?));
             put_statistics(batch, split.right.id, &split.right_statistics);
         }
+        if let Some(merge) = &head.effects.merge {
+            change = Some(absorb::apply(range, merge, command.position, batch));
+            if let MergeEffect::Absorb(absorb) = &**merge {
+                side.statistics.add(&absorb.right_statistics);
+            }
+        }
         match head.effects.check.as_deref() {
             Some(CheckEffect::Begin(_)) => change = Some(RangeChange::Pause),
             Some(CheckEffect::Verdict(verdict)) => self.judge(range, verdict)?,
@@ -276,6 +287,14 @@ impl StateMachine for Machine {
         let after = Some(side.statistics);
         side.pending.push_back(Pending { delta: head.delta, after, effects: head.effects });
         Ok(ApplyEffect { answer: Bytes::from_static(ACCEPTED), change })
+    }
+
+    fn awaits(&self, range: RangeId, at: Position, command: &[u8]) -> Option<Awaited> {
+        let head = command::decode_merge(command)?;
+        let replica = self.ranges.get(range).ok()?;
+        let is_timely = head.term == at.term.0 && absorb::is_timely(&replica, &head.effects);
+        let waits = is_timely && !self.ranges.config.planted.has(Bug::AbsorbUnapplied);
+        absorb::awaited(&head.effects).filter(|_| waits)
     }
 
     fn applied(&self, range: RangeId, upto: Position, effects: &[ApplyEffect]) {
@@ -354,18 +373,22 @@ impl StateMachine for Machine {
         range: RangeId,
         parts: &[(Keyspace, Span)],
         is_first: bool,
-    ) -> Result<(), SendError> {
+        chunks: &[WriteBatch],
+    ) -> Result<Vec<RangeId>, SendError> {
         let span = parts.iter().find(|(keyspace, _)| *keyspace == Keyspace::Current);
         let (_, span) = span.ok_or_else(|| SendError(format!("range {range}: a snapshot without data")))?;
-        self.ranges.reserve(range, span, is_first).map_err(|other| {
+        let generation = absorb::generation_of(range, span, chunks)?;
+        let ends = self.ranges.reserve(range, span, is_first, generation).map_err(|other| {
             // It may have been removed without knowing it: nobody else would look before its turn comes.
             self.ranges.events.replaced.tell(other, ());
             SendError(format!("range {range}: its place is still taken by range {other}"))
         })?;
-        if let Ok(replica) = self.ranges.get(range) {
-            replica.state.lock().freeze();
+        for range in ends.iter().chain([&range]) {
+            if let Ok(replica) = self.ranges.get(*range) {
+                replica.state.lock().freeze();
+            }
         }
-        Ok(())
+        Ok(ends)
     }
 
     fn snapshot_ended(&self, range: RangeId, installed: Option<Position>) -> Result<(), ApplyError> {

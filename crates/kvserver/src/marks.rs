@@ -50,6 +50,22 @@ impl TxnMarks {
         txn.start > self.floor
     }
 
+    /// Takes in what another range's leaseholder remembers, which is to be remembered here as well.
+    pub fn absorb(&mut self, other: &TxnMarks) {
+        self.floor = self.floor.max(other.floor);
+        for generation in [&other.previous, &other.current] {
+            // Marks of a generation are in no order that matters: each is of another transaction.
+            for (id, mark) in &generation.marks {
+                self.set(*id, generation.youngest, *mark);
+            }
+        }
+    }
+
+    /// What happened up to here is not known.
+    pub fn raise_floor(&mut self, floor: Timestamp) {
+        self.floor = self.floor.max(floor);
+    }
+
     pub fn set(&mut self, id: TxnId, start: Timestamp, mark: Mark) {
         let mark = match (self.get(id), mark) {
             (Some(Mark::PushedTo(before)), Mark::PushedTo(now)) => Mark::PushedTo(before.max(now)),

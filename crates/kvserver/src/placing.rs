@@ -254,7 +254,7 @@ impl Placing {
 }
 
 /// Ranges without which no other is found, or no node works.
-fn is_system(descriptor: &RangeDescriptor) -> bool {
+pub(crate) fn is_system(descriptor: &RangeDescriptor) -> bool {
     descriptor.span.start.first().is_none_or(|first| *first < keys::prefix::TABLE)
 }
 

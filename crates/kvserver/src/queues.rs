@@ -7,6 +7,7 @@
 //! | ending removed replicas | messages for a later replica, a snapshot that finds its place taken | its event queue |
 //! | splits by size | a command made a range too large | one mark per range |
 //! | splits by load: see `hot` | the clock | one look at a time |
+//! | merges: see `merge` | the clock | one at a time |
 //! | finishing transactions | a record ended with intents left | tasks at once |
 //! | garbage, abandoned locks, old records | the clock | one sweep at a time |
 //! | comparing replicas: see `check` | the clock | one range at a time |
@@ -23,17 +24,18 @@ use kvapi::{
     BatchRequest, ForgetTxnRequest, Header, IntentUpdate, KvError, Priority, PushKind, RangeDescriptor, Span,
     TxnRecord, TxnStatus,
 };
-use kvclient::{Locking, Txn, TxnOptions};
+use kvclient::{Locking, ScanOptions, Txn, TxnOptions};
 use parking_lot::Mutex;
 use storage::mvcc::{self, SplitPoint};
 use storage::{CursorOptions, Keyspace};
 
 use crate::conflict::anchor_of;
 use crate::events::{EventQueue, Events};
+use crate::placing::is_system;
 use crate::replica::Replica;
 use crate::splits::SplitReason;
 use crate::store::{Inner, storage_error};
-use crate::{check, hot};
+use crate::{check, hot, merge};
 
 /// Transactions being finished at once.
 const FINISHING_MAX: usize = 256;
@@ -45,6 +47,8 @@ const LOCK_AGE: Duration = Duration::from_secs(30);
 const RECORDS_PER_SWEEP: usize = 1_024;
 /// Addressing records of ranges without any written at once: where one of them goes may not be reached for a while.
 const PUBLISHING_MAX: usize = 4;
+/// Addressing records that are read at once where one is to be written: mostly there is one within, and one behind.
+const RECORDS_PER_PAGE: u64 = 4;
 /// Before a failed piece of work is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -116,7 +120,38 @@ pub(crate) fn start(inner: &Arc<Inner>) {
     let sweep = inner.env.spawn("range-sweep", Box::pin(run_sweeps(Arc::downgrade(inner))));
     let checks = inner.env.spawn("range-checks", Box::pin(check::run(Arc::downgrade(inner))));
     let heat = inner.env.spawn("range-heat", Box::pin(hot::run(Arc::downgrade(inner))));
-    inner.tasks.keep([splits, collection, sweep, checks, heat]);
+    let merges = inner.env.spawn("range-merges", Box::pin(merge::run(Arc::downgrade(inner))));
+    inner.tasks.keep([splits, collection, sweep, checks, heat, merges]);
+}
+
+/// The record of a range, in the place of all that are older: a range that has absorbed others has theirs within its own span. Nothing if a newer
+/// one has a part of the span: then this one is late.
+fn put_in_place(txn: &Txn, key: Key, descriptor: RangeDescriptor) -> BoxFuture<'_, Result<(), KvError>> {
+    Box::pin(async move {
+        let start = addressing::descriptor_key(&descriptor.span.start);
+        let start = start.ok_or_else(|| KvError::invalid("the first range has no addressing record"))?;
+        let span = Span { start: start.next(), end: addressing::META2_SPAN.end };
+        let mut scan = txn.scan(ScanOptions { page_rows: RECORDS_PER_PAGE, ..ScanOptions::forward(span) });
+        let mut within = Vec::new();
+        'scan: while let Some(page) = scan.next_page(txn).await? {
+            for row in page.iter() {
+                let found = RangeDescriptor::decode(row.value.unwrap_or_default());
+                let found =
+                    found.map_err(|error| KvError::corruption(format!("an addressing record: {error}")))?;
+                if found.span.overlaps(&descriptor.span) && found.generation >= descriptor.generation {
+                    return Ok(());
+                }
+                match row.key.cmp(&key[..]) {
+                    std::cmp::Ordering::Less => within.push(Key::copy_from(row.key)),
+                    std::cmp::Ordering::Equal => {}
+                    // The one behind tells whether this one is late, all others begin later.
+                    std::cmp::Ordering::Greater => break 'scan,
+                }
+            }
+        }
+        within.iter().try_for_each(|stale| txn.delete(stale))?;
+        txn.put(&key, &descriptor.encode())
+    })
 }
 
 fn put_if_newer(txn: &Txn, key: Key, descriptor: RangeDescriptor) -> BoxFuture<'_, Result<(), KvError>> {
@@ -186,7 +221,12 @@ impl Inner {
         }
         let Some(key) = addressing::descriptor_key(&descriptor.span.end) else { return Ok(()) };
         let db = self.db()?;
-        db.transact(TxnOptions::default(), |txn| put_if_newer(txn, key.clone(), descriptor.clone())).await
+        if is_system(descriptor) {
+            // These are never merged.
+            db.transact(TxnOptions::default(), |txn| put_if_newer(txn, key.clone(), descriptor.clone())).await
+        } else {
+            db.transact(TxnOptions::default(), |txn| put_in_place(txn, key.clone(), descriptor.clone())).await
+        }
     }
 
     /// Splits a range in halves if it still is too large.

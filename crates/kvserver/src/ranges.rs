@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use clock::Clock;
 use env::Env;
-use keys::{RangeId, Span, StoreId};
+use keys::{Key, RangeId, Span, StoreId};
 use kvapi::{KvError, RangeDescriptor};
 use parking_lot::{Mutex, RwLock};
 use replication::Leadership;
@@ -19,6 +19,7 @@ use crate::contention::ContentionLog;
 use crate::events::Events;
 use crate::fold::ScanCounts;
 use crate::liveness::Liveness;
+use crate::merge::MergeCounts;
 use crate::replica::Replica;
 use crate::splits::SplitCounts;
 use crate::store::StoreConfig;
@@ -55,6 +56,7 @@ pub(crate) struct Ranges {
     pub scans: ScanCounts,
     pub checks: Checks,
     pub splits: SplitCounts,
+    pub merges: MergeCounts,
     /// Only this node is known: observations of its clock tell everything.
     pub is_alone: AtomicBool,
     /// Where snapshots are on their way to. Lock order: leaf, and before a range's state.
@@ -85,6 +87,7 @@ impl Ranges {
             scans: ScanCounts::default(),
             checks: Checks::new(&*env),
             splits: SplitCounts::default(),
+            merges: MergeCounts::default(),
             liveness,
             env,
             is_alone: AtomicBool::new(true),
@@ -163,31 +166,64 @@ impl Ranges {
         self.checks.forget(range);
         let removed = self.map.write().remove(&range);
         if let Some(replica) = removed {
-            replica.state.lock().freeze();
+            {
+                let mut state = replica.state.lock();
+                state.freeze();
+                // Nobody will lead it: whoever waits for locks that a split has passed on would wait for ever.
+                state.inherited = None;
+            }
             replica.end_lease(None);
         }
     }
 
     /// Reserves a span for the snapshot of a range, `is_first` if that has no state here. Says whose it is if it is not free: the range's
-    /// own if a split has just made it.
-    pub fn reserve(&self, range: RangeId, span: &Span, is_first: bool) -> Result<(), RangeId> {
+    /// own if a split has just made it. `generation` is that of the range as it is in the snapshot: ranges that it proves to be no
+    /// more (see [`Ranges::is_over`]), and that no other here has yet to absorb, are not in the way, and named.
+    pub fn reserve(
+        &self,
+        range: RangeId,
+        span: &Span,
+        is_first: bool,
+        generation: u64,
+    ) -> Result<Vec<RangeId>, RangeId> {
         let mut arriving = self.arriving.lock();
         let other = arriving.iter().find(|(other, taken)| **other != range && taken.overlaps(span));
         if let Some((other, _)) = other {
             return Err(*other);
         }
-        let overlaps = |replica: &&Arc<Replica>| {
-            replica.id != range && replica.state.lock().descriptor.span.overlaps(span)
-        };
-        if let Some(other) = self.all().iter().find(overlaps) {
-            return Err(other.id);
+        let mut over = Vec::new();
+        for other in self.all().iter().filter(|other| other.id != range) {
+            let descriptor = other.state.lock().descriptor.clone();
+            if !descriptor.span.overlaps(span) {
+                continue;
+            }
+            let is_over = Ranges::is_over(&descriptor, span, generation);
+            // What a later range has in its place is not what it takes to get there: the one before it may have absorbed it, and have
+            // yet to do so here.
+            let is_needed = descriptor.span.start == span.start
+                && self.ending_at(&descriptor.span.start).is_some_and(|before| before.id != range);
+            if !is_over || is_needed {
+                return Err(other.id);
+            }
+            over.push(other.id);
         }
         // Looked at last: whoever has cut the left half, so that nothing overlaps, has noted the right one before.
         if is_first && (self.beginning.lock().contains(&range) || self.contains(range)) {
             return Err(range);
         }
         arriving.insert(range, span.clone());
-        Ok(())
+        Ok(over)
+    }
+
+    /// Whether a range, of which a replica has this descriptor, is no more: another range, of this generation, has this span. A range holds its
+    /// first key as long as it exists, and generations rise from one holder of a key to the next.
+    pub fn is_over(known: &RangeDescriptor, other: &Span, generation: u64) -> bool {
+        known.generation < generation && other.contains(&known.span.start)
+    }
+
+    /// The replica here whose range ends at a key.
+    pub fn ending_at(&self, end: &Key) -> Option<Arc<Replica>> {
+        self.all().into_iter().find(|replica| replica.state.lock().descriptor.span.end == *end)
     }
 
     /// The span that was reserved for a range, which no longer is.
@@ -231,7 +267,7 @@ mod tests {
 
     use clock::{ClockConfig, WallSource};
     use env::Simulation;
-    use keys::{Key, NodeId, ReplicaId};
+    use keys::{NodeId, ReplicaId};
     use stdx::WallTime;
     use storage::MemoryEngine;
     use storage::mvcc::Statistics;
@@ -274,22 +310,61 @@ mod tests {
         let own = replica(&ranges, left, span(b"a", b"z"));
         ranges.add(Arc::clone(&own));
         let upper = span(b"m", b"z");
-        assert_eq!(ranges.reserve(right, &upper, true), Err(left), "the split is not applied yet");
+        assert_eq!(ranges.reserve(right, &upper, true, 1), Err(left), "the split is not applied yet");
         ranges.begin(right);
-        assert_eq!(ranges.reserve(right, &upper, true), Err(left));
+        assert_eq!(ranges.reserve(right, &upper, true, 1), Err(left));
         let cut = descriptor(left, span(b"a", b"m"));
         own.state.lock().descriptor = Arc::new(cut);
         assert_eq!(
-            ranges.reserve(right, &upper, true),
+            ranges.reserve(right, &upper, true, 1),
             Err(right),
             "it is cut, and the other half is not there yet"
         );
         ranges.add(replica(&ranges, right, upper.clone()));
         assert_eq!(
-            ranges.reserve(right, &upper, true),
+            ranges.reserve(right, &upper, true, 1),
             Err(right),
             "what waits for it is about to be replaced"
         );
-        assert_eq!(ranges.reserve(right, &upper, false), Ok(()), "one that lags behind may get one");
+        let taken = ranges.reserve(right, &upper, false, 1);
+        assert_eq!(taken, Ok(Vec::new()), "one that lags behind may get one");
+    }
+
+    /// Whoever has absorbed a range replaces its replica as well; a snapshot from before the range began does not.
+    #[test]
+    fn a_snapshot_takes_the_place_of_a_range_that_is_no_more() {
+        let (left, right) = (RangeId(12), RangeId(14));
+        let simulation = Simulation::new(1);
+        let clock = Arc::new(Clock::bounded(Still, ClockConfig::default(), None));
+        let config = StoreConfig::new(NodeId(1), StoreId(1));
+        let ranges = Ranges::new(config, simulation.machine(), clock, MemoryEngine::new(), false);
+        ranges.add(replica(&ranges, left, span(b"a", b"m")));
+        let other = replica(&ranges, right, span(b"m", b"z"));
+        other.state.lock().descriptor =
+            Arc::new(RangeDescriptor { generation: 5, ..descriptor(right, span(b"m", b"z")) });
+        ranges.add(other);
+        let whole = span(b"a", b"z");
+        assert_eq!(ranges.reserve(left, &whole, false, 4), Err(right), "from before it was split off");
+        assert_eq!(
+            ranges.reserve(left, &span(b"a", b"n"), false, 6),
+            Ok(vec![right]),
+            "and split again since"
+        );
+        assert_eq!(ranges.reserve(left, &whole, false, 6), Ok(vec![right]));
+        ranges.unreserve(left);
+        let above = span(b"n", b"z");
+        assert_eq!(ranges.reserve(RangeId(15), &above, true, 6), Err(right), "its first key tells, not any");
+        assert_eq!(
+            ranges.reserve(RangeId(15), &span(b"m", b"z"), true, 6),
+            Err(right),
+            "the left one needs it to come so far"
+        );
+        assert_eq!(ranges.ending_at(&Key::from("m")).map(|replica| replica.id), Some(left));
+        ranges.remove(left);
+        assert_eq!(
+            ranges.reserve(RangeId(15), &span(b"m", b"z"), true, 6),
+            Ok(vec![right]),
+            "nobody needs it"
+        );
     }
 }

@@ -16,6 +16,7 @@ use kvapi::{
 };
 use storage::mvcc::{self, Changed, Conflict, MvccError, ReadView};
 
+use crate::conflict::Rounds;
 use crate::replica::{LOOK_INTERVAL, RangeState, Replica};
 use crate::store::{Inner, read_timestamp, storage_error};
 
@@ -142,10 +143,10 @@ impl Inner {
     ) -> Result<(T, Timestamp), KvError> {
         let mut timestamp = read_timestamp(header, &self.ranges.clock);
         let mut forwards = 0;
-        let mut attempts = 0;
+        let mut rounds = Rounds::default();
         loop {
             let view = match self.sequence_read(replica, header, &access, timestamp).await {
-                Ok(view) => view,
+                Ok(view) => ReadView { passed: rounds.passed, ..view },
                 Err(refusal @ KvError::NotLeaseholder { .. }) => {
                     return self.follow(replica, header, &access, evaluate, refusal);
                 }
@@ -160,7 +161,7 @@ impl Inner {
                     return Ok((found, timestamp));
                 }
                 Err(MvccError::Conflicts(conflicts)) => {
-                    Box::pin(self.read_past(header, conflicts, &view, &mut attempts)).await?;
+                    Box::pin(self.read_past(header, conflicts, &view, &mut rounds)).await?;
                 }
                 Err(MvccError::Uncertain { timestamp: uncertain, .. })
                     if header.can_forward_read && forwards < FORWARDS_MAX =>
@@ -287,14 +288,14 @@ impl Inner {
         if self.ranges.config.planted.has(Bug::SkipRefresh) {
             return Ok(self.respond(Response::Done, to, Timestamp::ZERO));
         }
-        let mut attempts = 0;
+        let mut rounds = Rounds::default();
         'again: loop {
             let view = self.sequence_read(&replica, header, &Access::Spans(&request.spans), to).await?;
             for span in &request.spans {
                 match self.find_change(span, request.from, to, txn.meta.id, view.intents_absent)? {
                     None => {}
                     Some(conflict) => {
-                        self.read_past(header, vec![conflict], &view, &mut attempts).await?;
+                        self.read_past(header, vec![conflict], &view, &mut rounds).await?;
                         continue 'again;
                     }
                 }
@@ -339,7 +340,7 @@ impl Inner {
         to: Timestamp,
     ) -> Result<(), KvError> {
         let txn = header.txn.as_ref().ok_or_else(|| KvError::invalid("a claim needs a transaction"))?;
-        let mut attempts = 0;
+        let mut rounds = Rounds::default();
         loop {
             let view = self.sequence_read(replica, header, &Access::Key(&claim.key), to).await?;
             if holds(&replica.state.lock(), claim, txn.meta.id) {
@@ -352,7 +353,7 @@ impl Inner {
                     let (reason, key) = (RestartReason::LockLost, Some(claim.key.clone()));
                     return Err(KvError::Restart { reason, timestamp: to, key });
                 }
-                Ok(Some(conflict)) => self.read_past(header, vec![conflict], &view, &mut attempts).await?,
+                Ok(Some(conflict)) => self.read_past(header, vec![conflict], &view, &mut rounds).await?,
                 Err(KvError::Restart { timestamp, key, .. }) => {
                     return Err(KvError::Restart { reason: RestartReason::LockLost, timestamp, key });
                 }
@@ -421,7 +422,12 @@ pub(crate) fn check_not_collected(replica: &Replica, timestamp: Timestamp) -> Re
     if timestamp.wall > replica.gc_threshold_wall.load(Ordering::Acquire) {
         return Ok(());
     }
-    replica.state.lock().check_threshold(timestamp)
+    let state = replica.state.lock();
+    if state.merging.is_some() {
+        // Whoever has absorbed the range may have collected.
+        return Err(KvError::RangeNotFound { range: replica.id });
+    }
+    state.check_threshold(timestamp)
 }
 
 /// What a failed evaluation of a read means to whoever asked.

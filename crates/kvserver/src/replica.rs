@@ -20,6 +20,7 @@ use storage::mvcc::Statistics;
 
 use crate::hot::Heat;
 use crate::marks::{Mark, TxnMarks};
+use crate::merge::Merging;
 use crate::placing::LoadCounter;
 use crate::ranges::Ranges;
 use crate::wait::{Receiver, Told};
@@ -64,6 +65,8 @@ pub(crate) struct RangeState {
     pub is_frozen: bool,
     /// How often that began.
     pub freezes: u64,
+    /// The range is frozen, to be absorbed by its left neighbour: nothing is served. See `merge`.
+    pub merging: Option<Box<Merging>>,
 }
 
 /// What the applier keeps, apart from what requests see.
@@ -92,6 +95,8 @@ pub(crate) struct Replica {
     pub heat: Heat,
     /// The queue of splits knows of it.
     pub split_queued: AtomicBool,
+    /// Whether `merging` is set in its state: for the applier.
+    pub is_merging: AtomicBool,
     /// The threshold of garbage collection, wall part, for readers that have finished.
     pub gc_threshold_wall: AtomicU64,
     /// Up to this index of the log everything is applied here; zero: not known yet.
@@ -136,6 +141,7 @@ impl Replica {
                 closed: Timestamp::ZERO,
                 is_frozen: false,
                 freezes: 0,
+                merging: None,
             }),
             size_bytes: AtomicU64::new(statistics.total_bytes()),
             garbage_bytes: AtomicU64::new(statistics.garbage_bytes()),
@@ -144,6 +150,7 @@ impl Replica {
             load: LoadCounter::default(),
             heat: Heat::default(),
             split_queued: AtomicBool::new(false),
+            is_merging: AtomicBool::new(false),
             gc_threshold_wall: AtomicU64::new(0),
             applied_index: AtomicU64::new(0),
         })
@@ -243,6 +250,9 @@ impl RangeState {
     /// May this store serve the range now?
     #[inline]
     pub fn check_lease(&mut self, ranges: &Ranges) -> Result<HeldLease, KvError> {
+        if self.merging.is_some() {
+            return Err(being_merged());
+        }
         match self.lease {
             Some(lease) if lease.is_alone => Ok(lease),
             Some(lease) => self.check_support(lease, ranges),
@@ -353,6 +363,11 @@ impl RangeState {
         let holder = self.descriptor.replica_on(ranges.config.store).copied()?;
         Some(Lease { holder, term: lease.term, start: lease.start })
     }
+}
+
+#[cold]
+fn being_merged() -> KvError {
+    KvError::unavailable("the range is about to become part of its left neighbour")
 }
 
 /// A transaction has ended in this range.

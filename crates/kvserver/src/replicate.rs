@@ -215,7 +215,7 @@ impl Inner {
         drop(self.env.spawn("move", Box::pin(task)));
     }
 
-    fn leased(&self, replica: &Replica) -> Option<RangeDescriptor> {
+    pub(crate) fn leased(&self, replica: &Replica) -> Option<RangeDescriptor> {
         let mut state = replica.state.lock();
         state.check_lease(&self.ranges).ok()?;
         Some((*state.descriptor).clone())

@@ -22,6 +22,7 @@ use storage::{Keyspace, WriteBatch};
 
 use crate::command::{Effects, SplitEffect};
 use crate::replica::{LatchGuard, Replica};
+use crate::splits::SplitReason;
 use crate::store::{Inner, storage_error};
 use crate::write::Sequenced;
 
@@ -46,6 +47,7 @@ impl Inner {
         self: &Arc<Self>,
         replica: Arc<Replica>,
         request: &SplitRequest,
+        reason: SplitReason,
     ) -> Result<BatchResponse, KvError> {
         let at = &request.at;
         split::check_split_key(at).map_err(|error| KvError::invalid(error.to_string()))?;
@@ -54,7 +56,7 @@ impl Inner {
         }
         self.await_followers(&replica).await?;
         let new_id = self.allocate_range_id().await?;
-        let (sequenced, descriptor) = self.latch_everything(&replica).await?;
+        let (sequenced, descriptor) = self.latch_everything(&replica, waits_unless_alone).await?;
         if let Some(response) = self.is_split_at(&replica, at)? {
             return Ok(response);
         }
@@ -74,6 +76,9 @@ impl Inner {
         let threshold = replica.state.lock().gc_threshold;
         let item = range_item(right.id, RangeItem::GcThreshold);
         batch.put(Keyspace::RangeLocal, &item, &threshold.to_bytes());
+        // Whether it may be merged again.
+        let item = range_item(right.id, RangeItem::Origin);
+        batch.put(Keyspace::RangeLocal, &item, &[reason.code()]);
         // Readers of the range wait by now, if others could lead the right half.
         let floor = if is_shared { self.ranges.clock.now() } else { Timestamp::ZERO };
         let split = SplitEffect { left: left.clone(), right: right.clone(), right_statistics, floor };
@@ -84,7 +89,7 @@ impl Inner {
 
     /// Completes when every replica whose store is alive has the log, or after a while. One that has not would need a snapshot of each
     /// half, and has no room for the right one's before it has got the left one's.
-    async fn await_followers(&self, replica: &Replica) -> Result<(), KvError> {
+    pub(crate) async fn await_followers(&self, replica: &Replica) -> Result<(), KvError> {
         let deadline = self.env.monotonic() + FOLLOWERS_WAIT_MAX;
         let mut wait = FOLLOWERS_LOOK_INTERVAL;
         loop {
@@ -122,12 +127,11 @@ impl Inner {
         Ok(Some(self.split_response(descriptor.clone(), descriptor)))
     }
 
-    /// Latches all keys of the range and all its records. If nobody else has a replica no read needs to wait: no value
-    /// changes. Otherwise reads wait as well: another replica may apply the split first, lead the right half and
-    /// write there, while this one still takes itself for its leaseholder.
-    async fn latch_everything(
+    /// Latches all keys of the range and all its records, as of a write `at` which reads at or above wait for.
+    pub(crate) async fn latch_everything(
         &self,
         replica: &Arc<Replica>,
+        at: fn(&RangeDescriptor) -> Timestamp,
     ) -> Result<(Sequenced, Arc<RangeDescriptor>), KvError> {
         let (mut latch, before) = {
             let mut guard = replica.state.lock();
@@ -135,8 +139,7 @@ impl Inner {
             state.check_lease(&self.ranges)?;
             let span = state.descriptor.span.clone();
             let spans: SmallVec<[Span; 1]> = SmallVec::from_iter([local::anchored_span(&span), span]);
-            let is_alone = state.descriptor.replicas.len() == 1;
-            let at = if is_alone { Timestamp::MAX } else { Timestamp::ZERO };
+            let at = at(&state.descriptor);
             let latch = LatchGuard::take(replica, state, KeyBlock::new(), spans, at);
             (latch, state.descriptor.clone())
         };
@@ -169,7 +172,7 @@ impl Inner {
 
     /// Counts a range that is not as large as was thought, so that it is not split for nothing.
     pub(crate) async fn correct_statistics(&self, replica: &Arc<Replica>) -> Result<(), KvError> {
-        let (sequenced, descriptor) = self.latch_everything(replica).await?;
+        let (sequenced, descriptor) = self.latch_everything(replica, waits_unless_alone).await?;
         self.ranges.checks.counted_otherwise(replica.id);
         let counted = self.count(&descriptor)?;
         let correction = correction(counted, &replica.apply.lock().statistics);
@@ -186,6 +189,12 @@ impl Inner {
         let id = self.db()?.transact(TxnOptions::default(), |txn| count_up(txn, key.clone())).await?;
         Ok(RangeId(id))
     }
+}
+
+/// If nobody else has a replica no read needs to wait: no value changes. Otherwise reads wait as well: another replica may apply the split first, lead
+/// the right half and write there, while this one still takes itself for its leaseholder.
+fn waits_unless_alone(descriptor: &RangeDescriptor) -> Timestamp {
+    if descriptor.replicas.len() == 1 { Timestamp::MAX } else { Timestamp::ZERO }
 }
 
 /// What makes what was counted of what was thought. Not of the number of intents: by that of a command's delta replicas keep their own

@@ -22,6 +22,20 @@ pub(crate) enum SplitReason {
     Border,
 }
 
+impl SplitReason {
+    const ALL: [SplitReason; 4] =
+        [SplitReason::Statement, SplitReason::Size, SplitReason::Load, SplitReason::Border];
+
+    /// As it is stored with the right half.
+    pub fn code(self) -> u8 {
+        self as u8 + 1
+    }
+
+    pub fn decode(stored: &[u8]) -> Option<SplitReason> {
+        SplitReason::ALL.into_iter().find(|reason| stored == [reason.code()])
+    }
+}
+
 /// Splits that were made here as the leaseholder since the store was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SplitReadings {
@@ -60,7 +74,7 @@ impl Inner {
         reason: SplitReason,
     ) -> Result<BatchResponse, KvError> {
         let (range, rate) = (replica.id, replica.heat.rate());
-        let response = self.split(replica, &SplitRequest { at }).await?;
+        let response = self.split(replica, &SplitRequest { at }, reason).await?;
         if let Some(Response::Split(halves)) = response.responses.first()
             && halves.left.id != halves.right.id
         {

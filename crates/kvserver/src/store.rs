@@ -27,6 +27,7 @@ use crate::check::{self, CheckCounts, CheckReport};
 use crate::consensus::Consensus;
 use crate::contention::{Contention, WaitEnd};
 use crate::machine::Machine;
+use crate::merge::MergeReadings;
 use crate::moves::Moves;
 use crate::placing::Configs;
 use crate::ranges::Ranges;
@@ -43,6 +44,9 @@ pub struct StoreConfig {
     pub store: StoreId,
     /// A range that grows above this is split. In bytes of keys and values.
     pub range_bytes_max: u64,
+    /// A range that is smaller than this is merged with a neighbour, if both together are far below `range_bytes_max`: see `merge`. In bytes; zero:
+    /// none is.
+    pub range_bytes_min: u64,
     /// So far behind now timestamps are closed: see `closed`.
     pub closed_lag: Duration,
     /// A range that is asked more often than this is split where the load is halved, unless the node stands alone: see `hot`. In requests per
@@ -64,6 +68,8 @@ pub struct StoreConfig {
     pub check_interval: Duration,
     /// Bounds of each range's timestamp cache.
     pub timestamp_cache: TimestampCacheConfig,
+    /// Neighbours are merged at first sight, also those that a statement has split, and as long as they are not to be split: for simulations.
+    pub merges_eagerly: bool,
     /// Safeguards that a simulation has taken away.
     pub planted: Planted,
 }
@@ -75,6 +81,7 @@ impl StoreConfig {
             node,
             store,
             range_bytes_max: 128 << 20,
+            range_bytes_min: 16 << 20,
             range_rate_max: 10_000,
             closed_lag: kvapi::CLOSED_LAG,
             gc_ttl: Duration::from_secs(4 * 3600),
@@ -85,6 +92,7 @@ impl StoreConfig {
             replicate_interval: Duration::from_secs(1),
             check_interval: Duration::from_secs(24 * 3600),
             timestamp_cache: TimestampCacheConfig::default(),
+            merges_eagerly: false,
             planted: Planted::NONE,
         }
     }
@@ -350,6 +358,7 @@ impl Store {
             wait_ends: ranges.contention.counts(),
             checks: ranges.checks.counts(),
             splits: ranges.splits.read(),
+            merges: ranges.merges.read(),
             replicate_times: ranges.replicate_times.read(),
             lock_wait_times: ranges.lock_wait_times.read(),
         }
@@ -463,6 +472,7 @@ pub struct StoreReadings {
     pub wait_ends: [(WaitEnd, u64); 4],
     pub checks: CheckCounts,
     pub splits: SplitReadings,
+    pub merges: MergeReadings,
     /// From a proposal to its effect here.
     pub replicate_times: HistogramReading,
     pub lock_wait_times: HistogramReading,
@@ -543,6 +553,7 @@ impl Inner {
             Request::ChangeReplicas(change) => Box::pin(self.change_replicas(replica, change)),
             Request::TransferLease(transfer) => Box::pin(self.transfer_lease(replica, transfer)),
             Request::CheckReplicas(check) => Box::pin(self.check_when_asked(replica, check)),
+            Request::BarMerge(bar) => Box::pin(self.bar_merge(replica, bar)),
             Request::Checksum(checksum) => {
                 Box::pin(std::future::ready(Ok(self.checksum(&replica, checksum))))
             }

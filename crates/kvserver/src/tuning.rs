@@ -15,6 +15,7 @@ use crate::store::StoreConfig;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreTuning {
     pub range_bytes_max: u64,
+    pub range_bytes_min: u64,
     pub range_rate_max: u64,
     pub gc_ttl: Duration,
     pub sweep_interval: Duration,
@@ -33,6 +34,7 @@ impl StoreTuning {
     pub fn of(config: &StoreConfig) -> StoreTuning {
         StoreTuning {
             range_bytes_max: config.range_bytes_max,
+            range_bytes_min: config.range_bytes_min,
             range_rate_max: config.range_rate_max,
             gc_ttl: config.gc_ttl,
             sweep_interval: config.sweep_interval,

@@ -6,6 +6,8 @@ mod checked;
 mod common;
 #[path = "common/hot.rs"]
 mod hot;
+#[path = "common/merged.rs"]
+mod merged;
 #[path = "common/past.rs"]
 mod past;
 #[path = "../../sim/src/safety.rs"]
@@ -61,6 +63,7 @@ struct Cluster {
     machines: BTreeMap<u32, Machine>,
     prng: Prng,
     range_bytes_max: u64,
+    merges_eagerly: bool,
 }
 
 impl Cluster {
@@ -68,8 +71,14 @@ impl Cluster {
         let simulation = Simulation::new(seed);
         let mut prng = simulation.prng();
         let wires = Wires::new(simulation.machine(), prng.fork());
-        let mut cluster =
-            Cluster { simulation, wires, machines: BTreeMap::new(), prng, range_bytes_max: 128 << 20 };
+        let mut cluster = Cluster {
+            simulation,
+            wires,
+            machines: BTreeMap::new(),
+            prng,
+            range_bytes_max: 128 << 20,
+            merges_eagerly: false,
+        };
         for id in 1..=count {
             cluster.add(id);
         }
@@ -105,6 +114,7 @@ impl Cluster {
         let (node, own) = (NodeId(id), StoreId(id));
         let config = StoreConfig {
             range_bytes_max,
+            merges_eagerly: self.merges_eagerly,
             replicate_interval: Duration::from_millis(200),
             dead_after: Duration::from_secs(20),
             ..StoreConfig::new(node, own)
@@ -675,6 +685,37 @@ fn histories_are_serializable_while_nodes_fail_and_ranges_move() {
         let committed = run.history.iter().filter(|record| record.outcome == Outcome::Committed).count();
         println!("seed {seed}: {committed} of {} committed", run.history.len());
         check(&run);
+    }
+}
+
+/// What a read moves out of its way is uncertain to others. It met it again itself, tick after tick, as long as the other transaction was open.
+#[test]
+fn a_read_gets_past_an_open_transaction_at_once_although_the_lease_has_just_moved() {
+    for seed in 71..75 {
+        let cluster = Cluster::new(seed, 3);
+        cluster.wait_until_replicated(3);
+        cluster.put(1, "k", "1").expect("nobody is in the way");
+        let writer = cluster.running(1).db;
+        writer.set_buffer_bytes_max(0);
+        let open = cluster.block_on(async move {
+            let txn = serializable(&writer);
+            txn.put(&key("k"), b"2").expect("it is open");
+            txn.flow().await.map(|()| txn)
+        });
+        let open = open.expect("nobody is in the way");
+        let (leader, descriptor) = cluster.tables();
+        let request =
+            TransferLeaseRequest { key: descriptor.span.start.clone(), to: StoreId(leader % 3 + 1) };
+        let batch = BatchRequest::new(Header { range: descriptor.id, ..Header::default() }, request);
+        let store = cluster.running(leader).store;
+        cluster.block_on(async move { store.send(&batch).await.map(drop) }).expect("followers are current");
+        let began = cluster.simulation.now();
+        assert_eq!(cluster.get(2, "k").as_deref(), Some("1"), "seed {seed}");
+        let lasted = cluster.simulation.now() - began;
+        assert!(lasted < Duration::from_millis(100), "seed {seed}: {lasted:?}");
+        let committed = cluster.block_on(async move { open.commit().await });
+        committed.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert_eq!(cluster.get(3, "k").as_deref(), Some("2"), "seed {seed}");
     }
 }
 

@@ -73,3 +73,38 @@ fn intents_are_still_found_after_estimates_were_corrected() {
         }
     })
 }
+
+/// Ranges that hold rows.
+fn ranges_with_rows(node: &Node) -> usize {
+    node.store.range_standings().iter().filter(|range| range.descriptor.span.end > key("")).count()
+}
+
+#[test]
+fn ranges_whose_rows_are_gone_are_merged_again() {
+    let configure = |store: &mut StoreConfig, _: &mut DbConfig| {
+        (store.range_bytes_max, store.range_bytes_min) = (2 << 20, 1 << 20);
+        (store.gc_ttl, store.sweep_interval) = (Duration::from_secs(2), Duration::from_secs(1));
+    };
+    World::new(7).run(configure, async |node: Node| {
+        let (transactions, rows) = (150, 100);
+        load(&node, transactions, rows).await;
+        node.env.sleep(Duration::from_secs(60)).await;
+        let before = ranges_with_rows(&node);
+        assert!(before >= 3, "{before} ranges");
+        assert_eq!(node.store.readings().merges.merged, 0, "they are too large together");
+        for transaction in 0..transactions {
+            let txn = node.db.begin(options(Isolation::ReadCommitted));
+            for row in 0..rows {
+                txn.delete(&key(&format!("{:08}", transaction * rows + row))).unwrap();
+            }
+            txn.commit().await.unwrap();
+        }
+        node.env.sleep(Duration::from_secs(300)).await;
+        assert_eq!(ranges_with_rows(&node), 1);
+        // Deletions make ranges larger at first: there may have been more than before.
+        let readings = node.store.readings();
+        let splits = readings.splits.by_size;
+        assert_eq!(readings.merges.merged, splits, "{splits} splits, {before} ranges at first");
+        assert_eq!(get_now(&node.db, "00000007").await, None);
+    })
+}

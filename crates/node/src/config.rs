@@ -29,6 +29,10 @@ pub struct NodeConfig {
     pub sql_memory_bytes: u64,
     /// A range that grows above this is split, in bytes.
     pub range_bytes_max: u64,
+    /// A range that is smaller than this is merged with a neighbour if that is small as well, in bytes.
+    pub range_bytes_min: u64,
+    /// Neighbours are merged at first sight: for simulations.
+    pub merges_eagerly: bool,
     /// Old versions of rows are kept this long.
     pub gc_ttl: Duration,
     /// Timestamps are closed so far behind now: older reads are answered by every replica.
@@ -57,6 +61,8 @@ impl Default for NodeConfig {
             connections_max: 1_000,
             sql_memory_bytes: 2 << 30,
             range_bytes_max: 128 << 20,
+            range_bytes_min: 16 << 20,
+            merges_eagerly: false,
             gc_ttl: Duration::from_secs(4 * 3600),
             closed_lag: kvapi::CLOSED_LAG,
             clock_offset_max: Duration::from_millis(500),

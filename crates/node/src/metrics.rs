@@ -163,6 +163,11 @@ impl NodeCollector {
             ),
             ("range_split_queue", "Ranges that are to be split for their size", readings.split_queue as u64),
             (
+                "range_merge_queue",
+                "Pairs of neighbours whose leases are here and that are small enough to be merged",
+                readings.merges.candidates,
+            ),
+            (
                 "range_collection_queue",
                 "Replicas that may have been removed and are to be looked after",
                 readings.collection_queue as u64,
@@ -246,6 +251,12 @@ impl NodeCollector {
             ("range_splits", "Ranges split whose lease was here, by the reason", "reason"),
             reasons.map(|(reason, count)| (reason.to_string(), count)),
         )?;
+        let merges = readings.merges;
+        output.counters([
+            ("range_merges", "Ranges that have absorbed a neighbour whose leases were here", merges.merged),
+            ("range_merges_given_up", "Merges of ranges that were begun here and given up", merges.given_up),
+            ("range_thaws", "Ranges that were frozen for a merge, and go on without", merges.thawed),
+        ])?;
         let waits = ("range_lock_waits", "Waits for row locks that have ended, by how they did", "outcome");
         output.family(waits, readings.wait_ends.map(|(end, count)| (end.name().to_string(), count)))?;
         let errors =

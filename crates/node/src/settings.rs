@@ -22,6 +22,7 @@ pub fn defaults(config: &NodeConfig) -> BTreeMap<&'static str, String> {
         (GC_TTL, time_text(config.gc_ttl)),
         (NODE_DEAD_AFTER, time_text(config.dead_after)),
         (RANGE_SIZE_MAX, size_text(config.range_bytes_max)),
+        (RANGE_SIZE_MIN, size_text(config.range_bytes_min)),
         (REPLICATE_INTERVAL, time_text(config.replicate_interval)),
         (REPLICA_CHECK_INTERVAL, time_text(config.check_interval)),
         (SQL_MEMORY_MAX, size_text(config.sql_memory_bytes)),
@@ -37,6 +38,7 @@ pub fn follow(sql: &Arc<SqlServer>, store: &kvserver::Store, db: &Db, config: &N
     sql.tell_settings(Box::new(move |settings| {
         store.tune(StoreTuning {
             range_bytes_max: settings.set_bytes(RANGE_SIZE_MAX).unwrap_or(base.range_bytes_max),
+            range_bytes_min: settings.set_bytes(RANGE_SIZE_MIN).unwrap_or(base.range_bytes_min),
             range_rate_max: settings
                 .set_count(RANGE_RATE_MAX)
                 .map_or(base.range_rate_max, |rate| rate as u64),

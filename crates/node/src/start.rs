@@ -50,6 +50,8 @@ impl Node {
         };
         let store_config = StoreConfig {
             range_bytes_max: config.range_bytes_max,
+            range_bytes_min: config.range_bytes_min,
+            merges_eagerly: config.merges_eagerly,
             gc_ttl: config.gc_ttl,
             closed_lag: config.closed_lag,
             sweep_interval: config.sweep_interval,

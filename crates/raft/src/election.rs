@@ -148,11 +148,7 @@ impl Group {
     }
 
     /// Somebody knows that the entry at `committed` is. If it is in the log here, so is everything before it.
-    pub(crate) fn learn_committed(
-        &mut self,
-        committed: Position,
-        log: &dyn LogReader,
-    ) -> Result<(), LogError> {
+    pub fn learn_committed(&mut self, committed: Position, log: &dyn LogReader) -> Result<(), LogError> {
         let view = View { tail: &self.tail, stored: log };
         if committed.index > self.commit && view.term(committed.index)? == Some(committed.term) {
             self.commit = committed.index;

@@ -85,6 +85,18 @@ impl Shared {
         let mut entries = entries.into_iter().peekable();
         while let Some(entry) = entries.next() {
             let upto = Position { index: entry.index, term: entry.term };
+            if let Some(awaited) = self.awaited(replica.range, &entry)
+                && !self.may_absorb(&awaited)?
+            {
+                let before = Position { index: entry.index.previous(), term: entry.term };
+                if !done.is_empty() {
+                    let before = done.last().map_or(before, |done: &Done| done.position);
+                    self.close_chunk(replica, std::mem::take(&mut done), before, false, round);
+                }
+                self.finish(round)?;
+                let rest = std::iter::once(entry).chain(entries).collect();
+                return self.wait_to_absorb(replica, rest, &awaited);
+            }
             let applied = self.apply_entry(replica, entry, &mut round.batch)?;
             let changes_ranges = applied.as_ref().is_some_and(|done| done.changes_range);
             // What comes after the end of the range here is nobody's business here.
@@ -186,6 +198,7 @@ impl Shared {
             match &done.effect.change {
                 Some(RangeChange::Split(new)) => self.put_new_range(new, &mut round.batch),
                 Some(RangeChange::Destroy(range)) => self.put_tombstone(*range, replica.id, &mut round.batch),
+                Some(RangeChange::Merge(range)) => self.put_last_tombstone(*range, &mut round.batch),
                 Some(RangeChange::Veto | RangeChange::Pause) | None => {}
             }
         }
@@ -219,7 +232,7 @@ impl Shared {
                 Some(RangeChange::Split(new)) => {
                     self.begin_range(&replica, upto.index, new).map_err(|error| error.to_string())?
                 }
-                Some(RangeChange::Destroy(range)) => self.end_range(*range),
+                Some(RangeChange::Destroy(range) | RangeChange::Merge(range)) => self.end_range(*range),
                 Some(RangeChange::Veto | RangeChange::Pause) | None => {}
             }
         }
@@ -252,6 +265,8 @@ impl Shared {
         }
         self.consider_truncating(&replica, state);
         self.after_change(&replica, state);
+        drop(guard);
+        self.go_on_absorbing(replica.range);
         Ok(())
     }
 }

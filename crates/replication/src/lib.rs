@@ -26,6 +26,7 @@
 //!
 //! A split writes the new range's state with its parent's batch, and its log later. Found without a log, a new range begins
 //! where its state says; a log found without its range waits for the parent to be applied again up to the split: see `split`.
+//! A range that absorbs another waits for that one's log to be applied: see `merge`.
 //!
 //! # Use
 //!
@@ -36,6 +37,7 @@
 mod applier;
 mod error;
 mod failure;
+mod merge;
 mod outgoing;
 mod peers;
 mod range_log;
@@ -56,7 +58,7 @@ pub use error::{OpenError, ProposalError, Stopped};
 pub use raft::{Change, ConfChange, Configuration, Index, Position, Term, Transition};
 pub use replica::RangeStatus;
 pub use seam::{
-    ApplyEffect, ApplyError, Committed, Envelope, INITIAL_INDEX, INITIAL_TERM, Leadership, NewRange,
+    ApplyEffect, ApplyError, Awaited, Committed, Envelope, INITIAL_INDEX, INITIAL_TERM, Leadership, NewRange,
     NoTransport, RaftBatch, RaftTransport, RangeChange, ReceivedSnapshot, SendError, SnapshotStream,
     StateMachine, configuration_of, raft_id, replica_id,
 };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keys::{RangeId, Span, StoreId};
-use raft::{Body, Message, Position, Snapshot, StepError};
+use raft::{Body, Index, Message, Position, Snapshot, StepError};
 use storage::{Keyspace, Operation, WriteBatch};
 
 use crate::range_log::StoredLog;
@@ -19,6 +19,8 @@ pub(crate) struct Incoming {
     pub position: Position,
     pub parts: Vec<(Keyspace, Span)>,
     pub chunks: Vec<WriteBatch>,
+    /// Ranges that are no more, and whose replicas here end with it: stopped.
+    pub ends: Vec<RangeId>,
 }
 
 impl Shared {
@@ -97,28 +99,41 @@ impl Shared {
             return Err(refuse("it applies again what it has, and may need no snapshot"));
         }
         let is_first = replica.state.lock().is_waiting();
-        self.machine.begin_snapshot(range, &parts, is_first)?;
-        let taken = self.step_snapshot(&replica, from, message, Incoming { position, parts, chunks });
-        if !taken {
+        let ends = self.machine.begin_snapshot(range, &parts, is_first, &chunks)?;
+        let unneeded =
+            || self.machine.snapshot_ended(range, None).map_err(|error| SendError(error.to_string()));
+        let halted = match self.halt(&ends) {
+            Ok(halted) => halted,
+            Err(why) => {
+                unneeded()?;
+                return Err(refuse(&why));
+            }
+        };
+        let incoming = Incoming { position, parts, chunks, ends };
+        let pending = self.step_snapshot(&replica, from, message, incoming);
+        if pending != Some(position.index) {
+            self.resume(&halted);
+        }
+        if pending.is_none() {
             // The group has no use for it: it has the log up to there.
-            self.machine.snapshot_ended(range, None).map_err(|error| SendError(error.to_string()))?;
+            unneeded()?;
         }
         Ok(())
     }
 
-    /// Whether the group waits for a snapshot to be installed now, this one or another.
+    /// The snapshot that the group now waits for to be installed, this one or another.
     fn step_snapshot(
         self: &Arc<Self>,
         replica: &Arc<Replica>,
         from: StoreId,
         message: Message,
         incoming: Incoming,
-    ) -> bool {
+    ) -> Option<Index> {
         let index = incoming.position.index;
         let mut guard = replica.state.lock();
         let state = &mut *guard;
         if state.destroyed {
-            return false;
+            return None;
         }
         if let Some(sender) = replica_id(message.from) {
             state.addresses.insert(sender, from);
@@ -130,7 +145,7 @@ impl Shared {
         if pending != Some(index) && !known {
             state.incoming.remove(&index);
         }
-        pending.is_some()
+        pending
     }
 }
 

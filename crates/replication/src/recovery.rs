@@ -57,7 +57,11 @@ pub(crate) fn read(engine: &dyn Engine) -> Result<Found, OpenError> {
                 found.applied.insert(range, record::decode_applied_state(range, value)?);
             }
             RangeItem::Tombstone => found.tombstones.push(range),
-            RangeItem::GcThreshold | RangeItem::Lease | RangeItem::Statistics => {}
+            RangeItem::GcThreshold
+            | RangeItem::Lease
+            | RangeItem::Merging
+            | RangeItem::Origin
+            | RangeItem::Statistics => {}
         }
         Ok(())
     })?;

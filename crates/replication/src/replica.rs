@@ -28,7 +28,8 @@ pub(crate) enum Applying {
 
 /// One replica. Shared by the writer, the applier, and everybody who proposes.
 ///
-/// Lock order: the state of a replica, then the queues of the store. Two replicas are never locked together.
+/// Lock order: the state of a replica, then the queues of the store. Of two replicas the one whose range begins further left: when a snapshot of it ends
+/// others (`merge`). Else two are never locked together.
 #[derive(Debug)]
 pub(crate) struct Replica {
     pub range: RangeId,

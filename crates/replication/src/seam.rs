@@ -41,6 +41,8 @@ pub enum RangeChange {
     Split(NewRange),
     /// This store's replica of a range (this one or another) ends. The batch deletes its state.
     Destroy(RangeId),
+    /// The range absorbs another, which is no more. The batch deletes what is kept by that one's id. See [`StateMachine::awaits`].
+    Merge(RangeId),
     /// The membership change does not happen.
     Veto,
     /// None; but the machine is to see the state as it is right after this command.
@@ -55,6 +57,14 @@ pub struct NewRange {
     pub replica: ReplicaId,
     /// All replicas; see [`configuration_of`].
     pub configuration: Configuration,
+}
+
+/// What must have been applied here before a command can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Awaited {
+    pub range: RangeId,
+    /// An entry of that range's log, which is committed, and durable on this store.
+    pub upto: Position,
 }
 
 /// A configuration of voters.
@@ -109,6 +119,13 @@ pub trait StateMachine: Send + Sync + 'static {
         command: &Committed,
         batch: &mut WriteBatch,
     ) -> Result<ApplyEffect, ApplyError>;
+
+    /// What a command waits for that is going to absorb another range. Once that has been applied here, the other range's replica is stopped;
+    /// then the command is passed to [`StateMachine::apply`], which must give [`RangeChange::Merge`]. Asked about every command, with
+    /// everything that changes ranges and comes before it applied.
+    fn awaits(&self, _range: RangeId, _at: Position, _command: &[u8]) -> Option<Awaited> {
+        None
+    }
 
     /// The effects of these commands are in the engine now (not durable yet). For what is kept in memory.
     /// Must not wait for anything that is proposed.
@@ -170,14 +187,16 @@ pub trait StateMachine: Send + Sync + 'static {
 
     /// May the state of a range be replaced by a snapshot of these parts? Not if they belong to another range here. If
     /// it may, nobody else may take the place until [`StateMachine::snapshot_ended`]. `is_first`: it goes to a replica that has nothing yet.
-    /// Not if a split that makes the range has been applied: it takes that replica's place.
+    /// Not if a split that makes the range has been applied: it takes that replica's place. `chunks` are its contents. Gives the ranges that
+    /// are no more, as the snapshot proves, and whose replicas here it replaces as well.
     fn begin_snapshot(
         &self,
         _range: RangeId,
         _parts: &[(Keyspace, Span)],
         _is_first: bool,
-    ) -> Result<(), SendError> {
-        Ok(())
+        _chunks: &[WriteBatch],
+    ) -> Result<Vec<RangeId>, SendError> {
+        Ok(Vec::new())
     }
 
     /// A snapshot that was let in has been installed, or was not needed.

@@ -68,6 +68,7 @@ impl Shared {
         self.insert_replica(&replica);
         drop(making);
         self.start_replica(&replica, leads);
+        self.go_on_absorbing(new.range);
         Ok(())
     }
 

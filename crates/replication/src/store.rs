@@ -109,6 +109,8 @@ pub(crate) struct Shared {
     /// Logs whose ranges do not exist yet: their parents' splits are to be applied again. Hard states of replicas that wait,
     /// or did, as well.
     pub orphans: parking_lot::Mutex<BTreeMap<RangeId, FoundLog>>,
+    /// Ranges that are to be absorbed here, each with the one that waits for it. Lock order: leaf.
+    pub absorbing: parking_lot::Mutex<BTreeMap<RangeId, RangeId>>,
     stopped: AtomicBool,
     /// How many ranges with this store's replica as the only voter have been started and do not lead yet.
     unsettled: AtomicUsize,
@@ -153,6 +155,7 @@ impl Store {
             replicas: RwLock::new(BTreeMap::new()),
             making: parking_lot::Mutex::new(()),
             orphans: parking_lot::Mutex::new(found.logs),
+            absorbing: parking_lot::Mutex::default(),
             stopped: AtomicBool::new(false),
             unsettled: AtomicUsize::new(0),
             settled: parking_lot::Mutex::new(Vec::new()),
@@ -578,6 +581,11 @@ impl Shared {
         let next = ended.get() + 1;
         batch.delete(Keyspace::RangeLocal, &record::applied_state_key(range));
         batch.put(Keyspace::RangeLocal, &local::range_item(range, RangeItem::Tombstone), &next.to_be_bytes());
+    }
+
+    /// The tombstone of a range that is no more: no replica of it may come after.
+    pub fn put_last_tombstone(&self, range: RangeId, batch: &mut WriteBatch) {
+        self.put_tombstone(range, ReplicaId(u32::MAX - 1), batch);
     }
 
     /// A replica has been destroyed. Its log stays until the destruction is known to be flushed: at the next opening.

@@ -149,7 +149,7 @@ impl Shared {
         }
     }
 
-    fn hand_to_applier(self: &Arc<Self>, committed: Vec<Arc<Replica>>) {
+    pub fn hand_to_applier(self: &Arc<Self>, committed: Vec<Arc<Replica>>) {
         if self.applying.add(committed) {
             let shared = Arc::clone(self);
             self.applying.lane().submit(move || {

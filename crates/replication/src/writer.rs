@@ -97,6 +97,7 @@ impl Shared {
                     break;
                 }
                 self.install_snapshot(replica, state, &write)?;
+                self.go_on_absorbing(replica.range);
             }
             state.log.write(&mut round.batch, replica.range, &write);
             round.needs_sync = true;
@@ -195,8 +196,17 @@ impl Shared {
             configuration: snapshot.configuration.clone(),
         };
         record::put_applied_state(&mut last, replica.range, &applied);
-        let ingest = Ingest { replaced: incoming.parts, chunks: incoming.chunks, last };
+        let mut replaced = incoming.parts;
+        for range in &incoming.ends {
+            replaced.extend(self.machine.snapshot_parts(*range));
+            self.put_last_tombstone(*range, &mut last);
+        }
+        let ingest = Ingest { replaced, chunks: incoming.chunks, last };
         self.engine.ingest(ingest).map_err(|error| error.to_string())?;
+        for range in incoming.ends {
+            self.machine.ends(range);
+            self.end_range(range);
+        }
         let lost = crate::ProposalError::Unknown("a snapshot overtook it".to_string());
         state.waiters.skip(incoming.position, &lost);
         let installed = Some(incoming.position);

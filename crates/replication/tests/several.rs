@@ -313,6 +313,88 @@ fn a_store_settles_when_its_log_tells_that_it_is_not_alone_any_more() {
     assert_eq!(cluster.wait_until_equal(), ["alone", "members", "with two", "after"]);
 }
 
+impl Cluster {
+    /// Has the range absorb another, as of the last command of that one, which every store has in its log by then.
+    fn absorb(&self, range: RangeId) {
+        let leader = self.leader_of(range);
+        let proposal = self.nodes[&leader].store.propose(range, text("freeze"));
+        let frozen =
+            self.simulation.block_on(LIMIT, proposal).expect("it ends").expect("it is applied").position;
+        for _ in 0..100 {
+            let last =
+                |node: &Node| node.store.range(range).is_some_and(|it| it.status().last >= frozen.index);
+            if self.nodes.values().all(last) {
+                break;
+            }
+            self.simulation.run_for(Duration::from_millis(20));
+        }
+        self.simulation.run_for(Duration::from_millis(200));
+        self.run(RANGE, &format!("absorb {range} {} {}", frozen.index.0, frozen.term.0));
+    }
+
+    fn assert_absorbed(&self, range: RangeId, commands: &[&str]) {
+        for (id, node) in &self.nodes {
+            assert!(node.store.failed().is_none(), "{id}: {:?}", node.store.failed());
+            assert_eq!(node.journal.history(range), commands, "{id}");
+            assert_eq!(node.store.ranges(), [RANGE], "{id}");
+            assert_eq!(node.store.pending_ranges(), [], "{id}");
+        }
+    }
+}
+
+#[test]
+fn a_range_that_was_absorbed_is_absorbed_again_after_a_crash_once_its_log_is_applied() {
+    let right = RangeId(2);
+    let mut waited = 0;
+    for seed in 0..30 {
+        let mut cluster = Cluster::new(300 + seed, 3);
+        let mut prng = cluster.simulation.prng();
+        cluster.run(RANGE, "split 2");
+        for command in ["a", "b", "c"] {
+            cluster.run(right, command);
+        }
+        let commands = ["born of 1", "a", "b", "c", "freeze"];
+        cluster.absorb(right);
+        cluster.run(RANGE, "after");
+        // All logs are there; of the state so much or so little.
+        for id in (1..=3).map(StoreId) {
+            let rests = prng.below(3);
+            cluster.crash_keeping(id, |log, state| (log, state * rests as usize / 2));
+        }
+        for id in (1..=3).map(StoreId) {
+            cluster.restart(id);
+            waited += u64::from(cluster.nodes[&id].store.range(right).is_some());
+        }
+        cluster.run(RANGE, "later");
+        let history = cluster.wait_until_equal();
+        let absorbed = history.iter().find(|command| command.starts_with("absorb")).expect("it was applied");
+        assert!(absorbed.ends_with(": 5"), "{absorbed}: everything was there");
+        cluster.assert_absorbed(right, &commands);
+        // Nothing brings it back.
+        for id in (1..=3).map(StoreId) {
+            cluster.crash(id);
+            cluster.restart(id);
+        }
+        cluster.run(RANGE, "at last");
+        cluster.wait_until_equal();
+        cluster.assert_absorbed(right, &commands);
+    }
+    assert!(waited > 0, "a state without the merge was never found");
+}
+
+#[test]
+fn a_replica_that_lags_behind_applies_the_log_of_what_it_absorbs_without_its_leader() {
+    let right = RangeId(2);
+    let cluster = Cluster::new(8, 3);
+    cluster.run(RANGE, "split 2");
+    cluster.run(right, "a");
+    cluster.absorb(right);
+    // The leader of what was absorbed is gone by now: nobody tells the others that its last entries are committed.
+    cluster.run(RANGE, "after");
+    cluster.wait_until_equal();
+    cluster.assert_absorbed(right, &["born of 1", "a", "freeze"]);
+}
+
 #[test]
 fn crashes_and_cuts_lose_nothing_acknowledged() {
     let seeds: u64 = std::env::var("REPLICATION_SEEDS").map_or(6, |text| text.parse().expect("a number"));

@@ -24,9 +24,11 @@ const CUT_MS_MAX: u64 = 4_000;
 const RECOVERED_WITHIN: Duration = Duration::from_secs(20);
 /// Within this virtual time without load replicas hold the same.
 const AGREED_WITHIN: Duration = Duration::from_secs(30);
+/// Rows told of each replica that others do not have.
+const DIFFERENCES_SHOWN: usize = 3;
 
 impl Run<'_> {
-    fn serving(&self) -> Vec<Serving> {
+    pub fn serving(&self) -> Vec<Serving> {
         self.machines.iter().filter_map(|machine| machine.place().serving()).collect()
     }
 
@@ -306,26 +308,38 @@ impl Run<'_> {
             }
             end = range.span.end.clone();
             let here = |serving: &&Serving| range.replica_on(serving.node.world.identity.store).is_some();
-            let sums: Vec<u64> = serving
-                .iter()
-                .filter(here)
-                .map(|serving| checksum(&*serving.node.world.engine, range.id, &range.span))
-                .collect();
-            if sums.len() != range.replicas.len() || sums.windows(2).any(|pair| pair[0] != pair[1]) {
-                differences.push(format!("range {} on {:?}: {sums:x?}", range.id, range.replicas));
+            let rows = |serving: &Serving| {
+                let world = &serving.node.world;
+                (world.identity.node, replicated_rows(&*world.engine, range.id, &range.span))
+            };
+            let replicas: Vec<_> = serving.iter().filter(here).map(rows).collect();
+            if replicas.len() != range.replicas.len()
+                || replicas.windows(2).any(|pair| pair[0].1 != pair[1].1)
+            {
+                differences.push(describe_differences(range, &replicas));
             }
         }
         if end != Key::MAX {
             differences.push(format!("nobody serves from {end} on"));
         }
+        differences.extend(serving.iter().flat_map(overlaps));
         differences
     }
 }
 
-/// Of everything that is replicated of a range, but what is counted differently on each replica.
-fn checksum(engine: &dyn Engine, range: RangeId, span: &Span) -> u64 {
+/// Replicas of one store whose ranges overlap: one of them is of a range that is no more, or is not what its replica thinks.
+fn overlaps(serving: &Serving) -> Vec<String> {
+    let node = serving.node.world.identity.node;
+    let mut all = serving.node.store.descriptors();
+    all.sort_by(|(a, _), (b, _)| a.span.start.cmp(&b.span.start));
+    let overlapping = all.windows(2).filter(|pair| pair[0].0.span.overlaps(&pair[1].0.span));
+    overlapping.map(|pair| format!("node {node} has {:?} and {:?}", pair[0].0, pair[1].0)).collect()
+}
+
+/// Everything that is replicated of a range, but what is counted differently on each replica, as rows in order.
+fn replicated_rows(engine: &dyn Engine, range: RangeId, span: &Span) -> Vec<Vec<u8>> {
     let own = local::range_span(range);
-    let mut sum = 0_u64;
+    let mut rows = Vec::new();
     for (keyspace, part) in mvcc::replicated_parts(range, span) {
         if keyspace == Keyspace::RangeLocal && part == own {
             continue;
@@ -333,10 +347,23 @@ fn checksum(engine: &dyn Engine, range: RangeId, span: &Span) -> u64 {
         let mut cursor = engine.cursor(keyspace, CursorOptions::span(&part)).expect("memory can be read");
         let mut valid = cursor.seek_first().expect("memory can be read");
         while valid {
-            let row = [cursor.key(), b"=", cursor.value()].concat();
-            sum = sum.rotate_left(5) ^ stdx::hash::fingerprint(&row);
+            rows.push([format!("{keyspace:?} ").as_bytes(), cursor.key(), b"=", cursor.value()].concat());
             valid = cursor.next().expect("memory can be read");
         }
     }
-    sum
+    rows
+}
+
+/// What some have and others do not, a few of them.
+fn describe_differences(range: &RangeDescriptor, replicas: &[(NodeId, Vec<Vec<u8>>)]) -> String {
+    let mut text = format!("range {} [{}, {}):", range.id, range.span.start, range.span.end);
+    for (node, rows) in replicas {
+        text += &format!(" node {node} has {} rows", rows.len());
+        let others = replicas.iter().filter(|(other, _)| other != node);
+        let own = rows.iter().filter(|row| others.clone().any(|(_, theirs)| !theirs.contains(row)));
+        for row in own.take(DIFFERENCES_SHOWN) {
+            text += &format!(", alone {}", row.escape_ascii());
+        }
+    }
+    text
 }

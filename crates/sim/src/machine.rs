@@ -146,6 +146,11 @@ impl Machine {
         self.failure().is_some() || serving.is_some_and(|serving| serving.node.replication.failed().is_some())
     }
 
+    /// Merges that the process has made as a leaseholder.
+    pub fn merges(&self) -> u64 {
+        self.place.serving().map_or(0, |serving| serving.node.store.readings().merges.merged)
+    }
+
     /// How many reads the present process has answered without the lease.
     pub fn follower_reads(&self) -> u64 {
         self.place.serving().map_or(0, |serving| serving.node.store.metrics().follower_reads_served)

@@ -53,6 +53,8 @@ pub struct Summary {
     pub counts: BTreeMap<&'static str, Counts>,
     /// Reads of the past that were answered without the lease, by the processes that run at the end.
     pub follower_reads: u64,
+    /// Merges of ranges, by the processes that run at the end.
+    pub merges: u64,
     pub warnings: Vec<String>,
 }
 
@@ -109,6 +111,7 @@ pub fn run_flawed(scenario: &Scenario, seed: u64, flaws: Flaws) -> Result<Summar
         virtual_time: run.simulation.now(),
         crashes: run.crashes,
         counts: run.journal.counts(),
+        merges: run.machines.iter().map(Machine::merges).sum(),
         follower_reads: run.machines.iter().map(Machine::follower_reads).sum(),
         warnings: witness.heard().warnings,
     })
@@ -149,6 +152,8 @@ impl<'a> Run<'a> {
         let defaults = NodeConfig::default();
         let config = NodeConfig {
             range_bytes_max: scenario.range_kib << 10,
+            range_bytes_min: scenario.merge_kib.unwrap_or(0) << 10,
+            merges_eagerly: scenario.merge_kib.is_some(),
             closed_lag: scenario.closed_lag_ms.map_or(defaults.closed_lag, Duration::from_millis),
             gc_ttl: scenario.gc_ttl_ms.map_or(defaults.gc_ttl, Duration::from_millis),
             sweep_interval: scenario.sweep_ms.map_or(defaults.sweep_interval, Duration::from_millis),
@@ -261,7 +266,15 @@ impl<'a> Run<'a> {
 
     pub fn stalled(&self, what: &str, bound: Duration) -> String {
         let tasks = self.simulation.live_tasks();
-        format!("{what} within {bound:?} of virtual time; alive: {tasks:?}")
+        let mut waiting = String::new();
+        for serving in self.serving() {
+            let (node, store) = (serving.node.world.identity.node, &serving.node.store);
+            waiting += &format!("\n    node {node}: waits {:?}, locks {:?}", store.waits(), store.locks());
+        }
+        format!(
+            "{what} within {bound:?} of virtual time; alive: {tasks:?}; {}; waiting:{waiting}",
+            self.groups()
+        )
     }
 
     pub fn set_up(&self) -> Result<(), String> {

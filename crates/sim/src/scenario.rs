@@ -25,7 +25,7 @@ use workload::write_skew::WriteSkew;
 use workload::{Isolation, Workload};
 
 /// All scenarios, with their names, in order.
-const FILES: [(&str, &str); 16] = [
+const FILES: [(&str, &str); 17] = [
     ("calm", include_str!("../scenarios/calm.toml")),
     ("crashes", include_str!("../scenarios/crashes.toml")),
     ("histories", include_str!("../scenarios/histories.toml")),
@@ -42,6 +42,7 @@ const FILES: [(&str, &str); 16] = [
     ("orders", include_str!("../scenarios/orders.toml")),
     ("past", include_str!("../scenarios/past.toml")),
     ("skewed", include_str!("../scenarios/skewed.toml")),
+    ("merges", include_str!("../scenarios/merges.toml")),
 ];
 
 /// What is run. See the module.
@@ -55,6 +56,8 @@ pub struct Scenario {
     pub fault_ms: u64,
     /// A range splits above this; KiB.
     pub range_kib: u64,
+    /// Neighbours are merged at first sight if one is smaller than this; not at all if absent. KiB.
+    pub merge_kib: Option<u64>,
     /// The state is flushed when this much is not; KiB.
     pub flush_kib: u64,
     /// Old versions are kept this long; the node's default if absent.

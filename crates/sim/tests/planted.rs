@@ -101,7 +101,22 @@ fn a_leaseholder_that_writes_below_what_it_has_closed_is_noticed() {
 
 #[test]
 fn a_replica_that_is_read_before_it_has_applied_what_is_closed_is_noticed() {
-    assert_bug_noticed(Bug::FollowUnapplied, "past", 0, 400);
+    assert_bug_noticed(
+        Bug::FollowUnapplied,
+        "past",
+        0,
+        600,
+    );
+}
+
+#[test]
+fn a_merge_that_forgets_what_was_read_is_noticed() {
+    assert_bug_noticed(Bug::NoMergeFloor, "merges", 0, 60);
+}
+
+#[test]
+fn a_range_that_absorbs_another_before_its_log_is_applied_is_noticed() {
+    assert_bug_noticed(Bug::AbsorbUnapplied, "merges", 0, 60);
 }
 
 #[test]

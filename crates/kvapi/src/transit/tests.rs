@@ -303,6 +303,9 @@ fn what_compares_replicas_travels() {
     };
     there_and_back(CheckReplicasRequest { key: Key::from("k") }.into(), &[22, 0, 0, 0, 1, b'k']);
     there_and_back(ChecksumRequest { check: 9 }.into(), &[23, 0, 0, 0, 0, 0, 0, 0, 9]);
+    let bar = BarMergeRequest { key: Key::from("k"), range: RangeId(5), generation: 6 };
+    let frozen = [25, 0, 0, 0, 1, b'k', 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 6];
+    there_and_back(bar.into(), &frozen);
 
     let standing = |standing: ChecksumStanding, frozen: &[u8]| {
         let mut bytes = Vec::new();

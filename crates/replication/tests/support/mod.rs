@@ -13,7 +13,7 @@ use keys::{RangeId, ReplicaId, Span, StoreId, local};
 use parking_lot::Mutex;
 use raft::Position;
 use replication::{
-    ApplyEffect, ApplyError, Committed, Leadership, NewRange, NoTransport, OpenError, RaftBatch,
+    ApplyEffect, ApplyError, Awaited, Committed, Leadership, NewRange, NoTransport, OpenError, RaftBatch,
     RaftTransport, RangeChange, ReceivedSnapshot, SendError, SnapshotStream, StateMachine, Store,
     StoreOptions, StoreWorld, configuration_of,
 };
@@ -24,7 +24,8 @@ use storage::{
 
 /// Keeps all commands of a range in order, each under its number. A command that is applied twice, or not at all, shows.
 ///
-/// `split N` begins range N with the same replicas; `destroy N` ends it; `bad` cannot be applied.
+/// `split N` begins range N with the same replicas; `destroy N` ends it; `absorb N INDEX TERM` ends it once it has applied the entry
+/// there, and notes how many commands it had; `bad` cannot be applied.
 pub struct Journal {
     engine: Arc<dyn Engine>,
     replica: ReplicaId,
@@ -79,6 +80,17 @@ fn key(range: RangeId, number: u64) -> Vec<u8> {
     [b"j".as_slice(), &range.get().to_be_bytes(), &number.to_be_bytes()].concat()
 }
 
+/// What a command is to absorb.
+fn absorbed(text: &str) -> Option<Awaited> {
+    let numbers = text.strip_prefix("absorb ")?.split(':').next()?;
+    let numbers: Vec<u64> = numbers.split(' ').filter_map(|number| number.parse().ok()).collect();
+    let [range, index, term] = numbers[..] else { return None };
+    Some(Awaited {
+        range: RangeId(range),
+        upto: Position { index: raft::Index(index), term: raft::Term(term) },
+    })
+}
+
 impl StateMachine for Journal {
     fn apply(
         &self,
@@ -91,6 +103,10 @@ impl StateMachine for Journal {
         if text == "bad" {
             return Err(ApplyError("a bad command".to_string()));
         }
+        let text = match absorbed(&text) {
+            Some(awaited) => format!("{text}: {}", self.history(awaited.range).len()),
+            None => text,
+        };
         let mut counts = self.counts.lock();
         let count = counts.entry(range).or_insert_with(|| self.history(range).len() as u64);
         batch.put(Keyspace::Current, &key(range, *count), text.as_bytes());
@@ -108,10 +124,15 @@ impl StateMachine for Journal {
                 batch.delete_range(Keyspace::Current, &part(old));
                 Some(RangeChange::Destroy(old))
             }
+            Some(("absorb", _)) => absorbed(&text).map(|awaited| RangeChange::Merge(awaited.range)),
             Some(("veto", _)) => Some(RangeChange::Veto),
             _ => None,
         };
         Ok(ApplyEffect { answer, change })
+    }
+
+    fn awaits(&self, _: RangeId, _: Position, command: &[u8]) -> Option<Awaited> {
+        absorbed(std::str::from_utf8(command).ok()?)
     }
 
     fn applied(&self, range: RangeId, _upto: Position, effects: &[ApplyEffect]) {
@@ -140,14 +161,15 @@ impl StateMachine for Journal {
         range: RangeId,
         _: &[(Keyspace, Span)],
         is_first: bool,
-    ) -> Result<(), SendError> {
+        _: &[WriteBatch],
+    ) -> Result<Vec<RangeId>, SendError> {
         if !is_first || range == RangeId(1) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let split = format!("split {}", range.get());
         let is_split = (1..range.get()).any(|parent| self.history(RangeId(parent)).contains(&split));
         if is_split && !self.born.lock().contains(&range) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         Err(SendError("its place is taken".to_string()))
     }

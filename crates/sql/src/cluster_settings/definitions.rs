@@ -13,6 +13,7 @@ pub const LOG_MIN_DURATION_STATEMENT: &str = "log_min_duration_statement";
 pub const NODE_DEAD_AFTER: &str = "node_dead_after";
 pub const RANGE_RATE_MAX: &str = "range_rate_max";
 pub const RANGE_SIZE_MAX: &str = "range_size_max";
+pub const RANGE_SIZE_MIN: &str = "range_size_min";
 pub const REPLICA_CHECK_INTERVAL: &str = "replica_check_interval";
 pub const REPLICAS: &str = "replicas";
 pub const REPLICATE_INTERVAL: &str = "replicate_interval";
@@ -94,6 +95,12 @@ pub static DEFINITIONS: &[Definition] = &[
         "Requests per second above which a range is split where its load is halved, if there are several nodes; 0 splits none.",
     ),
     setting(RANGE_SIZE_MAX, KilobytesIn(64, 64 * GIB), "128MB", "Size above which a range is split."),
+    setting(
+        RANGE_SIZE_MIN,
+        KilobytesIn(0, 64 * GIB),
+        "16MB",
+        "Size below which a range is merged with its neighbour, if both together have at most half of range_size_max; 0 merges none.",
+    ),
     setting(
         REPLICA_CHECK_INTERVAL,
         MillisecondsIn(0, 20 * DAY),

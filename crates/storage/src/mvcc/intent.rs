@@ -103,7 +103,7 @@ impl Intent {
                 }
             }
             // A reader that refuses newer versions is about to write: any intent is in its way.
-            _ if self.txn.write_timestamp > view.uncertainty_limit
+            _ if (self.txn.write_timestamp > view.uncertainty_limit || self.is_passed(view))
                 && view.newer == super::NewerVersions::Ignore =>
             {
                 Meaning::Invisible
@@ -111,6 +111,11 @@ impl Intent {
             _ if view.on_conflict == OnConflict::Skip => Meaning::Skip,
             _ => Meaning::Conflict(Conflict { key: Key::copy_from(key), txn: self.txn }),
         }
+    }
+
+    /// Whether the reader has pushed it above what it reads.
+    fn is_passed(&self, view: &ReadView) -> bool {
+        self.txn.write_timestamp > view.timestamp && view.passed.contains(self.txn.id)
     }
 
     /// Whether it belongs to this transaction and epoch.

@@ -74,5 +74,5 @@ pub use scan::{Scan, ScanResult, scan};
 pub use split::{SplitPoint, find_split_key, replicated_parts};
 pub use statistics::{Statistics, compute_statistics};
 pub use version::{Version, history_key, parse_history_key};
-pub use view::{NewerVersions, OnConflict, ReadView};
+pub use view::{NewerVersions, OnConflict, Passed, ReadView};
 pub use write::{Prepared, prepare};

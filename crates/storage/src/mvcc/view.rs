@@ -42,6 +42,25 @@ pub struct ReadView {
     pub newer: NewerVersions,
     /// It is known that there are no intents in what is read; see [`ReadView::without_intents`].
     pub intents_absent: bool,
+    pub passed: Passed,
+}
+
+/// Transactions that were found pending after the reader began, and pushed above what it reads: they commit after it began, be it ever so little above.
+/// The last few of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Passed([Option<TxnId>; 4]);
+
+impl Passed {
+    pub fn note(&mut self, txn: TxnId) {
+        if !self.contains(txn) {
+            self.0.rotate_right(1);
+            self.0[0] = Some(txn);
+        }
+    }
+
+    pub fn contains(&self, txn: TxnId) -> bool {
+        self.0.contains(&Some(txn))
+    }
 }
 
 impl ReadView {
@@ -55,6 +74,7 @@ impl ReadView {
             on_conflict: OnConflict::Fail,
             newer: NewerVersions::Ignore,
             intents_absent: false,
+            passed: Passed::default(),
         }
     }
 
