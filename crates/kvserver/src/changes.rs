@@ -167,7 +167,7 @@ impl Inner {
     }
 
     /// Whether the node of a store may get replicas, as far as it is known.
-    fn may_receive(&self, store: StoreId) -> bool {
+    pub(crate) fn may_receive(&self, store: StoreId) -> bool {
         let nodes = self.membership().map(|membership| membership.nodes()).unwrap_or_default();
         nodes.iter().find(|node| node.store == store).is_none_or(|node| node.takes_replicas(SUSPECT_AFTER))
     }

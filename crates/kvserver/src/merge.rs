@@ -207,6 +207,8 @@ pub(crate) async fn run(store: Weak<Inner>) {
             let result = match step {
                 Step::Merge => inner.merge(&left, &right).await,
                 Step::HandOver(to) => inner.hand_over_to(&right, to).await,
+                Step::Gather(moving) if moving == left.id => inner.gather(&left, &right).await,
+                Step::Gather(_) => inner.gather(&right, &left).await,
             };
             if let Err(error) = result {
                 inner.ranges.merges.given_up.fetch_add(1, Ordering::Relaxed);

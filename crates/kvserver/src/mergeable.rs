@@ -9,7 +9,9 @@
 //! stores with replicas of small neighbours see the same run of them, and pair them off from the left: `(1 2) (3 4) 5`. So nobody gives a lease to
 //! somebody who is just giving away the other.
 //!
-//! Not done: bringing replicas together. Neighbours whose replicas are on different stores stay apart until balance has put them on the same ones.
+//! Where their replicas are on different stores, the leaseholder of the right one moves its replicas to the left one's first, one range at a look; if it has
+//! no replica of the left one, that one's leaseholder does it the other way round. If that knows nothing of the right one either, the two stay apart until
+//! balance has brought something else about.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,9 +19,10 @@ use std::sync::atomic::Ordering;
 
 use keys::local::{RangeItem, range_item};
 use keys::{RangeId, Span, StoreId};
-use kvapi::{KvError, RangeDescriptor, ReplicaKind, TransferLeaseRequest};
+use kvapi::{ChangeReplicasRequest, KvError, RangeDescriptor, ReplicaKind, TransferLeaseRequest};
 use storage::Keyspace;
 
+use crate::moves::Receivers;
 use crate::placing::is_system;
 use crate::replica::Replica;
 use crate::splits::SplitReason;
@@ -47,6 +50,8 @@ pub(crate) enum Step {
     Merge,
     /// The left one is led from there.
     HandOver(StoreId),
+    /// This one's replicas go to where the other's are.
+    Gather(RangeId),
 }
 
 /// A range of which there is a replica here.
@@ -57,15 +62,30 @@ struct Known {
     leaseholder: Option<StoreId>,
 }
 
-/// Whether all replicas of both are voters, on the same stores.
-pub(crate) fn are_together(left: &RangeDescriptor, right: &RangeDescriptor) -> bool {
-    let stores = |range: &RangeDescriptor| {
-        let mut stores: Vec<StoreId> = range.replicas.iter().map(|replica| replica.store).collect();
-        stores.sort_unstable();
-        stores
-    };
+/// Whether one ends where the other begins, and all replicas of both are voters, as many of each.
+fn are_alike(left: &RangeDescriptor, right: &RangeDescriptor) -> bool {
     let votes = |range: &RangeDescriptor| range.replicas.iter().all(|it| it.kind == ReplicaKind::Voter);
-    left.span.end == right.span.start && votes(left) && votes(right) && stores(left) == stores(right)
+    let as_many = left.replicas.len() == right.replicas.len();
+    left.span.end == right.span.start && votes(left) && votes(right) && as_many
+}
+
+/// Whether all replicas of both neighbours are voters, on the same stores.
+pub(crate) fn are_together(left: &RangeDescriptor, right: &RangeDescriptor) -> bool {
+    are_alike(left, right) && right.replicas.iter().all(|there| left.replica_on(there.store).is_some())
+}
+
+/// What brings two mergeable neighbours closer, and which store is to do it.
+fn next_step(left: &Known, right: &Known) -> Option<(Step, StoreId)> {
+    let (left_holder, right_holder) = (left.leaseholder?, right.leaseholder?);
+    let (left, right) = (&left.descriptor, &right.descriptor);
+    if are_together(left, right) {
+        let step = if left_holder == right_holder { Step::Merge } else { Step::HandOver(left_holder) };
+        Some((step, right_holder))
+    } else if left.replica_on(right_holder).is_some() {
+        Some((Step::Gather(right.id), right_holder))
+    } else {
+        right.replica_on(left_holder).map(|_| (Step::Gather(left.id), left_holder))
+    }
 }
 
 impl Inner {
@@ -94,18 +114,18 @@ impl Inner {
                 Some(count) => count.map(|count| count.saturating_add(1)),
             };
             is_taken = count.is_some();
-            let step = match left.leaseholder {
-                Some(store) if store == own => Step::Merge,
-                Some(store) => Step::HandOver(store),
-                None => continue,
+            let Some((step, actor)) = next_step(left, right) else { continue };
+            let is_due = actor == own && count.is_some_and(|count| count >= looks_min);
+            let has_room = match step {
+                Step::Merge => true,
+                Step::HandOver(_) => hand_overs < HAND_OVERS_MAX,
+                Step::Gather(_) => due.iter().all(|due: &Due| !matches!(due.step, Step::Gather(_))),
             };
-            let is_due = right.leaseholder == Some(own) && count.is_some_and(|count| count >= looks_min);
-            let has_room = step == Step::Merge || hand_overs < HAND_OVERS_MAX;
             if !is_due || !has_room {
                 looks.0.insert(ids, count);
                 continue;
             }
-            hand_overs += usize::from(step != Step::Merge);
+            hand_overs += usize::from(matches!(step, Step::HandOver(_)));
             // One that fails begins anew.
             due.push(Due { left: left.replica.clone(), right: right.replica.clone(), step });
         }
@@ -148,7 +168,7 @@ impl Inner {
         }
         let (left, right) = (&left.descriptor, &right.descriptor);
         let now = self.env.monotonic();
-        if !are_together(left, right)
+        if !are_alike(left, right)
             || is_system(left)
             || ![left, right].iter().all(|range| self.moves.is_due(range.id, now))
         {
@@ -177,5 +197,39 @@ impl Inner {
         self.transfer_lease(right.clone(), &TransferLeaseRequest { key, to }).await?;
         tracing::debug!(range = %right.id, %to, "a lease was handed over so that two ranges can be merged");
         Ok(())
+    }
+
+    /// Moves the replicas of a range, leased here, to the stores of its neighbour.
+    pub(crate) async fn gather(
+        self: &Arc<Self>,
+        moving: &Arc<Replica>,
+        neighbour: &Arc<Replica>,
+    ) -> Result<(), KvError> {
+        let to = neighbour.state.lock().descriptor.clone();
+        let from = moving.leased_descriptor()?;
+        let missing = |range: &RangeDescriptor, other: &RangeDescriptor| -> Vec<_> {
+            let apart = range.replicas.iter().filter(|there| other.replica_on(there.store).is_none());
+            apart.map(|there| (there.node, there.store)).collect()
+        };
+        let add = missing(&to, &from);
+        let remove: Vec<StoreId> = missing(&from, &to).into_iter().map(|(_, store)| store).collect();
+        if remove.contains(&self.ranges.config.store)
+            || !add.iter().all(|(_, store)| self.may_receive(*store))
+        {
+            return Err(KvError::unavailable("the neighbour's stores do not take it now"));
+        }
+        let receivers: Receivers = add.iter().map(|(_, store)| *store).collect();
+        if !self.moves.is_due(moving.id, self.env.monotonic())
+            || !self.moves.has_slot()
+            || !self.moves.has_room(&receivers)
+        {
+            return Err(KvError::unavailable("enough replicas are moved already"));
+        }
+        let slot = self.moves.begin(moving.id, receivers);
+        let (key, generation) = (from.span.start.clone(), from.generation);
+        let request = ChangeReplicasRequest { key, add, remove, generation };
+        let result = self.change_replicas(moving.clone(), &request).await.map(drop);
+        slot.end(result.is_err(), self.env.monotonic());
+        result
     }
 }

@@ -189,6 +189,42 @@ fn leases_of_small_neighbours_come_to_one_store() {
     }
 }
 
+/// Nor the replicas, of neighbours that balance has spread over more stores than one range has replicas.
+#[test]
+fn replicas_of_small_neighbours_come_to_the_same_stores() {
+    let mut cluster = Cluster::with_many_ranges(68);
+    cluster.add(4);
+    let range_of = |cluster: &Cluster, name: &str| {
+        let leased = cluster.leased();
+        leased.values().find(|(_, range)| range.contains(&key(name))).cloned()
+    };
+    let is_on_fourth = |cluster: &Cluster, name: &str| {
+        range_of(cluster, name).is_some_and(|(_, range)| range.replica_on(StoreId(4)).is_some())
+    };
+    for name in ["g", "o"] {
+        // Others may be at work on it.
+        cluster.wait_until("node 4 gets a replica", |cluster| {
+            let Some((leader, descriptor)) = range_of(cluster, name) else { return false };
+            let from = descriptor.replicas.iter().find(|there| there.store != StoreId(leader));
+            let change = ChangeReplicasRequest {
+                key: descriptor.span.start.clone(),
+                add: vec![(NodeId(4), StoreId(4))],
+                remove: from.map(|there| there.store).into_iter().collect(),
+                generation: descriptor.generation,
+            };
+            let batch = BatchRequest::new(Header { range: descriptor.id, ..Header::default() }, change);
+            let store = cluster.running(leader).store;
+            cluster.block_on(async move { store.send(&batch).await.map(drop) }).ok();
+            is_on_fourth(cluster, name)
+        });
+    }
+    cluster.merge_below(16 << 20);
+    cluster.wait_until("all have become one", |cluster| cluster.leased().len() == FIRST_RANGES);
+    for (id, name) in (1..=4).cycle().zip(NAMES) {
+        assert_eq!(cluster.get(id, name).as_deref(), Some("1"), "{name} through {id}");
+    }
+}
+
 #[test]
 fn ranges_that_a_statement_has_split_stay_apart() {
     let cluster = Cluster::new(66, 3);
