@@ -113,8 +113,8 @@ impl Inner {
                 None => Some(1),
                 Some(count) => count.map(|count| count.saturating_add(1)),
             };
-            is_taken = count.is_some();
             let Some((step, actor)) = next_step(left, right) else { continue };
+            is_taken = count.is_some();
             let is_due = actor == own && count.is_some_and(|count| count >= looks_min);
             let has_room = match step {
                 Step::Merge => true,

@@ -713,9 +713,10 @@ fn a_read_gets_past_an_open_transaction_at_once_although_the_lease_has_just_move
         assert_eq!(cluster.get(2, "k").as_deref(), Some("1"), "seed {seed}");
         let lasted = cluster.simulation.now() - began;
         assert!(lasted < Duration::from_millis(100), "seed {seed}: {lasted:?}");
+        // Nothing was heard of it yet, and the lease has moved: it may have been given up for dead.
         let committed = cluster.block_on(async move { open.commit().await });
-        committed.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-        assert_eq!(cluster.get(3, "k").as_deref(), Some("2"), "seed {seed}");
+        let expected = if committed.is_ok() { "2" } else { "1" };
+        assert_eq!(cluster.get(3, "k").as_deref(), Some(expected), "seed {seed}: {committed:?}");
     }
 }
 

@@ -116,17 +116,19 @@ async fn a_node_whose_rows_were_changed_behind_its_back_is_found_and_ends() {
     must(output(&mut cluster.command("stop")));
     damage(&cluster.folder_of(3).join("data"), b"remarkable 77");
     must(output(&mut cluster.command("start")));
-    // Who is not up yet makes it incomplete.
+    // Who is not up yet makes it incomplete; and the nodes may find it by themselves first.
+    let log = || std::fs::read_to_string(cluster.folder_of(3).join("log")).expect("it logs");
     until("the difference is found", || {
         let found = cluster.check(1);
-        !found.status.success() && text(&found).contains(": different")
+        let is_told = !found.status.success() && text(&found).contains(": different");
+        is_told || log().contains("is not to be used any more")
     });
-    let log = || std::fs::read_to_string(cluster.folder_of(3).join("log")).expect("it logs");
     until("the node ends", || log().contains("is not to be used any more"));
     let status = text(&output(&mut cluster.command("status")));
     assert_eq!(status.matches("| running").count(), 2, "{status}");
     let views = "SELECT outcome, agreeing, replicas FROM meridian.replica_checks WHERE outcome = 'different'";
-    assert_eq!(text(&cluster.sql(1, views)).lines().next(), Some("different|2|3"));
+    let told = text(&cluster.sql(1, views));
+    assert!(told.lines().any(|line| line == "different|2|3"), "{told}");
     // It says why whenever it is started; the others have what is right.
     let again = output(cluster.command("restart").arg("3"));
     assert!(!again.status.success() || log().matches("is not to be used any more").count() > 1);

@@ -96,17 +96,12 @@ fn a_value_that_is_above_the_reader_by_another_clock_alone_and_is_not_seen_is_no
 
 #[test]
 fn a_leaseholder_that_writes_below_what_it_has_closed_is_noticed() {
-    assert_bug_noticed(Bug::WriteBelowClosed, "past", 0, 150);
+    assert_bug_noticed(Bug::WriteBelowClosed, "past", 0, 600);
 }
 
 #[test]
 fn a_replica_that_is_read_before_it_has_applied_what_is_closed_is_noticed() {
-    assert_bug_noticed(
-        Bug::FollowUnapplied,
-        "past",
-        0,
-        600,
-    );
+    assert_bug_noticed(Bug::FollowUnapplied, "past", 0, 600);
 }
 
 #[test]
