@@ -98,8 +98,9 @@ class Cluster:
             time.sleep(0.3)
         sys.exit(f"not replicated after {seconds} s: {self.status()}")
 
-    def wait_settled(self, quiet=15, seconds=300):
-        """Until no range and no lease has moved for some seconds. Answers after which time that was so."""
+    def wait_settled(self, quiet=75, seconds=900):
+        """Until no range and no lease has moved for some seconds: leases are spread once their load was measured, for a minute. Answers
+        after which time that was so."""
         began = last = time.monotonic()
         known = self.status()
         while time.monotonic() < last + quiet:
