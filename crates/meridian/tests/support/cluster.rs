@@ -79,6 +79,10 @@ impl Cluster {
         self.folder.path().join(format!("node{node}")).join("data")
     }
 
+    pub fn node_log(&self, node: u16) -> PathBuf {
+        self.folder.path().join(format!("node{node}")).join("log")
+    }
+
     pub async fn connect(&self, node: u16) -> Client {
         self.connect_as(node, "postgres").await
     }
