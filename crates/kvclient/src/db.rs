@@ -12,7 +12,8 @@ use keys::Key;
 use kvapi::planted::Planted;
 use kvapi::{
     BatchRequest, GetRequest, Header, HeartbeatTxnRequest, Isolation, KvError, Membership, NodeDialer,
-    NodeId, RangeDescriptor, RangeStatusRequest, Response, Span, SplitRequest, Timestamp, TxnId, TxnStatus,
+    NodeId, RangeDescriptor, RangeStatusRequest, RangeStatusResponse, Response, Span, SplitRequest,
+    Timestamp, TxnId, TxnStatus,
 };
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -274,7 +275,7 @@ impl Db {
         if place.is_certain {
             return Ok(place);
         }
-        self.make_certain(key).await?;
+        self.range_status(key).await?;
         self.inner.router.locate(key).await
     }
 
@@ -284,15 +285,18 @@ impl Db {
         if place.is_certain {
             return Ok(place);
         }
-        self.make_certain(&place.span.start).await?;
+        self.range_status(&place.span.start).await?;
         self.inner.router.locate_before(key).await
     }
 
-    /// Has a range answered by its leaseholder, which is known then.
-    async fn make_certain(&self, key: &[u8]) -> Result<(), KvError> {
+    /// The range of a key as its leaseholder has it, which is known afterwards.
+    pub async fn range_status(&self, key: &[u8]) -> Result<Box<RangeStatusResponse>, KvError> {
         let status = RangeStatusRequest { key: Key::copy_from(key) };
-        self.inner.router.send_to(key, &mut BatchRequest::new(Header::default(), status)).await?;
-        Ok(())
+        let mut batch = BatchRequest::new(Header::default(), status);
+        match self.inner.router.send_to(key, &mut batch).await?.responses.pop() {
+            Some(Response::RangeStatus(status)) => Ok(status),
+            other => Err(unexpected(other)),
+        }
     }
 
     /// Sends one request to the range of a key, with routing and retries: for the system itself.

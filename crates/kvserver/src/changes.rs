@@ -19,8 +19,8 @@ use std::time::Duration;
 use clock::Timestamp;
 use keys::{Key, NodeId, RangeId, ReplicaId, StoreId, local};
 use kvapi::{
-    BatchRequest, BatchResponse, ChangeReplicasRequest, Header, KvError, RangeDescriptor, RangeStatusRequest,
-    ReplicaDescriptor, ReplicaKind, Response, TransferLeaseRequest,
+    BatchResponse, ChangeReplicasRequest, KvError, RangeDescriptor, ReplicaDescriptor, ReplicaKind, Response,
+    TransferLeaseRequest,
 };
 use replication::{Change, ConfChange, Transition, raft_id};
 use storage::mvcc::Statistics;
@@ -293,22 +293,12 @@ impl Inner {
 
     // ---- removed replicas ---------------------------------------------------------------------------
 
-    /// The range that has a key, as its leaseholder knows it.
-    async fn range_now(&self, key: Key) -> Result<RangeDescriptor, KvError> {
-        let mut batch = BatchRequest::new(Header::default(), RangeStatusRequest { key: key.clone() });
-        let mut response = self.db()?.send(&key, &mut batch).await?;
-        match response.responses.pop() {
-            Some(Response::RangeStatus(status)) => Ok(status.descriptor),
-            _ => Err(KvError::corruption("a question about a range was answered otherwise")),
-        }
-    }
-
     /// Asks the range whether the replica here is still a member of it, and ends it if it is not. One call at a time: it is made by
     /// the task of the event queue alone.
     pub(crate) async fn collect_replica(self: &Arc<Self>, range: RangeId) -> Result<(), KvError> {
         let Ok(replica) = self.ranges.get(range) else { return Ok(()) };
         let own = replica.state.lock().descriptor.clone();
-        let now = self.range_now(own.span.start.clone()).await?;
+        let now = self.db()?.range_status(&own.span.start).await?.descriptor;
         let Some(own_id) = own.replica_on(self.ranges.config.store).map(|own| own.replica) else {
             return Ok(());
         };
@@ -320,7 +310,7 @@ impl Inner {
         }
         if is_over && let Some(left) = self.ranges.ending_at(&own.span.start) {
             let known = left.state.lock().descriptor.clone();
-            let now = self.range_now(known.span.start.clone()).await?;
+            let now = self.db()?.range_status(&known.span.start).await?.descriptor;
             if (now.id, now.generation) != (known.id, known.generation) {
                 // It may be the one that has absorbed the range, and have yet to do so here: with what this replica holds.
                 self.ranges.events.replaced.tell(left.id, ());

@@ -57,7 +57,8 @@ use storage::{Checkpoint, Durability, Engine, Keyspace, Operation, StorageError,
 use crate::command::{CheckEffect, Effects, Verdict};
 use crate::ranges::Ranges;
 use crate::replica::{LatchGuard, Replica};
-use crate::store::Inner;
+use crate::store::{Inner, next_round};
+use crate::tuning::StoreTuning;
 use crate::write::Sequenced;
 
 /// What a store reads for checks.
@@ -72,7 +73,7 @@ const ASK_INTERVAL_MAX: Duration = Duration::from_secs(2);
 /// How long one question may take.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How long a replica may be behind in its log, beside the time that reading takes.
-const LAG_MAX: Duration = Duration::from_secs(60);
+const LAG_MAX: Duration = Duration::from_secs(10);
 /// Between two checks on one leaseholder at the least.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// How long a store without leases waits before it looks again.
@@ -378,19 +379,13 @@ pub(crate) async fn run(store: Weak<Inner>) {
     // After a restart it does not begin with the same ones each time.
     let mut last = store.upgrade().map_or(RangeId(0), |inner| inner.draw_range());
     loop {
-        let Some(inner) = store.upgrade() else { return };
-        let count = inner.leases_held().max(1) as u32;
-        let is_off = inner.ranges.tuning.get().check_interval.is_zero();
-        let pause = inner.ranges.tuning.pause(&inner.env, move |tuning| {
-            if is_off { IDLE_PAUSE } else { (tuning.check_interval / count).max(PAUSE_MIN) }
-        });
-        drop(inner);
-        if !pause.is_over().await || is_off {
+        let pause = |inner: &Inner, tuning: &StoreTuning| match tuning.check_interval {
+            Duration::ZERO => IDLE_PAUSE,
+            interval => (interval / inner.leases_held().max(1) as u32).max(PAUSE_MIN),
+        };
+        let Some(inner) = next_round(&store, pause).await else { return };
+        if inner.ranges.tuning.get().check_interval.is_zero() {
             continue;
-        }
-        let Some(inner) = store.upgrade() else { return };
-        if inner.tasks.is_stopped() {
-            return;
         }
         let Some(replica) = inner.next_leased(last) else { continue };
         last = replica.id;

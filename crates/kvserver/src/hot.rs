@@ -36,7 +36,7 @@ use stdx::Prng;
 
 use crate::replica::Replica;
 use crate::splits::SplitReason;
-use crate::store::Inner;
+use crate::store::{Inner, next_round};
 
 /// Keys that are compared.
 const SAMPLES: usize = 20;
@@ -230,14 +230,7 @@ impl Heat {
 /// Looks at the load of every range whose lease is here.
 pub(crate) async fn run(store: Weak<Inner>) {
     loop {
-        let Some(inner) = store.upgrade() else { return };
-        let pause = inner.env.sleep(LOOK_INTERVAL);
-        drop(inner);
-        pause.await;
-        let Some(inner) = store.upgrade() else { return };
-        if inner.tasks.is_stopped() {
-            return;
-        }
+        let Some(inner) = next_round(&store, |_, _| LOOK_INTERVAL).await else { return };
         for (replica, at) in inner.overloaded() {
             if let Err(error) = inner.split_for(replica.clone(), at, SplitReason::Load).await {
                 tracing::debug!(%error, range = %replica.id, "a range that is asked too often stays whole");

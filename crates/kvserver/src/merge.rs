@@ -83,7 +83,7 @@ use crate::command::{self, AbsorbEffect, Effects, FreezeEffect, Head, MergeEffec
 use crate::machine::ACCEPTED;
 use crate::mergeable::{Due, Looks, Step, are_together};
 use crate::replica::Replica;
-use crate::store::Inner;
+use crate::store::{Inner, next_round};
 use crate::write::Sequenced;
 
 /// How long a range is frozen before its freeze is given up.
@@ -182,16 +182,7 @@ impl MergeCounts {
 pub(crate) async fn run(store: Weak<Inner>) {
     let mut looks = Looks::default();
     loop {
-        let Some(inner) = store.upgrade() else { return };
-        let pause = inner.ranges.tuning.pause(&inner.env, |tuning| tuning.replicate_interval);
-        drop(inner);
-        if !pause.is_over().await {
-            continue;
-        }
-        let Some(inner) = store.upgrade() else { return };
-        if inner.tasks.is_stopped() {
-            return;
-        }
+        let Some(inner) = next_round(&store, |_, tuning| tuning.replicate_interval).await else { return };
         inner.settle_merges().await;
         let due = match inner.mergeable(&mut looks) {
             Ok(due) => due,

@@ -20,6 +20,7 @@ use std::sync::atomic::Ordering;
 use keys::local::{RangeItem, range_item};
 use keys::{RangeId, Span, StoreId};
 use kvapi::{ChangeReplicasRequest, KvError, RangeDescriptor, ReplicaKind, TransferLeaseRequest};
+use placement::SpanConfigs;
 use storage::Keyspace;
 
 use crate::moves::Receivers;
@@ -27,6 +28,7 @@ use crate::placing::is_system;
 use crate::replica::Replica;
 use crate::splits::SplitReason;
 use crate::store::{Inner, storage_error};
+use crate::tuning::StoreTuning;
 
 /// Looks in a row at which two ranges were small and quiet, before something is done about them.
 const LOOKS_MIN: u32 = 10;
@@ -95,6 +97,8 @@ impl Inner {
         let mut known: Vec<Known> =
             self.ranges.all().into_iter().map(|replica| self.known(replica)).collect();
         known.sort_by(|a, b| a.descriptor.span.start.cmp(&b.descriptor.span.start));
+        let tuning = self.ranges.tuning.get();
+        let wanted = self.configs.known();
         let looks_min = if self.ranges.config.merges_eagerly { 1 } else { LOOKS_MIN };
         let before = std::mem::take(&mut looks.0);
         let mut due = Vec::new();
@@ -104,16 +108,16 @@ impl Inner {
         for pair in known.windows(2) {
             let [left, right] = pair else { continue };
             let was_taken = std::mem::replace(&mut is_taken, false);
-            if was_taken || !self.may_merge(left, right) {
+            if was_taken || !self.may_merge(left, right, &tuning, &wanted) {
                 continue;
             }
+            let Some((step, actor)) = next_step(left, right) else { continue };
             let ids = (left.descriptor.id, right.descriptor.id);
             let count = match before.get(&ids) {
                 None if self.is_apart_on_purpose(ids.1)? => None,
                 None => Some(1),
                 Some(count) => count.map(|count| count.saturating_add(1)),
             };
-            let Some((step, actor)) = next_step(left, right) else { continue };
             is_taken = count.is_some();
             let is_due = actor == own && count.is_some_and(|count| count >= looks_min);
             let has_room = match step {
@@ -139,9 +143,7 @@ impl Inner {
         let state = &mut *guard;
         let leaseholder = match state.check_lease(&self.ranges) {
             Ok(_) => Some(self.ranges.config.store),
-            Err(_) => {
-                state.leader.and_then(|leader| state.descriptor.replica(leader)).map(|there| there.store)
-            }
+            Err(_) => state.known_leader().map(|leader| leader.store),
         };
         let descriptor = state.descriptor.clone();
         drop(guard);
@@ -149,8 +151,7 @@ impl Inner {
     }
 
     /// Whether two neighbours are small and quiet, and nothing is in the way now.
-    fn may_merge(&self, left: &Known, right: &Known) -> bool {
-        let tuning = self.ranges.tuning.get();
+    fn may_merge(&self, left: &Known, right: &Known, tuning: &StoreTuning, wanted: &SpanConfigs) -> bool {
         let size = |known: &Known| known.replica.size_bytes.load(Ordering::Relaxed);
         let (smaller, larger) = {
             let sizes = [size(left), size(right)];
@@ -175,7 +176,7 @@ impl Inner {
             return false;
         }
         let whole = Span { start: left.span.start.clone(), end: right.span.end.clone() };
-        self.configs.known().border_in(&whole).is_none()
+        wanted.border_in(&whole).is_none()
     }
 
     /// Whether a statement has asked for a range to begin where it does, or that is not known.

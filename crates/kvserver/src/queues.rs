@@ -34,7 +34,7 @@ use crate::events::{EventQueue, Events};
 use crate::placing::is_system;
 use crate::replica::Replica;
 use crate::splits::SplitReason;
-use crate::store::{Inner, storage_error};
+use crate::store::{Inner, next_round, storage_error};
 use crate::{check, hot, merge};
 
 /// Transactions being finished at once.
@@ -190,13 +190,7 @@ async fn run_events<T: Debug>(
 
 async fn run_sweeps(store: Weak<Inner>) {
     loop {
-        let Some(inner) = store.upgrade() else { return };
-        let pause = inner.ranges.tuning.pause(&inner.env, |tuning| tuning.sweep_interval);
-        drop(inner);
-        if !pause.is_over().await {
-            continue;
-        }
-        let Some(inner) = store.upgrade() else { return };
+        let Some(inner) = next_round(&store, |_, tuning| tuning.sweep_interval).await else { return };
         for replica in inner.ranges.all() {
             if inner.tasks.is_stopped() {
                 return;

@@ -297,10 +297,14 @@ impl RangeState {
     /// Who else could be asked.
     #[cold]
     fn not_leaseholder(&self, ranges: &Ranges) -> KvError {
-        let leader = self.leader.and_then(|leader| self.descriptor.replica(leader)).copied();
-        let other = leader.filter(|leader| leader.store != ranges.config.store);
+        let other = self.known_leader().filter(|leader| leader.store != ranges.config.store);
         let lease = other.map(|holder| Box::new(Lease { holder, term: 0, start: Timestamp::ZERO }));
         KvError::NotLeaseholder { range: self.descriptor.id, lease }
+    }
+
+    /// Which replica leads, as far as known here.
+    pub fn known_leader(&self) -> Option<ReplicaDescriptor> {
+        self.leader.and_then(|leader| self.descriptor.replica(leader)).copied()
     }
 
     /// A transaction that is known here to have been aborted locks and commits nothing.

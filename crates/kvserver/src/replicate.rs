@@ -26,7 +26,7 @@ use crate::moves::Receivers;
 use crate::placing::{self, Decided, Placing};
 use crate::replica::Replica;
 use crate::splits::SplitReason;
-use crate::store::Inner;
+use crate::store::{Inner, next_round};
 
 /// How often promises are looked at.
 const AUDIT: Duration = Duration::from_millis(100);
@@ -123,16 +123,7 @@ async fn run_rounds(store: Weak<Inner>, membership: Arc<dyn Membership>) {
     let mut rounds = Rounds::default();
     let mut placing = Placing::new();
     loop {
-        let Some(inner) = store.upgrade() else { return };
-        let pause = inner.ranges.tuning.pause(&inner.env, |tuning| tuning.replicate_interval);
-        drop(inner);
-        if !pause.is_over().await {
-            continue;
-        }
-        let Some(inner) = store.upgrade() else { return };
-        if inner.tasks.is_stopped() {
-            return;
-        }
+        let Some(inner) = next_round(&store, |_, tuning| tuning.replicate_interval).await else { return };
         inner.replicate_round(&*membership, &mut placing).await;
         inner.collect_round(&mut rounds);
     }

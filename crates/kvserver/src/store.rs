@@ -706,6 +706,22 @@ impl FirstRange for LocalFirstRange {
     }
 }
 
+/// Waits as long as a task of a store rests between two rounds, anew whenever a setting changes. `None`: the store has stopped.
+/// Does not keep it alive meanwhile.
+pub(crate) async fn next_round(
+    store: &Weak<Inner>,
+    length: impl Fn(&Inner, &StoreTuning) -> Duration,
+) -> Option<Arc<Inner>> {
+    loop {
+        let inner = store.upgrade()?;
+        let pause = inner.ranges.tuning.pause(&inner.env, |tuning| length(&inner, tuning));
+        drop(inner);
+        if pause.is_over().await {
+            return store.upgrade().filter(|inner| !inner.tasks.is_stopped());
+        }
+    }
+}
+
 /// What a failure below means to whoever asked.
 pub(crate) fn storage_error(error: StorageError) -> KvError {
     match error {

@@ -1,6 +1,6 @@
 //! What is done to several nodes at once, and what must hold of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use env::Env;
@@ -360,7 +360,8 @@ fn describe_differences(range: &RangeDescriptor, replicas: &[(NodeId, Vec<Vec<u8
     for (node, rows) in replicas {
         text += &format!(" node {node} has {} rows", rows.len());
         let others = replicas.iter().filter(|(other, _)| other != node);
-        let own = rows.iter().filter(|row| others.clone().any(|(_, theirs)| !theirs.contains(row)));
+        let others: Vec<BTreeSet<&Vec<u8>>> = others.map(|(_, theirs)| theirs.iter().collect()).collect();
+        let own = rows.iter().filter(|row| others.iter().any(|theirs| !theirs.contains(row)));
         for row in own.take(DIFFERENCES_SHOWN) {
             text += &format!(", alone {}", row.escape_ascii());
         }

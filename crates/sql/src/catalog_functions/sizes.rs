@@ -8,10 +8,8 @@
 //! - The functions wait, so that they are called by the operator for such functions, not within expressions.
 
 use executor::ExecResult;
-use keys::{IndexId, Key, Span, TableId, table};
-use kvapi::{
-    BatchRequest, Header, RangeStatusRequest, RangeStatusResponse, Response, ScanRequest, WaitPolicy,
-};
+use keys::{IndexId, Span, TableId, table};
+use kvapi::{BatchRequest, Header, Response, ScanRequest, WaitPolicy};
 use kvclient::Db;
 use types::descriptor::Oid;
 use types::{Datum, PgError, PgResult, SqlState};
@@ -123,7 +121,7 @@ async fn index_size(db: &Db, index: &Index<'_>) -> ExecResult<u64> {
 async fn span_bytes(db: &Db, span: &Span) -> ExecResult<u64> {
     let (mut bytes, mut rest) = (0, span.clone());
     while !rest.is_empty() {
-        let status = range_status(db, &rest.start).await?;
+        let status = db.range_status(&rest.start).await?;
         let range = status.descriptor.span;
         let piece = Span { start: rest.start, end: range.end.clone().min(rest.end.clone()) };
         let counted = if piece == range { None } else { count(db, &piece).await };
@@ -134,14 +132,6 @@ async fn span_bytes(db: &Db, span: &Span) -> ExecResult<u64> {
 }
 
 /// Of the range that holds a key.
-async fn range_status(db: &Db, key: &Key) -> ExecResult<Box<RangeStatusResponse>> {
-    let mut batch = BatchRequest::new(Header::default(), RangeStatusRequest { key: key.clone() });
-    match db.send(key, &mut batch).await?.responses.pop() {
-        Some(Response::RangeStatus(status)) => Ok(status),
-        _ => Err(PgError::internal("a question about a range was answered otherwise").into()),
-    }
-}
-
 /// Reads and counts a part of a range; `None` if that is too much, or somebody's lock or an unfinished split is in the way.
 async fn count(db: &Db, piece: &Span) -> Option<u64> {
     let (mut bytes, mut rest) = (0, piece.clone());
