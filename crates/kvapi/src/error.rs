@@ -19,7 +19,8 @@ pub enum RestartReason {
     LockLost,
     /// Its commit timestamp had to rise above the deadline given with the commit.
     DeadlineExceeded,
-    /// Another transaction aborted it (expired heartbeat, or a push by a higher priority): it needs a new id.
+    /// Another transaction aborted it (expired heartbeat, or a push by a higher priority), or the node is gone that knew it to be open: it
+    /// needs a new id.
     Aborted,
 }
 
@@ -31,7 +32,9 @@ impl RestartReason {
             RestartReason::Uncertainty => "a value lies within the clock uncertainty interval",
             RestartReason::LockLost => "a row lock was lost and the row has changed since",
             RestartReason::DeadlineExceeded => "the commit timestamp rose above the deadline",
-            RestartReason::Aborted => "the transaction was aborted by a concurrent one",
+            RestartReason::Aborted => {
+                "the transaction was aborted by a concurrent one, or the node that knew of it has failed"
+            }
         }
     }
 }

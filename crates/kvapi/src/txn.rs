@@ -183,7 +183,7 @@ pub struct TxnMeta {
     pub sequence: u32,
     pub isolation: Isolation,
     pub priority: Priority,
-    /// When it began: the age by which deadlock victims are chosen, and the floor below which a server that
+    /// When it began, or got its anchor: the age by which deadlock victims are chosen, and the floor below which a server that
     /// lost its memory (new lease) cannot rule out that the transaction was already ended.
     pub start: Timestamp,
     /// Where its writes are provisionally placed.

@@ -276,6 +276,7 @@ impl Inner {
         if followers.iter().find(is_current).is_none() {
             return Err(KvError::unavailable("the replica that is to take the lease lags behind"));
         }
+        self.record_open(&replica).await;
         let term = replica.state.lock().lease.map(|lease| lease.term);
         let transferred = self.consensus()?.transfer(replica.id, to.replica);
         transferred.map_err(KvError::unavailable)?;

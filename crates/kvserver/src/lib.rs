@@ -55,8 +55,8 @@
 //! ends leases. A lease starts at the clock's now, which is above every timestamp at which an earlier one has served a read (on
 //! one store because the clock never goes back, not even across a restart). What earlier leaseholders had in memory is
 //! unknown to the new one: the timestamp cache starts with a floor at the lease's start, locks are gone (commits check
-//! what they were for), and a transaction that began before and has no record cannot make one any more. A command carries the term
-//! under which it was evaluated, and is not applied under another.
+//! what they were for), and a transaction that began before and has no record cannot make one any more: who gives a lease away makes
+//! records of those that are open (`Inner::record_open`). A command carries the term under which it was evaluated, and is not applied under another.
 //!
 //! With several replicas the lease is bounded by promises of the other stores: see `liveness`.
 //!

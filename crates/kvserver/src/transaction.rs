@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Timestamp;
+use futures::future::join_all;
 use keys::{Key, Span, local};
 use kvapi::planted::Bug;
 use kvapi::{
@@ -39,6 +40,9 @@ const LOCAL_POINTS_MAX: usize = 128;
 /// A transaction whose coordinator has been silent for this long is taken for dead; see `signs` for how that is measured. One of an
 /// earlier process of this node is known to be dead at once.
 const EXPIRY: Duration = Duration::from_secs(3);
+
+/// Records made before a lease moves.
+const RECORDED_AT_ONCE_MAX: usize = 1024;
 
 pub(crate) fn record_key(txn: &TxnMeta, anchor: &[u8]) -> Key {
     local::transaction_record(anchor, &txn.id.to_bytes())
@@ -135,34 +139,58 @@ impl Inner {
         request: &HeartbeatTxnRequest,
     ) -> Result<BatchResponse, KvError> {
         let txn = header.txn.as_ref().ok_or_else(|| KvError::invalid("a heartbeat needs a transaction"))?;
-        let anchor = anchor_of(&txn.meta)?;
-        let key = record_key(&txn.meta, &anchor);
-        let sequenced = self.latch_record(&replica, &anchor, &key).await?;
+        self.record_life(&replica, &txn.meta, request.now).await.map(|standing| self.answer(standing))
+    }
+
+    /// Writes down that a transaction was alive at a time, unless it has ended.
+    async fn record_life(
+        self: &Arc<Self>,
+        replica: &Arc<Replica>,
+        txn: &TxnMeta,
+        at: Timestamp,
+    ) -> Result<TxnStanding, KvError> {
+        let anchor = anchor_of(txn)?;
+        let key = record_key(txn, &anchor);
+        let sequenced = self.latch_record(replica, &anchor, &key).await?;
         let record = match self.load_record(&key)? {
-            Some(record) if record.status != TxnStatus::Pending => {
-                return Ok(self.answer(Inner::standing_of(record, false)));
+            Some(record) if record.status != TxnStatus::Pending || record.heartbeat >= at => {
+                return Ok(Inner::standing_of(record, false));
             }
-            Some(record) => TxnRecord { heartbeat: record.heartbeat.max(request.now), ..record },
-            None => match self.unrecorded(&replica, &txn.meta) {
+            Some(record) => TxnRecord { heartbeat: at, ..record },
+            None => match self.unrecorded(replica, txn) {
                 Unrecorded::Ended(status, timestamp) => {
-                    let meta = TxnMeta { write_timestamp: timestamp, ..txn.meta.clone() };
-                    return Ok(self.answer(Inner::standing(meta, status, false)));
+                    let meta = TxnMeta { write_timestamp: timestamp, ..txn.clone() };
+                    return Ok(Inner::standing(meta, status, false));
                 }
                 Unrecorded::Open(above) => TxnRecord {
-                    meta: TxnMeta {
-                        write_timestamp: txn.meta.write_timestamp.max(above),
-                        ..txn.meta.clone()
-                    },
+                    meta: TxnMeta { write_timestamp: txn.write_timestamp.max(above), ..txn.clone() },
                     status: TxnStatus::Pending,
-                    heartbeat: request.now,
+                    heartbeat: at,
                     in_flight: Vec::new(),
                     intents: Vec::new(),
                 },
             },
         };
         self.note_sign(&record);
-        self.write_record(&replica, sequenced, &key, &record).await?;
-        Ok(self.answer(Inner::standing_of(record, false)))
+        self.write_record(replica, sequenced, &key, &record).await?;
+        Ok(Inner::standing_of(record, false))
+    }
+
+    /// Makes records of the transactions that are anchored in the range, hold locks in it and have none yet: whoever takes the lease
+    /// next knows of them by these alone, and would have to take them for ended. As many as find room: the others start over.
+    pub(crate) async fn record_open(self: &Arc<Self>, replica: &Arc<Replica>) {
+        let mut open = {
+            let state = replica.state.lock();
+            let mut holders = state.manager.locks.holders();
+            holders.retain(|txn| txn.anchor.as_ref().is_some_and(|anchor| state.descriptor.contains(anchor)));
+            holders
+        };
+        open.retain(|txn| !self.has_expired(txn));
+        open.truncate(RECORDED_AT_ONCE_MAX);
+        let records = open.iter().map(|txn| self.record_life(replica, txn, txn.start));
+        for error in join_all(records).await.into_iter().filter_map(Result::err) {
+            tracing::debug!(%error, range = %replica.id, "an open transaction may have to start over");
+        }
     }
 
     pub async fn push(

@@ -8,6 +8,8 @@ mod common;
 mod hot;
 #[path = "common/merged.rs"]
 mod merged;
+#[path = "common/moved.rs"]
+mod moved;
 #[path = "common/past.rs"]
 mod past;
 #[path = "../../sim/src/safety.rs"]

@@ -259,7 +259,7 @@ impl Txn {
         let mut state = self.shared.state.lock();
         let writes = state.buffer.pending();
         if !writes.is_empty() {
-            state.anchor_at(writes.key(0));
+            state.anchor_at(writes.key(0), &self.shared.db.clock);
             state.attempt_writes(&writes);
         }
         let reads = if state.tracks_reads() { state.reads.spans().to_vec() } else { Vec::new() };

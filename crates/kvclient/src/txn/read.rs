@@ -201,7 +201,7 @@ impl Txn {
                     state.reads.add(scan.span.clone());
                 }
                 if locking.is_locking() {
-                    state.anchor_at(&scan.span.start);
+                    state.anchor_at(&scan.span.start, &self.shared.db.clock);
                     noted_alone = state.locks.attempt(scan.span.clone());
                     self.register(&mut state);
                     anchored(header, &state)
@@ -338,7 +338,7 @@ impl Txn {
         if !locking.is_locking() {
             return header;
         }
-        state.anchor_at(key);
+        state.anchor_at(key, &self.shared.db.clock);
         state.locks.attempt_key(key);
         self.register(state);
         anchored(header, state)
@@ -353,7 +353,7 @@ impl Txn {
                 return Ok(());
             }
             state.check_alive()?;
-            state.anchor_at(anchor);
+            state.anchor_at(anchor, &self.shared.db.clock);
             self.register(&mut state);
         }
         Box::pin(self.shared.db.heartbeat_one(&self.shared, self.shared.db.clock.now())).await;
@@ -444,6 +444,7 @@ fn anchored(mut header: Header, state: &State) -> Header {
         && txn.meta.anchor.is_none()
     {
         txn.meta.anchor.clone_from(&state.txn.meta.anchor);
+        txn.meta.start = state.txn.meta.start;
     }
     header
 }

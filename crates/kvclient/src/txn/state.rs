@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use clock::Clock;
 use keys::{Key, Span};
 use kvapi::planted::{Bug, Planted};
 use kvapi::{
@@ -211,10 +212,12 @@ impl State {
         self.txn.meta.write_timestamp = self.txn.meta.write_timestamp.max(timestamp);
     }
 
-    /// Gives the transaction an anchor, beside which its record lives should it need one.
-    pub fn anchor_at(&mut self, key: &[u8]) {
+    /// Gives the transaction an anchor, beside which its record lives should it need one, before it leaves its first trace on a server. For
+    /// servers it starts then: nobody can have ended it before, whatever they have forgotten since.
+    pub fn anchor_at(&mut self, key: &[u8], clock: &Clock) {
         if self.txn.meta.anchor.is_none() {
             self.txn.meta.anchor = Some(Key::copy_from(key));
+            self.txn.meta.start = self.txn.meta.start.max(clock.now());
         }
     }
 

@@ -137,7 +137,7 @@ impl Txn {
                 if block.is_empty() {
                     return Ok(());
                 }
-                state.anchor_at(block.key(0));
+                state.anchor_at(block.key(0), &self.shared.db.clock);
                 // Whatever comes of it, there may be intents from here on.
                 let from = Key::copy_from(block.key(0));
                 let to = Key::copy_from(block.key(block.len() - 1)).next();
