@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use clock::Clock;
-use env::Env;
+use env::{Env, timeout};
 use futures::future::{BoxFuture, join_all};
 use keys::Key;
 use kvapi::planted::Planted;
@@ -27,6 +27,8 @@ use crate::{RestartScope, Txn, TxnOptions};
 
 /// How often coordinators say that their transactions are alive, and how old one must be to need it.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+/// How long is waited to learn who leads a range, for planning.
+const LOCATE_PATIENCE: Duration = Duration::from_secs(1);
 /// Heartbeats in flight at once.
 const HEARTBEATS_AT_ONCE: usize = 64;
 /// Attempts of [`Db::transact`].
@@ -269,14 +271,22 @@ impl Db {
         self.inner.router.nearest.is_alone()
     }
 
-    /// Where a key lies. Who holds the range's lease is asked once, and may have changed since.
+    /// Where a key lies. Who holds the range's lease is asked once, and may have changed since; if nobody answers in time, it stays a guess.
     pub async fn locate(&self, key: &[u8]) -> Result<Place, KvError> {
         let place = self.inner.router.locate(key).await?;
         if place.is_certain {
             return Ok(place);
         }
-        self.range_status(key).await?;
+        self.ask_leaseholder(key).await;
         self.inner.router.locate(key).await
+    }
+
+    /// Has a range answered by its leaseholder, which is known then; unless that takes too long. Whoever reads will hear why.
+    async fn ask_leaseholder(&self, key: &[u8]) {
+        let asked = timeout(&*self.inner.env, LOCATE_PATIENCE, self.range_status(key)).await;
+        if let Ok(Err(error)) = asked {
+            tracing::debug!(%error, "who leads a range is not known");
+        }
     }
 
     /// Where the keys just below `key` lie.
@@ -285,7 +295,7 @@ impl Db {
         if place.is_certain {
             return Ok(place);
         }
-        self.range_status(&place.span.start).await?;
+        self.ask_leaseholder(&place.span.start).await;
         self.inner.router.locate_before(key).await
     }
 

@@ -21,6 +21,8 @@ use parking_lot::Mutex;
 const SLACK: Duration = Duration::from_secs(1);
 /// A node that was silent for this long is not asked.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
+/// Ranges are not waited for that most of their replicas' nodes have left for this long.
+const GONE_AFTER: Duration = Duration::from_secs(5);
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -106,6 +108,19 @@ impl Nearest {
         is_plain && at <= self.clock.last().saturating_sub(self.closed_lag())
     }
 
+    /// Whether most of those who vote in a range have been silent for so long that nobody can lead it. `up_for`: how long this node has
+    /// listened; before that is long enough, nobody is taken for gone.
+    pub fn lacks_quorum(&self, range: &RangeDescriptor, up_for: Duration) -> bool {
+        let Some(membership) = self.membership.get().filter(|_| up_for >= GONE_AFTER) else { return false };
+        let is_gone = |node: NodeId| {
+            node != self.own && membership.node(node).is_some_and(|node| node.silence >= GONE_AFTER)
+        };
+        let voters = range.replicas.iter().filter(|replica| replica.kind.is_incoming_voter());
+        let (gone, all) =
+            voters.fold((0, 0), |(gone, all), replica| (gone + usize::from(is_gone(replica.node)), all + 1));
+        gone > 0 && 2 * gone >= all
+    }
+
     /// The node to ask for a stale read, if it is not the leaseholder's.
     pub fn instead_of(&self, leaseholder: NodeId, range: &RangeDescriptor) -> Option<NodeId> {
         if leaseholder == self.own {
@@ -125,12 +140,12 @@ impl Nearest {
                 (revision, nodes.iter().map(|node| (node.node, own.shared_tiers(&node.locality))).collect());
         }
         let tiers = |node: NodeId| shared.1.get(&node).copied().unwrap_or(0);
-        let others = range.replicas.iter().map(|replica| replica.node);
+        let is_heard = |node: NodeId| membership.node(node).is_some_and(|known| known.silence < SILENCE_MAX);
+        let heard = range.replicas.iter().map(|replica| replica.node).filter(|node| is_heard(*node));
         let nearest =
-            others.max_by_key(|node| (tiers(*node), *node == leaseholder, std::cmp::Reverse(*node)))?;
-        let is_worth_it = tiers(nearest) > tiers(leaseholder);
-        let is_heard = || membership.node(nearest).is_some_and(|node| node.silence < SILENCE_MAX);
-        (is_worth_it && is_heard()).then_some(nearest)
+            heard.max_by_key(|node| (tiers(*node), *node == leaseholder, std::cmp::Reverse(*node)))?;
+        let is_worth_it = tiers(nearest) > tiers(leaseholder) || !is_heard(leaseholder);
+        is_worth_it.then_some(nearest)
     }
 }
 
@@ -194,6 +209,28 @@ mod tests {
         assert_eq!(nearest(1).instead_of(NodeId(2), &range(&[2, 3, 4])), None);
         assert_eq!(nearest(1).instead_of(NodeId(4), &range(&[3, 4])), None, "no nearer than the leaseholder");
         assert_eq!(nearest(1).instead_of(NodeId(1), &range(&[1, 2, 3])), None);
+    }
+
+    #[test]
+    fn nodes_that_are_gone_are_not_asked_and_a_range_of_which_most_are_gone_is_not_waited_for() {
+        let clock = Arc::new(Clock::unbounded(Still, ClockConfig::default()));
+        let nearest = Nearest::new(NodeId(1), clock, Duration::from_secs(3));
+        let silences = [0, 60, 60, 0, 0];
+        let nodes = silences.iter().zip(1..).map(|(silence, id)| NodeInfo {
+            silence: Duration::from_secs(*silence),
+            ..NodeInfo::new(NodeId(id), StoreId(id))
+        });
+        nearest.set_membership(FixedMembership::of(NodeId(1), nodes.collect()));
+        assert_eq!(nearest.instead_of(NodeId(2), &range(&[2, 3, 5])), Some(NodeId(5)));
+        assert_eq!(nearest.instead_of(NodeId(2), &range(&[2, 3])), None);
+        let long = Duration::from_secs(60);
+        assert!(nearest.lacks_quorum(&range(&[1, 2, 3]), long));
+        assert!(nearest.lacks_quorum(&range(&[1, 2]), long), "half is not enough");
+        assert!(!nearest.lacks_quorum(&range(&[1, 2, 4]), long));
+        assert!(
+            !nearest.lacks_quorum(&range(&[1, 2, 3]), Duration::from_secs(1)),
+            "they may be about to come"
+        );
     }
 
     #[test]

@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The same for a range that could not be reached lately: long enough to find out whether it can be now.
 const PROBE_PATIENCE: Duration = Duration::from_millis(500);
 /// How long a range that could not be reached is remembered as such.
-const BROKEN_FOR: Duration = Duration::from_secs(10);
+const BROKEN_FOR: Duration = Duration::from_secs(60);
 /// Ranges remembered as such, at most.
 const BROKEN_MAX: usize = 1_024;
 const BACKOFF_INITIAL: Duration = Duration::from_millis(1);
@@ -81,6 +81,8 @@ pub(crate) struct Router {
     /// The node that this router is on.
     own: NodeId,
     pub nearest: Nearest,
+    /// When it began to hear of others, monotonic.
+    began: Duration,
     /// By end key. Lock order: leaf.
     cache: RwLock<BTreeMap<Key, Arc<Route>>>,
     /// Circuit breakers: ranges that could not be reached, and until when that counts. Every batch is a probe. Lock order: leaf.
@@ -130,6 +132,7 @@ impl Router {
     ) -> Router {
         let prng = Mutex::new(Prng::new(env.entropy()));
         Router {
+            began: env.monotonic(),
             env,
             dialer,
             first,
@@ -355,14 +358,17 @@ impl Router {
         })
     }
 
-    fn patience(&self, range: RangeId, now: Duration) -> Duration {
+    fn patience(&self, range: &RangeDescriptor, now: Duration) -> Duration {
+        if self.nearest.lacks_quorum(range, now.saturating_sub(self.began)) {
+            return PROBE_PATIENCE;
+        }
         if !self.is_any_broken.load(Ordering::Relaxed) {
             return PATIENCE;
         }
         let mut broken = self.broken.lock();
         broken.retain(|_, until| *until > now);
         self.is_any_broken.store(!broken.is_empty(), Ordering::Relaxed);
-        if broken.contains_key(&range) { PROBE_PATIENCE } else { PATIENCE }
+        if broken.contains_key(&range.id) { PROBE_PATIENCE } else { PATIENCE }
     }
 
     fn note_broken(&self, range: RangeId, now: Duration) {
@@ -405,7 +411,7 @@ impl Router {
         }
         let now = self.env.monotonic();
         let range = route.descriptor.id;
-        let give_up_at = *retry.give_up_at.get_or_insert_with(|| now + self.patience(range, now));
+        let give_up_at = *retry.give_up_at.get_or_insert_with(|| now + self.patience(&route.descriptor, now));
         let pause = retry.backoff.next_wait(&mut self.prng.lock());
         if now + pause > give_up_at {
             self.note_broken(range, now);

@@ -1,4 +1,4 @@
-//! What other nodes have done for a statement: EXPLAIN ANALYZE.
+//! What nodes have done for a statement: EXPLAIN ANALYZE.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use keys::NodeId;
 use parking_lot::Mutex;
 
-/// What one node has done.
+/// What one node has done. The gateway sends nothing: it counts what it has worked on itself, as rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
     pub pages: u64,
@@ -20,7 +20,7 @@ pub struct Flow {
 pub struct Flows(Arc<Mutex<BTreeMap<NodeId, Flow>>>);
 
 impl Flows {
-    /// Each node that has sent something, by its id.
+    /// Each node that has done something, by its id.
     pub fn all(&self) -> Vec<(NodeId, Flow)> {
         self.0.lock().iter().map(|(node, flow)| (*node, *flow)).collect()
     }

@@ -293,6 +293,9 @@ impl Collected<'_> {
         let txn = &self.shared.context.txn;
         if !sends {
             if let Some(rows) = scan.next_page(txn).await? {
+                let context = &self.shared.context;
+                let page = Flow { pages: 1, rows_read: rows.len() as u64, ..Flow::default() };
+                context.flows.add(context.db.node(), page);
                 self.feed(&rows);
             }
             return Ok(());
