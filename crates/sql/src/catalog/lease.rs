@@ -43,6 +43,8 @@ const MARGIN: Duration = Duration::from_millis(50);
 const CHANGE_MAX: Duration = Duration::from_secs(5);
 /// Before a statement that finds no lease gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The same if it cannot be read.
+const ERROR_PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
 /// The wall time of a lease without end.
 const ENDLESS: u64 = u64::MAX;
@@ -113,13 +115,15 @@ impl CatalogLease {
         if !self.is_shared() || self.is_held() {
             return Ok(());
         }
-        let deadline = self.env.monotonic() + PATIENCE;
+        let began = self.env.monotonic();
         loop {
             let result = self.renew().await;
             if self.is_held() {
                 return Ok(());
             }
-            if self.env.monotonic() >= deadline {
+            // What is out of reach has been waited for already, as long as that is worth it.
+            let patience = if result.is_err() { ERROR_PATIENCE } else { PATIENCE };
+            if self.env.monotonic() >= began + patience {
                 let reason = result.err().map_or("a change takes too long".to_string(), |error| {
                     error.into_pg_error().message().to_string()
                 });
