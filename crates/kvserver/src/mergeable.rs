@@ -171,6 +171,7 @@ impl Inner {
         let now = self.env.monotonic();
         if !are_alike(left, right)
             || is_system(left)
+            || right.span.start == self.ranges.config.system_end
             || ![left, right].iter().all(|range| self.moves.is_due(range.id, now))
         {
             return false;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use keys::{Key, Span};
 use kvapi::membership::{Capacity, Membership};
 use kvapi::{KvError, RangeDescriptor};
 use kvclient::{Locking, ScanOptions, Txn, TxnOptions};
@@ -18,7 +19,8 @@ use placement::{
 
 use crate::moves::Receivers;
 use crate::replica::Replica;
-use crate::store::Inner;
+use crate::store::{Inner, StoreConfig};
+use crate::tuning::StoreTuning;
 
 /// A node that was silent for this long gets nothing new.
 pub(crate) const SUSPECT_AFTER: Duration = Duration::from_secs(5);
@@ -198,7 +200,8 @@ impl Placing {
     ) -> Decided {
         let wanted = inner.configs.known().of(&descriptor.span.start).cloned().unwrap_or_default();
         let (config, tuning) = (&inner.ranges.config, inner.ranges.tuning.get());
-        let default = if is_system(descriptor) { tuning.system_replicas } else { tuning.replicas };
+        let is_system = is_system(descriptor) || descriptor.span.end <= config.system_end;
+        let default = if is_system { tuning.system_replicas } else { tuning.replicas };
         let replicas = wanted.replicas.map_or(default, usize::from);
         let stores = &picture.stores;
         let policy = picture
@@ -258,6 +261,13 @@ pub(crate) fn is_system(descriptor: &RangeDescriptor) -> bool {
     descriptor.span.start.first().is_none_or(|first| *first < keys::prefix::TABLE)
 }
 
+/// Where system tables end within a range, if they are to have other replicas than the rest and there are nodes for them.
+fn system_border(config: &StoreConfig, tuning: &StoreTuning, nodes: usize, span: &Span) -> Option<Key> {
+    let end = &config.system_end;
+    let differs = tuning.system_replicas > tuning.replicas && nodes >= tuning.system_replicas;
+    (differs && span.start < *end && *end < span.end).then(|| end.clone())
+}
+
 /// A store's picture of what is wanted of ranges.
 #[derive(Default)]
 pub(crate) struct Configs(Mutex<Arc<SpanConfigs>>);
@@ -266,10 +276,14 @@ impl Configs {
     pub fn known(&self) -> Arc<SpanConfigs> {
         self.0.lock().clone()
     }
+}
 
-    /// Where a range must end because something else is wanted from there on.
-    pub fn border_in(&self, descriptor: &RangeDescriptor) -> Option<keys::Key> {
-        let border = self.known().border_in(&descriptor.span).cloned()?;
+impl Inner {
+    /// Where a range must end because something else is wanted from there on. `nodes`: how many there are.
+    pub(crate) fn border_in(&self, descriptor: &RangeDescriptor, nodes: usize) -> Option<Key> {
+        let span = &descriptor.span;
+        let system = system_border(&self.ranges.config, &self.ranges.tuning.get(), nodes, span);
+        let border = self.configs.known().border_in(span).cloned().or(system)?;
         keys::split::check_split_key(&border).is_ok().then_some(border)
     }
 }

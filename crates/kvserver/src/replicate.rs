@@ -152,7 +152,8 @@ impl Inner {
         let replicas = self.ranges.all();
         membership.publish_capacity(placing.capacity(self, &replicas));
         placing.begin_round();
-        let is_alone = membership.nodes().len() <= 1;
+        let nodes = membership.nodes().len();
+        let is_alone = nodes <= 1;
         let mut picture = placing.picture(self, membership);
         let wait_until = self.env.monotonic() + self.ranges.tuning.get().replicate_interval;
         self.moves.retain(|range| replicas.iter().any(|replica| replica.id == range));
@@ -160,7 +161,7 @@ impl Inner {
             // Again after a wait for a slot, or for room on the stores that are to get something.
             while !self.tasks.is_stopped() && self.moves.is_due(replica.id, self.env.monotonic()) {
                 let Some(descriptor) = self.leased(&replica) else { break };
-                let border = self.configs.border_in(&descriptor).filter(|_| !descriptor.is_joint());
+                let border = self.border_in(&descriptor, nodes).filter(|_| !descriptor.is_joint());
                 if is_alone && border.is_none() {
                     break;
                 }

@@ -60,6 +60,8 @@ pub struct StoreConfig {
     pub replicas: usize,
     /// The same of addressing and system ranges.
     pub system_replicas: usize,
+    /// Tables below this key count as system ranges: no node works without them. They get ranges of their own once there are as many nodes.
+    pub system_end: Key,
     /// A node that was silent for this long is taken for dead: its replicas are replaced.
     pub dead_after: Duration,
     /// How often ranges are looked at for being replicated as they should.
@@ -88,6 +90,7 @@ impl StoreConfig {
             sweep_interval: Duration::from_secs(30),
             replicas: 3,
             system_replicas: 5,
+            system_end: keys::table::SPAN.start,
             dead_after: Duration::from_secs(300),
             replicate_interval: Duration::from_secs(1),
             check_interval: Duration::from_secs(24 * 3600),

@@ -66,6 +66,7 @@ struct Cluster {
     prng: Prng,
     range_bytes_max: u64,
     merges_eagerly: bool,
+    system_end: keys::Key,
 }
 
 impl Cluster {
@@ -80,6 +81,7 @@ impl Cluster {
             prng,
             range_bytes_max: 128 << 20,
             merges_eagerly: false,
+            system_end: keys::table::SPAN.start,
         };
         for id in 1..=count {
             cluster.add(id);
@@ -99,7 +101,7 @@ impl Cluster {
     }
 
     fn start(&mut self, id: u32) {
-        let range_bytes_max = self.range_bytes_max;
+        let (range_bytes_max, system_end) = (self.range_bytes_max, self.system_end.clone());
         let wires = self.wires.clone();
         let machine = self.machines.get_mut(&id).expect("a machine");
         let sim = machine.env.clone();
@@ -115,6 +117,7 @@ impl Cluster {
         *machine.bound.lock() = Some(clock.clone());
         let (node, own) = (NodeId(id), StoreId(id));
         let config = StoreConfig {
+            system_end,
             range_bytes_max,
             merges_eagerly: self.merges_eagerly,
             replicate_interval: Duration::from_millis(200),

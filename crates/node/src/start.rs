@@ -59,6 +59,7 @@ impl Node {
             replicate_interval: config.replicate_interval,
             check_interval: config.check_interval,
             planted: config.planted,
+            system_end: sql::catalog::store::user_tables_start(),
             ..StoreConfig::new(node, own)
         };
         let store = kvserver::Store::open(

@@ -46,3 +46,27 @@ fn stores_follow_what_they_are_tuned_to() {
     cluster.run_for(10.0);
     assert!(cluster.tables().1.replica_on(StoreId(dead)).is_none(), "it is replaced");
 }
+
+/// No node works without the system's tables either.
+#[test]
+fn system_tables_get_as_many_replicas_as_system_ranges_once_there_are_nodes_for_them() {
+    let mut cluster = Cluster::new(28, 0);
+    cluster.system_end = key("d");
+    for id in 1..=4 {
+        cluster.add(id);
+    }
+    cluster.wait_until_replicated(3);
+    cluster.run_for(5.0);
+    let (_, together) = cluster.tables();
+    assert!(together.contains(&key("a")) && together.contains(&key("k")), "{together:?}");
+    cluster.add(5);
+    cluster.wait_until("system tables have five replicas, others three", |cluster| {
+        let leased = cluster.leased();
+        let count = |name: &str, end: keys::Key| {
+            let found =
+                leased.values().find(|(_, range)| range.contains(&key(name)) && range.span.end == end);
+            found.map(|(_, range)| range.replicas.len())
+        };
+        count("a", key("d")) == Some(5) && count("k", keys::Key::MAX) == Some(3)
+    });
+}

@@ -36,6 +36,11 @@ pub const LOCKS: TableId = TableId(5);
 /// Storage ids of user tables start here.
 pub const FIRST_USER_STORAGE_ID: u32 = 100;
 
+/// Where the tables of users begin.
+pub fn user_tables_start() -> Key {
+    table::table_prefix(TableId(FIRST_USER_STORAGE_ID))
+}
+
 /// Names of the counters that ids are taken from (`keys::system::allocator`).
 pub const OID_ALLOCATOR: &str = "oid";
 pub const STORAGE_ID_ALLOCATOR: &str = "storage_id";
