@@ -117,11 +117,13 @@ pub enum Standing {
     Decommissioning = 2,
     /// It is gone for good: its id never comes back, and nobody talks to it.
     Decommissioned = 3,
+    /// As `Decommissioning`, and what it has may go without another node taking it: people have said that fewer copies are enough.
+    Shedding = 4,
 }
 
 impl Standing {
     pub fn from_code(code: u8) -> Option<Standing> {
-        [Standing::Active, Standing::Decommissioning, Standing::Decommissioned]
+        [Standing::Active, Standing::Decommissioning, Standing::Decommissioned, Standing::Shedding]
             .into_iter()
             .find(|standing| *standing as u8 == code)
     }
@@ -129,7 +131,7 @@ impl Standing {
     pub fn name(self) -> &'static str {
         match self {
             Standing::Active => "active",
-            Standing::Decommissioning => "decommissioning",
+            Standing::Decommissioning | Standing::Shedding => "decommissioning",
             Standing::Decommissioned => "decommissioned",
         }
     }

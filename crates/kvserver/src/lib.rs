@@ -129,6 +129,7 @@ pub use check::{CheckCounts, CheckReport};
 pub use consensus::{Consensus, Direct, Follower};
 pub use contention::{Contention, WaitEnd};
 pub use merge::MergeReadings;
+pub use placement::voters_of;
 pub use splits::SplitReadings;
 pub use store::{
     LeaseStanding, LockStanding, RangeStanding, Store, StoreConfig, StoreMetrics, StoreReadings,

@@ -34,6 +34,8 @@ const FREE_BYTES_EVERY: Duration = Duration::from_secs(10);
 const MOVES_PER_MINUTE: u32 = 60;
 /// Replicas moved for balance by a store in one round: a round looks at every range, and others wait for their repair.
 const MOVES_PER_ROUND: u32 = 1;
+/// How often it is said that ranges wait for a node.
+const WAITING_TOLD_EVERY: Duration = Duration::from_secs(60);
 /// Leases handed over for balance by a store, per minute.
 const TRANSFERS_PER_MINUTE: u32 = 120;
 
@@ -103,6 +105,9 @@ pub(crate) struct Placing {
     free: (Option<Duration>, u64),
     /// Rounds: another sample of the stores in each.
     salt: u64,
+    /// Ranges that wait for a node which could take a replica, in this round; and when that was said last.
+    waiting: u32,
+    waiting_told: Option<Duration>,
 }
 
 /// The stores as they are known in a round, and what is wanted of ranges there.
@@ -138,13 +143,29 @@ impl Placing {
             moved: 0,
             free: (None, 0),
             salt: 0,
+            waiting: 0,
+            waiting_told: None,
         }
     }
 
     /// A new round begins.
     pub fn begin_round(&mut self) {
         self.salt = self.salt.wrapping_add(1);
-        self.moved = 0;
+        (self.moved, self.waiting) = (0, 0);
+    }
+
+    /// A round has ended: says now and then that ranges wait for a node.
+    pub fn end_round(&mut self, now: Duration) {
+        if self.waiting == 0 {
+            self.waiting_told = None;
+        } else if self.waiting_told.is_none_or(|told| now >= told + WAITING_TOLD_EVERY) {
+            self.waiting_told = Some(now);
+            tracing::warn!(
+                ranges = self.waiting,
+                "replicas on nodes that are to be emptied stay there: no other node can take them. Add a node, or give up copies with \
+                 meridian node decommission --force"
+            );
+        }
     }
 
     /// What this store has, to be told to others. Looks at every replica once.
@@ -203,6 +224,8 @@ impl Placing {
         let is_system = is_system(descriptor) || descriptor.span.end <= config.system_end;
         let default = if is_system { tuning.system_replicas } else { tuning.replicas };
         let replicas = wanted.replicas.map_or(default, usize::from);
+        // Of what nobody has asked for fewer are enough, if there are fewer nodes.
+        let kept = if wanted.replicas.is_some() { replicas } else { tuning.replicas };
         let stores = &picture.stores;
         let policy = picture
             .policies
@@ -213,13 +236,17 @@ impl Placing {
             descriptor,
             own: config.store,
             policy,
+            kept,
             size_bytes: replica.size_bytes.load(Ordering::Relaxed),
             load: replica.load.known(),
             may_move: self.moved < MOVES_PER_ROUND && self.moves.has(now),
             may_transfer: self.transfers.has(now),
             salt: self.salt,
         };
-        let Some(decision) = placement::decide(&range, stores) else { return Decided::Nothing };
+        let Some(decision) = placement::decide(&range, stores) else {
+            self.waiting += u32::from(placement::waits_for_place(&range, stores));
+            return Decided::Nothing;
+        };
         if !inner.moves.has_room(&receivers(&decision)) {
             return Decided::NoRoom;
         }
@@ -254,6 +281,12 @@ impl Placing {
         }
         Decided::Do(decision)
     }
+}
+
+/// So many replicas some range keeps, whatever is to be emptied: see [`placement::RangeView::kept`].
+pub(crate) fn kept_max(inner: &Inner) -> usize {
+    let wanted = inner.configs.known().replicas_max().map_or(0, usize::from);
+    inner.ranges.tuning.get().replicas.max(wanted)
 }
 
 /// Ranges without which no other is found, or no node works.

@@ -190,6 +190,7 @@ impl Inner {
                 }
             }
         }
+        placing.end_round(self.env.monotonic());
     }
 
     /// Has something done about a range. What fails is not tried again at once.

@@ -236,6 +236,11 @@ impl Store {
         self.inner.ranges.tuning.get()
     }
 
+    /// How many replicas ranges keep at least while nodes are to be emptied: the most that some range does, if there were enough nodes.
+    pub fn replicas_kept(&self) -> usize {
+        crate::placing::kept_max(&self.inner)
+    }
+
     /// Hands over all leases that others can take, within some time: before this node stops. Answers with how many are left.
     pub async fn hand_over_leases(&self, limit: Duration) -> usize {
         self.inner.hand_over_leases(limit).await

@@ -134,6 +134,9 @@ pub enum NodeCommand {
         /// Do not wait until the nodes are empty.
         #[arg(long)]
         no_wait: bool,
+        /// Even if too few nodes remain for as many copies as are wanted: then there will be fewer.
+        #[arg(long, conflicts_with = "cancel")]
+        force: bool,
         #[command(flatten)]
         operator: OperatorArguments,
     },

@@ -61,10 +61,15 @@ pub fn node(command: &NodeCommand) -> anyhow::Result<()> {
                 println!("node {node} {}", if *cancel { "is back to normal" } else { "is drained" });
                 Ok(())
             }
-            NodeCommand::Decommission { nodes, cancel, no_wait, operator } => {
+            NodeCommand::Decommission { nodes, cancel, no_wait, force, operator } => {
                 let nodes: Vec<NodeId> = nodes.iter().copied().map(NodeId).collect();
                 let client = connect(&env, operator).await?;
-                decommission(&env, &client, &nodes, *cancel, *no_wait).await
+                let begin = match (cancel, force) {
+                    (true, _) => Standing::Active,
+                    (false, true) => Standing::Shedding,
+                    (false, false) => Standing::Decommissioning,
+                };
+                decommission(&env, &client, &nodes, begin, *no_wait).await
             }
         }
     })
@@ -122,18 +127,13 @@ async fn decommission(
     env: &Arc<dyn Env>,
     client: &OperatorClient,
     nodes: &[NodeId],
-    cancel: bool,
+    begin: Standing,
     no_wait: bool,
 ) -> anyhow::Result<()> {
     let names = nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ");
-    if cancel {
-        client.set_standing(nodes, Standing::Active).await?;
-        println!("node {names}: active");
-        return Ok(());
-    }
-    client.set_standing(nodes, Standing::Decommissioning).await?;
-    println!("node {names}: decommissioning");
-    if no_wait {
+    client.set_standing(nodes, begin).await?;
+    println!("node {names}: {}", begin.name());
+    if no_wait || begin == Standing::Active {
         return Ok(());
     }
     let mut last = String::new();
@@ -210,7 +210,7 @@ fn state(status: &NodeStatus, is_own: bool) -> &'static str {
     match info.standing {
         Standing::Decommissioned => "decommissioned",
         _ if !is_own && info.silence > SILENCE_SHOWN => "dead",
-        Standing::Decommissioning => "decommissioning",
+        Standing::Decommissioning | Standing::Shedding => info.standing.name(),
         Standing::Active if info.draining => "draining",
         Standing::Active => "live",
     }

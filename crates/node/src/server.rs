@@ -140,7 +140,7 @@ impl NodeServer {
             identity::set_bootstrapped(&*engine)?;
         }
         let drain = Drain::new(Some(network.clone()), node.store.clone());
-        let steward = ClusterSteward::new(env.clone(), node.db.clone(), network.clone(), drain.clone());
+        let steward = ClusterSteward::new(env.clone(), &node, network.clone(), drain.clone());
         steward::keep_looking(&env, &node.db, &network, &steward);
         network.set_steward(steward);
         remember_peers(&env, &engine, &network);

@@ -7,24 +7,33 @@
 //!   /system/node/<id>           version=1:u8 standing:u8 edition:u64       (big-endian; absent: active, edition 0)
 //! ```
 //!
+//! Nodes are emptied only if enough remain: judged in the transaction that records it, so that two who ask at once do not together
+//! take more than either may.
+//!
 //! What they are spreads by gossip; every node looks at the records itself now and then, so that nothing is missed.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use env::{BoxFuture, Env};
 use keys::{Key, RangeId, addressing, system};
 use kvapi::{
-    BatchRequest, CheckReplicasRequest, Header, KvError, NodeId, RangeDescriptor, ReplicaCheckResponse,
-    Response, Standing, StoreId,
+    BatchRequest, CheckReplicasRequest, Header, KvError, NodeId, NodeInfo, RangeDescriptor,
+    ReplicaCheckResponse, Response, Standing, StoreId,
 };
 use kvclient::{Db, Locking, ScanOptions, Txn, TxnOptions};
+use kvserver::Store;
 use rpc::{Admitted, ClusterId, Network, Refusal, RefusalReason, Steward};
 
 use crate::drain::Drain;
+use crate::start::Node;
 
 /// How often the records of standings are read.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A node that was silent for longer cannot take what others have.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 const NODE_ALLOCATOR: &str = "node";
 const VERSION: u8 = 1;
@@ -37,12 +46,13 @@ pub struct ClusterSteward {
     env: Arc<dyn Env>,
     db: Db,
     network: Network,
+    store: Store,
     drain: Arc<Drain>,
 }
 
 impl ClusterSteward {
-    pub fn new(env: Arc<dyn Env>, db: Db, network: Network, drain: Arc<Drain>) -> Arc<ClusterSteward> {
-        Arc::new(ClusterSteward { env, db, network, drain })
+    pub fn new(env: Arc<dyn Env>, node: &Node, network: Network, drain: Arc<Drain>) -> Arc<ClusterSteward> {
+        Arc::new(ClusterSteward { env, db: node.db.clone(), network, store: node.store.clone(), drain })
     }
 }
 
@@ -82,28 +92,117 @@ fn next_id(txn: &Txn) -> BoxFuture<'_, Result<NodeId, KvError>> {
     })
 }
 
-/// Changes a standing. The outer error is one of the store, the inner one of whoever asks.
-fn change(txn: &Txn, node: NodeId, wanted: Standing) -> BoxFuture<'_, Result<Result<u64, Refusal>, KvError>> {
-    Box::pin(async move {
-        let key = system::node(node);
-        let stored = txn.get(&key, Locking { absent: true, ..Locking::UPDATE }).await?;
-        let (standing, edition) = stored.as_deref().map(decode).transpose()?.unwrap_or((Standing::Active, 0));
-        if standing == wanted && edition > 0 {
-            return Ok(Ok(edition));
+/// The nodes as they are known when a standing is to change.
+#[derive(Clone, Debug)]
+struct Company {
+    /// Those that could take replicas now, unless the keyspace says otherwise.
+    able: Vec<NodeId>,
+    /// All that are members.
+    all: Vec<NodeId>,
+    /// So many replicas some range keeps, if there are enough nodes.
+    kept: usize,
+}
+
+type Standings = BTreeMap<NodeId, (Standing, u64)>;
+
+impl Company {
+    /// Whether nodes may be emptied, by what the keyspace says of all: enough must remain that can take what they have. Nodes that cannot
+    /// serve anyhow take nothing away.
+    fn check(&self, standings: &Standings, leave: &[NodeId], wanted: Standing) -> Result<(), Refusal> {
+        let standing =
+            |node: &NodeId| standings.get(node).map_or(Standing::Active, |(standing, _)| *standing);
+        let able = || self.able.iter().filter(|node| standing(node) == Standing::Active);
+        let remaining = able().filter(|node| !leave.contains(node)).count();
+        if remaining == able().count() {
+            return Ok(());
         }
-        let refusal = match (standing, wanted) {
-            (Standing::Decommissioned, _) => Some("was decommissioned and cannot come back"),
-            (Standing::Active, Standing::Decommissioned) => {
-                Some("still holds data as far as the cluster knows: begin with meridian node decommission")
-            }
-            _ => None,
+        let needed = self.needed(standings);
+        let reason = match (remaining, wanted) {
+            (0, _) => "no live node that holds data would remain".to_string(),
+            (_, Standing::Shedding) => return Ok(()),
+            _ if remaining >= needed => return Ok(()),
+            (1, _) => format!("1 live node would remain, and ranges have {needed} copies"),
+            _ => format!("{remaining} live nodes would remain, and ranges have {needed} copies"),
         };
-        if let Some(why) = refusal {
-            return Ok(Err(Refusal::new(RefusalReason::Invalid, format!("node {node} {why}"))));
+        let advice = match remaining {
+            0 => String::new(),
+            _ => {
+                let copies = kvserver::voters_of(remaining);
+                let copies = if copies == 1 { "1 copy".to_string() } else { format!("{copies} copies") };
+                format!(" (or give up copies with --force: {copies} of everything would be left)")
+            }
+        };
+        let detail = format!("the nodes cannot be decommissioned: {reason}. Add nodes first{advice}");
+        Err(Refusal::new(RefusalReason::Invalid, detail))
+    }
+
+    /// So many nodes must remain.
+    fn needed(&self, standings: &Standings) -> usize {
+        let holds = |node: &&NodeId| {
+            let standing = standings.get(node).map(|(standing, _)| *standing);
+            matches!(standing, None | Some(Standing::Active | Standing::Decommissioning))
+        };
+        self.kept.min(kvserver::voters_of(self.all.iter().filter(holds).count())).max(1)
+    }
+}
+
+/// Changes standings, all or none. The outer error is one of the store, the inner one of whoever asks.
+async fn change_all(
+    txn: &Txn,
+    nodes: &[NodeId],
+    wanted: Standing,
+    company: &Company,
+) -> Result<Result<Vec<(NodeId, u64, Standing)>, Refusal>, KvError> {
+    if matches!(wanted, Standing::Decommissioning | Standing::Shedding) {
+        let standings = standings(txn).await?;
+        if let Err(refusal) = company.check(&standings, nodes, wanted) {
+            return Ok(Err(refusal));
         }
-        txn.put(&key, &encode(wanted, edition + 1))?;
-        Ok(Ok(edition + 1))
-    })
+    }
+    let mut changed = Vec::new();
+    for node in nodes {
+        let stored = txn.get(&system::node(*node), Locking { absent: true, ..Locking::UPDATE }).await?;
+        let before = stored.as_deref().map(decode).transpose()?.unwrap_or((Standing::Active, 0));
+        match changed_from(before, wanted) {
+            Ok((standing, edition)) => changed.push((*node, edition, standing)),
+            Err(why) => return Ok(Err(Refusal::new(RefusalReason::Invalid, format!("node {node} {why}")))),
+        }
+    }
+    for (node, edition, standing) in &changed {
+        txn.put(&system::node(*node), &encode(*standing, *edition))?;
+    }
+    Ok(Ok(changed))
+}
+
+/// What becomes of a standing and its edition.
+fn changed_from(
+    (standing, edition): (Standing, u64),
+    wanted: Standing,
+) -> Result<(Standing, u64), &'static str> {
+    match (standing, wanted) {
+        _ if standing == wanted && edition > 0 => Ok((standing, edition)),
+        // What was given up stays so, until it is taken back.
+        (Standing::Shedding, Standing::Decommissioning) => Ok((standing, edition)),
+        (Standing::Decommissioned, _) => Err("was decommissioned and cannot come back"),
+        (Standing::Active, Standing::Decommissioned) => {
+            Err("still holds data as far as the cluster knows: begin with meridian node decommission")
+        }
+        _ => Ok((wanted, edition + 1)),
+    }
+}
+
+/// All records of standings.
+async fn standings(txn: &Txn) -> Result<Standings, KvError> {
+    let mut scan = txn.scan(ScanOptions::forward(system::node_span()));
+    let mut records = Standings::new();
+    while let Some(page) = scan.next_page(txn).await? {
+        for row in page.iter() {
+            let node = system::parse_node(row.key)
+                .map_err(|error| KvError::corruption(format!("the record of a node: {error}")))?;
+            records.insert(node, decode(row.value.unwrap_or_default())?);
+        }
+    }
+    Ok(records)
 }
 
 impl ClusterSteward {
@@ -114,8 +213,38 @@ impl ClusterSteward {
         let on = |range: &RangeDescriptor| range.replicas.iter().any(|replica| nodes.contains(&replica.node));
         match ranges.iter().filter(|range| on(range)).count() {
             0 => Ok(()),
-            left => Err(Refusal::unavailable(format!("{left} ranges still have a replica there"))),
+            left => {
+                let waits = self.why_it_waits(nodes).await?;
+                Err(Refusal::unavailable(format!("{left} ranges still have a replica there{waits}")))
+            }
         }
+    }
+
+    /// Why what is on the nodes cannot go, if that is for want of others.
+    async fn why_it_waits(&self, nodes: &[NodeId]) -> Result<String, Refusal> {
+        let reading = TxnOptions { read_only: true, ..TxnOptions::default() };
+        let read = self.db.transact(reading, |txn| Box::pin(standings(txn))).await;
+        let (standings, company) = (read.map_err(failed)?, self.company());
+        let standing =
+            |node: &NodeId| standings.get(node).map_or(Standing::Active, |(standing, _)| *standing);
+        let is_given_up = nodes.iter().all(|node| standing(node) != Standing::Decommissioning);
+        let able = company.able.iter().filter(|node| standing(node) == Standing::Active).count();
+        let needed = company.needed(&standings);
+        Ok(match is_given_up || able >= needed {
+            true => String::new(),
+            false => format!(
+                ": other nodes must take them, and {able} live ones are left where {needed} copies are kept. Add a node, or give up copies \
+                 with --force"
+            ),
+        })
+    }
+
+    fn company(&self) -> Company {
+        let nodes = self.network.membership().nodes();
+        let is_able = |info: &&NodeInfo| info.incarnation > 0 && !info.draining && info.silence < SILENCE_MAX;
+        let able = nodes.iter().filter(is_able).map(|info| info.node).collect();
+        let all = nodes.iter().map(|info| info.node).collect();
+        Company { able, all, kept: self.store.replicas_kept() }
     }
 }
 
@@ -182,10 +311,14 @@ impl Steward for ClusterSteward {
             if standing == Standing::Decommissioned {
                 self.check_empty(&nodes).await?;
             }
-            for node in nodes {
-                let changed =
-                    self.db.transact(TxnOptions::default(), |txn| change(txn, node, standing)).await;
-                self.network.publish_standing(node, changed.map_err(failed)??, standing);
+            let company = self.company();
+            let changed = self.db.transact(TxnOptions::default(), |txn| {
+                let (nodes, company) = (nodes.clone(), company.clone());
+                Box::pin(async move { change_all(txn, &nodes, standing, &company).await })
+            });
+            let changed = changed.await;
+            for (node, edition, standing) in changed.map_err(failed)?? {
+                self.network.publish_standing(node, edition, standing);
                 tracing::info!(%node, standing = standing.name(), "a node's standing has changed");
             }
             Ok(())
@@ -241,24 +374,8 @@ pub fn keep_looking(env: &Arc<dyn Env>, db: &Db, network: &Network, steward: &Ar
 }
 
 async fn look(db: &Db, network: &Network) -> Result<(), KvError> {
-    let records = db
-        .transact(TxnOptions::default(), |txn| {
-            Box::pin(async move {
-                let mut scan = txn.scan(ScanOptions::forward(system::node_span()));
-                let mut records = Vec::new();
-                while let Some(block) = scan.next_page(txn).await? {
-                    for row in block.iter() {
-                        let node = system::parse_node(row.key)
-                            .map_err(|error| KvError::corruption(format!("the record of a node: {error}")))?;
-                        let (standing, edition) = decode(row.value.unwrap_or_default())?;
-                        records.push((node, standing, edition));
-                    }
-                }
-                Ok(records)
-            })
-        })
-        .await?;
-    for (node, standing, edition) in records {
+    let records = db.transact(TxnOptions::default(), |txn| Box::pin(standings(txn))).await?;
+    for (node, (standing, edition)) in records {
         network.publish_standing(node, edition, standing);
     }
     Ok(())
@@ -274,5 +391,37 @@ mod tests {
         assert_eq!(bytes, [1, 2, 0, 0, 0, 0, 0, 0, 0, 3]);
         assert_eq!(decode(&bytes), Ok((Standing::Decommissioning, 3)));
         assert!(decode(&bytes[..9]).is_err() && decode(&[2, 1, 0, 0, 0, 0, 0, 0, 0, 1]).is_err());
+    }
+
+    fn ids(ids: &[u32]) -> Vec<NodeId> {
+        ids.iter().copied().map(NodeId).collect()
+    }
+
+    /// Whether nodes may leave, of so many of which some are dead and some are leaving.
+    fn may_leave(of: u32, dead: &[u32], before: &[(u32, Standing)], leave: &[u32], wanted: Standing) -> bool {
+        let all: Vec<NodeId> = (1..=of).map(NodeId).collect();
+        let able = all.iter().copied().filter(|node| !dead.contains(&node.0)).collect();
+        let standings = before.iter().map(|(node, standing)| (NodeId(*node), (*standing, 1))).collect();
+        Company { able, all, kept: 3 }.check(&standings, &ids(leave), wanted).is_ok()
+    }
+
+    #[test]
+    fn nodes_leave_only_if_enough_remain() {
+        use Standing::{Decommissioned, Decommissioning, Shedding};
+        let may = |of, leave: &[u32]| may_leave(of, &[], &[], leave, Decommissioning);
+        assert!(!may(3, &[1, 2, 3]) && !may(3, &[1, 2]) && !may(3, &[3]));
+        assert!(may(4, &[4]) && !may(4, &[3, 4]) && may(5, &[4, 5]) && !may(5, &[3, 4, 5]));
+        assert!(may(2, &[1]) && !may(2, &[1, 2]) && !may(1, &[1]), "two nodes have one copy of everything");
+        let forced = |leave: &[u32]| may_leave(3, &[], &[], leave, Shedding);
+        assert!(forced(&[2, 3]) && !forced(&[1, 2, 3]), "never all");
+        // What is leaving already does not count, and asking once more changes nothing.
+        let leaving = [(5, Decommissioning), (4, Decommissioning)];
+        assert!(!may_leave(5, &[], &leaving, &[3], Decommissioning));
+        assert!(may_leave(5, &[], &leaving, &[4, 5], Decommissioning));
+        let gone = [(5, Decommissioned), (4, Decommissioned)];
+        assert!(!may_leave(5, &[4, 5], &gone, &[3], Decommissioning));
+        // The dead: they take nothing away themselves, and count for nothing when others leave.
+        assert!(may_leave(3, &[3], &[], &[3], Decommissioning));
+        assert!(!may_leave(4, &[3], &[], &[4], Decommissioning));
     }
 }

@@ -8,6 +8,7 @@
 //!     or its disk is nearly full
 //!   a replica on a node that is dead       a replica elsewhere takes its place; without a place it goes only if there are
 //!     or to be emptied                       enough others
+//!   the only one is, and leads              another is added, which can take the lease
 //!   a learner is left over                 it goes
 //!   too few voters                         as many as lack, in one step: never an even number
 //!   too many                               the one that is missed least goes
@@ -25,6 +26,9 @@
 //! at how many replicas are not where they should be, then at how far apart they stand, then at how full the store is. Constraints without a
 //! number are never broken by a new replica: if no such place is left the range stays with fewer, and what is already elsewhere stays
 //! until there is a place.
+//!
+//! Emptying a node replaces, it does not shrink: with fewer nodes left than a range keeps replicas ([`RangeView::kept`]) those on a node
+//! that is to be emptied stay until there is another node, or until people say that fewer are enough (`Standing::Shedding`).
 
 use keys::{NodeId, StoreId};
 use kvapi::{RangeDescriptor, ReplicaDescriptor, ReplicaKind};
@@ -63,6 +67,8 @@ pub struct RangeView<'a> {
     /// The leaseholder's store.
     pub own: StoreId,
     pub policy: &'a Policy,
+    /// So many replicas stay while nodes are to be emptied and no others can take theirs; at most what is wanted counts.
+    pub kept: usize,
     pub size_bytes: u64,
     /// `None`: it was not measured for long enough.
     pub load: Option<RangeLoad>,
@@ -89,20 +95,11 @@ pub(crate) struct View<'a> {
 
 /// What should become of a range whose lease is held by `range.own`. `None`: it is as it should be.
 pub fn decide(range: &RangeView<'_>, stores: &Overview) -> Option<Decision> {
-    let place = |store| stores.position(store).map(|position| &stores.places()[position]);
-    let voters = range.descriptor.replicas.iter().filter(|replica| replica.kind.is_incoming_voter());
-    let load = range.load.unwrap_or_default();
-    let view = View {
-        range: *range,
-        stores,
-        own: place(range.own),
-        voters: voters.filter_map(|voter| place(voter.store)).collect(),
-        replica: Amounts::of_range(true, false, range.size_bytes as f64, load),
-        lease: Amounts::of_range(false, true, 0.0, load),
-    };
+    let view = View::new(range, stores);
     view.end_joint()
         .or_else(|| view.hand_over())
         .or_else(|| view.replace_lost())
+        .or_else(|| view.make_way_for_the_last())
         .or_else(|| view.remove_learners())
         .or_else(|| view.match_count())
         .or_else(|| view.fulfil_constraints())
@@ -114,12 +111,45 @@ pub fn decide(range: &RangeView<'_>, stores: &Overview) -> Option<Decision> {
         .or_else(|| range.may_move.then(|| view.make_way_for_lease()).flatten())
 }
 
+/// The number of voters that so many nodes can have: an even one tolerates no more than the odd one below it.
+pub fn voters_of(nodes: usize) -> usize {
+    if nodes.is_multiple_of(2) { nodes.saturating_sub(1) } else { nodes }
+}
+
+/// Whether a range has a replica on a node that is to be emptied, and no other node can take it.
+pub fn waits_for_place(range: &RangeView<'_>, stores: &Overview) -> bool {
+    let place = |store| stores.position(store).map(|position| &stores.places()[position]);
+    let is_leaving = |replica: &ReplicaDescriptor| {
+        place(replica.store).is_some_and(|place| place.is_leaving && replica.kind.is_incoming_voter())
+    };
+    if stores.leaving() == 0 || !range.descriptor.replicas.iter().any(is_leaving) {
+        return false;
+    }
+    let view = View::new(range, stores);
+    let (of_others, of_own) = (view.replace_lost(), view.make_way_for_the_last());
+    view.end_joint().or_else(|| view.hand_over()).or(of_others).or(of_own).is_none()
+}
+
 fn change(add: Option<&Place>, remove: Option<StoreId>, is_for_balance: bool) -> Decision {
     let add = add.into_iter().map(|place| (place.node, place.store)).collect();
     Decision::Change { add, remove: remove.into_iter().collect(), is_for_balance }
 }
 
 impl<'a> View<'a> {
+    fn new(range: &RangeView<'a>, stores: &'a Overview) -> View<'a> {
+        let place = |store| stores.position(store).map(|position| &stores.places()[position]);
+        let voters = range.descriptor.replicas.iter().filter(|replica| replica.kind.is_incoming_voter());
+        let load = range.load.unwrap_or_default();
+        View {
+            range: *range,
+            stores,
+            own: place(range.own),
+            voters: voters.filter_map(|voter| place(voter.store)).collect(),
+            replica: Amounts::of_range(true, false, range.size_bytes as f64, load),
+            lease: Amounts::of_range(false, true, 0.0, load),
+        }
+    }
+
     fn voters_in_descriptor(&self) -> impl Iterator<Item = &ReplicaDescriptor> {
         self.range.descriptor.replicas.iter().filter(|replica| replica.kind.is_incoming_voter())
     }
@@ -171,10 +201,10 @@ impl<'a> View<'a> {
     }
 
     fn want(&self) -> usize {
-        let nodes = self.stores.active();
-        // An even number tolerates no more than the odd one below it.
-        let possible = if nodes % 2 == 0 { nodes.saturating_sub(1) } else { nodes };
-        self.range.policy.replicas.min(possible).max(1)
+        let (active, replicas) = (self.stores.active(), self.range.policy.replicas);
+        let with_leaving = voters_of(active + self.stores.leaving());
+        let kept = self.range.kept.min(replicas).min(with_leaving);
+        replicas.min(voters_of(active)).max(kept).max(1)
     }
 
     fn replace_lost(&self) -> Option<Decision> {
@@ -189,6 +219,14 @@ impl<'a> View<'a> {
             return Some(change(Some(place), Some(lost.store), false));
         }
         (self.voters_in_descriptor().count() > self.want()).then(|| change(None, Some(lost.store), false))
+    }
+
+    /// The leaseholder cannot be removed, and there is no other to take the lease.
+    fn make_way_for_the_last(&self) -> Option<Decision> {
+        if !self.own?.is_lost || self.voters_in_descriptor().count() > 1 {
+            return None;
+        }
+        self.best_place(&self.groups(), &[]).map(|place| change(Some(place), None, false))
     }
 
     fn remove_learners(&self) -> Option<Decision> {

@@ -41,7 +41,7 @@ pub mod pace;
 pub mod spans;
 
 pub use config::{Constraint, Constraints, InvalidConfig, LeasePreferences, RangeConfig, Rule};
-pub use decide::{Decision, RangeView, decide};
+pub use decide::{Decision, RangeView, decide, voters_of, waits_for_place};
 pub use load::{RangeLoad, RateMeter};
 pub use overview::{Amounts, Limits, Overview, Policy};
 pub use pace::{Budget, Ledger};

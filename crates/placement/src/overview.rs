@@ -112,6 +112,8 @@ pub(crate) struct Place {
     pub takes: bool,
     /// Its replicas should not be there.
     pub is_lost: bool,
+    /// They stay until others have taken their place.
+    pub is_leaving: bool,
     /// Its disk is nearly full.
     pub is_full: bool,
     /// It is to have no leases: about to stop, to be emptied.
@@ -145,6 +147,8 @@ pub struct Overview {
     least: Amounts,
     /// Nodes that are meant to hold data, whether they live or not.
     active: usize,
+    /// Nodes whose replicas must not go before others have taken their place.
+    leaving: usize,
     /// Different places up to the first tier, up to the second, ...: of those that take replicas.
     widths: SmallVec<[usize; 4]>,
 }
@@ -172,7 +176,8 @@ impl Overview {
             places.push(Overview::place(info, group, limits));
         }
         places.sort_by_key(|place| place.store);
-        let active = nodes.iter().filter(|node| node.standing == Standing::Active).count();
+        let of = |standing| nodes.iter().filter(|node| node.standing == standing).count();
+        let (active, leaving) = (of(Standing::Active), of(Standing::Decommissioning));
         let mut overview = Overview {
             places,
             groups,
@@ -180,6 +185,7 @@ impl Overview {
             noise: Amounts::default(),
             least: Amounts::default(),
             active,
+            leaving,
             widths: SmallVec::new(),
         };
         overview.count();
@@ -201,6 +207,7 @@ impl Overview {
             amounts: Amounts::of_store(&info.capacity),
             takes: info.takes_replicas(limits.suspect_after) && free >= limits.free_to_take,
             is_lost: info.standing != Standing::Active || info.silence >= limits.dead_after,
+            is_leaving: info.standing == Standing::Decommissioning,
             is_full: free < limits.free_min,
             hands_over: info.draining || info.standing != Standing::Active,
         }
@@ -261,6 +268,11 @@ impl Overview {
 
     pub(crate) fn active(&self) -> usize {
         self.active
+    }
+
+    /// How many nodes are to be emptied, without anything being given up.
+    pub fn leaving(&self) -> usize {
+        self.leaving
     }
 
     /// What a store is known to have.

@@ -93,6 +93,11 @@ impl SpanConfigs {
         (key < &end[..]).then_some(config)
     }
 
+    /// The most replicas that are asked for anywhere. `None`: no number is asked for.
+    pub fn replicas_max(&self) -> Option<u8> {
+        self.spans.values().filter_map(|(_, config)| config.replicas).max()
+    }
+
     /// The first key inside the span, not its start, where something else is wanted than before: a range ends there.
     pub fn border_in(&self, span: &Span) -> Option<&Key> {
         let inside = |key: &&Key| **key > span.start && **key < span.end;
@@ -128,6 +133,7 @@ mod tests {
             ["a", "b", "cx", "d", "ez", "f"].map(of),
             [None, Some(1), Some(1), Some(5), Some(5), None]
         );
+        assert_eq!((configs.replicas_max(), SpanConfigs::default().replicas_max()), (Some(5), None));
     }
 
     #[test]

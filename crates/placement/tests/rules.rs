@@ -45,12 +45,14 @@ struct Case {
     size_bytes: u64,
     load: Option<RangeLoad>,
     own: u32,
+    /// As many as are wanted, unless said otherwise.
+    kept: Option<usize>,
 }
 
 impl Default for Case {
     fn default() -> Case {
         let config = RangeConfig { replicas: Some(3), ..RangeConfig::default() };
-        Case { config, size_bytes: 0, load: None, own: 1 }
+        Case { config, size_bytes: 0, load: None, own: 1, kept: None }
     }
 }
 
@@ -66,11 +68,13 @@ impl Case {
 
     fn decide(&self, descriptor: &RangeDescriptor, nodes: &[NodeInfo]) -> Option<Decision> {
         let stores = Overview::new(nodes, &Limits::default());
-        let policy = stores.resolve(&self.config, usize::from(self.config.replicas.expect("set")));
+        let replicas = usize::from(self.config.replicas.expect("set"));
+        let policy = stores.resolve(&self.config, replicas);
         let view = RangeView {
             descriptor,
             own: StoreId(self.own),
             policy: &policy,
+            kept: self.kept.unwrap_or(replicas),
             size_bytes: self.size_bytes,
             load: self.load,
             may_move: true,
@@ -130,6 +134,44 @@ fn what_is_lost_is_replaced_if_there_is_a_place() {
     assert_eq!(decide_for(&[1, 2, 3], &four), repaired(&[4], &[3]));
     four[3].silence = Duration::from_secs(6);
     assert_eq!(decide_for(&[1, 2, 3], &four), None, "the only place may be dead as well");
+}
+
+#[test]
+fn a_node_is_emptied_by_replacing_and_not_by_shrinking() {
+    let leaving = |count: u32, which: &[usize], standing| {
+        let mut nodes = nodes(count);
+        which.iter().for_each(|at| nodes[*at].standing = standing);
+        nodes
+    };
+    let all = leaving(3, &[0, 1, 2], Standing::Decommissioning);
+    assert_eq!(decide_for(&[1, 2, 3], &all), None, "there is nobody else");
+    let two = leaving(3, &[1, 2], Standing::Decommissioning);
+    assert_eq!(decide_for(&[1, 2, 3], &two), None);
+    let mut with_place = two.clone();
+    with_place.push(NodeInfo::new(NodeId(4), StoreId(4)));
+    assert_eq!(decide_for(&[1, 2, 3], &with_place), repaired(&[4], &[2]));
+    assert_eq!(decide_for(&[1, 4, 3], &with_place), None, "the other one waits");
+
+    // Five may become three, unless five are asked for.
+    let of_five = leaving(5, &[4], Standing::Decommissioning);
+    let mut five = Case::default();
+    five.config.replicas = Some(5);
+    assert_eq!(five.of(&[1, 2, 3, 4, 5], &of_five), None);
+    let may_shrink = Case { kept: Some(3), ..five };
+    assert_eq!(may_shrink.of(&[1, 2, 3, 4, 5], &of_five), repaired(&[], &[5]));
+    assert_eq!(may_shrink.of(&[1, 2, 3, 4], &of_five), repaired(&[], &[4]));
+
+    // People have said that fewer are enough.
+    let given_up = leaving(3, &[1, 2], Standing::Shedding);
+    assert_eq!(decide_for(&[1, 2, 3], &given_up), repaired(&[], &[2]));
+    assert_eq!(decide_for(&[1, 3], &given_up), repaired(&[], &[3]));
+    assert_eq!(decide_for(&[1], &given_up), None);
+
+    // The only replica cannot just go: another comes, and takes the lease.
+    let first = leaving(2, &[0], Standing::Decommissioning);
+    assert_eq!(decide_for(&[1], &first), repaired(&[2], &[]));
+    assert_eq!(decide_for(&[1, 2], &first), lease(2, false));
+    assert_eq!(Case { own: 2, ..Case::default() }.of(&[1, 2], &first), repaired(&[], &[1]));
 }
 
 #[test]

@@ -282,6 +282,7 @@ impl Cluster {
             descriptor: &self.scratch,
             own: id(leader),
             policy: &self.policy,
+            kept: 3,
             size_bytes: range.size_bytes as u64,
             load: is_known.then_some(range.load),
             salt: leading.rounds,
