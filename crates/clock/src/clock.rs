@@ -182,6 +182,14 @@ impl Clock {
         now
     }
 
+    /// A time that the clock has reached, below the bound that is persisted. For others to remember: a store with a lower bound is older
+    /// than this moment.
+    pub fn reached(&self) -> WallTime {
+        let now = self.now().wall;
+        let bound = self.state.lock().bound;
+        WallTime::from_unix_nanos(now.min(bound))
+    }
+
     /// Moves the clock above a timestamp received from elsewhere, or refuses it and leaves the clock as it is.
     pub fn observe(&self, remote: Timestamp) -> Result<(), OffsetExceeded> {
         {

@@ -111,6 +111,8 @@ pub enum StoreItem {
     ClockUpperBound = b'c',
     /// Why the store is not to be used any more.
     Condemned = b'd',
+    /// What [`StoreItem::ClockUpperBound`] was before the processes that no other node has welcomed yet.
+    BoundFound = b'f',
     /// Cluster id, node id and store id.
     Identity = b'i',
     /// Written once bootstrap is complete.
@@ -123,9 +125,10 @@ pub enum StoreItem {
 
 impl StoreItem {
     /// All items in sort order.
-    pub const ALL: [StoreItem; 6] = [
+    pub const ALL: [StoreItem; 7] = [
         StoreItem::ClockUpperBound,
         StoreItem::Condemned,
+        StoreItem::BoundFound,
         StoreItem::Identity,
         StoreItem::Bootstrapped,
         StoreItem::Peers,
@@ -137,6 +140,7 @@ impl StoreItem {
         match self {
             StoreItem::ClockUpperBound => "clock-upper-bound",
             StoreItem::Condemned => "condemned",
+            StoreItem::BoundFound => "bound-found",
             StoreItem::Identity => "identity",
             StoreItem::Bootstrapped => "bootstrapped",
             StoreItem::Peers => "peers",

@@ -1,4 +1,9 @@
-//! The clock's upper bound on disk: what makes sure that a restarted node never gives out a timestamp again.
+//! The clock's upper bound on disk: what makes sure that a restarted node never gives out a timestamp again, and what tells other nodes
+//! whether a data folder is older than what they have heard of its node (see `rpc::identity`).
+//!
+//! For the second the bound counts as it was *found*, and opening the clock raises it. So what was found is kept in an item of its own
+//! until another node has welcomed the process, and is put back if one refuses the folder as old: an old folder does not become a new one
+//! by being started twice. The node tells nobody its clock before that item is gone, so that nobody holds it against a sound one.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -35,17 +40,46 @@ impl WallSource for EnvClock {
     }
 }
 
+fn read(engine: &dyn Engine, item: StoreItem) -> anyhow::Result<Option<WallTime>> {
+    let stored =
+        engine.get(Keyspace::StoreLocal, &store_item(item)).context("the clock's bound cannot be read")?;
+    let Some(bytes) = stored else { return Ok(None) };
+    let bytes = bytes[..].try_into().ok().context("the clock's bound on disk is damaged")?;
+    Ok(Some(WallTime::from_unix_nanos(u64::from_be_bytes(bytes))))
+}
+
+/// The bound as the last process that others have welcomed has left it. Before the clock is opened.
+pub fn found(engine: &dyn Engine, config: &NodeConfig) -> anyhow::Result<Option<WallTime>> {
+    let Some(stored) = stored(engine, config)? else { return Ok(None) };
+    if let Some(found) = read(engine, StoreItem::BoundFound)? {
+        return Ok(Some(found));
+    }
+    suspect(engine, stored)?;
+    Ok(Some(stored))
+}
+
+/// Keeps what was found for the next process.
+pub fn suspect(engine: &dyn Engine, found: WallTime) -> anyhow::Result<()> {
+    write(engine, StoreItem::BoundFound, found)
+}
+
+/// Other nodes have welcomed this process: for the next one the bound counts as it is.
+pub fn vouch(engine: &dyn Engine) -> anyhow::Result<()> {
+    let mut batch = WriteBatch::new();
+    batch.delete(Keyspace::StoreLocal, &store_item(StoreItem::BoundFound));
+    engine.write(&batch, Durability::Synced).context("that others have welcomed this node cannot be written")
+}
+
 fn persist(engine: &dyn Engine, clock: &Clock) -> anyhow::Result<()> {
     let Some(bound) = clock.bound_to_persist() else { return Ok(()) };
-    write(engine, bound)?;
+    write(engine, StoreItem::ClockUpperBound, bound)?;
     clock.bound_persisted(bound);
     Ok(())
 }
 
-fn write(engine: &dyn Engine, bound: WallTime) -> anyhow::Result<()> {
+fn write(engine: &dyn Engine, item: StoreItem, bound: WallTime) -> anyhow::Result<()> {
     let mut batch = WriteBatch::new();
-    let key = store_item(StoreItem::ClockUpperBound);
-    batch.put(Keyspace::StoreLocal, &key, &bound.unix_nanos().to_be_bytes());
+    batch.put(Keyspace::StoreLocal, &store_item(item), &bound.unix_nanos().to_be_bytes());
     engine.write(&batch, Durability::Synced).context("the clock's bound cannot be written")
 }
 
@@ -54,11 +88,7 @@ fn stored(engine: &dyn Engine, config: &NodeConfig) -> anyhow::Result<Option<Wal
     if config.planted.has(Bug::ForgetClockBound) {
         return Ok(None);
     }
-    let key = store_item(StoreItem::ClockUpperBound);
-    let stored = engine.get(Keyspace::StoreLocal, &key).context("the clock's bound cannot be read")?;
-    let Some(bytes) = stored else { return Ok(None) };
-    let bytes = bytes[..].try_into().ok().context("the clock's bound on disk is damaged")?;
-    Ok(Some(WallTime::from_unix_nanos(u64::from_be_bytes(bytes))))
+    read(engine, StoreItem::ClockUpperBound)
 }
 
 /// Waits until the machine's clock has passed everything that an earlier process on this store can have given out. For a node among
@@ -92,7 +122,7 @@ pub fn open(env: &Arc<dyn Env>, engine: &Arc<dyn Engine>, config: &NodeConfig) -
 
 /// The node has stopped in order, and gives out no timestamp any more: the next process need not wait for what was kept in reserve.
 pub fn seal(engine: &dyn Engine, clock: &Clock) -> anyhow::Result<()> {
-    write(engine, clock.seal())
+    write(engine, StoreItem::ClockUpperBound, clock.seal())
 }
 
 /// Keeps the bound ahead of the clock until the node is gone.
@@ -124,6 +154,29 @@ mod tests {
     use storage::{MemoryDisk, MemoryOptions};
 
     use super::*;
+
+    #[test]
+    fn an_old_folder_does_not_become_a_new_one_by_being_started_twice() {
+        let simulation = Simulation::new(1);
+        let env: Arc<dyn Env> = simulation.machine();
+        let engine: Arc<dyn Engine> = MemoryDisk::new().open(MemoryOptions::default()).expect("a new disk");
+        let config = NodeConfig::default();
+        let found = || found(&*engine, &config).expect("it can be read");
+        assert_eq!(found(), None, "nothing was given out");
+        open(&env, &engine, &config).expect("a clock");
+        let first = found().expect("a process was here");
+        open(&env, &engine, &config).expect("a clock");
+        assert!(stored(&*engine, &config).expect("it can be read") > Some(first), "it was raised");
+        assert_eq!(found(), Some(first), "nobody has welcomed the process between");
+        vouch(&*engine).expect("it can be written");
+        let second = found().expect("a process was here");
+        assert!(second > first);
+        vouch(&*engine).expect("it can be written");
+        open(&env, &engine, &config).expect("a clock");
+        // One has welcomed it, another one has refused it.
+        suspect(&*engine, second).expect("it can be written");
+        assert_eq!(found(), Some(second));
+    }
 
     #[test]
     fn a_node_among_others_waits_for_its_clock_and_refuses_one_that_was_set_back() {

@@ -111,6 +111,9 @@ impl NodeServer {
         if Network::remembers_others(&identity::read_peers(&*engine)?) {
             clock_bound::pass(&env, &*engine, &config).await?;
         }
+        let mut cluster = cluster;
+        // As it was left: opening the clock raises it.
+        cluster.network.bound_found = clock_bound::found(&*engine, &config)?;
         let clock = clock_bound::open(&env, &engine, &config)?;
         // Ahead of the first use of the clock by others, and for as long as it takes to join.
         clock_bound::keep(&env, &engine, &clock);
@@ -119,6 +122,7 @@ impl NodeServer {
         network.serve(cluster.listener);
         let stored = join::settle(&env, &engine, &network, &cluster.join, &own_address).await?;
         network.become_member(stored.identity, &identity::read_peers(&*engine)?);
+        vouch_when_welcomed(&env, &engine, &network);
         let founds_cluster = stored.is_founder && !identity::is_bootstrapped(&*engine)?;
         let world = World {
             identity: Identity { node: stored.identity.node, store: stored.identity.store, founds_cluster },
@@ -133,7 +137,10 @@ impl NodeServer {
         let starting = Node::start(&config, world);
         let node = tokio::select! {
             biased;
-            reason = network.fatal() => anyhow::bail!(reason),
+            reason = network.fatal() => {
+                keep_suspect(&env, &engine, &network).await;
+                anyhow::bail!(reason)
+            }
             node = starting => node?,
         };
         if founds_cluster {
@@ -188,7 +195,13 @@ impl NodeServer {
         let outcome = tokio::select! {
             biased;
             stopped = failure => Err(anyhow::anyhow!("the store has failed: {stopped}")),
-            reason = self.fatal() => Err(anyhow::anyhow!(reason)),
+            reason = self.fatal() => {
+                #[cfg(feature = "rocks")]
+                if let Some(network) = &self.network {
+                    keep_suspect(&self.env, &self.node.world.engine, network).await;
+                }
+                Err(anyhow::anyhow!(reason))
+            }
             () = shutdown => Ok(()),
         };
         if outcome.is_ok() {
@@ -236,6 +249,32 @@ async fn open_folder(env: &Arc<dyn Env>, config: &NodeConfig) -> anyhow::Result<
     let opened = env.lane("open").run(move || storage::RocksEngine::open(&folder, &rocks)).await;
     let engine = opened.with_context(|| format!("data folder {}", config.data_dir.display()))?;
     Ok(Arc::new(engine))
+}
+
+/// Another node has refused this one because of its folder: the next process on it is to be judged as this one was.
+#[cfg(feature = "rocks")]
+async fn keep_suspect(env: &Arc<dyn Env>, engine: &Arc<dyn Engine>, network: &Network) {
+    let Some(found) = network.refused_with_bound() else { return };
+    let engine = engine.clone();
+    let kept = env.lane("bound-found").run(move || clock_bound::suspect(&*engine, found)).await;
+    if let Err(error) = kept {
+        tracing::error!(error = %format!("{error:#}"), "that the data folder is old cannot be kept");
+    }
+}
+
+/// Once another node has welcomed this process what it does counts: the bound on disk first, then its clock may be told.
+#[cfg(feature = "rocks")]
+fn vouch_when_welcomed(env: &Arc<dyn Env>, engine: &Arc<dyn Engine>, network: &Network) {
+    let (lane, network, engine) = (env.lane("bound-found"), network.clone(), Arc::downgrade(engine));
+    let task = async move {
+        network.welcomed().await;
+        let Some(engine) = engine.upgrade() else { return };
+        match lane.run(move || clock_bound::vouch(&*engine)).await {
+            Ok(()) => network.tell_clock(),
+            Err(error) => tracing::warn!(error = %format!("{error:#}"), "this node does not tell its clock"),
+        }
+    };
+    drop(env.spawn("bound-found", Box::pin(task)));
 }
 
 /// How often what is known of other nodes is written down, if it has changed.

@@ -165,7 +165,11 @@ impl Connection {
         hello: v1::HelloRequest,
     ) -> Result<Connection, ConnectError> {
         let unreachable = |error: std::io::Error| ConnectError::Unreachable(format!("{address}: {error}"));
-        let stream = TcpStream::connect(address).await.map_err(unreachable)?;
+        let resolved = tokio::net::lookup_host(address).await.map_err(|error| {
+            ConnectError::Unreachable(format!("the host of {address} cannot be resolved: {error}"))
+        })?;
+        let resolved: Vec<std::net::SocketAddr> = resolved.collect();
+        let stream = TcpStream::connect(&resolved[..]).await.map_err(unreachable)?;
         set_up(&stream).map_err(unreachable)?;
         let own = SockRef::from(&stream).try_clone().map_err(unreachable)?;
         let complaint = Arc::new(OnceLock::new());
@@ -291,10 +295,7 @@ async fn secure(
     credentials: &Credentials,
     complaint: &Arc<OnceLock<String>>,
 ) -> Result<Socket, ConnectError> {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let name = rustls::pki_types::ServerName::try_from(host.to_string())
-        .map_err(|_| ConnectError::Unreachable(format!("\"{host}\" is not the name of a host")))?;
+    let name = tls::server_name(address).map_err(ConnectError::Unreachable)?;
     match credentials.connector().connect(name, stream).await {
         Ok(stream) => Ok(Socket::Connected {
             stream: Box::new(stream),

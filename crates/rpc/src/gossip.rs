@@ -22,7 +22,8 @@ pub(crate) async fn run(shared: Weak<Shared>, env: Arc<dyn Env>) {
         if held.is_stopped() {
             return;
         }
-        held.roster.write().speak(env.monotonic());
+        let clock = held.told_clock();
+        held.roster.write().speak(env.monotonic(), clock);
         let exchange = Box::pin(exchange_with_somebody(&held, &mut prng));
         let exchanged = env::timeout(&*env, limits::GOSSIP_TIME_MAX, exchange).await.unwrap_or(false);
         drop(held);
@@ -50,6 +51,7 @@ async fn exchange_with_somebody(shared: &Arc<Shared>, prng: &mut Prng) -> bool {
     match shared.connect_to(seed, shared.hello(v1::Role::Node, None)).await {
         Ok(connection) => exchange(shared, &connection).await,
         Err(error) => {
+            shared.refused(&error);
             tracing::debug!(seed, %error, "no news from there");
             false
         }

@@ -11,9 +11,30 @@
 //! | wanted to reach another node | an address was given to somebody else |
 //! | was decommissioned | its replicas are gone, and what it remembers is not true any more |
 //! | comes with fewer starts than were seen of it | its folder is a copy or an old backup: it has forgotten what it has promised |
+//! | comes with as many, and is another process | likewise: a folder is never started twice with one number |
+//! | comes with more, and with a bound below a timestamp that was heard of it | likewise: see below |
+//!
+//! **What is older than what.** A folder with a backup's number of starts, restored, starts with a number that is higher than any
+//! seen. What tells it is the *bound* of its clock: a node has one on its disk that is above every timestamp it gives out, before it gives it
+//! out, and what it says of itself (`NodeRecord`) has its clock in it. So a process that has *found* a bound below what was heard of its node
+//! runs on a disk from before that was said, and what the node has promised and acknowledged since is not on it. These are timestamps
+//! of the hybrid clock, which never goes back: what the machine's clock does has no part in it. Only earlier processes count: a process
+//! passes the bound that it has found itself all the time, and is told from others by a number drawn at its start.
+//!
+//! A process tells its clock only once it was welcomed, and a folder that was refused stays as old as it was found, however often it is started
+//! (`node::clock_bound`).
+//!
+//! Both sides look: whoever calls is judged, and whoever is called is left alone if it would have been refused ([`Past::objection`]). A
+//! process that is refused so ends, and so does one that hears of itself what another process has said (`roster`).
+//!
+//! What still cannot be seen: that nobody who is alive has heard the newer process, neither itself nor by others (what is known is written down
+//! every few seconds, so a restart of those who know does not matter); and what a node has done between the copy and its end, if it has
+//! ended, within the lead of the bound (seconds), since that was the bound then. Programs of before have told neither bound
+//! nor clock, and are judged by their numbers of starts only.
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use keys::{NodeId, StoreId};
 use kvapi::Standing;
@@ -97,6 +118,11 @@ impl RefusalReason {
         ]
     };
 
+    /// Whether a member that is refused so cannot ever go on.
+    pub fn is_final(self) -> bool {
+        matches!(self, RefusalReason::Decommissioned | RefusalReason::StaleFolder)
+    }
+
     /// Whether asking again later may help without anybody doing anything.
     pub fn may_pass(self) -> bool {
         matches!(self, RefusalReason::Unavailable | RefusalReason::NotInitialised)
@@ -135,14 +161,87 @@ impl Refusal {
     }
 }
 
+/// One process of a node, as it says itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub incarnation: u64,
+    /// Zero: not told.
+    pub process: u64,
+    /// In nanoseconds since 1970; zero: not told, or there was none.
+    pub bound_found: u64,
+}
+
+impl Process {
+    pub fn of_hello(hello: &v1::HelloRequest) -> Process {
+        Process { incarnation: hello.incarnation, process: hello.process, bound_found: hello.bound_found }
+    }
+
+    pub fn of_welcome(welcome: &v1::Welcome) -> Process {
+        Process {
+            incarnation: welcome.incarnation,
+            process: welcome.process,
+            bound_found: welcome.bound_found,
+        }
+    }
+
+    pub fn of_record(record: &v1::NodeRecord) -> Process {
+        Process { incarnation: record.incarnation, process: record.process, bound_found: record.bound_found }
+    }
+}
+
+/// What was heard of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Past {
+    pub standing: Standing,
+    /// The most starts, and the process that had so many.
+    pub incarnation: u64,
+    pub process: u64,
+    /// The highest clock, in nanoseconds since 1970; zero: none was told.
+    pub clock: u64,
+}
+
+impl Past {
+    /// Why a process of the node cannot be its newest.
+    pub fn objection(&self, node: NodeId, comer: &Process) -> Option<String> {
+        let advice = format!("Decommission node {node} and join with an empty folder");
+        let starts = comer.incarnation;
+        if self.incarnation > starts {
+            return Some(format!(
+                "node {node} has been started {} times as far as the cluster knows, and its data folder knows of {starts} starts: the folder is a \
+                 copy, or was restored from an old backup. {advice}",
+                self.incarnation
+            ));
+        }
+        if self.incarnation == starts {
+            let is_other = self.process != 0 && comer.process != 0 && self.process != comer.process;
+            return is_other.then(|| {
+                format!(
+                    "start {starts} of node {node} was another process: the folder is a copy of that one's, or was restored from an old backup. \
+                     If the other one runs, stop this one; if its folder is lost: {advice}"
+                )
+            });
+        }
+        let is_older = comer.bound_found != 0 && self.clock > comer.bound_found;
+        is_older.then(|| {
+            let by = Duration::from_nanos(self.clock - comer.bound_found);
+            format!(
+                "the data folder of node {node} is older than what the cluster has heard from the node, by {by:?} at least: it was restored from a \
+                 backup or is a copy, and what the node has acknowledged since is not in it. Start the node with its newest folder; if that is lost: \
+                 {advice}"
+            )
+        })
+    }
+}
+
 /// What the node that is asked knows.
 pub(crate) struct Judge<'a> {
     pub own: Option<&'a Identity>,
+    /// The own process.
+    pub own_process: u64,
     /// The own address, for people.
     pub address: &'a str,
     pub versions: RangeInclusive<u32>,
-    /// The standing of a node, and the most starts that were seen of it.
-    pub known: &'a dyn Fn(NodeId) -> Option<(Standing, u64)>,
+    pub known: &'a dyn Fn(NodeId) -> Option<Past>,
 }
 
 impl Judge<'_> {
@@ -209,28 +308,21 @@ impl Judge<'_> {
             return Err(Refusal::new(RefusalReason::OtherCluster, detail));
         }
         let node = NodeId(hello.node_id);
-        if node == own.node && hello.incarnation != own.incarnation {
+        let is_other_process = hello.process != 0 && hello.process != self.own_process;
+        if node == own.node && (hello.incarnation != own.incarnation || is_other_process) {
             let detail = format!(
                 "node {node} runs at {} already: the caller uses a copy of its data folder",
                 self.address
             );
             return Err(Refusal::new(RefusalReason::StaleFolder, detail));
         }
-        match (self.known)(node) {
-            Some((Standing::Decommissioned, _)) => Err(Refusal::new(
-                RefusalReason::Decommissioned,
-                format!("node {node} was decommissioned and cannot come back"),
-            )),
-            Some((_, seen)) if seen > hello.incarnation => Err(Refusal::new(
-                RefusalReason::StaleFolder,
-                format!(
-                    "node {node} has been started {seen} times as far as the cluster knows, and its data folder knows of {} starts: \
-                     the folder is a copy, or was restored from an old backup. Decommission node {node} and join with an empty folder",
-                    hello.incarnation
-                ),
-            )),
-            _ => Ok(()),
+        let Some(past) = (self.known)(node) else { return Ok(()) };
+        if past.standing == Standing::Decommissioned {
+            let detail = format!("node {node} was decommissioned and cannot come back");
+            return Err(Refusal::new(RefusalReason::Decommissioned, detail));
         }
+        let objection = past.objection(node, &Process::of_hello(hello));
+        objection.map_or(Ok(()), |detail| Err(Refusal::new(RefusalReason::StaleFolder, detail)))
     }
 }
 
@@ -258,16 +350,18 @@ mod tests {
             expected_node_id: 1,
             rpc_address: "b:1".to_string(),
             program_version: "0.1.0".to_string(),
+            process: 50,
+            bound_found: 1_000,
         }
     }
 
     fn judge(own: Option<&Identity>, hello: &v1::HelloRequest) -> Result<u32, RefusalReason> {
         let known = |node: NodeId| match node.0 {
-            2 => Some((Standing::Active, 5)),
-            3 => Some((Standing::Decommissioned, 1)),
+            2 => Some(Past { standing: Standing::Active, incarnation: 5, process: 50, clock: 2_000 }),
+            3 => Some(Past { standing: Standing::Decommissioned, incarnation: 1, process: 0, clock: 0 }),
             _ => None,
         };
-        let judge = Judge { own, address: "a:1", versions: 2..=4, known: &known };
+        let judge = Judge { own, own_process: 30, address: "a:1", versions: 2..=4, known: &known };
         judge.judge(hello).map_err(|refusal| refusal.reason)
     }
 
@@ -292,9 +386,41 @@ mod tests {
         assert_eq!(check(|hello| hello.node_id = 3), Err(RefusalReason::Decommissioned));
         assert_eq!(check(|hello| hello.incarnation = 4), Err(RefusalReason::StaleFolder));
         assert_eq!(check(|hello| hello.node_id = 1), Err(RefusalReason::StaleFolder));
+        let ours =
+            |hello: &mut v1::HelloRequest| (hello.node_id, hello.incarnation, hello.process) = (1, 3, 30);
+        assert_eq!(check(ours), Ok(2), "we have called ourselves");
+        assert_eq!(
+            check(|hello| (hello.node_id, hello.incarnation) = (1, 3)),
+            Err(RefusalReason::StaleFolder)
+        );
+        // As many starts: the same process comes again, or another one; of one that does not say, nothing is known.
+        assert_eq!(check(|hello| hello.process = 51), Err(RefusalReason::StaleFolder));
+        assert_eq!(check(|hello| hello.process = 0), Ok(2));
+        // More starts: what it has found must not be below what was heard.
+        let again = |bound| {
+            move |hello: &mut v1::HelloRequest| {
+                (hello.incarnation, hello.process, hello.bound_found) = (6, 60, bound);
+            }
+        };
+        let restarted = |bound: u64| {
+            let mut hello = hello();
+            again(bound)(&mut hello);
+            judge(Some(&own), &hello)
+        };
+        assert_eq!(restarted(1_999), Err(RefusalReason::StaleFolder));
+        assert_eq!(restarted(2_000), Ok(2));
+        assert_eq!(restarted(0), Ok(2), "it does not say");
         assert_eq!(check(|hello| hello.cluster_id.clear()), Err(RefusalReason::Invalid));
         // A newcomer has no cluster to be of.
         assert_eq!(check(|hello| (hello.role, hello.expected_node_id) = (v1::Role::Joiner.into(), 0)), Ok(2));
+    }
+
+    #[test]
+    fn the_refusal_of_an_older_folder_says_by_how_much() {
+        let past = Past { standing: Standing::Active, incarnation: 5, process: 1, clock: 9_000_000_000 };
+        let comer = Process { incarnation: 6, process: 2, bound_found: 2_000_000_000 };
+        let objection = past.objection(NodeId(2), &comer).expect("it is older");
+        assert!(objection.contains("by 7s at least"), "{objection}");
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -25,11 +26,12 @@ use prometheus_client::registry::Registry;
 use prost::Message as _;
 use proto::v1;
 use replication::{RaftBatch, RaftTransport, SendError, SnapshotStream};
+use stdx::WallTime;
 use tokio::net::TcpListener;
 
 use crate::batches::Dialer;
 use crate::connection::{ConnectError, Connection};
-use crate::identity::{ClusterId, Identity, PROTOCOL_VERSIONS, Refusal};
+use crate::identity::{ClusterId, Identity, PROTOCOL_VERSIONS, Process, Refusal, RefusalReason};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::offset::{ClockOffset, verdict};
@@ -58,6 +60,8 @@ pub struct NetworkConfig {
     pub program_version: String,
     /// RPC addresses to try when none of the known nodes can be reached.
     pub seeds: Vec<String>,
+    /// The bound of the clock that an earlier process has left in the data folder, as it was when this process began.
+    pub bound_found: Option<WallTime>,
     /// The protocol versions to speak: [`PROTOCOL_VERSIONS`], except in tests.
     pub versions: RangeInclusive<u32>,
 }
@@ -70,8 +74,14 @@ impl NetworkConfig {
             locality: Locality::default(),
             program_version: program_version.to_string(),
             seeds: Vec::new(),
+            bound_found: None,
             versions: PROTOCOL_VERSIONS,
         }
+    }
+
+    /// In nanoseconds since 1970; zero: there was none.
+    pub(crate) fn bound_found(&self) -> u64 {
+        self.bound_found.map_or(0, WallTime::unix_nanos)
     }
 }
 
@@ -120,6 +130,14 @@ pub(crate) struct Shared {
     pub config: NetworkConfig,
     pub metrics: Arc<Metrics>,
     pub identity: OnceLock<Identity>,
+    /// Tells this process from others of its node; never zero.
+    pub process: u64,
+    /// Whether others are told the own clock.
+    tells_clock: AtomicBool,
+    /// Another node has refused this one because its folder is old.
+    is_stale: AtomicBool,
+    /// True once another node has welcomed this one.
+    welcomed: tokio::sync::watch::Sender<bool>,
     pub services: OnceLock<Services>,
     pub steward: RwLock<Option<Arc<dyn Steward>>>,
     pub reporter: RwLock<Option<Arc<dyn Reporter>>>,
@@ -176,6 +194,8 @@ impl Shared {
             expected_node_id: expected.map_or(0, |node| node.0),
             rpc_address: self.config.addresses.rpc.clone(),
             program_version: self.config.program_version.clone(),
+            process: identity.map_or(0, |_| self.process),
+            bound_found: identity.map_or(0, |_| self.config.bound_found()),
         }
     }
 
@@ -203,7 +223,38 @@ impl Shared {
             Some(own) if is_member && cluster != Some(own.cluster) => {
                 Err(ConnectError::NotANode(format!("{address} answers for another cluster than it should")))
             }
+            Some(own) if is_member && own.node.0 != connection.welcome.node_id => {
+                self.judge_answerer(&connection.welcome).map(|()| connection)
+            }
             _ => Ok(connection),
+        }
+    }
+
+    /// Whoever would be refused is not called either.
+    fn judge_answerer(&self, welcome: &v1::Welcome) -> Result<(), ConnectError> {
+        let node = NodeId(welcome.node_id);
+        let past = self.roster.read().past(node);
+        let objection = past.and_then(|past| past.objection(node, &Process::of_welcome(welcome)));
+        objection.map_or(Ok(()), |objection| Err(ConnectError::NotANode(objection)))
+    }
+
+    /// Another node does not want us, and says why. Some reasons mean that this node cannot go on.
+    pub fn refused(&self, error: &ConnectError) {
+        if let ConnectError::Refused(refusal) = error
+            && refusal.reason.is_final()
+        {
+            if refusal.reason == RefusalReason::StaleFolder {
+                self.is_stale.store(true, Ordering::Release);
+            }
+            self.fail(refusal.detail.clone());
+        }
+    }
+
+    /// The own clock for others; zero: it is not told.
+    pub fn told_clock(&self) -> u64 {
+        match self.tells_clock.load(Ordering::Acquire) {
+            true => self.clock.reached().unix_nanos(),
+            false => 0,
         }
     }
 
@@ -240,12 +291,11 @@ impl Shared {
     /// Takes in news from another node.
     pub fn absorb(self: &Arc<Self>, news: v1::News) {
         let changes = self.roster.write().absorb(news, self.env.monotonic());
-        if let (Some(incarnation), Some(own)) = (changes.impostor, self.identity.get()) {
-            self.fail(format!(
-                "another process runs as node {} too (start {incarnation} of its data folder, this is start {}): there is a copy of the folder. \
-                 Stop one of them",
-                own.node, own.incarnation
-            ));
+        if let Some(reason) = changes.impostor {
+            self.fail(reason);
+        }
+        for objection in changes.doubtful {
+            tracing::debug!(objection, "what a process says of itself is not believed");
         }
         if changes.own_standing == Some(Standing::Decommissioned) {
             self.fail("this node was decommissioned: it cannot come back".to_string());
@@ -270,7 +320,10 @@ impl Shared {
     /// A peer has become reachable, or has stopped being so.
     pub fn link_changed(&self, node: NodeId, reason: Option<&str>) {
         match reason {
-            None => tracing::info!(%node, "a node is reachable"),
+            None => {
+                tracing::info!(%node, "a node is reachable");
+                self.welcomed.send_replace(true);
+            }
             Some(reason) => tracing::info!(%node, reason, "a node cannot be reached"),
         }
         let unreachable = self.peers().iter().filter(|peer| peer.unreachable().is_some()).count();
@@ -300,6 +353,8 @@ pub struct Network {
 
 impl Network {
     pub fn new(env: Arc<dyn Env>, clock: Arc<Clock>, config: NetworkConfig) -> Network {
+        // Nothing was found that could be held against the clock.
+        let tells_clock = AtomicBool::new(config.bound_found.is_none());
         let shared = Shared {
             clock,
             config,
@@ -310,6 +365,10 @@ impl Network {
             reporter: RwLock::new(None),
             roster: RwLock::new(Roster::default()),
             peers: Mutex::new(BTreeMap::new()),
+            process: env.entropy().max(1),
+            tells_clock,
+            is_stale: AtomicBool::new(false),
+            welcomed: tokio::sync::watch::Sender::new(false),
             snapshot_lane: env.lane("snapshot-reader"),
             snapshot_rate: Arc::new(RateLimit::new(limits::SNAPSHOT_BYTES_PER_SECOND)),
             snapshots: tokio::sync::Semaphore::new(limits::SNAPSHOTS_INCOMING_MAX),
@@ -387,13 +446,38 @@ impl Network {
             program_version: config.program_version.clone(),
             draining: false,
             capacity: None,
+            process: shared.process,
+            bound_found: config.bound_found(),
+            clock: shared.told_clock(),
         };
         {
             let mut roster = shared.roster.write();
-            roster.become_member(record, config.locality.clone(), shared.env.monotonic());
+            let began = shared.clock.reached().unix_nanos();
+            roster.become_member(record, config.locality.clone(), shared.env.monotonic(), began);
         }
         self.take_news(remembered);
         drop(shared.env.spawn("gossip", Box::pin(gossip::run(Arc::downgrade(shared), shared.env.clone()))));
+    }
+
+    /// Completes when another node has welcomed this one.
+    pub fn welcomed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut welcomed = self.shared.welcomed.subscribe();
+        async move {
+            if welcomed.wait_for(|welcomed| *welcomed).await.is_err() {
+                // The network is gone: nobody will.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// From now on others are told the own clock. Only once the bound on disk counts for the next process: they hold it against that.
+    pub fn tell_clock(&self) {
+        self.shared.tells_clock.store(true, Ordering::Release);
+    }
+
+    /// The bound that was found, if another node has refused this one because it is too low, or the folder is a copy.
+    pub fn refused_with_bound(&self) -> Option<WallTime> {
+        self.shared.config.bound_found.filter(|_| self.shared.is_stale.load(Ordering::Acquire))
     }
 
     /// Takes in what [`Network::to_remember`] gave, here or elsewhere.
@@ -445,7 +529,7 @@ impl Network {
 
     /// The member, not decommissioned, that listens at this RPC address.
     pub fn member_at(&self, rpc_address: &str) -> Option<NodeId> {
-        self.shared.roster.read().member_at(rpc_address)
+        self.shared.roster.read().member_at(rpc_address, self.shared.env.monotonic())
     }
 
     /// A node id was given to a newcomer: from now on it counts as a member, before anything was heard of it.

@@ -258,7 +258,10 @@ async fn keep_link(peer: Weak<Peer>, env: Arc<dyn Env>) {
                 connection.close(&reason);
                 reason
             }
-            Err(error) => error.to_string(),
+            Err(error) => {
+                shared.refused(&error);
+                error.to_string()
+            }
         };
         let is_new = held.down(&reason);
         if let Some(shared) = held.shared.upgrade()

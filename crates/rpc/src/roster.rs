@@ -15,7 +15,11 @@ use keys::{NodeId, StoreId};
 use kvapi::{Capacity, Locality, NodeInfo, RangeDescriptor, Standing};
 use proto::v1;
 
+use crate::identity::{Past, Process};
 use crate::limits::{NODES_MAX, TEXT_BYTES_MAX};
+
+/// A node that is to leave and was silent for so long does not come back.
+const SILENCE_OF_LEAVING: Duration = Duration::from_secs(5);
 
 /// One node.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +37,11 @@ impl Entry {
     fn version(&self) -> (u64, u64) {
         version_of(&self.record)
     }
+
+    fn past(&self) -> Past {
+        let v1::NodeRecord { incarnation, process, clock, .. } = self.record;
+        Past { standing: self.standing, incarnation, process, clock }
+    }
 }
 
 fn version_of(record: &v1::NodeRecord) -> (u64, u64) {
@@ -44,8 +53,10 @@ fn version_of(record: &v1::NodeRecord) -> (u64, u64) {
 pub(crate) struct Changes {
     /// Nodes that are new, were started anew, or have another address.
     pub moved: Vec<NodeId>,
-    /// Somebody else speaks as the own node: its number of starts.
-    pub impostor: Option<u64>,
+    /// Why the own node must stop: another process speaks as it.
+    pub impostor: Option<String>,
+    /// What other nodes' processes have said that cannot be their newest: it was not taken.
+    pub doubtful: Vec<String>,
     /// The own standing is a new one.
     pub own_standing: Option<Standing>,
 }
@@ -58,6 +69,8 @@ pub(crate) struct Changes {
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
     own: Option<NodeId>,
+    /// The own clock when this process began.
+    began: u64,
     entries: BTreeMap<NodeId, Entry>,
     stores: BTreeMap<StoreId, NodeId>,
     first_range: Option<RangeDescriptor>,
@@ -66,10 +79,10 @@ pub(crate) struct Roster {
 }
 
 impl Roster {
-    /// Becomes a member: from now on there is an own record.
-    pub fn become_member(&mut self, record: v1::NodeRecord, locality: Locality, now: Duration) {
+    /// Becomes a member: from now on there is an own record. `began`: the own clock.
+    pub fn become_member(&mut self, record: v1::NodeRecord, locality: Locality, now: Duration, began: u64) {
         let node = NodeId(record.node_id);
-        self.own = Some(node);
+        (self.own, self.began) = (Some(node), began);
         self.stores.insert(StoreId(record.store_id), node);
         let entry = self.entries.entry(node).or_default();
         (entry.record, entry.locality, entry.heard_at) = (record, locality, now);
@@ -93,10 +106,10 @@ impl Roster {
         }
     }
 
-    /// Says that the own node lives.
-    pub fn speak(&mut self, now: Duration) {
+    /// Says that the own node lives, and has come to this time by its hybrid clock.
+    pub fn speak(&mut self, now: Duration, clock: u64) {
         if let Some(entry) = self.own.and_then(|own| self.entries.get_mut(&own)) {
-            entry.record.sequence += 1;
+            (entry.record.sequence, entry.record.clock) = (entry.record.sequence + 1, clock);
             entry.heard_at = now;
         }
     }
@@ -118,9 +131,9 @@ impl Roster {
         self.entries.get(&node).map(|entry| entry.record.rpc_address.as_str())
     }
 
-    /// The standing of a node and the most starts that were seen of it.
-    pub fn past(&self, node: NodeId) -> Option<(Standing, u64)> {
-        self.entries.get(&node).map(|entry| (entry.standing, entry.record.incarnation))
+    /// What was heard of a node.
+    pub fn past(&self, node: NodeId) -> Option<Past> {
+        self.entries.get(&node).map(Entry::past)
     }
 
     /// Nodes to talk to: all but the own one and those that are gone for good.
@@ -133,13 +146,18 @@ impl Roster {
         self.entries.iter().filter(talks).map(|(node, _)| *node).collect()
     }
 
-    /// The member, not decommissioned, that says it listens at this address. What was merely admitted from there, and has said
-    /// nothing since, does not count: it may ask again.
-    pub fn member_at(&self, rpc_address: &str) -> Option<NodeId> {
+    /// The member that says it listens at this address, and may come back there. What was merely admitted from there, and has said
+    /// nothing since, does not count: it may ask again. Nor does what is to leave and is silent: another node is to take its place.
+    pub fn member_at(&self, rpc_address: &str, now: Duration) -> Option<NodeId> {
+        let comes_back = |entry: &Entry| match entry.standing {
+            Standing::Active => true,
+            Standing::Decommissioning | Standing::Shedding => {
+                now.saturating_sub(entry.heard_at) < SILENCE_OF_LEAVING
+            }
+            Standing::Decommissioned => false,
+        };
         let found = self.entries.iter().find(|(_, entry)| {
-            entry.record.rpc_address == rpc_address
-                && entry.record.incarnation > 0
-                && entry.standing != Standing::Decommissioned
+            entry.record.rpc_address == rpc_address && entry.record.incarnation > 0 && comes_back(entry)
         });
         found.map(|(node, _)| *node)
     }
@@ -275,10 +293,11 @@ impl Roster {
         let Some(locality) = sound.then(|| Locality::parse(&record.locality).ok()).flatten() else { return };
         let node = NodeId(record.node_id);
         if self.own == Some(node) {
-            let own = self.entries.get(&node).map_or((0, 0), Entry::version);
-            // A lower count is what earlier processes have said.
-            if record.incarnation > own.0 {
-                changes.impostor = Some(record.incarnation);
+            let (impostor, doubtful) = (&mut changes.impostor, &mut changes.doubtful);
+            match self.judge_of_own(node, &record) {
+                Some(Claim::Newer(reason)) => *impostor = Some(reason),
+                Some(Claim::Copied(reason)) => doubtful.push(reason),
+                None => {}
             }
             return;
         }
@@ -289,15 +308,56 @@ impl Roster {
         if entry.version() >= version_of(&record) {
             return;
         }
+        if let Some(objection) = entry.past().objection(node, &Process::of_record(&record)) {
+            changes.doubtful.push(objection);
+            return;
+        }
+        // What was heard stays heard, even if it was from a process that says less.
+        let record = v1::NodeRecord { clock: record.clock.max(entry.record.clock), ..record };
         if entry.record.incarnation != record.incarnation || entry.record.rpc_address != record.rpc_address {
             changes.moved.push(node);
         }
-        let before = v1::NodeRecord { sequence: record.sequence, ..entry.record.clone() };
+        let (sequence, clock) = (record.sequence, record.clock);
+        let before = v1::NodeRecord { sequence, clock, ..entry.record.clone() };
         if before != record {
             self.revision += 1;
         }
         self.stores.insert(StoreId(record.store_id), node);
         (entry.record, entry.locality, entry.heard_at) = (record, locality, now);
+    }
+}
+
+/// What a record about the own node that this process has not written says.
+enum Claim {
+    /// There is, or was, a newer folder than ours.
+    Newer(String),
+    /// Somebody has started a copy of our folder.
+    Copied(String),
+}
+
+impl Roster {
+    /// `None`: an echo, or what an earlier process on this folder has said.
+    fn judge_of_own(&self, node: NodeId, record: &v1::NodeRecord) -> Option<Claim> {
+        let own = &self.entries.get(&node)?.record;
+        let also = |what: String| {
+            format!(
+                "another process runs as node {node} too ({what}, this is start {}): there is a copy of the folder. Stop one of them",
+                own.incarnation
+            )
+        };
+        let starts = format!("start {} of its data folder", record.incarnation);
+        if record.incarnation > own.incarnation {
+            // It has found a bound that was written after this process had begun, so by this process: ours is the original.
+            let is_ours = record.bound_found != 0 && self.began != 0 && record.bound_found >= self.began;
+            return Some(if is_ours { Claim::Copied(also(starts)) } else { Claim::Newer(also(starts)) });
+        }
+        if record.incarnation == own.incarnation {
+            let is_other = record.process != 0 && own.process != 0 && record.process != own.process;
+            return is_other.then(|| Claim::Newer(also(starts)));
+        }
+        // Of earlier processes: they cannot have come further than the folder knows.
+        let past = Past { clock: record.clock, ..Past::default() };
+        past.objection(node, &Process::of_record(own)).map(Claim::Newer)
     }
 }
 
@@ -344,7 +404,8 @@ mod tests {
 
     fn roster(node: u32) -> Roster {
         let mut roster = Roster::default();
-        roster.become_member(record(node, 1, 0), Locality::parse("zone=a").expect("sound"), Duration::ZERO);
+        let locality = Locality::parse("zone=a").expect("sound");
+        roster.become_member(record(node, 1, 0), locality, Duration::ZERO, 0);
         roster
     }
 
@@ -376,7 +437,7 @@ mod tests {
         assert_eq!(a.node_of(StoreId(3)), Some(NodeId(3)));
         let silence = |roster: &Roster, now| roster.node(NodeId(2), now).map(|info| info.silence);
         assert_eq!(silence(&a, 5 * SECOND), Some(4 * SECOND));
-        b.speak(5 * SECOND);
+        b.speak(5 * SECOND, 0);
         exchange(&mut b, &mut c, 5 * SECOND);
         let revision = a.revision();
         exchange(&mut a, &mut c, 6 * SECOND);
@@ -395,7 +456,59 @@ mod tests {
         assert_eq!(a.absorb(news(elsewhere), SECOND).moved, [NodeId(2)]);
         assert_eq!(a.absorb(news(record(2, 3, 11)), SECOND), Changes::default(), "old news");
         assert_eq!(a.address(NodeId(2)), Some("other:1"));
-        assert_eq!(a.member_at("other:1"), Some(NodeId(2)));
+        assert_eq!(a.member_at("other:1", SECOND), Some(NodeId(2)));
+        // It is to leave: whoever takes its place may be at its address, once it is silent.
+        assert!(a.set_standing(NodeId(2), 1, Standing::Decommissioning));
+        assert_eq!(a.member_at("other:1", 2 * SECOND), Some(NodeId(2)));
+        assert_eq!(a.member_at("other:1", 9 * SECOND), None);
+    }
+
+    /// A process of node 1 or 2: the number of the start, the process, what it has found and where its clock is.
+    fn process(
+        node: u32,
+        (incarnation, process, bound_found, clock): (u64, u64, u64, u64),
+    ) -> v1::NodeRecord {
+        v1::NodeRecord { process, bound_found, clock, ..record(node, incarnation, 1) }
+    }
+
+    #[test]
+    fn what_an_older_folder_says_is_not_taken() {
+        let mut a = roster(1);
+        let mut hear = |said| {
+            let news = v1::News { nodes: vec![process(2, said)], ..v1::News::default() };
+            (a.absorb(news, SECOND).doubtful.len(), a.past(NodeId(2)).map(|past| (past.process, past.clock)))
+        };
+        assert_eq!(hear((5, 50, 100, 1_000)), (0, Some((50, 1_000))));
+        assert_eq!(hear((6, 60, 900, 1_001)), (1, Some((50, 1_000))), "from a backup");
+        assert_eq!(hear((6, 61, 1_000, 1_200)), (0, Some((61, 1_200))), "a restart");
+        // A program that does not tell its clock does not make that forgotten.
+        assert_eq!(hear((7, 0, 0, 0)), (0, Some((0, 1_200))));
+        assert_eq!(hear((8, 80, 1_100, 1_300)), (1, Some((0, 1_200))));
+        let next = v1::NodeRecord { sequence: 9, ..process(2, (7, 70, 1_300, 1_400)) };
+        a.absorb(v1::News { nodes: vec![next], ..v1::News::default() }, SECOND);
+        let other = v1::NodeRecord { sequence: 99, ..process(2, (7, 71, 1_300, 1_400)) };
+        let changes = a.absorb(v1::News { nodes: vec![other], ..v1::News::default() }, SECOND);
+        assert_eq!(changes.doubtful.len(), 1, "two with one number");
+    }
+
+    #[test]
+    fn a_process_learns_that_its_own_folder_is_old() {
+        let hear = |said| {
+            let mut own = Roster::default();
+            let locality = Locality::parse("zone=a").expect("sound");
+            own.become_member(process(1, (6, 60, 1_000, 0)), locality, Duration::ZERO, 2_000);
+            own.speak(SECOND, 3_000);
+            let news = v1::News { nodes: vec![process(1, said)], ..v1::News::default() };
+            let changes = own.absorb(news, SECOND);
+            (changes.impostor.is_some(), changes.doubtful.len())
+        };
+        assert_eq!(hear((5, 50, 10, 1_000)), (false, 0), "what the one before has said");
+        assert_eq!(hear((5, 50, 10, 1_001)), (true, 0), "the one before had come further");
+        assert_eq!(hear((6, 60, 1_000, 2_900)), (false, 0), "an echo");
+        assert_eq!(hear((6, 61, 1_000, 2_900)), (true, 0));
+        assert_eq!(hear((7, 70, 1_500, 2_900)), (true, 0), "it was started before this one");
+        assert_eq!(hear((7, 70, 2_500, 2_900)), (false, 1), "a copy that was made of this one while it ran");
+        assert_eq!(hear((7, 0, 0, 0)), (true, 0), "of a program that tells less");
     }
 
     #[test]
@@ -403,8 +516,8 @@ mod tests {
         let mut a = roster(1);
         let news = |incarnation| v1::News { nodes: vec![record(1, incarnation, 99)], ..v1::News::default() };
         assert_eq!(a.absorb(news(1), SECOND).impostor, None, "an echo");
-        assert_eq!(a.absorb(news(2), SECOND).impostor, Some(2));
-        assert_eq!(a.past(NodeId(1)), Some((Standing::Active, 1)));
+        assert!(a.absorb(news(2), SECOND).impostor.is_some());
+        assert_eq!(a.past(NodeId(1)).map(|past| past.incarnation), Some(1));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::io::{Executor, Socket, set_up};
 use crate::limits;
 use crate::network::Shared;
 use crate::service::{Caller, NodeService, OperatorService};
-use crate::tls;
+use crate::tls::{self, Certified};
 
 /// How long accepting pauses after an error that does not go away by itself (no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -118,7 +118,7 @@ async fn serve_connection(shared: Arc<Shared>, stream: TcpStream, address: Socke
 }
 
 /// The connection as it is to be used, and whose certificate the caller has shown: with TLS always somebody's.
-async fn secure(shared: &Shared, stream: TcpStream) -> Result<(Socket, Option<String>), String> {
+async fn secure(shared: &Shared, stream: TcpStream) -> Result<(Socket, Option<Certified>), String> {
     set_up(&stream).map_err(|error| error.to_string())?;
     let Some(credentials) = &shared.config.credentials else { return Ok((Socket::Plain(stream), None)) };
     let acceptor = credentials.acceptor().ok_or("these credentials are not a node's")?;
@@ -130,8 +130,8 @@ async fn secure(shared: &Shared, stream: TcpStream) -> Result<(Socket, Option<St
         }
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let name = certificate.and_then(tls::common_name).ok_or("its certificate has no common name")?;
-    Ok((Socket::Accepted(Box::new(stream)), Some(name)))
+    let certified = certificate.and_then(Certified::of).ok_or("its certificate has no common name")?;
+    Ok((Socket::Accepted(Box::new(stream)), Some(certified)))
 }
 
 /// Lets the caller read why it is refused: a socket that is closed with something unread takes the alert with it. Ends when the

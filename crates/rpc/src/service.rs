@@ -15,14 +15,14 @@ use crate::generated::node_server::Node;
 use crate::generated::operator_server::Operator;
 use crate::identity::{Judge, Refusal, RefusalReason};
 use crate::network::{Services, Shared, nanos};
-use crate::tls::{NODE_NAME, OPERATOR_NAME};
+use crate::tls::{Certified, NODE_NAME, OPERATOR_NAME};
 use crate::{batches, gossip, raft_stream, report, snapshot};
 
 /// Who has called, as far as it has said.
 pub(crate) struct Caller {
     address: SocketAddr,
     /// Whose certificate it has shown; `None`: nobody is asked for one.
-    certified: Option<String>,
+    certified: Option<Certified>,
     greeted: Mutex<Option<Greeted>>,
 }
 
@@ -36,7 +36,7 @@ struct Greeted {
 }
 
 impl Caller {
-    pub fn new(address: SocketAddr, certified: Option<String>) -> Caller {
+    pub fn new(address: SocketAddr, certified: Option<Certified>) -> Caller {
         Caller { address, certified, greeted: Mutex::new(None) }
     }
 
@@ -60,7 +60,7 @@ impl Caller {
 
     /// Whether its certificate gives it the right to a role.
     fn may_be(&self, role: v1::Role) -> Result<(), Refusal> {
-        let Some(name) = &self.certified else { return Ok(()) };
+        let Some(Certified { name, .. }) = &self.certified else { return Ok(()) };
         let allowed = match role {
             v1::Role::Node | v1::Role::Joiner => name == NODE_NAME,
             v1::Role::Operator => name == NODE_NAME || name == OPERATOR_NAME,
@@ -68,6 +68,21 @@ impl Caller {
         };
         let detail = || format!("a certificate of \"{name}\" does not give the right to this");
         allowed.then_some(()).ok_or_else(|| Refusal::new(RefusalReason::Invalid, detail()))
+    }
+}
+
+impl Caller {
+    /// Whether others will believe its certificate when they call it.
+    fn check_address(&self, rpc_address: &str) -> Result<(), Refusal> {
+        let checked =
+            self.certified.as_ref().map_or(Ok(()), |certified| certified.check_address(rpc_address));
+        checked.map_err(|why| {
+            let detail = format!(
+                "other nodes could not talk to this one: it says that it is reached at {rpc_address}, and they would not take its certificate \
+                 there: {why}"
+            );
+            Refusal::new(RefusalReason::Invalid, detail)
+        })
     }
 }
 
@@ -85,6 +100,7 @@ impl NodeService {
         let known = |node| shared.roster.read().past(node);
         let judge = Judge {
             own,
+            own_process: shared.process,
             address: &shared.config.addresses.rpc,
             versions: shared.config.versions.clone(),
             known: &known,
@@ -97,6 +113,8 @@ impl NodeService {
             store_id: own.map_or(0, |own| own.store.0),
             incarnation: own.map_or(0, |own| own.incarnation),
             program_version: shared.config.program_version.clone(),
+            process: shared.process,
+            bound_found: shared.config.bound_found(),
         })
     }
 }
@@ -297,6 +315,8 @@ impl OperatorService {
             Refusal::new(RefusalReason::NotInitialised, detail)
         };
         let identity = self.shared.identity.get().ok_or_else(not_yet)?;
+        // Before it has an id: it would be a member that nobody can reach.
+        self.caller.check_address(&rpc_address)?;
         let admitted = self.shared.steward()?.admit(rpc_address).await?;
         let news = self.shared.roster.read().news_for(&v1::Digest::default());
         Ok(v1::Admission {

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use env::Env;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::time_provider::TimeProvider;
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore, ServerConfig};
@@ -225,6 +225,39 @@ pub(crate) fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     let name = parsed.subject().iter_common_name().next()?.as_str().ok()?.to_string();
     Some(name)
+}
+
+/// A certificate that a caller has shown, and that our authority has signed.
+#[derive(Clone)]
+pub(crate) struct Certified {
+    pub name: String,
+    certificate: CertificateDer<'static>,
+}
+
+impl Certified {
+    /// `None`: it has no common name.
+    pub fn of(certificate: &CertificateDer<'_>) -> Option<Certified> {
+        Some(Certified { name: common_name(certificate)?, certificate: certificate.clone().into_owned() })
+    }
+
+    /// Why others that reach its owner at this address would not believe it.
+    pub fn check_address(&self, address: &str) -> Result<(), String> {
+        let name = server_name(address)?;
+        let parsed = rustls::server::ParsedCertificate::try_from(&self.certificate);
+        parsed.and_then(|parsed| rustls::client::verify_server_name(&parsed, &name)).map_err(|error| {
+            match error {
+                rustls::Error::InvalidCertificate(invalid) => explain_certificate(&invalid),
+                other => other.to_string(),
+            }
+        })
+    }
+}
+
+/// The host of an address, as certificates name it.
+pub(crate) fn server_name(address: &str) -> Result<ServerName<'static>, String> {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    ServerName::try_from(host.to_string()).map_err(|_| format!("\"{host}\" is not the name of a host"))
 }
 
 /// Says what went wrong with the certificates, if that is what an error is about. `address` is the other side's.

@@ -273,9 +273,12 @@ async fn a_decommissioned_node_stops_and_is_refused() {
     nodes[2].network.stop();
     let settings = Settings { incarnation: 2, ..Settings::new(credentials(folder.path(), &env)) };
     let again = TestNode::start(&env, 3, settings, Arc::new(Echo(NodeId(3)))).await;
+    let fatal = again.network.fatal();
     again.learn(&nodes[0]).await;
     until(&env, "it is told", || {
         again.network.unreachable(NodeId(1)).is_some_and(|reason| reason.contains("was decommissioned"))
     })
     .await;
+    let reason = env::timeout(&*env, Duration::from_secs(10), fatal).await.expect("it does not go on trying");
+    assert!(reason.contains("cannot come back"), "{reason}");
 }

@@ -80,6 +80,57 @@ async fn two_processes_with_one_identity_do_not_both_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_is_older_than_what_was_heard_is_refused_whatever_its_number_of_starts() {
+    let env = environment();
+    let first = TestNode::start(&env, 1, Settings::new(None), echo()).await;
+    let process = |incarnation, bound_found| {
+        TestNode::start(&env, 2, Settings { incarnation, bound_found, ..Settings::new(None) }, echo())
+    };
+    let backup = env.wall();
+    let original = process(5, Some(backup.saturating_sub(Duration::from_secs(60)))).await;
+    original.network.tell_clock();
+    original.learn(&first).await;
+    let membership = first.network.membership();
+    let is_known =
+        |incarnation| membership.node(NodeId(2)).is_some_and(|known| known.incarnation == incarnation);
+    until(&env, "it is known", || is_known(5)).await;
+    // It goes on for a while after the backup, and is heard.
+    env.sleep(Duration::from_secs(2)).await;
+    drop(original);
+
+    // The backup is started, and counts one start more than was seen.
+    let restored = process(6, Some(backup)).await;
+    let fatal = restored.network.fatal();
+    let told = reason(&env, &first, &restored).await;
+    assert!(told.contains("is older than what the cluster has heard from the node"), "{told}");
+    let fatal = env::timeout(&*env, Duration::from_secs(10), fatal).await.expect("it must stop");
+    assert_eq!(fatal, told);
+    // Whoever is called is judged as well, and a node that was restarted knows what it knew.
+    let witness = TestNode::start(&env, 3, Settings::new(None), echo()).await;
+    witness.learn(&first).await;
+    first.network.stop();
+    witness.network.take_news(&restored.network.to_remember());
+    let seen = witness.network.membership();
+    assert_eq!(seen.node(NodeId(2)).map(|known| known.incarnation), Some(5), "news of it are not taken");
+    drop(restored);
+
+    // The original is started again, with what it had at its end.
+    let again = process(6, Some(env.wall())).await;
+    again.learn(&witness).await;
+    until(&env, "it is back", || seen.node(NodeId(2)).is_some_and(|known| known.incarnation == 6)).await;
+    // As many starts, and another process: a copy that was started in turn.
+    drop(again);
+    let copy = process(6, Some(env.wall())).await;
+    let fatal = copy.network.fatal();
+    copy.learn(&witness).await;
+    let fatal = env::timeout(&*env, Duration::from_secs(10), fatal).await.expect("it must stop");
+    assert!(
+        fatal.contains("start 6 of node 2 was another process") || fatal.contains("there is a copy"),
+        "{fatal}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_with_a_wrong_clock_stops_itself() {
     let env = environment();
     let first = TestNode::start(&env, 1, Settings::new(None), echo()).await;
@@ -178,6 +229,32 @@ async fn a_certificate_for_other_hosts_is_not_believed() {
     let client = network(&env, "127.0.0.1:1", &Settings::new(credentials(folder.path(), &env)));
     let error = client.join(&server.address).await.expect_err("it is another host's");
     assert!(error.to_string().contains("made for other hosts"), "{error}");
+
+    // A newcomer with such a certificate would become a member that nobody can reach.
+    let sound = tempfile::tempdir().expect("a folder");
+    for file in ["ca.crt", "ca.key"] {
+        std::fs::copy(folder.path().join(file), sound.path().join(file)).expect("a copy");
+    }
+    rpc::create_node(sound.path(), &["127.0.0.1".into()], validity).expect("a node's");
+    let member = TestNode::start(&env, 1, Settings::new(credentials(sound.path(), &env)), echo()).await;
+    let refusal = match client.join(&member.address).await {
+        Err(ConnectError::Refused(refusal)) => refusal,
+        other => panic!("{other:?}"),
+    };
+    assert!(refusal.detail.contains("127.0.0.1:1") && refusal.detail.contains("made for other hosts"));
+    let known = network(&env, "db1.example.com:1", &Settings::new(credentials(folder.path(), &env)));
+    assert!(known.join(&member.address).await.is_ok(), "it is reached where its certificate says");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn why_nobody_answers_is_said() {
+    let env = environment();
+    let client = network(&env, "127.0.0.1:1", &Settings::new(None));
+    let error = client.join("nohost.invalid:5").await.expect_err("there is no such host");
+    assert!(error.to_string().contains("the host of nohost.invalid:5 cannot be resolved"), "{error}");
+    let free = TcpListener::bind("127.0.0.1:0").await.expect("a free port").local_addr().expect("it listens");
+    let error = client.join(&free.to_string()).await.expect_err("nobody listens");
+    assert!(error.to_string().contains(&format!("{free}: Connection refused")), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,6 +20,7 @@ use rpc::{
     Addresses, Admitted, ClusterId, Credentials, Identity, Network, NetworkConfig, Refusal, Services,
     Steward, Validity,
 };
+use stdx::WallTime;
 use storage::{CursorOptions, Engine, Keyspace, MemoryEngine, WriteBatch};
 use tokio::net::TcpListener;
 
@@ -65,11 +66,20 @@ pub struct Settings {
     /// How far its clock is off.
     pub clock_seconds: i64,
     pub incarnation: u64,
+    /// What it has found in its folder.
+    pub bound_found: Option<WallTime>,
 }
 
 impl Settings {
     pub fn new(credentials: Option<Credentials>) -> Settings {
-        Settings { credentials, cluster: CLUSTER, versions: 1..=1, clock_seconds: 0, incarnation: 1 }
+        Settings {
+            credentials,
+            cluster: CLUSTER,
+            versions: 1..=1,
+            clock_seconds: 0,
+            incarnation: 1,
+            bound_found: None,
+        }
     }
 }
 
@@ -149,6 +159,7 @@ pub fn network(env: &Arc<dyn Env>, address: &str, settings: &Settings) -> Networ
     let config = NetworkConfig {
         credentials: settings.credentials.clone(),
         versions: settings.versions.clone(),
+        bound_found: settings.bound_found,
         ..NetworkConfig::new(addresses, "test")
     };
     Network::new(env.clone(), clock, config)
