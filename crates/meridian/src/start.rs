@@ -86,6 +86,13 @@ async fn cluster_options(
         sql: arguments.advertise_sql.clone().unwrap_or_else(|| sql.to_string()),
         http: http.to_string(),
     };
+    for address in &arguments.join {
+        if !is_address(address) {
+            bail!(
+                "--join {address}: not an address of the form HOST:PORT (the RPC address of a node, port 5434 unless told otherwise)"
+            );
+        }
+    }
     let network = NetworkConfig {
         credentials,
         locality: Locality::parse(&arguments.locality).context("--locality")?,
@@ -95,6 +102,15 @@ async fn cluster_options(
     Ok(ClusterOptions { listener, network, join: arguments.join.clone() })
 }
 
+/// HOST:PORT, where a host with colons stands in brackets. Whether there is such a host is another matter.
+fn is_address(address: &str) -> bool {
+    let Some((host, port)) = address.rsplit_once(':') else { return false };
+    let is_bracketed = host.starts_with('[') && host.ends_with(']');
+    let is_host =
+        !host.is_empty() && !host.contains(char::is_whitespace) && (is_bracketed || !host.contains(':'));
+    is_host && port.parse::<u16>().is_ok_and(|port| port != 0)
+}
+
 fn advertised(
     listen: &str,
     advertise: &str,
@@ -102,9 +118,7 @@ fn advertised(
     listened: SocketAddr,
 ) -> anyhow::Result<String> {
     match told {
-        Some(address) if address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
-            Ok(address.clone())
-        }
+        Some(address) if is_address(address) => Ok(address.clone()),
         Some(address) => bail!("{advertise} {address}: not an address of the form HOST:PORT"),
         None if listened.ip().is_unspecified() => {
             bail!(
@@ -190,4 +204,19 @@ pub async fn start_demo(
     let started = NodeServer::start(RealEnv::new(), config, options, cluster).await;
     let node = started.context("the node cannot start")?;
     Ok((node, sql, http))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_host_and_a_port() {
+        for sound in ["db1:5434", "127.0.0.1:1", "[::1]:65535"] {
+            assert!(is_address(sound), "{sound}");
+        }
+        for wrong in ["127.0.0.1", "db1:", ":5434", "db1:65536", "db1:0", "::1:5434", "a b:1", "db1:x", ""] {
+            assert!(!is_address(wrong), "{wrong}");
+        }
+    }
 }

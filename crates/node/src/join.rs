@@ -54,13 +54,18 @@ pub async fn settle(
     let mut backoff = Backoff::new(WAIT_INITIAL, WAIT_MAX);
     let mut notice_at = env.monotonic();
     loop {
-        if let Some(admitted) = ask_all(network, &others).await? {
-            let stored = Stored { identity: admitted, is_founder: false };
-            stored.write(&**engine)?;
-            return Ok(stored);
-        }
+        let unanswered = match ask_all(network, &others).await? {
+            Asked::Admitted(identity) => {
+                let stored = Stored { identity, is_founder: false };
+                stored.write(&**engine)?;
+                return Ok(stored);
+            }
+            Asked::NotYet(why) => why,
+        };
         if env.monotonic() >= notice_at {
-            tracing::info!(join = join.join(","), "waiting for a cluster to join (meridian init makes one)");
+            // Each with its address.
+            let why = unanswered.join("; ");
+            tracing::info!(why, "waiting for a cluster to join (meridian init makes one)");
             notice_at = env.monotonic() + WAITING_NOTICE;
         }
         if let Some(order) = waiting.next(&**env, backoff.next_wait(&mut prng)).await {
@@ -101,29 +106,38 @@ async fn found_by_order(
     found(env, engine).map(Ok)
 }
 
-/// One round. `None`: wait. An error is one that waiting does not mend, when no address is better.
-async fn ask_all(network: &Network, others: &[&String]) -> anyhow::Result<Option<rpc::Identity>> {
-    let (mut hopeless, mut may_pass) = (None, others.is_empty());
+/// What a round over all addresses has come to.
+enum Asked {
+    Admitted(rpc::Identity),
+    /// Why each has not taken this node.
+    NotYet(Vec<String>),
+}
+
+/// One round. An error is one that waiting does not mend, when no address is better.
+async fn ask_all(network: &Network, others: &[&String]) -> anyhow::Result<Asked> {
+    let (mut hopeless, mut may_pass, mut unanswered) = (None, others.is_empty(), Vec::new());
     for address in others {
-        match network.join(address).await {
-            Ok(identity) => return Ok(Some(identity)),
-            Err(ConnectError::Unreachable(reason)) => {
-                tracing::debug!(address, reason, "cannot join there yet");
-                may_pass = true;
-            }
-            Err(ConnectError::Refused(refusal)) if refusal.reason.may_pass() => {
-                tracing::debug!(address, %refusal, "cannot join there yet");
-                may_pass = true;
-            }
-            Err(error) => {
-                tracing::warn!(address, %error, "cannot join there");
-                hopeless.get_or_insert_with(|| (address.to_string(), error));
-            }
+        let error = match network.join(address).await {
+            Ok(identity) => return Ok(Asked::Admitted(identity)),
+            Err(error) => error,
+        };
+        let text = error.to_string();
+        unanswered.push(if text.contains(*address) { text } else { format!("{address}: {text}") });
+        let passes = match &error {
+            ConnectError::Unreachable(_) => true,
+            ConnectError::Refused(refusal) => refusal.reason.may_pass(),
+            ConnectError::Insecure(_) | ConnectError::NotANode(_) => false,
+        };
+        if passes {
+            may_pass = true;
+        } else {
+            tracing::warn!(address, %error, "cannot join there");
+            hopeless.get_or_insert_with(|| (address.to_string(), error));
         }
     }
     match hopeless {
         Some((address, error)) if !may_pass => bail!("cannot join the cluster at {address}: {error}"),
-        _ => Ok(None),
+        _ => Ok(Asked::NotYet(unanswered)),
     }
 }
 
