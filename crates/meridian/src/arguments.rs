@@ -181,12 +181,12 @@ pub enum CertCommand {
 pub enum ClusterCommand {
     /// Start a new cluster, or what has stopped of one; returns when every node answers SQL.
     Start {
-        /// How many nodes a new cluster has.
-        #[arg(long, default_value_t = 3)]
-        nodes: u32,
-        /// Node K listens for SQL on this port + 10 (K-1), for RPC one above, for HTTP two above.
-        #[arg(long, default_value_t = 5433)]
-        base_port: u16,
+        /// How many nodes a new cluster has [default: 3].
+        #[arg(long)]
+        nodes: Option<u32>,
+        /// Node K listens for SQL on this port + 10 (K-1), for RPC one above, for HTTP two above [default: 5433].
+        #[arg(long)]
+        base_port: Option<u16>,
         #[command(flatten)]
         folder: ClusterFolder,
         /// Passed on to `meridian start` of every node.
@@ -204,7 +204,13 @@ pub enum ClusterCommand {
     /// Stop a node in order, if it runs, and start it.
     Restart(ClusterNode),
     /// Start one node more.
-    Add(ClusterFolder),
+    Add {
+        #[command(flatten)]
+        folder: ClusterFolder,
+        /// Passed on to `meridian start` of this node, now and whenever it is started, such as `-- --locality region=eu`.
+        #[arg(last = true)]
+        flags: Vec<String>,
+    },
     /// Show the nodes' processes.
     Status(ClusterFolder),
 }

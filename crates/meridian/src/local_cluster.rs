@@ -1,7 +1,7 @@
 //! `meridian cluster`: a cluster of processes on this machine, with everything in one folder.
 //!
 //! ```text
-//!   DIR/cluster.conf        nodes=3, base_port=5433, one flag=... per flag
+//!   DIR/cluster.conf        nodes=3, base_port=5433, one flag=... per flag of all nodes, flag.K=... per flag of node K
 //!   DIR/node1/data          the data folder of node 1
 //!   DIR/node1/log           what it has printed, of all its runs
 //!   DIR/node1/pid           its last process
@@ -9,7 +9,7 @@
 //!
 //! Node K listens for SQL on the base port + 10 (K-1), for RPC one above, for HTTP two above. Every node is told of all, so
 //! that they start in any order; a new cluster is made by asking node 1, and the others join it in turn. A process that is
-//! stopped keeps its place.
+//! stopped keeps its place; one whose node was decommissioned is not started again.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -27,7 +27,11 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::arguments::{ClusterCommand, ClusterFolder, ClusterNode, OperatorArguments};
 use crate::operate::{aligned, connect, on_runtime};
+use kvapi::Standing;
 
+/// A new cluster's, unless told otherwise.
+const NODES: u32 = 3;
+const BASE_PORT: u16 = 5433;
 /// Ports from one node to the next.
 const PORT_STEP: u16 = 10;
 const NODES_MAX: u32 = 100;
@@ -45,8 +49,8 @@ pub fn run(command: &ClusterCommand) -> anyhow::Result<()> {
         let env: Arc<dyn Env> = RealEnv::new();
         match command {
             ClusterCommand::Start { nodes, base_port, folder, flags } => {
-                let plan = Plan { nodes: *nodes, base_port: *base_port, flags: flags.clone() };
-                start(&env, &folder.dir, plan).await
+                let wanted = Wanted { nodes: *nodes, base_port: *base_port, flags: flags.clone() };
+                start(&env, &folder.dir, wanted).await
             }
             ClusterCommand::Stop(folder) => stop(&env, folder).await,
             ClusterCommand::Kill(node) => {
@@ -69,8 +73,8 @@ pub fn run(command: &ClusterCommand) -> anyhow::Result<()> {
                 Ok(())
             }
             ClusterCommand::Restart(node) => restart(&env, node).await,
-            ClusterCommand::Add(folder) => add(&env, folder).await,
-            ClusterCommand::Status(folder) => status(folder),
+            ClusterCommand::Add { folder, flags } => add(&env, folder, flags).await,
+            ClusterCommand::Status(folder) => status(&env, folder).await,
         }
     })
 }
@@ -81,6 +85,45 @@ struct Plan {
     nodes: u32,
     base_port: u16,
     flags: Vec<String>,
+    /// Of single nodes.
+    own_flags: Vec<(u32, String)>,
+}
+
+/// What `cluster start` was told.
+#[derive(Clone, Debug)]
+struct Wanted {
+    nodes: Option<u32>,
+    base_port: Option<u16>,
+    flags: Vec<String>,
+}
+
+impl Wanted {
+    fn plan(self) -> Plan {
+        Plan {
+            nodes: self.nodes.unwrap_or(NODES),
+            base_port: self.base_port.unwrap_or(BASE_PORT),
+            flags: self.flags,
+            own_flags: Vec::new(),
+        }
+    }
+
+    /// What is said of a cluster that exists must be so: it is not changed by a start.
+    fn check(&self, folder: &Path, plan: &Plan) -> anyhow::Result<()> {
+        let is_other = self.nodes.is_some_and(|nodes| nodes != plan.nodes)
+            || self.base_port.is_some_and(|port| port != plan.base_port)
+            || !self.flags.is_empty() && self.flags != plan.flags;
+        if is_other {
+            let folder = folder.display();
+            let flags = if plan.flags.is_empty() { "none".to_string() } else { plan.flags.join(" ") };
+            bail!(
+                "the cluster in {folder} exists: it has {} nodes, base port {} (flags of all nodes: {flags}), which a start does not change. \
+                 Leave these out to start it, add nodes with meridian cluster add --dir {folder}, or use another --dir for another cluster",
+                plan.nodes,
+                plan.base_port
+            );
+        }
+        Ok(())
+    }
 }
 
 impl Plan {
@@ -106,14 +149,14 @@ impl Plan {
     }
 
     fn parse(text: &str) -> Option<Plan> {
-        let mut plan = Plan { nodes: 0, base_port: 0, flags: Vec::new() };
+        let mut plan = Plan { nodes: 0, base_port: 0, flags: Vec::new(), own_flags: Vec::new() };
         for line in text.lines() {
             let (name, value) = line.split_once('=')?;
             match name {
                 "nodes" => plan.nodes = value.parse().ok()?,
                 "base_port" => plan.base_port = value.parse().ok()?,
                 "flag" => plan.flags.push(value.to_string()),
-                _ => return None,
+                _ => plan.own_flags.push((name.strip_prefix("flag.")?.parse().ok()?, value.to_string())),
             }
         }
         (plan.nodes > 0 && plan.base_port > 0).then_some(plan)
@@ -123,6 +166,9 @@ impl Plan {
         let mut text = format!("nodes={}\nbase_port={}\n", self.nodes, self.base_port);
         for flag in &self.flags {
             text += &format!("flag={flag}\n");
+        }
+        for (node, flag) in &self.own_flags {
+            text += &format!("flag.{node}={flag}\n");
         }
         text
     }
@@ -141,7 +187,8 @@ impl Plan {
                 self.base_port
             );
         }
-        if let Some(flag) = self.flags.iter().find(|flag| flag.contains('\n')) {
+        let own = self.own_flags.iter().map(|(_, flag)| flag);
+        if let Some(flag) = self.flags.iter().chain(own).find(|flag| flag.contains('\n')) {
             bail!("the flag {flag:?} has more than one line");
         }
         Ok(())
@@ -218,6 +265,7 @@ impl LocalNode {
             .args(["--listen-sql", &self.sql(), "--listen-rpc", &self.rpc(), "--listen-http", &self.http()])
             .args(["--join", &join])
             .args(&plan.flags)
+            .args(plan.own_flags.iter().filter(|(node, _)| *node == self.id).map(|(_, flag)| flag))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -227,6 +275,21 @@ impl LocalNode {
             .with_context(|| format!("node {} cannot be started", self.id))?;
         fs::write(self.folder.join("pid"), format!("{}\n", child.id()))
             .with_context(|| format!("cannot write the process number of node {}", self.id))
+    }
+
+    /// Where it is noted, of the first node, that the cluster was made.
+    fn initialised_path(&self) -> PathBuf {
+        self.folder.join("initialised")
+    }
+
+    /// Where it is noted that the cluster does without it.
+    fn out_path(&self) -> PathBuf {
+        self.folder.join("decommissioned")
+    }
+
+    /// Whether its node was decommissioned, as far as that is known here.
+    fn is_out(&self) -> bool {
+        self.out_path().exists()
     }
 
     /// Whether it answers a statement. Blocks for a while at most.
@@ -307,24 +370,37 @@ fn absolute(folder: &Path) -> anyhow::Result<PathBuf> {
     folder.canonicalize().with_context(|| format!("cannot find the folder {}", folder.display()))
 }
 
-async fn start(env: &Arc<dyn Env>, folder: &Path, wanted: Plan) -> anyhow::Result<()> {
+async fn start(env: &Arc<dyn Env>, folder: &Path, wanted: Wanted) -> anyhow::Result<()> {
     let folder = absolute(folder)?;
-    let (plan, is_new) = match Plan::read(&folder)? {
-        Some(plan) => (plan, false),
-        None => {
-            wanted.check()?;
-            wanted.write(&folder)?;
-            (wanted, true)
-        }
+    let existing = Plan::read(&folder)?;
+    // A first start that has failed leaves nothing behind that would bind the next one.
+    let is_there = |plan: &Plan| {
+        let nodes = plan.nodes(&folder);
+        nodes[0].initialised_path().exists() || nodes.iter().any(|node| node.pid().is_some())
     };
+    let existing = existing.filter(is_there);
+    let (plan, is_new) = match existing {
+        Some(plan) => {
+            wanted.check(&folder, &plan)?;
+            (plan, false)
+        }
+        None => (wanted.plan(), true),
+    };
+    plan.check()?;
     let nodes = plan.nodes(&folder);
+    note_decommissioned(env, &nodes).await?;
+    let (out, nodes): (Vec<LocalNode>, Vec<LocalNode>) = nodes.into_iter().partition(LocalNode::is_out);
+    for node in &out {
+        println!("node {}: decommissioned, and not started", node.id);
+    }
     let started: Vec<&LocalNode> = nodes.iter().filter(|node| node.pid().is_none()).collect();
     for node in &started {
-        if TcpStream::connect(("127.0.0.1", node.sql_port)).is_ok() {
-            bail!("port {} is taken: stop what listens there, or use another --base-port", node.sql_port);
-        }
+        check_port(node, is_new)?;
     }
-    let is_made = !is_new && nodes[0].folder.join("initialised").exists();
+    if is_new {
+        plan.write(&folder)?;
+    }
+    let is_made = !is_new && plan.node(&folder, 1).initialised_path().exists();
     for node in &started {
         node.spawn(&plan, &folder)?;
         if is_made {
@@ -333,15 +409,52 @@ async fn start(env: &Arc<dyn Env>, folder: &Path, wanted: Plan) -> anyhow::Resul
         // One after the other, so that the cluster gives node K the id K.
         if node.id == 1 {
             initialise(env, node).await?;
-            fs::write(node.folder.join("initialised"), "")
-                .context("that the cluster was made cannot be noted")?;
+            fs::write(node.initialised_path(), "").context("that the cluster was made cannot be noted")?;
         } else {
             admitted(env, &nodes[0], node).await?;
         }
     }
-    wait_for_sql(env, &nodes).await?;
+    let gone = wait_for_sql(env, &nodes).await?;
+    let nodes: Vec<LocalNode> = nodes.into_iter().filter(|node| !gone.contains(&node.id)).collect();
+    if nodes.is_empty() {
+        bail!("all nodes of the cluster were decommissioned");
+    }
     show(&nodes);
     Ok(())
+}
+
+/// Whether a node that is to be started finds its port free.
+fn check_port(node: &LocalNode, is_new: bool) -> anyhow::Result<()> {
+    let ports = node.sql_port..=node.sql_port + 2;
+    let is_taken = |port: &u16| TcpStream::connect(("127.0.0.1", *port)).is_ok();
+    if let Some(port) = ports.into_iter().find(is_taken) {
+        let or = if is_new { ", or use another --base-port" } else { "" };
+        bail!("port {port} is taken: stop what listens there{or}");
+    }
+    Ok(())
+}
+
+/// Asks a node that runs, if there is one, which are decommissioned, and notes it for the times when none runs.
+async fn note_decommissioned(env: &Arc<dyn Env>, nodes: &[LocalNode]) -> anyhow::Result<()> {
+    for node in nodes.iter().filter(|node| node.pid().is_some_and(|pid| !LocalNode::is_halted(pid))) {
+        let operator = OperatorArguments { rpc: node.rpc(), certs_dir: None };
+        // One that does not answer now, or with certificates only, is left out: what is not known here shows when a node is started.
+        let Ok(client) = connect(env, &operator).await else { continue };
+        let Ok((Some(_), known)) = client.nodes().await else { continue };
+        let out = known.iter().filter(|status| status.info.standing == Standing::Decommissioned);
+        for status in out {
+            if let Some(out) = nodes.iter().find(|node| node.rpc() == status.info.rpc_address) {
+                note_out(out)?;
+            }
+        }
+        return Ok(());
+    }
+    Ok(())
+}
+
+fn note_out(node: &LocalNode) -> anyhow::Result<()> {
+    fs::write(node.out_path(), "")
+        .with_context(|| format!("that node {} was decommissioned cannot be noted", node.id))
 }
 
 /// Asks the first node to make the cluster.
@@ -382,12 +495,21 @@ async fn admitted(env: &Arc<dyn Env>, first: &LocalNode, node: &LocalNode) -> an
     }
 }
 
-async fn wait_for_sql(env: &Arc<dyn Env>, nodes: &[LocalNode]) -> anyhow::Result<()> {
+/// Answers with those that have ended because they were decommissioned.
+async fn wait_for_sql(env: &Arc<dyn Env>, nodes: &[LocalNode]) -> anyhow::Result<Vec<u32>> {
     let deadline = env.monotonic() + START_TIME_MAX;
+    let mut out = Vec::new();
     for node in nodes {
         while !node.answers_sql() {
             if node.pid().is_none() {
-                bail!("node {} has ended:\n{}", node.id, node.last_words());
+                let words = node.last_words();
+                if !words.contains("was decommissioned") {
+                    bail!("node {} has ended:\n{words}", node.id);
+                }
+                note_out(node)?;
+                println!("node {}: decommissioned, and has ended", node.id);
+                out.push(node.id);
+                break;
             }
             if env.monotonic() > deadline {
                 let words = node.last_words();
@@ -396,7 +518,7 @@ async fn wait_for_sql(env: &Arc<dyn Env>, nodes: &[LocalNode]) -> anyhow::Result
             env.sleep(POLL_INTERVAL).await;
         }
     }
-    Ok(())
+    Ok(out)
 }
 
 fn show(nodes: &[LocalNode]) {
@@ -447,37 +569,46 @@ async fn stop(env: &Arc<dyn Env>, folder: &ClusterFolder) -> anyhow::Result<()> 
 
 async fn restart(env: &Arc<dyn Env>, arguments: &ClusterNode) -> anyhow::Result<()> {
     let (plan, node) = existing_node(arguments)?;
+    let folder = absolute(&arguments.folder.dir)?;
+    note_decommissioned(env, &plan.nodes(&folder)).await?;
+    if node.is_out() {
+        bail!("node {} was decommissioned: it cannot come back", node.id);
+    }
     if let Some(pid) = node.pid() {
         stop_process(env, &node, pid).await?;
     }
-    node.spawn(&plan, &absolute(&arguments.folder.dir)?)?;
-    wait_for_sql(env, std::slice::from_ref(&node)).await?;
+    start_one(env, &plan, &folder, node).await
+}
+
+async fn start_one(env: &Arc<dyn Env>, plan: &Plan, folder: &Path, node: LocalNode) -> anyhow::Result<()> {
+    node.spawn(plan, folder)?;
+    if !wait_for_sql(env, std::slice::from_ref(&node)).await?.is_empty() {
+        bail!("node {} was decommissioned: it cannot come back", node.id);
+    }
     show(&[node]);
     Ok(())
 }
 
-async fn add(env: &Arc<dyn Env>, folder: &ClusterFolder) -> anyhow::Result<()> {
+async fn add(env: &Arc<dyn Env>, folder: &ClusterFolder, flags: &[String]) -> anyhow::Result<()> {
     let folder = absolute(&folder.dir)?;
-    let before = Plan::existing(&folder)?;
-    let plan = Plan { nodes: before.nodes + 1, ..before };
+    let mut plan = Plan::existing(&folder)?;
+    plan.nodes += 1;
+    plan.own_flags.extend(flags.iter().map(|flag| (plan.nodes, flag.clone())));
     plan.check()?;
     let node = plan.node(&folder, plan.nodes);
-    if TcpStream::connect(("127.0.0.1", node.sql_port)).is_ok() {
-        bail!("port {} is taken", node.sql_port);
-    }
+    check_port(&node, false)?;
     plan.write(&folder)?;
-    node.spawn(&plan, &folder)?;
-    wait_for_sql(env, std::slice::from_ref(&node)).await?;
-    show(&[node]);
-    Ok(())
+    start_one(env, &plan, &folder, node).await
 }
 
-fn status(folder: &ClusterFolder) -> anyhow::Result<()> {
+async fn status(env: &Arc<dyn Env>, folder: &ClusterFolder) -> anyhow::Result<()> {
     let folder = absolute(&folder.dir)?;
     let plan = Plan::existing(&folder)?;
+    note_decommissioned(env, &plan.nodes(&folder)).await?;
     let rows = plan.nodes(&folder).into_iter().map(|node| {
         let pid = node.pid();
         let state = match pid {
+            None if node.is_out() => "decommissioned",
             None => "stopped",
             Some(pid) if LocalNode::is_halted(pid) => "halted",
             Some(_) if node.answers_sql() => "running",
@@ -495,12 +626,40 @@ fn status(folder: &ClusterFolder) -> anyhow::Result<()> {
 mod tests {
     use super::*;
 
+    fn plan(flags: &[&str]) -> Plan {
+        let flags = flags.iter().map(|flag| flag.to_string()).collect();
+        Plan { nodes: 3, base_port: 5433, flags, own_flags: Vec::new() }
+    }
+
+    #[test]
+    fn a_start_changes_nothing_of_a_cluster_that_exists() {
+        let check = |nodes, base_port, flags: &[&str]| {
+            let flags = flags.iter().map(|flag| flag.to_string()).collect();
+            Wanted { nodes, base_port, flags }.check(Path::new("c"), &plan(&["--insecure"])).is_ok()
+        };
+        assert!(check(None, None, &[]) && check(Some(3), Some(5433), &["--insecure"]));
+        assert!(
+            !check(Some(5), None, &[])
+                && !check(None, Some(22_000), &[])
+                && !check(None, None, &["--log-json"])
+        );
+    }
+
     #[test]
     fn the_plan_is_written_as_it_is_read() {
-        let plan = Plan { nodes: 3, base_port: 5433, flags: vec!["--cache-mib=64".to_string()] };
+        let plan = Plan {
+            own_flags: vec![(2, "--locality".to_string()), (2, "region=eu,zone=a".to_string())],
+            ..plan(&["--cache-mib=64"])
+        };
         assert_eq!(Plan::parse(&plan.text()), Some(plan.clone()));
         assert!(plan.check().is_ok());
-        for damaged in ["", "nodes=3\n", "nodes=x\nbase_port=1\n", "nodes=1\nbase_port=1\nother=1\n"] {
+        for damaged in [
+            "",
+            "nodes=3\n",
+            "nodes=1\nbase_port=1\nflag.x=1\n",
+            "nodes=x\nbase_port=1\n",
+            "nodes=1\nbase_port=1\nother=1\n",
+        ] {
             assert_eq!(Plan::parse(damaged), None, "{damaged}");
         }
         assert!(Plan { base_port: 65_530, ..plan.clone() }.check().is_err());
@@ -509,7 +668,7 @@ mod tests {
 
     #[test]
     fn ports_are_ten_apart() {
-        let plan = Plan { nodes: 3, base_port: 5433, flags: Vec::new() };
+        let plan = plan(&[]);
         let third = plan.node(Path::new("c"), 3);
         assert_eq!((third.sql(), third.rpc()), ("127.0.0.1:5453".to_string(), "127.0.0.1:5454".to_string()));
         assert_eq!(third.http(), "127.0.0.1:5455");

@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "cluster/members.rs"]
+mod members;
 #[path = "cluster/sessions.rs"]
 mod sessions;
 #[path = "cluster/traces.rs"]
