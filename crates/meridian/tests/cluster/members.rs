@@ -98,7 +98,7 @@ async fn a_node_does_not_come_back_with_an_older_copy_of_its_folder() {
     std::fs::rename(spare.path().join("newest"), cluster.node_data(3)).expect("it is moved");
     cluster.node_command("restart", 3);
     let client = cluster.connect(3).await;
-    assert_eq!(texts(&client, "SELECT k FROM t").await, [["1"]]);
+    assert_eq!(texts(&client, "SELECT k::text FROM t").await, [["1"]]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
