@@ -30,14 +30,14 @@ async fn nodes_are_decommissioned_only_if_others_can_take_what_they_have() {
     // With a fourth node one may go; it is not started again, and the flags of the fourth are remembered.
     must(cluster.command("add").args(["--", "--locality", "region=eu"]));
     let list = || must(meridian().args(["node", "ls", "--rpc", &cluster.rpc(1)]));
-    assert!(list().contains("region=eu"), "{}", list());
+    until(&env, "its place is known", async || list().contains("region=eu")).await;
     must(&mut decommission(&cluster, &["3"]));
     until(&env, "it has ended", async || status(&cluster, 3) == "decommissioned").await;
     must(&mut cluster.command("stop"));
     let started = must(&mut cluster.command("start"));
     assert!(started.contains("node 3: decommissioned, and not started"), "{started}");
     assert!(started.contains("node 4: postgresql://"), "{started}");
-    assert!(list().contains("region=eu"), "{}", list());
+    until(&env, "its place is known", async || list().contains("region=eu")).await;
     let message = refused(cluster.command("restart").arg("3"));
     assert!(message.contains("was decommissioned: it cannot come back"), "{message}");
     // Even if nobody here remembered: it is told by the others, and does not go on trying.
