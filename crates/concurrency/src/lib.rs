@@ -33,7 +33,7 @@
 //!
 //! A **lock** on a point is taken before the row is evaluated: once it is held nobody can write the key, and
 //! the row read is the newest. A grant is handed over at release: the first waiter *is* the holder when it
-//! wakes, so nobody barges in.
+//! wakes, so nobody barges in. Who conflicts with no holder does not queue at all ([`lock_table`]).
 //!
 //! A **write** needs no entry in the lock table as long as nobody contends: its latch covers it.
 //!

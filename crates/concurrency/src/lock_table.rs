@@ -4,7 +4,7 @@
 //! be locked. An entry exists while somebody holds or awaits the lock.
 //!
 //! ```text
-//!   acquire: conflicts with a holder, or with a waiter that came before?  -- no --> holder
+//!   acquire: conflicts with a holder?  -- no --> holder
 //!                                   | yes
 //!                                   v
 //!                           queue (back; front if it holds the key already and wants more)
@@ -12,6 +12,10 @@
 //!   release: from the front, each waiter that conflicts with no holder and no waiter before it
 //!            becomes a holder at once and is woken: handed over, no barging.
 //! ```
+//!
+//! Who conflicts with no holder does not wait for those who do, as in PostgreSQL: while a foreign key check shares a row and a DELETE
+//! waits for it, an update that leaves the key alone goes through. The price is PostgreSQL's too: an endless succession of sharers keeps a
+//! stronger lock waiting. A write is never compatible with a holder, so that nobody overtakes among writers.
 //!
 //! Going to the front to upgrade: those who wait already wait for this very holder (or, if they conflict with
 //! the stronger lock alone, would make it wait for itself). Two upgraders of one key deadlock; the wait graph
@@ -25,7 +29,7 @@ use std::collections::VecDeque;
 
 use keys::Key;
 use kvapi::{LockStrength, TxnId, TxnMeta};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use crate::{Ticket, Wake, WakeReason};
@@ -191,7 +195,7 @@ impl LockTable {
             return Acquired::Granted { newly: false };
         }
         let position = if held.is_locking() { 0 } else { lock.queue.len() };
-        match lock.blockers(txn.id, strength, position) {
+        match lock.blockers(txn.id, strength, 0) {
             None => {
                 let outcome = lock.hold(txn, strength);
                 if outcome == Held::New {
@@ -201,6 +205,7 @@ impl LockTable {
                 Acquired::Granted { newly: outcome == Held::New }
             }
             Some(wait) => {
+                let wait = lock.blockers(txn.id, strength, position).unwrap_or(wait);
                 if let Some(ticket) = ticket {
                     lock.queue.insert(position, Waiter { ticket, txn: txn.clone(), strength });
                     self.waiting.insert(ticket, Key::copy_from(key));
@@ -285,6 +290,26 @@ impl LockTable {
             self.by_txn.remove(&txn);
         }
         self.release_entry(&key, txn, wakes);
+    }
+
+    /// Releases some locks of a transaction that goes on. Keys that it does not hold are no error.
+    pub fn release_some<'k>(
+        &mut self,
+        keys: impl Iterator<Item = &'k [u8]>,
+        txn: TxnId,
+        wakes: &mut Vec<Wake>,
+    ) {
+        let Some(held) = self.by_txn.get_mut(&txn) else { return };
+        let asked: FxHashSet<&[u8]> = keys.collect();
+        let (released, kept) = std::mem::take(held).into_iter().partition(|key| asked.contains(&key[..]));
+        *held = kept;
+        if held.is_empty() {
+            self.by_txn.remove(&txn);
+        }
+        let released: Vec<Key> = released;
+        for key in released {
+            self.release_entry(&key, txn, wakes);
+        }
     }
 
     /// A waiting request gives up. If it has been granted in the meantime nothing changes: the lock belongs to
