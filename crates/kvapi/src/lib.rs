@@ -57,8 +57,8 @@ pub use request::{
     ClearSpanRequest, CommitRequest, FoldRequest, ForgetTxnRequest, GarbageKey, GcRequest, GetRequest,
     Header, HeartbeatTxnRequest, IntentRef, IntentUpdate, LockClaim, MultiGetRequest, ProbeRequest, PushKind,
     PushTxnRequest, QueryIntentRequest, QueryTxnRequest, RangeStatusRequest, RecoverTxnRequest,
-    RefreshRequest, Request, ResolveIntentsRequest, RevertRequest, ScanRequest, SplitRequest,
-    TransferLeaseRequest, WriteRequest,
+    RefreshRequest, ReleaseLocksRequest, Request, ResolveIntentsRequest, RevertRequest, ScanRequest,
+    SplitRequest, TransferLeaseRequest, WriteRequest,
 };
 pub use response::{
     BatchResponse, CheckOutcome, ChecksumStanding, CommitResponse, FoldResponse, ProbeResponse,

@@ -70,6 +70,7 @@ pub enum Request {
     Checksum(ChecksumRequest),
     Probe(Box<ProbeRequest>),
     BarMerge(BarMergeRequest),
+    ReleaseLocks(ReleaseLocksRequest),
 }
 
 impl Request {
@@ -94,6 +95,7 @@ impl Request {
             Request::ForgetTxn(_) => "forgetting",
             Request::ResolveIntents(_) => "resolution of intents",
             Request::Revert(_) => "revert",
+            Request::ReleaseLocks(_) => "release of locks",
             Request::Fold(_) => "scan with a program",
             Request::Probe(_) => "probe",
             // Nothing that a statement asks for.
@@ -304,6 +306,15 @@ pub struct RevertRequest {
     pub sequence: u32,
 }
 
+/// Releases locks of a transaction that goes on: what it has locked since a savepoint that it has rolled back to. Intents stay. A
+/// lock that is not held is no error.
+///
+/// - All keys lie in the range.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReleaseLocksRequest {
+    pub keys: KeyBlock,
+}
+
 /// Splits the range in two at a key that becomes the start of the right one. A key that already starts a
 /// range is no error. Answered by `Response::Split`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -399,5 +410,6 @@ request_from! {
     QueryIntent: QueryIntentRequest, RecoverTxn: RecoverTxnRequest, ForgetTxn: ForgetTxnRequest, ResolveIntents: ResolveIntentsRequest,
     Revert: RevertRequest, Split: SplitRequest, Gc: GcRequest, RangeStatus: RangeStatusRequest,
     ChangeReplicas: ChangeReplicasRequest, TransferLease: TransferLeaseRequest, ClearSpan: ClearSpanRequest, Fold: FoldRequest,
-    CheckReplicas: CheckReplicasRequest, Checksum: ChecksumRequest, Probe: ProbeRequest, BarMerge: BarMergeRequest
+    CheckReplicas: CheckReplicasRequest, Checksum: ChecksumRequest, Probe: ProbeRequest, BarMerge: BarMergeRequest,
+    ReleaseLocks: ReleaseLocksRequest
 }

@@ -21,9 +21,10 @@ use crate::{
     IntentRef, IntentUpdate, KeyBlock, KvBlock, KvError, Lease, LockClaim, LockStrength, MultiGetRequest,
     Priority, ProbeRequest, ProbeResponse, PushKind, PushTxnRequest, QueryIntentRequest, QueryTxnRequest,
     RangeDescriptor, RangeStatusRequest, RangeStatusResponse, RecoverTxnRequest, RefreshRequest,
-    ReplicaCheckResponse, ReplicaChecksum, ReplicaDescriptor, Request, ResolveIntentsRequest, Response,
-    RestartReason, RevertRequest, ScanRequest, ScanResponse, SplitRequest, SplitResponse,
-    TransferLeaseRequest, Txn, TxnId, TxnMeta, TxnStanding, TxnStatus, WaitPolicy, WriteBlock, WriteRequest,
+    ReleaseLocksRequest, ReplicaCheckResponse, ReplicaChecksum, ReplicaDescriptor, Request,
+    ResolveIntentsRequest, Response, RestartReason, RevertRequest, ScanRequest, ScanResponse, SplitRequest,
+    SplitResponse, TransferLeaseRequest, Txn, TxnId, TxnMeta, TxnStanding, TxnStatus, WaitPolicy, WriteBlock,
+    WriteRequest,
 };
 
 /// The version of these forms.
@@ -99,6 +100,7 @@ transit_struct! {
     IntentUpdate { span, txn, status }
     ResolveIntentsRequest { updates }
     RevertRequest { spans, sequence }
+    ReleaseLocksRequest { keys }
     SplitRequest { at }
     GarbageKey { key, timestamp }
     GcRequest { threshold, keys }
@@ -131,7 +133,7 @@ transit_enum! {
     11 RecoverTxn(request), 12 ForgetTxn(request), 13 ResolveIntents(request), 14 Revert(request),
     15 Split(request), 16 Gc(request), 17 RangeStatus(request), 18 ChangeReplicas(request), 19 TransferLease(request),
     20 ClearSpan(request), 21 Fold(request), 22 CheckReplicas(request), 23 Checksum(request), 24 Probe(request),
-    25 BarMerge(request)
+    25 BarMerge(request), 26 ReleaseLocks(request)
 }
 
 transit_enum! {
@@ -367,6 +369,7 @@ impl BatchRequest {
             | Request::ForgetTxn(_)
             | Request::ResolveIntents(_)
             | Request::Revert(_)
+            | Request::ReleaseLocks(_)
             | Request::Split(_)
             | Request::Gc(_)
             | Request::RangeStatus(_)
@@ -389,6 +392,7 @@ impl Request {
             Request::Write(write) => write.writes.byte_size() + 32 * write.writes.len(),
             Request::Commit(commit) => commit.writes.byte_size() + 32 * commit.writes.len(),
             Request::MultiGet(get) => get.keys.byte_size() + 4 * get.keys.len(),
+            Request::ReleaseLocks(release) => release.keys.byte_size() + 4 * release.keys.len(),
             Request::Fold(fold) => fold.program.len(),
             Request::Probe(probe) => probe.keys.byte_size() + 4 * probe.keys.len() + probe.program.len(),
             _ => 0,

@@ -348,6 +348,17 @@ impl Inner {
         }
     }
 
+    /// Makes a read one of the newest versions, wherever its transaction's snapshot lies.
+    pub fn read_as_of_now(&self, header: &mut Header) {
+        let Some(txn) = &mut header.txn else { return };
+        let now = self.clock.now().max(txn.read_timestamp);
+        txn.read_timestamp = now;
+        txn.meta.write_timestamp = txn.meta.write_timestamp.max(now);
+        txn.uncertainty_limit = self.clock.uncertainty_limit(now);
+        txn.observed = SmallVec::from_iter([(self.config.node, now)]);
+        header.can_forward_read = true;
+    }
+
     pub fn register(&self, id: TxnId, shared: &Arc<Shared>) {
         self.alive.lock().insert(id, Arc::downgrade(shared));
     }

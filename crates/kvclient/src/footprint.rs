@@ -91,6 +91,8 @@ pub(crate) struct Locked {
     pub strength: LockStrength,
     /// The row was read as of this timestamp and was the newest then.
     pub since: Timestamp,
+    /// The number of the newest savepoint when the lock was first asked for; 0: there was none.
+    pub savepoint: u32,
 }
 
 /// Locks taken, by key, and where locks may have been taken by requests whose answer never came.
@@ -98,6 +100,8 @@ pub(crate) struct Locked {
 pub(crate) struct LockSet {
     keys: BTreeMap<Key, Locked>,
     attempted: Vec<Span>,
+    /// Savepoints so far.
+    savepoints: u32,
 }
 
 /// Spans of attempts that are told apart.
@@ -121,7 +125,8 @@ impl LockSet {
     /// A lock on `key` is asked for by a request now on its way: strength `None` until it is answered.
     pub fn attempt_key(&mut self, key: &[u8]) {
         if !self.keys.contains_key(key) {
-            let locked = Locked { strength: LockStrength::None, since: Timestamp::ZERO };
+            let savepoint = self.savepoints;
+            let locked = Locked { strength: LockStrength::None, since: Timestamp::ZERO, savepoint };
             self.keys.insert(Key::copy_from(key), locked);
         }
     }
@@ -150,9 +155,37 @@ impl LockSet {
                 locked.strength = locked.strength.max(strength);
             }
             None => {
-                self.keys.insert(Key::copy_from(key), Locked { strength, since });
+                let locked = Locked { strength, since, savepoint: self.savepoints };
+                self.keys.insert(Key::copy_from(key), locked);
             }
         }
+    }
+
+    /// Whether a lock that is held on `key` is weaker than what is asked for now.
+    pub fn must_grow(&self, key: &[u8], strength: LockStrength) -> bool {
+        strength.is_locking() && self.get(key).is_some_and(|locked| locked.strength < strength)
+    }
+
+    /// A savepoint: locks first asked for from here on can be told from those before. Answers with its number.
+    pub fn mark(&mut self) -> u32 {
+        self.savepoints += 1;
+        self.savepoints
+    }
+
+    /// Locks first asked for since the savepoint of this number are about to be released: from here on they are only asked for,
+    /// which they stay if their release fails. Answers with what they were.
+    pub fn withdraw_since(&mut self, savepoint: u32) -> Vec<LockClaim> {
+        let mut claims = Vec::new();
+        for (key, locked) in self.keys.iter_mut().filter(|(_, locked)| locked.savepoint >= savepoint) {
+            claims.push(LockClaim { key: key.clone(), strength: locked.strength, since: locked.since });
+            (locked.strength, locked.since) = (LockStrength::None, Timestamp::ZERO);
+        }
+        claims
+    }
+
+    /// These were released.
+    pub fn released(&mut self, claims: &[LockClaim]) {
+        claims.iter().for_each(|claim| self.not_kept(&claim.key));
     }
 
     /// Locks may be taken in `span` by a request now on its way. Whether the span is noted for this request alone, so that its
@@ -217,7 +250,7 @@ impl LockSet {
     }
 
     pub fn clear(&mut self) {
-        *self = LockSet::default();
+        *self = LockSet { savepoints: self.savepoints, ..LockSet::default() };
     }
 }
 
@@ -263,13 +296,38 @@ mod tests {
     }
 
     #[test]
+    fn locks_since_a_savepoint_are_withdrawn_and_older_ones_stay() {
+        let mut locks = LockSet::default();
+        let at = |wall| Timestamp::new(wall, 0);
+        locks.add(b"a", LockStrength::KeyShare, at(5));
+        let savepoint = locks.mark();
+        locks.add(b"a", LockStrength::Update, at(6));
+        locks.add(b"b", LockStrength::Update, at(6));
+        locks.attempt_key(b"c");
+        let inner = locks.mark();
+        locks.add(b"d", LockStrength::Share, at(7));
+        let keys = |claims: &[LockClaim]| claims.iter().map(|it| it.key.to_string()).collect::<Vec<_>>();
+        let withdrawn = locks.withdraw_since(inner);
+        assert_eq!(keys(&withdrawn), [Key::from("d").to_string()]);
+        assert!(locks.may_hold(b"d"), "until it is known to be released");
+        locks.released(&withdrawn);
+        assert!(!locks.may_hold(b"d"));
+        let withdrawn = locks.withdraw_since(savepoint);
+        assert_eq!(keys(&withdrawn), [Key::from("b").to_string(), Key::from("c").to_string()]);
+        locks.released(&withdrawn);
+        assert_eq!(locks.claims(|_| false).len(), 1);
+        assert!(locks.get(b"a").is_some_and(|locked| locked.strength == LockStrength::Update));
+    }
+
+    #[test]
     fn the_first_exclusive_read_of_a_key_counts() {
         let mut locks = LockSet::default();
         let at = |wall| Timestamp::new(wall, 0);
         locks.add(b"k", LockStrength::KeyShare, at(5));
         locks.add(b"k", LockStrength::NoKeyUpdate, at(9));
         locks.add(b"k", LockStrength::Update, at(12));
-        assert_eq!(locks.get(b"k"), Some(Locked { strength: LockStrength::Update, since: at(9) }));
+        let expected = Locked { strength: LockStrength::Update, since: at(9), savepoint: 0 };
+        assert_eq!(locks.get(b"k"), Some(expected));
         assert_eq!(locks.claims(|_| false).len(), 1);
         assert_eq!(locks.claims(|_| true).len(), 0);
     }

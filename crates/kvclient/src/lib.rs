@@ -22,7 +22,8 @@
 //!   statement does not see its own writes ([`Txn::begin_statement`] draws the line).
 //! - **Locks**: a read with a [`Locking`] takes in-memory locks at the leaseholder and waits in a fair
 //!   queue; under it the newest version is read. Row updates should read their rows with a lock; a write
-//!   to a row so read is checked at commit against the row having changed in spite of the lock.
+//!   to a row so read is checked at commit against the row having changed in spite of the lock. A lock that is held grows when a
+//!   stronger one is asked for, also on what the transaction itself has written. Rolling back to a savepoint releases those first taken since.
 //! - **Errors**: [`KvError::disposition`] says what to do. On `Restart` ask [`Txn::can_restart`]:
 //!   a statement or the whole transaction can be done over, if the caller has not yet let results out.
 //! - **Ending**: `commit` or `rollback`. Dropping an unfinished transaction rolls it back in the background.

@@ -101,12 +101,16 @@ pub struct Conflict {
     pub key: Vec<u8>,
     /// The value that is there.
     pub value: Vec<u8>,
+    /// Some row of the block met what is newer than the one snapshot that the transaction keeps: this may be it.
+    pub is_newer: bool,
 }
 
-/// A mark in a transaction's writes. Valid until rolled back to an older one.
+/// A mark in a transaction's writes and locks. Valid until rolled back to an older one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Savepoint {
     pub(crate) sequence: u32,
+    /// Counts savepoints, from 1: locks go by it, for they may be taken between two writes.
+    pub(crate) number: u32,
 }
 
 /// What must be done over to get past an error.

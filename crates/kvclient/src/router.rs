@@ -20,9 +20,9 @@ use futures::future::{BoxFuture, join_all};
 use keys::{Key, NodeId, RangeId, Span, addressing};
 use kvapi::{
     BatchRequest, BatchResponse, Disposition, FoldRequest, FoldResponse, GetRequest, Header, KeyBlock,
-    KvBlock, KvError, LockClaim, MultiGetRequest, NodeDialer, RangeDescriptor, RefreshRequest, Request,
-    ResolveIntentsRequest, Response, RevertRequest, ScanRequest, ScanResponse, Sender, Timestamp, WriteBlock,
-    WriteRequest,
+    KvBlock, KvError, LockClaim, MultiGetRequest, NodeDialer, RangeDescriptor, RefreshRequest,
+    ReleaseLocksRequest, Request, ResolveIntentsRequest, Response, RevertRequest, ScanRequest, ScanResponse,
+    Sender, Timestamp, WriteBlock, WriteRequest,
 };
 use parking_lot::{Mutex, RwLock};
 use stdx::{Backoff, Prng};
@@ -645,6 +645,28 @@ impl Router {
     pub async fn revert(&self, header: &Header, spans: &[Span], sequence: u32) -> Result<(), KvError> {
         let request = |span| RevertRequest { spans: vec![span], sequence }.into();
         self.for_each_piece(header, spans, request).await
+    }
+
+    /// Releases locks of a transaction that goes on. `keys` ascend.
+    pub async fn release_locks(&self, header: &Header, keys: &KeyBlock) -> Result<(), KvError> {
+        let mut start = 0;
+        let mut retry = Retry::new();
+        while start < keys.len() {
+            let route = self.route(keys.key(start)).await?;
+            let rest = (start..keys.len()).map(|index| keys.key(index));
+            let piece: KeyBlock = rest.take_while(|key| route.descriptor.contains(key)).collect();
+            let end = start + piece.len();
+            let mut batch = BatchRequest::new(header.clone(), ReleaseLocksRequest { keys: piece });
+            match self.send_once(&route, &mut batch).await {
+                Ok(_) => (start, retry) = (end, Retry::new()),
+                Err(error) => {
+                    if !self.prepare_retry(&route, &error, &mut retry).await {
+                        return Err(given_up(&route, error));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -108,6 +108,7 @@ impl Inner {
             Ok((value, if absent { vec![get.key.clone()] } else { Vec::new() }))
         };
         let value = self.lock_and_read(&replica, &mut locking, keys, get.lock_absent, evaluate).await?;
+        let value = value.filter(|_| locking.skipped.is_empty());
         Ok(self.respond(Response::Get(value), locking.timestamp, Timestamp::ZERO))
     }
 
@@ -189,6 +190,12 @@ impl Inner {
             let locks = &mut state.manager.locks;
             match locks.acquire(key, &locking.txn.meta, locking.strength, None) {
                 Acquired::Granted { newly } => {
+                    if newly && locks.waiting() > 0 {
+                        // Those who wait for the key wait for this holder as well.
+                        for (waiting, waiter, wait) in locks.waits(key) {
+                            self.ranges.room.enter_graph(waiting, &waiter, &wait.blockers);
+                        }
+                    }
                     if let Some(taken) = locking.taken.as_mut().filter(|_| newly) {
                         taken.push(Key::copy_from(key));
                     }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use clock::Timestamp;
 use keys::Span;
-use kvapi::{BatchResponse, IntentUpdate, KvError, ResolveIntentsRequest, Response, TxnStatus};
+use kvapi::{
+    BatchResponse, Header, IntentUpdate, KvError, ReleaseLocksRequest, ResolveIntentsRequest, Response,
+    TxnStatus,
+};
 use storage::WriteBatch;
 use storage::mvcc::{self, Resolution, Statistics};
 
@@ -26,6 +29,25 @@ impl Inner {
         for update in &request.updates {
             self.resolve_one(&replica, update).await?;
         }
+        Ok(self.respond(Response::Done, Timestamp::ZERO, Timestamp::ZERO))
+    }
+
+    /// Releases locks of a transaction that goes on.
+    pub fn release_locks(
+        &self,
+        replica: &Replica,
+        header: &Header,
+        request: &ReleaseLocksRequest,
+    ) -> Result<BatchResponse, KvError> {
+        let txn = header.txn.as_ref().ok_or_else(|| KvError::invalid("locks are a transaction's"))?;
+        let mut wakes = Vec::new();
+        {
+            let mut state = replica.state.lock();
+            state.check_lease(&self.ranges)?;
+            request.keys.iter().try_for_each(|key| state.check_key(key, &self.ranges))?;
+            state.manager.locks.release_some(request.keys.iter(), txn.meta.id, &mut wakes);
+        }
+        self.ranges.room.wake(wakes);
         Ok(self.respond(Response::Done, Timestamp::ZERO, Timestamp::ZERO))
     }
 

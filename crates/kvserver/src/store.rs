@@ -550,6 +550,9 @@ impl Inner {
             Request::ForgetTxn(forget) => Box::pin(self.forget(replica, forget)),
             Request::ResolveIntents(resolve) => Box::pin(self.resolve_intents(replica, resolve)),
             Request::Revert(revert) => Box::pin(self.revert(replica, header, revert)),
+            Request::ReleaseLocks(release) => {
+                Box::pin(std::future::ready(self.release_locks(&replica, header, release)))
+            }
             Request::Split(split) => {
                 Box::pin(self.split_for(replica, split.at.clone(), SplitReason::Statement))
             }

@@ -110,6 +110,7 @@ fn requests() -> Vec<Request> {
         ForgetTxnRequest { txn }.into(),
         ResolveIntentsRequest { updates: vec![update] }.into(),
         RevertRequest { spans: vec![span.clone()], sequence: 5 }.into(),
+        ReleaseLocksRequest { keys: [&b"a"[..], b"bc"].into_iter().collect() }.into(),
         ClearSpanRequest { span, threshold: Timestamp::new(1, 0) }.into(),
         SplitRequest { at: key.clone() }.into(),
         GcRequest {
@@ -234,11 +235,12 @@ fn survives_damage<T>(bytes: &[u8], decode: impl Fn(&[u8]) -> Result<T, Malforme
 fn every_request_travels_and_damage_is_refused() {
     let mut frozen = Vec::new();
     // Those that came later, one by one.
-    let (mut fold, mut probe) = (Vec::new(), Vec::new());
+    let (mut fold, mut probe, mut release) = (Vec::new(), Vec::new(), Vec::new());
     for request in requests() {
         let to = match &request {
             Request::Fold(_) => &mut fold,
             Request::Probe(_) => &mut probe,
+            Request::ReleaseLocks(_) => &mut release,
             _ => &mut frozen,
         };
         let batch = BatchRequest { header: header(), requests: SmallVec::from_iter([request]) };
@@ -250,6 +252,7 @@ fn every_request_travels_and_damage_is_refused() {
     assert_eq!(stdx::hash::fingerprint(&frozen), 9_761_814_115_880_110_192, "the format is frozen");
     assert_eq!(stdx::hash::fingerprint(&fold), 5_266_600_488_948_700_218, "the format is frozen");
     assert_eq!(stdx::hash::fingerprint(&probe), 9_758_010_075_452_967_190, "the format is frozen");
+    assert_eq!(stdx::hash::fingerprint(&release), 0, "the format is frozen");
 }
 
 #[test]

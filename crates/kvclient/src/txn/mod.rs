@@ -140,20 +140,29 @@ impl Txn {
     }
 }
 
-impl Drop for Txn {
-    fn drop(&mut self) {
+impl Txn {
+    /// Rolls back in the background: what the transaction holds is given back soon. No error if it has ended.
+    pub fn abandon(&self) {
         let mut state = self.shared.state.lock();
-        let id = state.txn.id();
-        let abandoned = state.phase == Phase::Open && state.has_left_traces();
+        let (id, was_open) = (state.txn.id(), state.phase == Phase::Open);
         if state.registered {
             state.registered = false;
             self.shared.db.unregister(id);
         }
-        if abandoned {
-            state.phase = Phase::RolledBack;
-            let leftovers = commit::Leftovers::take(&mut state);
-            drop(state);
-            self.shared.db.clone().spawn_clean_up(leftovers);
+        if !was_open {
+            return;
         }
+        state.phase = Phase::RolledBack;
+        state.buffer.clear();
+        state.reads.clear();
+        let leftovers = commit::Leftovers::take(&mut state);
+        drop(state);
+        self.shared.db.clone().spawn_clean_up(leftovers);
+    }
+}
+
+impl Drop for Txn {
+    fn drop(&mut self) {
+        self.abandon();
     }
 }

@@ -1,10 +1,12 @@
 //! Reads: own writes first, then the servers; locks and read spans entered; refresh where a newer timestamp is
 //! needed.
 
+use std::collections::BTreeSet;
+
 use keys::{Key, Span};
 use kvapi::{
-    GetRequest, Header, KeyBlock, KvBlock, KvError, MultiGetRequest, ProbeRequest, Response, RestartReason,
-    ScanRequest, Timestamp,
+    GetRequest, Header, Isolation, KeyBlock, KvBlock, KvError, MultiGetRequest, ProbeRequest, Response,
+    RestartReason, ScanRequest, Timestamp, WaitPolicy,
 };
 
 use super::{State, Txn};
@@ -12,11 +14,20 @@ use crate::Locking;
 use crate::buffer::Buffered;
 use crate::router::{FoldAnswer, ProbeAnswer, unexpected};
 
+/// Where a read without scan stands.
+#[derive(Clone, Copy)]
+pub(super) struct View {
+    /// Own writes up to this are seen.
+    pub sequence: u32,
+    /// Reads as of now instead of in the snapshot.
+    pub is_newest: bool,
+}
+
 /// Refreshes tried for one request before the transaction is told to restart.
 const REFRESHES_MAX: u32 = 8;
 
 impl Txn {
-    /// Reads one key.
+    /// Reads one key. One that the transaction has written is locked more strongly if it has to be.
     pub async fn get(&self, key: &[u8], locking: Locking) -> Result<Option<Vec<u8>>, KvError> {
         let mut attempts = 0;
         let mut held = false;
@@ -25,17 +36,20 @@ impl Txn {
             held = self.shared.state.lock().locks.may_hold(key);
         }
         loop {
-            let header = {
+            let (header, own) = {
                 let mut state = self.shared.state.lock();
                 check_readable(&state, locking)?;
                 let sequence = state.statement_sequence;
-                match state.buffer.get(key, sequence) {
-                    Buffered::Value(value) => return Ok(Some(value.to_vec())),
-                    Buffered::Deleted => return Ok(None),
-                    Buffered::Unknown => {}
+                let own = match state.buffer.get(key, sequence) {
+                    Buffered::Value(value) => Some(Some(value.to_vec())),
+                    Buffered::Deleted => Some(None),
+                    Buffered::Unknown => None,
+                };
+                if let Some(own) = own.as_ref().filter(|_| !state.locks.must_grow(key, locking.strength)) {
+                    return Ok(own.clone());
                 }
                 let header = state.read_header(locking, sequence);
-                self.enter_point(&mut state, key, locking, header)
+                (self.enter_point(&mut state, key, locking, header), own)
             };
             let sent_at = header.txn.as_ref().map_or(Timestamp::ZERO, |txn| txn.read_timestamp);
             let lock_absent = locking.absent || held;
@@ -53,7 +67,12 @@ impl Txn {
                         continue;
                     }
                     state.was_read_at(at, locking.is_locking());
-                    return Ok(value);
+                    return Ok(match own {
+                        // Somebody else has a lock on it as well.
+                        Some(_) if value.is_none() && locking.wait == WaitPolicy::SkipLocked => None,
+                        Some(own) => own,
+                        None => value,
+                    });
                 }
                 Err(error) => Box::pin(self.get_past(error, &mut attempts)).await?,
             }
@@ -64,33 +83,44 @@ impl Txn {
     /// ones without value; under `SkipLocked` the skipped keys have no row.
     pub async fn multi_get(&self, keys: &KeyBlock, locking: Locking) -> Result<KvBlock, KvError> {
         let sequence = self.shared.state.lock().statement_sequence;
-        self.multi_get_at(keys, locking, sequence).await
+        self.multi_get_at(keys, locking, View { sequence, is_newest: false }).await
+    }
+
+    /// Reads many keys without lock, like [`Txn::multi_get`], but under READ COMMITTED as of now: the statement's snapshot stays where it
+    /// is. At the other levels all reads are of one snapshot, these too.
+    pub async fn multi_get_newest(&self, keys: &KeyBlock) -> Result<KvBlock, KvError> {
+        let view = {
+            let state = self.shared.state.lock();
+            let is_newest = state.isolation() == Isolation::ReadCommitted && !state.stale;
+            View { sequence: state.statement_sequence, is_newest }
+        };
+        self.multi_get_at(keys, Locking::NONE, view).await
     }
 
     /// Reads many keys without lock, like [`Txn::multi_get`], but with what the statement in progress has written so far: as an
     /// insert will find them.
     pub async fn multi_get_latest(&self, keys: &KeyBlock) -> Result<KvBlock, KvError> {
-        let latest = self.shared.state.lock().sequence;
-        self.multi_get_at(keys, Locking::NONE, latest).await
+        let sequence = self.shared.state.lock().sequence;
+        self.multi_get_at(keys, Locking::NONE, View { sequence, is_newest: false }).await
     }
 
     pub(super) async fn multi_get_at(
         &self,
         keys: &KeyBlock,
         locking: Locking,
-        sequence: u32,
+        view: View,
     ) -> Result<KvBlock, KvError> {
         if keys.is_empty() {
             return Ok(KvBlock::new());
         }
         if keys.is_strictly_ascending() {
-            return self.multi_get_ascending(keys, locking, sequence).await;
+            return self.multi_get_ascending(keys, locking, view).await;
         }
         let mut sorted: Vec<&[u8]> = keys.iter().collect();
         sorted.sort_unstable();
         sorted.dedup();
         let ascending: KeyBlock = sorted.iter().copied().collect();
-        let rows = self.multi_get_ascending(&ascending, locking, sequence).await?;
+        let rows = self.multi_get_ascending(&ascending, locking, view).await?;
         let mut ordered = KvBlock::with_capacity(keys.len(), rows.byte_size());
         for key in keys.iter() {
             // Skipped keys have no row.
@@ -105,22 +135,25 @@ impl Txn {
         &self,
         keys: &KeyBlock,
         locking: Locking,
-        sequence: u32,
+        view: View,
     ) -> Result<KvBlock, KvError> {
         if locking.is_locking() {
             self.show_life(keys.key(0)).await?;
         }
-        let (mut unknown, own, held) = {
+        let (mut unknown, mut own, held) = {
             let state = self.shared.state.lock();
             check_readable(&state, locking)?;
-            let (unknown, own) = ask_buffer(&state, keys, sequence);
+            let (unknown, own) = ask_buffer(&state, keys, locking, view.sequence);
             let held = locking.is_locking() && unknown.iter().any(|key| state.locks.may_hold(key));
             (unknown, own, held)
         };
         let (mut rows, asked) = (KvBlock::new(), unknown.len());
+        // Own rows that are asked for all the same, to be locked, may be skipped.
+        let may_skip = locking.wait == WaitPolicy::SkipLocked && !own.is_empty();
+        let asked_keys = if may_skip { unknown.clone() } else { KeyBlock::new() };
         while !unknown.is_empty() {
             let is_first = unknown.len() == asked;
-            let (page, count) = self.multi_get_page(&unknown, locking, sequence, held, is_first).await?;
+            let (page, count) = self.multi_get_page(&unknown, locking, view, held, is_first).await?;
             if rows.is_empty() {
                 rows = page
             } else {
@@ -132,6 +165,13 @@ impl Txn {
                 KeyBlock::new()
             };
         }
+        if may_skip {
+            let asked: BTreeSet<&[u8]> = asked_keys.iter().collect();
+            let mut kept = KvBlock::new();
+            let stays = |key: &[u8]| !asked.contains(key) || find_row(&rows, key).is_some();
+            own.iter().filter(|row| stays(row.key)).for_each(|row| kept.push_row(row));
+            own = kept;
+        }
         Ok(if own.is_empty() { rows } else { merge_ascending(&rows, &own) })
     }
 
@@ -141,7 +181,7 @@ impl Txn {
         &self,
         keys: &KeyBlock,
         locking: Locking,
-        sequence: u32,
+        view: View,
         held: bool,
         is_first: bool,
     ) -> Result<(KvBlock, usize), KvError> {
@@ -150,7 +190,10 @@ impl Txn {
             let header = {
                 let mut state = self.shared.state.lock();
                 check_readable(&state, locking)?;
-                let mut header = state.read_header(locking, sequence);
+                let mut header = state.read_header(locking, view.sequence);
+                if view.is_newest {
+                    self.shared.db.read_as_of_now(&mut header);
+                }
                 for key in keys.iter().filter(|_| is_first && attempts == 0) {
                     header = self.enter_point(&mut state, key, locking, header);
                 }
@@ -172,7 +215,10 @@ impl Txn {
                     if !holds {
                         continue;
                     }
-                    state.was_read_at(at, locking.is_locking());
+                    match view.is_newest {
+                        true => state.was_read_apart(at),
+                        false => state.was_read_at(at, locking.is_locking()),
+                    }
                     return Ok((answer.rows, answer.count));
                 }
                 Err(error) => Box::pin(self.get_past(error, &mut attempts)).await?,
@@ -480,16 +526,20 @@ fn check_readable(state: &State, locking: Locking) -> Result<(), KvError> {
     if locking.is_locking() { state.check_writable() } else { state.check_open() }
 }
 
-/// Keys of which the buffer knows nothing, and rows of those of which it does.
-fn ask_buffer(state: &State, keys: &KeyBlock, sequence: u32) -> (KeyBlock, KvBlock) {
+/// Keys of which the buffer knows nothing or whose lock is too weak, and rows of those of which it does know.
+fn ask_buffer(state: &State, keys: &KeyBlock, locking: Locking, sequence: u32) -> (KeyBlock, KvBlock) {
     let mut own = KvBlock::new();
     if state.buffer.is_empty() {
         return (keys.clone(), own);
     }
     let mut unknown = KeyBlock::new();
     for key in keys.iter() {
-        match state.buffer.get(key, sequence) {
-            Buffered::Unknown => unknown.push(key),
+        let buffered = state.buffer.get(key, sequence);
+        if buffered == Buffered::Unknown || state.locks.must_grow(key, locking.strength) {
+            unknown.push(key);
+        }
+        match buffered {
+            Buffered::Unknown => {}
             Buffered::Deleted => own.push_absent(key),
             Buffered::Value(value) => own.push(key, &value),
         }
@@ -497,11 +547,16 @@ fn ask_buffer(state: &State, keys: &KeyBlock, sequence: u32) -> (KeyBlock, KvBlo
     (unknown, own)
 }
 
+/// Rows of both; of a key that is in both the right one.
 fn merge_ascending(left: &KvBlock, right: &KvBlock) -> KvBlock {
     let mut merged = KvBlock::with_capacity(left.len() + right.len(), left.byte_size() + right.byte_size());
     let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
     loop {
         let from_left = match (left.peek(), right.peek()) {
+            (Some(l), Some(r)) if l.key == r.key => {
+                left.next();
+                false
+            }
             (Some(l), Some(r)) => l.key < r.key,
             (Some(_), None) => true,
             (None, Some(_)) => false,

@@ -3,7 +3,7 @@
 use kvapi::{Isolation, KvError, RestartReason, Timestamp};
 
 use super::{Phase, Txn, commit::Leftovers};
-use crate::{RestartScope, Savepoint};
+use crate::RestartScope;
 
 impl Txn {
     /// What it takes to get past `error`, or `None` if the client must be told.
@@ -37,7 +37,7 @@ impl Txn {
             }
             state.restart_sequence
         };
-        self.rollback_to(Savepoint { sequence: start }).await?;
+        self.undo_writes(start).await?;
         let mut state = self.shared.state.lock();
         self.shared.db.take_snapshot(&mut state);
         state.advance_to(beyond(error));

@@ -196,14 +196,16 @@ impl State {
     /// A read was answered as of `timestamp`. A locking read of READ COMMITTED takes the newest version of its row; any other read
     /// is the statement's snapshot, which the rest of the statement reads at as well.
     pub fn was_read_at(&mut self, timestamp: Timestamp, is_locking: bool) {
-        self.has_read = true;
-        if timestamp <= self.txn.read_timestamp {
-            return;
-        }
-        self.txn.meta.write_timestamp = self.txn.meta.write_timestamp.max(timestamp);
+        self.was_read_apart(timestamp);
         if !(is_locking && self.isolation() == Isolation::ReadCommitted) {
-            self.txn.read_timestamp = timestamp;
+            self.txn.read_timestamp = self.txn.read_timestamp.max(timestamp);
         }
+    }
+
+    /// A read was answered as of `timestamp`, of which nothing else is to be seen: the snapshot stays where it is.
+    pub fn was_read_apart(&mut self, timestamp: Timestamp) {
+        self.has_read = true;
+        self.txn.meta.write_timestamp = self.txn.meta.write_timestamp.max(timestamp);
     }
 
     /// Moves the snapshot up. What was read before must have been refreshed.

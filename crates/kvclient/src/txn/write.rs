@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use keys::{Key, Span};
 use kvapi::planted::Bug;
-use kvapi::{KeyBlock, KvBlock, KvError, RestartReason, WriteBlock};
+use kvapi::{Isolation, KeyBlock, KvBlock, KvError, RestartReason, WriteBlock};
 
 use super::Txn;
+use super::read::View;
 use crate::buffer::{Buffered, Displaced, WriteBuffer};
 use crate::router::unexpected;
 use crate::{Conflict, InsertCheck, Locking, Savepoint};
@@ -60,20 +61,16 @@ impl Txn {
             let flushed = !state.flushed.is_empty() && rows.iter().any(|row| state.flushed.contains(row.key));
             if flushed { InsertCheck::Now } else { check }
         };
-        let existing = match check {
-            InsertCheck::AtCommit => KvBlock::new(),
-            InsertCheck::Now => {
-                let keys: KeyBlock = rows.iter().map(|row| row.key).collect();
-                let latest = self.shared.state.lock().sequence;
-                self.multi_get_at(&keys, Locking::INSERT, latest).await?
-            }
+        let (existing, is_newer) = match check {
+            InsertCheck::AtCommit => (KvBlock::new(), false),
+            InsertCheck::Now => self.lock_new_keys(rows).await?,
         };
         let conflict = {
             let mut state = self.shared.state.lock();
             state.check_writable()?;
             // All is looked at before anything is written: a write may take the place of one of the same statement, which could not
             // be brought back.
-            match find_conflict(&state.buffer, rows, &existing) {
+            match find_conflict(&state.buffer, rows, &existing, is_newer) {
                 Ok(unknown) => {
                     for (row, unknown) in rows.iter().zip(unknown) {
                         state.write(Key::copy_from(row.key), row.value.map(Bytes::copy_from_slice), unknown);
@@ -89,6 +86,26 @@ impl Txn {
             Some(_) => {}
         }
         Ok(conflict)
+    }
+
+    /// Locks the keys of rows to be inserted and reads what is there. True: something came or went since the snapshot, which a transaction
+    /// that keeps one snapshot does not see; what came is in the way of an insert all the same.
+    async fn lock_new_keys(&self, rows: &KvBlock) -> Result<(KvBlock, bool), KvError> {
+        let keys: KeyBlock = rows.iter().map(|row| row.key).collect();
+        let (sequence, isolation) = {
+            let state = self.shared.state.lock();
+            (state.sequence, state.isolation())
+        };
+        let view = View { sequence, is_newest: false };
+        match self.multi_get_at(&keys, Locking::INSERT, view).await {
+            Err(KvError::Restart { reason: RestartReason::WriteTooOld, .. })
+                if isolation == Isolation::Snapshot =>
+            {
+                let view = View { is_newest: true, ..view };
+                Ok((self.multi_get_at(&keys, Locking::INSERT, view).await?, true))
+            }
+            existing => Ok((existing?, false)),
+        }
     }
 
     /// Whether what was read and locked still holds: asked before somebody is told that a key is taken. A lock that was lost with its range's lease, or a
@@ -223,36 +240,72 @@ impl Txn {
         }
     }
 
-    /// Marks where writes stand now. Valid until rolled back to an older one.
+    /// Marks where writes and locks stand now. Valid until rolled back to an older one.
     pub fn savepoint(&self) -> Savepoint {
         let mut state = self.shared.state.lock();
         state.savepoint_sequence = state.sequence;
-        Savepoint { sequence: state.sequence }
+        Savepoint { sequence: state.sequence, number: state.locks.mark() }
     }
 
-    /// Undoes all writes made since. The savepoint stays valid. Locks are kept.
+    /// Undoes all writes made since, and releases the locks first taken since. The savepoint stays valid.
     pub async fn rollback_to(&self, savepoint: Savepoint) -> Result<(), KvError> {
+        self.undo_writes(savepoint.sequence).await?;
+        self.release_locks_since(savepoint).await
+    }
+
+    /// Releases the locks first taken since a savepoint. Where reads are refreshed, what was read under them needs that from now on: it must
+    /// have stood still so far.
+    async fn release_locks_since(&self, savepoint: Savepoint) -> Result<(), KvError> {
+        let (header, withdrawn, relied_on) = {
+            let mut state = self.shared.state.lock();
+            let withdrawn = state.locks.withdraw_since(savepoint.number);
+            if withdrawn.is_empty() {
+                return Ok(());
+            }
+            let mut relied_on = Vec::new();
+            if state.tracks_reads() {
+                for claim in withdrawn.iter().filter(|claim| claim.strength.excludes_writers()) {
+                    state.reads.add(Span::point(claim.key.clone()));
+                    if claim.since < state.txn.read_timestamp {
+                        relied_on.push(claim.clone());
+                    }
+                }
+            }
+            (state.write_header(), withdrawn, relied_on)
+        };
+        self.shared.db.router.claim(&header, &relied_on).await?;
+        let keys: KeyBlock = withdrawn.iter().map(|claim| &claim.key[..]).collect();
+        match self.shared.db.router.release_locks(&header, &keys).await {
+            Ok(()) => self.shared.state.lock().locks.released(&withdrawn),
+            // They go with the transaction.
+            Err(error) => tracing::debug!(%error, "locks were kept beyond a savepoint"),
+        }
+        Ok(())
+    }
+
+    /// Undoes all writes above a sequence. Locks are kept.
+    pub(super) async fn undo_writes(&self, sequence: u32) -> Result<(), KvError> {
         let revert = {
             let mut state = self.shared.state.lock();
             state.check_alive()?;
-            if savepoint.sequence > state.sequence {
+            if sequence > state.sequence {
                 return Err(KvError::invalid("the savepoint no longer exists"));
             }
-            if savepoint.sequence < state.displaced_sequence {
+            if sequence < state.displaced_sequence {
                 // A value that was flushed before the savepoint may be gone for good.
                 let (reason, timestamp) = (RestartReason::Aborted, state.txn.meta.write_timestamp);
                 return Err(KvError::Restart { reason, timestamp, key: None });
             }
-            state.buffer.rollback_to(savepoint.sequence);
-            state.statement_sequence = state.statement_sequence.min(savepoint.sequence);
-            state.restart_sequence = state.restart_sequence.min(savepoint.sequence);
-            state.savepoint_sequence = savepoint.sequence;
+            state.buffer.rollback_to(sequence);
+            state.statement_sequence = state.statement_sequence.min(sequence);
+            state.restart_sequence = state.restart_sequence.min(sequence);
+            state.savepoint_sequence = sequence;
             // Later intents go away.
-            state.last_flush_sequence = state.last_flush_sequence.min(savepoint.sequence);
+            state.last_flush_sequence = state.last_flush_sequence.min(sequence);
             (!state.flushed.is_empty()).then(|| (state.write_header(), state.flushed.to_vec()))
         };
         if let Some((header, spans)) = revert {
-            self.shared.db.router.revert(&header, &spans, savepoint.sequence).await?;
+            self.shared.db.router.revert(&header, &spans, sequence).await?;
         }
         Ok(())
     }
@@ -260,7 +313,12 @@ impl Txn {
 
 /// Of each row whether the buffer knows nothing of its key; or the first row whose key has a value, be it stored, written before or by
 /// an earlier row. `existing` is empty, or has a row for each.
-fn find_conflict(buffer: &WriteBuffer, rows: &KvBlock, existing: &KvBlock) -> Result<Vec<bool>, Conflict> {
+fn find_conflict(
+    buffer: &WriteBuffer,
+    rows: &KvBlock,
+    existing: &KvBlock,
+    is_newer: bool,
+) -> Result<Vec<bool>, Conflict> {
     let ascends = (1..rows.len()).all(|index| rows.key(index - 1) < rows.key(index));
     let mut earlier: BTreeMap<&[u8], &[u8]> = BTreeMap::new();
     let mut unknown = Vec::with_capacity(rows.len());
@@ -274,7 +332,7 @@ fn find_conflict(buffer: &WriteBuffer, rows: &KvBlock, existing: &KvBlock) -> Re
         };
         let in_the_way = in_the_way.or_else(|| earlier.get(row.key).copied());
         if let Some(value) = in_the_way {
-            return Err(Conflict { index, key: row.key.to_vec(), value: value.to_vec() });
+            return Err(Conflict { index, key: row.key.to_vec(), value: value.to_vec(), is_newer });
         }
         if let Some(value) = row.value.filter(|_| !ascends) {
             earlier.insert(row.key, value);
