@@ -9,14 +9,18 @@
 //! | other | | delete the old key, insert the new one |
 //!
 //! All old keys of a batch are deleted before new ones are inserted, so that rows may take over one another's keys.
+//!
+//! Whoever inserts locks the keys of unique indexes that it wants, and so does here who takes them away, before it deletes them: an
+//! insert of a key whose row is on its way out waits for that, and no commit waits for a lock of somebody who has looked at the key
+//! meanwhile. A statement that commits by itself leaves that to its commit. The row itself is locked already.
 
-use kvclient::InsertCheck;
+use kvclient::{InsertCheck, KeyBlock, Locking};
 use types::Batch;
 use types::descriptor::ElementState;
 use types::row::RowEncoder;
 
 use super::constraint::unique_violation;
-use super::entries::NewEntries;
+use super::entries::{NewEntries, insert_check};
 use super::partial::Membership;
 use super::stored_table::StoredTable;
 use crate::error::ExecResult;
@@ -63,11 +67,13 @@ pub(crate) async fn change_rows(
     let mut entries = NewEntries::default();
     let mut inserts = false;
     let mut scratch = Encoded::default();
+    let mut old = OldEntries::default();
     for row in 0..change.rows {
         for index in indexes {
-            inserts |= change_entry(run, table, index, change, row, &mut scratch, &mut entries)?;
+            inserts |= change_entry(run, table, index, change, row, &mut scratch, (&mut old, &mut entries))?;
         }
     }
+    old.delete(run, check).await?;
     if inserts && let Some(collision) = entries.write(run, check).await? {
         let format = &run.context.session.format;
         let (row, index) = (collision.row, collision.index);
@@ -85,7 +91,7 @@ fn change_entry(
     change: &Change<'_>,
     row: usize,
     scratch: &mut Encoded,
-    entries: &mut NewEntries,
+    (old, entries): (&mut OldEntries, &mut NewEntries),
 ) -> ExecResult<bool> {
     let txn = &run.context.txn;
     let stored = &table.indexes[index.position];
@@ -100,7 +106,8 @@ fn change_entry(
         index.old.encode_batch_key(change.old, row, old_key)?;
         if old_key != key || was_in != is_in {
             if was_in {
-                txn.delete(old_key)?;
+                let unique = stored.unique && index.old.is_unique_batch_entry(change.old, row);
+                old.push(index.position, unique, old_key);
             }
             if stored.state == ElementState::DeleteOnly || !is_in {
                 return Ok(false);
@@ -134,7 +141,7 @@ pub(crate) async fn delete_rows(
     batch: &Batch,
     membership: &Membership,
 ) -> ExecResult<()> {
-    let txn = &run.context.txn;
+    let mut old = OldEntries::default();
     let mut key = Vec::with_capacity(48);
     for row in 0..batch.rows {
         for (position, index) in table.indexes.iter().enumerate() {
@@ -144,9 +151,40 @@ pub(crate) async fn delete_rows(
             }
             key.clear();
             index.encoder.encode_batch_key(batch, row, &mut key)?;
-            txn.delete(&key)?;
+            let unique = index.unique && index.encoder.is_unique_batch_entry(batch, row);
+            old.push(position, unique, &key);
         }
     }
-    txn.flow().await?;
+    old.delete(run, insert_check(run)).await?;
+    run.context.txn.flow().await?;
     Ok(())
+}
+
+/// Entries to be deleted.
+#[derive(Default)]
+struct OldEntries {
+    keys: KeyBlock,
+    /// Those among them that others may want to insert, and that the lock of the row does not cover.
+    contended: KeyBlock,
+}
+
+impl OldEntries {
+    /// `position`: of the index in `all_indexes()`. `unique`: the entry keeps others with the same values out.
+    fn push(&mut self, position: usize, unique: bool, key: &[u8]) {
+        self.keys.push(key);
+        if position > 0 && unique {
+            self.contended.push(key);
+        }
+    }
+
+    async fn delete(&self, run: &Run, check: InsertCheck) -> ExecResult<()> {
+        let txn = &run.context.txn;
+        if check == InsertCheck::Now && !self.contended.is_empty() {
+            txn.multi_get(&self.contended, Locking::UPDATE).await?;
+        }
+        for key in self.keys.iter() {
+            txn.delete(key)?;
+        }
+        Ok(())
+    }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Collision {
     pub index: usize,
     pub key: Vec<u8>,
     pub value: Vec<u8>,
+    /// The transaction may not see it: see [`kvclient::Conflict`].
+    pub is_newer: bool,
 }
 
 /// Entries of a batch of new rows, in the order of the rows.
@@ -47,8 +49,8 @@ impl NewEntries {
             && let Some(conflict) = txn.insert(&self.checked, check).await?
         {
             let (row, index) = self.owners[conflict.index];
-            let (key, value) = (conflict.key, conflict.value);
-            return Ok(Some(Collision { row: row as usize, index: index as usize, key, value }));
+            let (key, value, is_newer) = (conflict.key, conflict.value, conflict.is_newer);
+            return Ok(Some(Collision { row: row as usize, index: index as usize, key, value, is_newer }));
         }
         if !self.plain.is_empty() {
             txn.write(&self.plain).await?;

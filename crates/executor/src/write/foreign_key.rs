@@ -1,16 +1,30 @@
 //! Foreign keys seen from the row that points: does the row pointed to exist?
 //!
-//! The referenced unique index is looked up by key under a KEY SHARE lock, which reads the newest version and keeps the parent from
-//! being deleted (or its key changed) until this transaction ends. NULLs point nowhere.
+//! The parent's row is read under a KEY SHARE lock, which reads the newest version and keeps the parent from being deleted (or its
+//! key changed) until this transaction ends. NULLs point nowhere.
+//!
+//! A row has one lock, that on its primary key; whoever changes or deletes the row takes that one. A parent that is found through a
+//! secondary unique index is therefore locked by its primary key as well, and looked at again:
+//!
+//! ```text
+//!   entry of the index, without lock, newest --> row by primary key, KEY SHARE --> has it the key asked for?
+//!        ^                                                                              | no: it was changed meanwhile
+//!        +------------------------------------------------------------------------------+
+//! ```
+//!
+//! The entry itself is not locked. Who changes the row deletes the entry only with its commit: holding the entry while waiting for the
+//! row would be a deadlock with that commit, and holding it afterwards would let a commit wait. Nothing is lost: while the row is
+//! locked and has the key, the entry stands. Above READ COMMITTED the entry is read in the snapshot, and a row that is newer than that
+//! ends in a restart, so that the second look always agrees there.
 
 use std::sync::{Arc, Weak};
 
 use expr::{CastContext, Expr, Program};
-use kvclient::{KeyBlock, Locking};
+use kvclient::{Isolation, KeyBlock, KvError, Locking, RestartReason};
 use parking_lot::Mutex;
 use planner::Table;
 use rustc_hash::{FxHashMap, FxHashSet};
-use types::descriptor::{ForeignKey, Oid};
+use types::descriptor::{ColumnId, ForeignKey, IndexDescriptor, Oid, TableDescriptor};
 use types::row::{KeyPrefixEncoder, RowEncoder};
 use types::{Batch, ColumnType, DataType, PgResult, Vector};
 
@@ -20,9 +34,12 @@ use super::constraint::{key_text, missing_parent, mixed_nulls};
 use super::stored_table::StoredTable;
 use crate::error::ExecResult;
 use crate::operator::Run;
+use crate::operators::{Fetch, decode_block, missing_row};
 
 /// Keys of parents found, remembered for one statement, at most.
 const VERIFIED_KEYS_MAX: usize = 10_000;
+/// Looks for parents whose keys others are changing, before the statement is done over.
+const LOOKUPS_MAX: usize = 32;
 
 /// Prepared lookups of parents, kept with the child while the parents' descriptors stay the same.
 #[derive(Default)]
@@ -33,10 +50,18 @@ pub(crate) struct ParentLookup {
     parent: Weak<Table>,
     parent_name: Box<str>,
     encoder: KeyPrefixEncoder,
+    /// Set when the index is a secondary one.
+    row: Option<ParentRow>,
     /// Positions of the referencing columns in the child.
     columns: Vec<usize>,
     /// For each key column of the parent's index: which of `columns` it is, and the conversion to its type.
     parts: Vec<(usize, Option<Program>)>,
+}
+
+/// How to get from an entry of a secondary index to the parent's row, and back to the entry's key.
+struct ParentRow {
+    fetch: Fetch,
+    entry: RowEncoder,
 }
 
 /// Parents known to exist, by foreign key.
@@ -85,8 +110,10 @@ impl ParentLookup {
             let to = stored.types[stored.position(key.column)?];
             parts.push((at, conversion(child.types[columns[at]], to)?));
         }
+        let row = if index == 0 { None } else { Some(ParentRow::new(&parent.descriptor, descriptor)?) };
         Ok(ParentLookup {
             parent: Arc::downgrade(parent),
+            row,
             parent_name: parent.descriptor.name.as_str().into(),
             encoder: KeyPrefixEncoder::new(&parent.descriptor, descriptor)?,
             columns,
@@ -117,6 +144,56 @@ impl ParentLookup {
                 Ok(key)
             })
             .collect()
+    }
+}
+
+impl ParentRow {
+    fn new(table: &TableDescriptor, index: &IndexDescriptor) -> PgResult<ParentRow> {
+        let mut wanted: Vec<ColumnId> = Vec::new();
+        for part in index.columns.iter().chain(&table.primary.columns) {
+            if !wanted.contains(&part.column) {
+                wanted.push(part.column);
+            }
+        }
+        let entry = RowEncoder::new(table, index, &wanted)?;
+        Ok(ParentRow { fetch: Fetch::new(table, index, &wanted)?, entry })
+    }
+
+    /// Locks the rows of parents, given by their keys in the index. Answers with which are there.
+    async fn lock(&self, run: &Run, parents: &KeyBlock) -> ExecResult<Vec<bool>> {
+        let txn = &run.context.txn;
+        let mut found = vec![false; parents.len()];
+        let mut open: Vec<usize> = (0..parents.len()).collect();
+        for _ in 0..LOOKUPS_MAX {
+            run.check_cancelled()?;
+            let asked: KeyBlock = open.iter().map(|at| parents.key(*at)).collect();
+            let entries = txn.multi_get_newest(&asked).await?;
+            let present = open.iter().zip(entries.iter()).filter(|(_, entry)| entry.value.is_some());
+            open = present.map(|(at, _)| *at).collect();
+            if open.is_empty() {
+                return Ok(found);
+            }
+            let rows = txn.multi_get(&self.fetch.row_keys(&entries)?, Locking::KEY_SHARE).await?;
+            let batch = decode_block(self.fetch.decoder(), &rows)?;
+            let (mut key, mut next) = (Vec::new(), 0);
+            for (at, row) in open.iter().zip(rows.iter()) {
+                if row.value.is_some() {
+                    key.clear();
+                    self.entry.encode_batch_key(&batch, next, &mut key)?;
+                    found[*at] = key == parents.key(*at);
+                    next += 1;
+                }
+            }
+            open.retain(|at| !found[*at]);
+            if open.is_empty() {
+                return Ok(found);
+            }
+        }
+        if txn.isolation() != Isolation::ReadCommitted {
+            return Err(missing_row().into());
+        }
+        let (reason, timestamp) = (RestartReason::WriteTooOld, txn.read_timestamp());
+        Err(KvError::Restart { reason, timestamp, key: None }.into())
     }
 }
 
@@ -214,9 +291,15 @@ pub(crate) async fn find_parents(
     if asked.is_empty() {
         return Ok(());
     }
-    let found = run.context.txn.multi_get(&asked, Locking::KEY_SHARE).await?;
-    for (at, row) in asked_rows.iter().enumerate() {
-        if found.value(at).is_none() {
+    let found = match &lookup.row {
+        Some(row) => row.lock(run, &asked).await?,
+        None => {
+            let rows = run.context.txn.multi_get(&asked, Locking::KEY_SHARE).await?;
+            rows.iter().map(|row| row.value.is_some()).collect()
+        }
+    };
+    for (found, row) in found.into_iter().zip(&asked_rows) {
+        if !found {
             let format = &run.context.session.format;
             let key = key_text(&table.descriptor, &lookup.columns, vectors, *row as usize, format);
             return Err(missing_parent(table, foreign_key, &key, &lookup.parent_name).into());

@@ -10,7 +10,7 @@
 //!    Update the others; hitting a row that this statement has written is 21000.
 
 use expr::Program;
-use kvclient::{InsertCheck, KeyBlock, Locking};
+use kvclient::{InsertCheck, KeyBlock, KvError, Locking, RestartReason};
 use planner::plan::{Assignment, ConflictAction, Insert, OnConflict};
 use rustc_hash::FxHashSet;
 use types::descriptor::ColumnId;
@@ -201,6 +201,13 @@ impl ConflictSteps {
                 let (row, index) = (collision.row, collision.index);
                 return Err(unique_violation(&rows.table, index, batch, &rows.identity, row, format).into());
             };
+            if collision.is_newer {
+                // Neither can it be left alone for a row that is not seen, nor be changed.
+                let (reason, timestamp) = (RestartReason::WriteTooOld, run.context.txn.read_timestamp());
+                return Err(
+                    KvError::Restart { reason, timestamp, key: Some(collision.key[..].into()) }.into()
+                );
+            }
             pending.retain(|row| *row as usize != collision.row);
             taken.push(self.taken(collision.row as u32, arbiter, &collision.key, &collision.value)?);
         }
