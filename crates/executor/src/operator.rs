@@ -33,6 +33,10 @@ pub(crate) type BoxedOperator = Box<dyn Operator>;
 #[async_trait]
 pub(crate) trait Operator: Send {
     async fn next(&mut self, run: &mut Run) -> ExecResult<Option<Batch>>;
+
+    /// Says that no more than `rows` rows, at least one, are of use from now on: until the next such call. Whoever does something
+    /// to the rows that it gives (locks them) gives no more; to others it means nothing.
+    fn bound(&mut self, _rows: u64) {}
 }
 
 /// Rows that come from outside a statement while it runs (COPY FROM).

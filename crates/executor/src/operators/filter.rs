@@ -37,4 +37,8 @@ impl Operator for FilterOperator {
         }
         Ok(None)
     }
+
+    fn bound(&mut self, rows: u64) {
+        self.input.bound(rows);
+    }
 }

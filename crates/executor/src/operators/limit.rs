@@ -64,6 +64,10 @@ impl Operator for LimitOperator {
             if bounds.left == Some(0) && self.last.is_none() {
                 return Ok(None);
             }
+            if let Some(left) = bounds.left {
+                // Of those that tie with the last one nobody knows how many there are.
+                self.input.bound(bounds.skip.saturating_add(left).max(1));
+            }
             let Some(batch) = self.input.next(run).await? else { return Ok(None) };
             if let Some(last) = &self.last {
                 return Ok(self.ties(last, batch));

@@ -1,4 +1,7 @@
-//! Locks rows after sorting, limiting or joining has chosen them.
+//! Locks rows after sorting or joining has chosen them.
+//!
+//! LIMIT stands above: it says how many rows it still wants ([`Operator::bound`]), and no more are locked at once, so that what is not
+//! given out stays free for others (`LIMIT 1 FOR UPDATE SKIP LOCKED`). What is left of a batch waits.
 
 use std::sync::Arc;
 
@@ -101,19 +104,50 @@ impl LockRowsNode {
 
 impl Node for LockRowsNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(LockRowsOperator { input: self.input.clone().open(), node: self })
+        Box::new(LockRowsOperator {
+            input: self.input.clone().open(),
+            node: self,
+            wanted: usize::MAX,
+            rest: None,
+        })
     }
 }
 
 struct LockRowsOperator {
     node: Arc<LockRowsNode>,
     input: BoxedOperator,
+    /// Rows that may be given, and so locked, at once.
+    wanted: usize,
+    /// A batch of the input and how many of its rows are through.
+    rest: Option<(Batch, usize)>,
+}
+
+impl LockRowsOperator {
+    /// The next rows to be locked.
+    async fn next_part(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
+        let (batch, from) = match self.rest.take() {
+            Some(rest) => rest,
+            None => match self.input.next(run).await? {
+                Some(batch) => (batch, 0),
+                None => return Ok(None),
+            },
+        };
+        let to = from.saturating_add(self.wanted).min(batch.rows);
+        if (from, to) == (0, batch.rows) {
+            return Ok(Some(batch));
+        }
+        let part = batch.slice(from..to);
+        if to < batch.rows {
+            self.rest = Some((batch, to));
+        }
+        Ok(Some(part))
+    }
 }
 
 #[async_trait]
 impl Operator for LockRowsOperator {
     async fn next(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
-        while let Some(mut batch) = self.input.next(run).await? {
+        while let Some(mut batch) = self.next_part(run).await? {
             run.check_cancelled()?;
             for target in &self.node.targets {
                 if batch.rows > 0 {
@@ -133,5 +167,9 @@ impl Operator for LockRowsOperator {
             }
         }
         Ok(None)
+    }
+
+    fn bound(&mut self, rows: u64) {
+        self.wanted = usize::try_from(rows).unwrap_or(usize::MAX).max(1);
     }
 }

@@ -33,4 +33,8 @@ impl Operator for ProjectOperator {
             None => Ok(None),
         }
     }
+
+    fn bound(&mut self, rows: u64) {
+        self.input.bound(rows);
+    }
 }

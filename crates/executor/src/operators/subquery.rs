@@ -19,7 +19,10 @@ impl Subquery {
     /// Runs an opened subquery as far as its value asks for.
     pub async fn value(&self, operator: &mut BoxedOperator, run: &mut Run) -> ExecResult<Datum> {
         match self.result {
-            SubqueryResult::Exists => Ok(Datum::Bool(operator.next(run).await?.is_some())),
+            SubqueryResult::Exists => {
+                operator.bound(1);
+                Ok(Datum::Bool(operator.next(run).await?.is_some()))
+            }
             SubqueryResult::Scalar => {
                 let Some(first) = operator.next(run).await? else { return Ok(Datum::Null) };
                 if first.rows > 1 || operator.next(run).await?.is_some() {
