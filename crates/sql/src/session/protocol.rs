@@ -117,6 +117,7 @@ impl pgserver::Session for Session {
     fn sync<'a>(&'a mut self, sink: &'a mut ResultSink) -> BoxFuture<'a, PgResult<()>> {
         Box::pin(async move {
             let result = if self.in_block() { Ok(()) } else { self.end_implicit().await };
+            self.release_failed().await;
             self.finish_message(sink);
             result
         })
@@ -196,10 +197,11 @@ impl Session {
         planner::parse(text)
     }
 
-    /// Outside a block the failed transaction ends at once; inside it waits for its ROLLBACK.
+    /// Outside a block the failed transaction ends at once; inside it waits for its ROLLBACK, holding nothing.
     pub(super) async fn fail_or_rollback(&mut self) {
         if self.in_block() {
             self.fail();
+            self.release_failed().await;
         } else {
             self.rollback().await;
         }
@@ -445,6 +447,7 @@ impl Session {
         if result.is_err() {
             // The implicit transaction ends at Sync; until then it only counts as failed.
             self.fail();
+            self.release_failed().await;
         }
         result
     }

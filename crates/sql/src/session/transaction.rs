@@ -58,6 +58,8 @@ pub struct Active {
     /// Between BEGIN and COMMIT (or, in a query string of several statements, still implicit: false).
     pub block: bool,
     pub failed: bool,
+    /// Failed, and what it held since the newest savepoint, or all of it, has been given back.
+    released: bool,
     pub catalog: TransactionCatalog,
     /// Locks known to be held: spares a look into the shared table.
     held: Vec<(Oid, LockMode)>,
@@ -208,6 +210,7 @@ impl Session {
             txn,
             block: false,
             failed: false,
+            released: false,
             catalog: TransactionCatalog::new(self.server.catalog.clone()),
             held: Vec::new(),
             used: Vec::new(),
@@ -414,6 +417,29 @@ impl Session {
         }
     }
 
+    /// Gives back at once what a failed transaction holds, whenever its client will say ROLLBACK: all of it, or what came since the
+    /// newest savepoint, to which it may return. Nothing if it has not failed.
+    pub(super) async fn release_failed(&mut self) {
+        let Some(active) = &mut self.active else { return };
+        if !active.failed || std::mem::replace(&mut active.released, true) {
+            return;
+        }
+        if let Some(savepoint) = active.savepoints.last().map(|entry| entry.kv) {
+            let txn = active.txn.clone();
+            if let Err(error) = Box::pin(txn.rollback_to(savepoint)).await {
+                // Whoever goes back to a savepoint is told so then.
+                tracing::debug!(%error, "a failed transaction keeps its locks");
+            }
+            return;
+        }
+        active.txn.abandon();
+        if let Some(mut active) = self.active.take() {
+            Box::pin(self.release(&active)).await;
+            active.held.clear();
+            self.active = Some(active);
+        }
+    }
+
     pub fn define_savepoint(&mut self, name: &str) -> PgResult<()> {
         let settings = self.settings.mark();
         let active = self.block_for("SAVEPOINT")?;
@@ -448,7 +474,7 @@ impl Session {
         active.txn.clone().rollback_to(kv).await?;
         let active = self.active.as_mut().expect("in a block");
         active.catalog.rollback_to(catalog);
-        active.failed = false;
+        (active.failed, active.released) = (false, false);
         self.settings.rollback_to(settings);
         self.refresh_settings();
         Ok(())
