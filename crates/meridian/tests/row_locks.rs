@@ -137,6 +137,26 @@ async fn the_victim_of_a_deadlock_is_out_of_the_way_at_once() {
     assert_eq!(outcomes, [Ok(()), Err("40P01".to_string())]);
 }
 
+/// A foreign key check shares the row and a DELETE waits for it: what conflicts with neither goes through, as in PostgreSQL.
+#[tokio::test]
+async fn an_update_that_leaves_the_key_passes_a_waiting_delete() {
+    let meridian = node();
+    let (a, b, c) =
+        (connect(&meridian.url()).await, connect(&meridian.url()).await, connect(&meridian.url()).await);
+    good(&a, "CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 0)").await;
+    good(&a, "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT FROM t WHERE id = 1 FOR KEY SHARE").await;
+    let delete = "SET default_transaction_isolation = 'read committed'; DELETE FROM t WHERE id = 1";
+    let meanwhile = async {
+        good(&c, "SET lock_timeout = '2s'; BEGIN ISOLATION LEVEL READ COMMITTED").await;
+        good(&c, "UPDATE t SET n = n + 1 WHERE id = 1; SELECT FROM t WHERE id = 1 FOR KEY SHARE").await;
+        good(&c, "COMMIT").await;
+        good(&a, "COMMIT").await;
+    };
+    assert_eq!(waits(run(&b, delete), meanwhile).await, Ok(()));
+    let rows: i64 = a.query_one("SELECT count(*) FROM t", &[]).await.expect("a count").get(0);
+    assert_eq!(rows, 0);
+}
+
 /// Errors that come by the extended protocol, before anything is executed, end what was held as well.
 #[tokio::test]
 async fn a_statement_that_cannot_be_parsed_gives_back_locks_too() {
