@@ -252,7 +252,7 @@ fn every_request_travels_and_damage_is_refused() {
     assert_eq!(stdx::hash::fingerprint(&frozen), 9_761_814_115_880_110_192, "the format is frozen");
     assert_eq!(stdx::hash::fingerprint(&fold), 5_266_600_488_948_700_218, "the format is frozen");
     assert_eq!(stdx::hash::fingerprint(&probe), 9_758_010_075_452_967_190, "the format is frozen");
-    assert_eq!(stdx::hash::fingerprint(&release), 0, "the format is frozen");
+    assert_eq!(stdx::hash::fingerprint(&release), 12_907_247_287_831_109_901, "the format is frozen");
 }
 
 #[test]
