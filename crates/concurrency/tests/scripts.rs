@@ -292,6 +292,7 @@ scripts! {
     a_waiter_that_gives_up_lets_others_pass,
     a_write_goes_above_the_reads_of_others,
     an_update_lock_waits_for_every_sharer,
+    an_update_that_leaves_the_key_passes_a_waiting_delete,
     latches_are_granted_first_come_first_served,
     two_upgraders_of_one_key_deadlock,
     who_holds_for_update_may_write,
