@@ -48,16 +48,8 @@ async fn bounded<F: Future>(
     .await
 }
 
-/// Lets other runnable tasks run before going on.
+/// Lets other runnable tasks run before going on, and a runtime look at its sockets and timers. A task that only woke itself would
+/// be taken up again at once by a thread with nothing else to do, which looks at those every few dozen tasks.
 pub async fn yield_now() {
-    let mut yielded = false;
-    std::future::poll_fn(|context| {
-        if yielded {
-            return Poll::Ready(());
-        }
-        yielded = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
+    tokio::task::yield_now().await;
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use env::Env;
-use expr::{CatalogLookup, EvalContext, FunctionRef, SessionInfo, TextContext};
+use expr::{Bounds, CatalogLookup, EvalContext, FunctionRef, SessionInfo, TextContext};
 use futures::future::BoxFuture;
 use kvclient::{Db, Txn};
 use planner::Table;
@@ -47,9 +48,16 @@ pub trait TableLookup: Send + Sync {
     }
 }
 
-/// A cancel request's flag, shared by the session and whoever cancels it.
+/// A cancel request's flag and the running statement's deadline, shared by the session and whoever cancels it.
 #[derive(Clone, Default, Debug)]
-pub struct CancelFlag(Arc<AtomicBool>);
+pub struct CancelFlag(Arc<Cancelling>);
+
+/// - `deadline`: nanoseconds of [`Env::monotonic`]; 0: none.
+#[derive(Default, Debug)]
+struct Cancelling {
+    requested: AtomicBool,
+    deadline: AtomicU64,
+}
 
 impl CancelFlag {
     pub fn new() -> Self {
@@ -57,19 +65,40 @@ impl CancelFlag {
     }
 
     pub fn set(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.requested.store(true, Ordering::Release);
     }
 
     pub fn clear(&self) {
-        self.0.store(false, Ordering::Release);
+        self.0.requested.store(false, Ordering::Release);
     }
 
     /// 57014 once it is set. Operators that compute for long ask between batches; waits are ended by dropping them.
     pub fn check(&self) -> PgResult<()> {
-        if self.0.load(Ordering::Acquire) {
+        if self.0.requested.load(Ordering::Acquire) {
             return Err(PgError::new(SqlState::QUERY_CANCELED, "canceling statement due to user request"));
         }
         Ok(())
+    }
+
+    /// When the running statement is to end, on [`Env::monotonic`]; `None`: it has no limit, or nothing runs.
+    pub fn set_deadline(&self, deadline: Option<Duration>) {
+        let nanos = |at: Duration| u64::try_from(at.as_nanos()).unwrap_or(u64::MAX).max(1);
+        self.0.deadline.store(deadline.map_or(0, nanos), Ordering::Release);
+    }
+
+    /// 57014 once it is set or the deadline has passed: for what computes for long without giving way, where no timer can end it.
+    pub fn check_at(&self, env: &dyn Env) -> PgResult<()> {
+        self.check()?;
+        let deadline = self.0.deadline.load(Ordering::Acquire);
+        if deadline != 0 && env.monotonic() >= Duration::from_nanos(deadline) {
+            return Err(CancelFlag::timed_out());
+        }
+        Ok(())
+    }
+
+    /// What a statement ends with whose time is up.
+    pub fn timed_out() -> PgError {
+        PgError::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout")
     }
 }
 
@@ -121,6 +150,7 @@ impl ExecContext {
             random: &self.random,
             session: &self.session,
             catalog: &*self.catalog,
+            bounds: self,
         }
     }
 
@@ -132,6 +162,13 @@ impl ExecContext {
     /// The wall clock in SQL's terms, as far as this statement can tell: its start plus the time since.
     fn clock_timestamp(&self) -> i64 {
         wall_to_timestamp(self.env.wall())
+    }
+}
+
+impl Bounds for ExecContext {
+    fn check(&self, bytes: usize) -> PgResult<()> {
+        self.cancel.check_at(&*self.env)?;
+        self.memory.check_room(bytes as u64)
     }
 }
 

@@ -113,6 +113,13 @@ impl MemoryAccount {
         }
     }
 
+    /// Whether so many bytes more could be held now: for what is made and gone before it could be accounted for. Errors: 53200.
+    pub fn check_room(&self, bytes: u64) -> PgResult<()> {
+        self.grow(bytes)?;
+        self.shrink(bytes);
+        Ok(())
+    }
+
     /// An empty reservation in this pool.
     pub fn reservation(&self) -> Reservation {
         Reservation { account: self.clone(), bytes: 0 }

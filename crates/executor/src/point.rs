@@ -97,7 +97,7 @@ pub(crate) struct PointReadNode(pub PointRead);
 
 impl Node for PointReadNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(PointReadOperator { node: self, done: false })
+        BoxedOperator::new(PointReadOperator { node: self, done: false })
     }
 }
 

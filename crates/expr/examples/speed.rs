@@ -56,6 +56,7 @@ fn main() {
         random: &random,
         session: &session,
         catalog: &NoCatalog,
+        bounds: &expr::Unbounded,
     };
     let op =
         |name: &str, left: Expr, right: Expr| operator_call(name, Some(left), right, 0).expect("it resolves");

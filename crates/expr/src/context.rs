@@ -1,5 +1,6 @@
 //! What evaluation may know of the world around it.
 
+use crate::bounds::Bounds;
 use std::sync::Arc;
 use types::{Datum, PgError, PgResult};
 
@@ -62,4 +63,6 @@ pub struct EvalContext<'a> {
     pub random: &'a std::sync::atomic::AtomicU64,
     pub session: &'a SessionInfo,
     pub catalog: &'a dyn CatalogLookup,
+    /// The statement's time and memory.
+    pub bounds: &'a dyn Bounds,
 }

@@ -9,6 +9,7 @@
 //! planner lifts their calls out of expressions into an operator of their own ([`FunctionKind::Deferred`]).
 
 pub mod aggregate;
+pub mod bounds;
 pub mod catalogue;
 pub mod context;
 pub mod eval;
@@ -21,6 +22,7 @@ pub mod signature;
 pub mod type_name;
 pub mod window;
 
+pub use bounds::{Bounds, Unbounded, VALUE_BYTES_MAX};
 pub use catalogue::{Cast, CastMethod, Operator, catalogue};
 pub use context::{CatalogLookup, EvalContext, SessionInfo, TextContext};
 pub use eval::{Program, eval, eval_filter, eval_scalar, fold, needs_catalog, parse_text};

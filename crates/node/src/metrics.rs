@@ -108,6 +108,11 @@ impl NodeCollector {
             ("sql_sessions", "Open client sessions", self.server.session_count() as u64),
             ("sql_memory_bytes", "Memory held by running statements", sql.memory.used()),
             (
+                "sql_temporary_bytes",
+                "Bytes of the temporary files of running statements",
+                sql.spill.as_ref().map_or(0, |spill| spill.used()),
+            ),
+            (
                 "sql_table_lock_waiters",
                 "Requests that wait for a table or advisory lock",
                 table_lock_waiters as u64,
@@ -126,6 +131,11 @@ impl NodeCollector {
                 "txn_commit_rounds",
                 "Rounds of consensus that commits have waited for, one after the other",
                 commits.rounds,
+            ),
+            (
+                "sql_temporary_bytes_written",
+                "Bytes that statements have written to temporary files",
+                sql.spill.as_ref().map_or(0, |spill| spill.written()),
             ),
             (
                 "sql_statements_slow",

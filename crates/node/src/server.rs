@@ -106,7 +106,9 @@ impl NodeServer {
         let engine = open_folder(&env, &config).await?;
         // Only now: the open engine holds the folder.
         let temporary = config.data_dir.join(TEMPORARY);
-        let spill = env.lane("open").run(move || FileSpill::open(temporary)).await;
+        let disk = engine.clone();
+        let open = move || FileSpill::open(temporary, Arc::new(move || disk.free_bytes()));
+        let spill = env.lane("open").run(open).await;
         let spill = spill.map_err(|error| anyhow::anyhow!("temporary files: {}", error.message()))?;
         if Network::remembers_others(&identity::read_peers(&*engine)?) {
             clock_bound::pass(&env, &*engine, &config).await?;

@@ -10,7 +10,7 @@ use env::Env;
 use executor::CancelFlag;
 use futures::future::BoxFuture;
 use futures::task::AtomicWaker;
-use types::{PgError, SqlState};
+use types::PgError;
 
 /// The far end: whoever cancels.
 #[derive(Clone, Default)]
@@ -46,7 +46,11 @@ pub async fn cancellable<T, E: From<PgError>>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     let timer = limit.map(|limit| env.sleep(limit));
-    Cancellable { handle, timer, work: std::pin::pin!(work) }.await
+    // For what computes without giving way, so that the timer is not looked at.
+    handle.flag.set_deadline(limit.map(|limit| env.monotonic() + limit));
+    let result = Cancellable { handle, timer, work: std::pin::pin!(work) }.await;
+    handle.flag.set_deadline(None);
+    result
 }
 
 struct Cancellable<'a, W> {
@@ -70,9 +74,7 @@ impl<T, E: From<PgError>, W: Future<Output = Result<T, E>>> Future for Cancellab
         if let Some(timer) = &mut this.timer
             && timer.as_mut().poll(cx).is_ready()
         {
-            let error =
-                PgError::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout");
-            return Poll::Ready(Err(error.into()));
+            return Poll::Ready(Err(CancelFlag::timed_out().into()));
         }
         Poll::Pending
     }

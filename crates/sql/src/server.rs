@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use env::Env;
-use executor::spill::SpillStore;
+use executor::spill::{BoundedSpill, SpillStore};
 use executor::{ExecError, ExecResult, MemoryAccount, Workers};
 use futures::future::BoxFuture;
 use futures::task::AtomicWaker;
@@ -177,6 +177,8 @@ pub struct SqlServer {
     pub garbage: Arc<Garbage>,
     pub statistics: StatisticsCache,
     pub memory: MemoryAccount,
+    /// What all statements spill, counted.
+    pub spill: Option<Arc<BoundedSpill>>,
     pub workers: Workers,
     pub limits: SqlLimits,
     /// Told of cluster settings. Lock order: before the catalog's.
@@ -200,7 +202,8 @@ impl SqlServer {
     /// Loads the catalog, creating it in a new cluster.
     pub async fn start(env: Arc<dyn Env>, db: Db, options: SqlOptions) -> PgResult<Arc<SqlServer>> {
         let snapshot = load_or_bootstrap(&db).await?;
-        let memory = match &options.spill {
+        let spill = options.spill.clone().map(|store| Arc::new(BoundedSpill::new(store)));
+        let memory = match &spill {
             Some(spill) => MemoryAccount::with_spill("node", options.memory_bytes_max, spill.clone()),
             None => MemoryAccount::root("node", options.memory_bytes_max),
         };
@@ -223,6 +226,7 @@ impl SqlServer {
             cluster_locks,
             notifications: Notifications::default(),
             memory,
+            spill,
             workers: Workers::default(),
             limits: SqlLimits::new(&options),
             settings_followers: Mutex::default(),

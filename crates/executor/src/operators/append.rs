@@ -14,7 +14,7 @@ pub(crate) struct AppendNode {
 
 impl Node for AppendNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(AppendOperator { node: self, next: 0, current: None })
+        BoxedOperator::new(AppendOperator { node: self, next: 0, current: None })
     }
 }
 

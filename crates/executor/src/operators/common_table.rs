@@ -37,7 +37,7 @@ pub(crate) struct PreparedTable {
 
 impl Node for WithNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(WithOperator { body: self.body.clone().open(), node: self, begun: false })
+        BoxedOperator::new(WithOperator { body: self.body.clone().open(), node: self, begun: false })
     }
 }
 
@@ -98,7 +98,7 @@ pub(crate) struct CteScanNode {
 
 impl Node for CteScanNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(CteScanOperator { cte: self.cte, cursor: BufferCursor::default() })
+        BoxedOperator::new(CteScanOperator { cte: self.cte, cursor: BufferCursor::default() })
     }
 }
 
@@ -111,7 +111,7 @@ struct CteScanOperator {
 impl Operator for CteScanOperator {
     async fn next(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
         loop {
-            run.check_cancelled()?;
+            run.pause().await?;
             let table = &mut run.common_tables.get_mut()[self.cte];
             let Some(buffer) = &mut table.buffer else {
                 return Err(PgError::internal("a common table is read outside of its WITH").into());

@@ -39,7 +39,7 @@ impl DeferredNode {
 
 impl Node for DeferredNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(DeferredOperator { input: self.input.clone().open(), node: self })
+        BoxedOperator::new(DeferredOperator { input: self.input.clone().open(), node: self })
     }
 }
 
@@ -65,7 +65,7 @@ impl Operator for DeferredOperator {
         let mut results: Vec<Vector> =
             calls.iter().map(|call| Vector::with_capacity(call.data_type, batch.rows)).collect();
         for row in 0..batch.rows {
-            run.check_cancelled()?;
+            run.pause().await?;
             for ((call, arguments), result) in calls.iter().zip(&arguments).zip(&mut results) {
                 let values: Vec<Datum> = arguments.iter().map(|argument| argument.datum(row)).collect();
                 let value = if call.function.0.strict && values.iter().any(Datum::is_null) {

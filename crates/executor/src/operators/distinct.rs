@@ -33,9 +33,9 @@ impl Node for DistinctNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
         let input = self.input.clone().open();
         if self.ordered {
-            return Box::new(OrderedDistinct { node: self, input, last: None });
+            return BoxedOperator::new(OrderedDistinct { node: self, input, last: None });
         }
-        Box::new(HashDistinct {
+        BoxedOperator::new(HashDistinct {
             node: self,
             input: Some(input),
             seen: None,
@@ -56,7 +56,7 @@ struct OrderedDistinct {
 impl Operator for OrderedDistinct {
     async fn next(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
         while let Some(batch) = self.input.next(run).await? {
-            run.check_cancelled()?;
+            run.pause().await?;
             let columns = &self.node.columns;
             let is_new = |row: usize| match (row, &self.last) {
                 (0, None) => true,
@@ -98,7 +98,7 @@ struct Seen {
 impl Operator for HashDistinct {
     async fn next(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
         loop {
-            run.check_cancelled()?;
+            run.pause().await?;
             let batch = match (&mut self.input, &mut self.reading) {
                 (Some(input), _) => input.next(run).await?,
                 (None, Some(reader)) => reader.read()?,

@@ -12,7 +12,7 @@ pub(crate) struct FeedNode {}
 
 impl Node for FeedNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(FeedOperator {})
+        BoxedOperator::new(FeedOperator {})
     }
 }
 
@@ -21,7 +21,7 @@ struct FeedOperator {}
 #[async_trait]
 impl Operator for FeedOperator {
     async fn next(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
-        run.check_cancelled()?;
+        run.pause().await?;
         let Some(mut feed) = run.feed.get_mut().take() else {
             return Err(PgError::internal("a plan with a feed was executed without one").into());
         };

@@ -17,7 +17,7 @@ pub(crate) struct FilterNode {
 
 impl Node for FilterNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(FilterOperator { input: self.input.clone().open(), node: self })
+        BoxedOperator::new(FilterOperator { input: self.input.clone().open(), node: self })
     }
 }
 
@@ -30,7 +30,7 @@ struct FilterOperator {
 impl Operator for FilterOperator {
     async fn next(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
         while let Some(batch) = self.input.next(run).await? {
-            run.check_cancelled()?;
+            run.pause().await?;
             if let Some(kept) = program::filter(&self.node.condition, &run.eval(), batch)? {
                 return Ok(Some(kept));
             }

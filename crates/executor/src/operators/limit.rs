@@ -31,7 +31,12 @@ impl LimitNode {
 
 impl Node for LimitNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(LimitOperator { input: self.input.clone().open(), node: self, bounds: None, last: None })
+        BoxedOperator::new(LimitOperator {
+            input: self.input.clone().open(),
+            node: self,
+            bounds: None,
+            last: None,
+        })
     }
 }
 

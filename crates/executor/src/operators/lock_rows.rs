@@ -104,7 +104,7 @@ impl LockRowsNode {
 
 impl Node for LockRowsNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(LockRowsOperator {
+        BoxedOperator::new(LockRowsOperator {
             input: self.input.clone().open(),
             node: self,
             wanted: usize::MAX,
@@ -148,7 +148,7 @@ impl LockRowsOperator {
 impl Operator for LockRowsOperator {
     async fn next(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
         while let Some(mut batch) = self.next_part(run).await? {
-            run.check_cancelled()?;
+            run.pause().await?;
             for target in &self.node.targets {
                 if batch.rows > 0 {
                     batch = target.lock(run, batch).await?;

@@ -34,6 +34,7 @@ mod window;
 
 pub(crate) use aggregate::{AggregateNode, PartialAggregate, PartialGroups};
 pub(crate) use append::AppendNode;
+pub(crate) use coalesce::Coalesce;
 pub(crate) use common_table::{CommonTable, CteScanNode, PreparedTable, WithNode};
 pub(crate) use deferred::DeferredNode;
 pub(crate) use distinct::DistinctNode;

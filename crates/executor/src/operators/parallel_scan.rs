@@ -82,7 +82,7 @@ impl ParallelScan {
             if let Some(batch) = self.ready.pop_front() {
                 return Ok(Some(batch));
             }
-            run.check_cancelled()?;
+            run.pause().await?;
             self.begin_parts(node, run);
             let read = match self.parts.pop_front() {
                 None => return Ok(None),
@@ -152,7 +152,7 @@ async fn read_part(node: &TableScanNode, run: &Run, mut scan: Scan, mut pages: u
     let (mut batches, mut rows, mut bytes) = (VecDeque::new(), 0, 0);
     let mut ends: Option<(Vec<u8>, Vec<u8>)> = None;
     while pages > 0 && rows < PART_ROWS_MAX && bytes < PART_BYTES_MAX {
-        run.check_cancelled()?;
+        run.pause().await?;
         let Some(page) = node.page(&mut scan, run).await? else { break };
         pages -= 1;
         rows += page.len() as u64;

@@ -16,7 +16,7 @@ pub(crate) struct ProjectNode {
 
 impl Node for ProjectNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(ProjectOperator { input: self.input.clone().open(), node: self })
+        BoxedOperator::new(ProjectOperator { input: self.input.clone().open(), node: self })
     }
 }
 

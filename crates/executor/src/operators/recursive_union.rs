@@ -24,7 +24,7 @@ pub(crate) struct RecursiveUnionNode {
 
 impl Node for RecursiveUnionNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(RecursiveUnionOperator {
+        BoxedOperator::new(RecursiveUnionOperator {
             current: self.initial.clone().open(),
             node: self,
             produced: None,
@@ -52,7 +52,7 @@ impl Operator for RecursiveUnionOperator {
             }
         }
         loop {
-            run.check_cancelled()?;
+            run.pause().await?;
             let produced = self.produced.as_mut().expect("set above");
             match self.current.next(run).await? {
                 Some(batch) => {
@@ -83,7 +83,7 @@ pub(crate) struct WorkTableScanNode {
 
 impl Node for WorkTableScanNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(WorkTableScanOperator { cte: self.cte, cursor: BufferCursor::default() })
+        BoxedOperator::new(WorkTableScanOperator { cte: self.cte, cursor: BufferCursor::default() })
     }
 }
 

@@ -144,7 +144,7 @@ impl FunctionScanNode {
 
 impl Node for FunctionScanNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(FunctionScanOperator { node: self, opened: None, row: 0 })
+        BoxedOperator::new(FunctionScanOperator { node: self, opened: None, row: 0 })
     }
 }
 
@@ -157,7 +157,7 @@ struct FunctionScanOperator {
 #[async_trait]
 impl Operator for FunctionScanOperator {
     async fn next(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
-        run.check_cancelled()?;
+        run.pause().await?;
         if self.opened.is_none() {
             self.opened = Some(self.node.calls.open(run, &Batch { columns: vec![], rows: 1 }, 0)?);
         }
@@ -189,7 +189,7 @@ impl ProjectSetNode {
 impl Node for ProjectSetNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
         let input = self.input.clone().open();
-        Box::new(ProjectSetOperator {
+        BoxedOperator::new(ProjectSetOperator {
             node: self,
             input,
             current: None,
@@ -212,7 +212,7 @@ struct ProjectSetOperator {
 impl Operator for ProjectSetOperator {
     async fn next(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
         loop {
-            run.check_cancelled()?;
+            run.pause().await?;
             let Some((input, row)) = &mut self.current else {
                 match self.input.next(run).await? {
                     Some(batch) => self.current = Some((batch, 0)),

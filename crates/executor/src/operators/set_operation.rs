@@ -36,7 +36,12 @@ impl SetOperationNode {
 impl Node for SetOperationNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
         let (left, right) = (self.left.clone().open(), self.right.clone().open());
-        Box::new(SetOperationOperator { node: self, left: Some(left), right: Some(right), state: None })
+        BoxedOperator::new(SetOperationOperator {
+            node: self,
+            left: Some(left),
+            right: Some(right),
+            state: None,
+        })
     }
 }
 
@@ -67,7 +72,7 @@ impl Operator for SetOperationOperator {
         for input in [&mut self.left, &mut self.right] {
             let Some(operator) = input else { continue };
             while let Some(batch) = operator.next(run).await? {
-                run.check_cancelled()?;
+                run.pause().await?;
                 let passed = match self.node.operator {
                     SetOperator::Union => state.rows.keep_new(batch)?,
                     _ => state.pass(&self.node, batch)?,
@@ -87,7 +92,7 @@ impl SetOperationOperator {
         let (Some(right), Some(state)) = (&mut self.right, &mut self.state) else { return Ok(()) };
         let mut numbers = Vec::new();
         while let Some(batch) = right.next(run).await? {
-            run.check_cancelled()?;
+            run.pause().await?;
             let columns: Vec<&Vector> = batch.columns.iter().collect();
             state.rows.number(&columns, batch.rows, &mut numbers);
             state.counts.resize(state.rows.len(), 0);

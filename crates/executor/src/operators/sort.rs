@@ -29,9 +29,15 @@ impl Node for SortNode {
         let input = self.input.clone().open();
         if self.presorted > 0 {
             let held = empty_batch(&self.types);
-            return Box::new(PresortedOperator { node: self, input, held, ready: None, ended: false });
+            return BoxedOperator::new(PresortedOperator {
+                node: self,
+                input,
+                held,
+                ready: None,
+                ended: false,
+            });
         }
-        Box::new(SortOperator { node: self, input, sorted: None })
+        BoxedOperator::new(SortOperator { node: self, input, sorted: None })
     }
 }
 
@@ -48,12 +54,12 @@ impl Operator for SortOperator {
             let node = &*self.node;
             let mut sorter = Sorter::new(&run.context.memory, node.keys.clone(), node.types.clone());
             while let Some(batch) = self.input.next(run).await? {
-                run.check_cancelled()?;
+                run.pause().await?;
                 sorter.push(batch)?;
             }
             self.sorted = Some(sorter.finish()?);
         }
-        run.check_cancelled()?;
+        run.pause().await?;
         Ok(self.sorted.as_mut().expect("set above").next()?)
     }
 }
@@ -82,7 +88,7 @@ impl Operator for PresortedOperator {
             if self.ended {
                 return Ok(None);
             }
-            run.check_cancelled()?;
+            run.pause().await?;
             let complete = match self.input.next(run).await? {
                 Some(batch) => {
                     self.held.append(&batch);

@@ -89,7 +89,7 @@ pub(crate) struct InitSubqueryNode {
 
 impl Node for InitPlanNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(InitPlanOperator { body: self.body.clone().open(), node: self, begun: false })
+        BoxedOperator::new(InitPlanOperator { body: self.body.clone().open(), node: self, begun: false })
     }
 }
 

@@ -137,7 +137,7 @@ impl TableScanNode {
 
 impl Node for TableScanNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(TableScanOperator { node: self, state: State::Unopened })
+        BoxedOperator::new(TableScanOperator { node: self, state: State::Unopened })
     }
 }
 
@@ -175,7 +175,7 @@ impl Operator for TableScanOperator {
         }
         let State::Reading(reading) = &mut self.state else { return Ok(None) };
         loop {
-            run.check_cancelled()?;
+            run.pause().await?;
             if let Some(parallel) = &mut reading.parallel {
                 match parallel.next(&self.node, run).await? {
                     Some(batch) => return Ok(Some(batch)),

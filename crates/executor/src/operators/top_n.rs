@@ -41,7 +41,7 @@ impl TopNNode {
 
 impl Node for TopNNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(TopNOperator { input: self.input.clone().open(), node: self, output: None })
+        BoxedOperator::new(TopNOperator { input: self.input.clone().open(), node: self, output: None })
     }
 }
 
@@ -65,7 +65,7 @@ impl Operator for TopNOperator {
         }
         let output = self.output.as_mut().expect("set above");
         loop {
-            run.check_cancelled()?;
+            run.pause().await?;
             if output.left == Some(0) {
                 return Ok(None);
             }
@@ -102,7 +102,7 @@ impl TopNOperator {
                 let mut best = Best::new(&node.keys, &node.types, wanted as usize, reservation);
                 if wanted > 0 {
                     while let Some(batch) = self.input.next(run).await? {
-                        run.check_cancelled()?;
+                        run.pause().await?;
                         best.push(batch)?;
                     }
                 }
@@ -111,7 +111,7 @@ impl TopNOperator {
             _ => {
                 let mut sorter = Sorter::new(&run.context.memory, node.keys.clone(), node.types.clone());
                 while let Some(batch) = self.input.next(run).await? {
-                    run.check_cancelled()?;
+                    run.pause().await?;
                     sorter.push(batch)?;
                 }
                 sorter.finish()?

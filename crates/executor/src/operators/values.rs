@@ -27,7 +27,7 @@ impl ValuesNode {
 
 impl Node for ValuesNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(ValuesOperator { node: self, next: 0 })
+        BoxedOperator::new(ValuesOperator { node: self, next: 0 })
     }
 }
 

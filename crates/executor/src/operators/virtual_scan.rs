@@ -34,7 +34,7 @@ impl VirtualScanNode {
 
 impl Node for VirtualScanNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(VirtualScanOperator { node: self, batches: None })
+        BoxedOperator::new(VirtualScanOperator { node: self, batches: None })
     }
 }
 
@@ -57,7 +57,7 @@ impl Operator for VirtualScanOperator {
             self.batches = Some(rows.into_iter());
         }
         for batch in self.batches.as_mut().expect("set above") {
-            run.check_cancelled()?;
+            run.pause().await?;
             if batch.rows == 0 {
                 continue;
             }

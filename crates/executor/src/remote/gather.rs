@@ -178,7 +178,7 @@ impl Gather {
             if let Some(error) = self.error.take() {
                 return Err(error.into());
             }
-            run.check_cancelled()?;
+            run.pause().await?;
             self.begin_parts().await;
             let Some(read) = self.first_read().await else { return Ok(None) };
             self.take(read?);

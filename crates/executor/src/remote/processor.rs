@@ -59,6 +59,7 @@ impl Page {
             random: &random,
             session: &session,
             catalog: &NoCatalog,
+            bounds: &expr::Unbounded,
         };
         match feed(&mut self.run, &context) {
             Ok(()) if self.run.is_full() => Progress::Enough,

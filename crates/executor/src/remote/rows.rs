@@ -115,7 +115,7 @@ struct FetchNode {
 
 impl Node for FetchNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(FetchOperator { node: self, way: Way::Open })
+        BoxedOperator::new(FetchOperator { node: self, way: Way::Open })
     }
 }
 
@@ -173,7 +173,7 @@ impl Fetching {
                     return Ok(kept);
                 }
             }
-            run.check_cancelled()?;
+            run.pause().await?;
             let Some(entries) = self.next_entries(run).await? else { return Ok(None) };
             self.fetch(&entries).await?;
         }

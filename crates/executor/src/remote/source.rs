@@ -204,7 +204,7 @@ pub(crate) struct RemoteNode {
 
 impl Node for RemoteNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(RemoteOperator { node: self, way: Way::Open })
+        BoxedOperator::new(RemoteOperator { node: self, way: Way::Open })
     }
 }
 

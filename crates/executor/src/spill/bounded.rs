@@ -1,4 +1,4 @@
-//! A bound on what a session's statements spill (temp_file_limit).
+//! A bound on what a session's statements spill (temp_file_limit), and a count of what all of a node's do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,17 +21,32 @@ struct Usage {
     /// Bytes; [`u64::MAX`]: no bound.
     limit: AtomicU64,
     used: AtomicU64,
+    /// Ever written.
+    written: AtomicU64,
 }
 
 impl BoundedSpill {
     /// Over another store, without a bound so far.
     pub fn new(store: Arc<dyn SpillStore>) -> BoundedSpill {
-        BoundedSpill { store, usage: Arc::new(Usage { limit: u64::MAX.into(), used: 0.into() }) }
+        BoundedSpill {
+            store,
+            usage: Arc::new(Usage { limit: u64::MAX.into(), used: 0.into(), written: 0.into() }),
+        }
     }
 
     /// Sets the bound, in bytes; files that exceed it already stay, but do not grow.
     pub fn set_limit(&self, bytes: Option<u64>) {
         self.usage.limit.store(bytes.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Bytes that files hold now.
+    pub fn used(&self) -> u64 {
+        self.usage.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that have ever been written.
+    pub fn written(&self) -> u64 {
+        self.usage.written.load(Ordering::Relaxed)
     }
 }
 
@@ -56,6 +71,7 @@ impl SpillFile for Counted {
             let message = format!("temporary file size exceeds temp_file_limit ({}kB)", limit >> 10);
             return Err(PgError::new(SqlState::CONFIGURATION_LIMIT_EXCEEDED, message));
         }
+        self.usage.written.fetch_add(more, Ordering::Relaxed);
         self.file.append(bytes)
     }
 

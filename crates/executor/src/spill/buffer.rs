@@ -2,19 +2,27 @@
 
 use std::sync::Arc;
 
-use types::{Batch, DataType, PgResult};
+use types::{Batch, DataType, PgResult, Vector};
 
 use super::{SpillReader, SpillWriter};
 use crate::memory::{MemoryAccount, Reservation};
+use crate::operators::Coalesce;
+
+/// What a batch that is held costs besides its values.
+const BATCH_BYTES: u64 = 64;
 
 /// An append-only sequence of batches that can be read many times.
 ///
-/// - The first batches are in `held`, all later ones in the file.
+/// - The first batches are in `held`, all later ones in the file, after those in `pending`.
+/// - The reservation is for `held` alone, and for the file's index.
 pub struct RowBuffer {
     account: MemoryAccount,
     reservation: Reservation,
     types: Vec<DataType>,
     held: Vec<Arc<Batch>>,
+    held_bytes: u64,
+    /// Small batches on their way to the file: what comes a row at a time takes no more room than the same rows at once.
+    pending: Coalesce,
     writer: Option<SpillWriter>,
     reader: Option<SpillReader>,
     rows: u64,
@@ -31,6 +39,8 @@ impl RowBuffer {
             reservation: account.reservation(),
             types,
             held: Vec::new(),
+            held_bytes: 0,
+            pending: Coalesce::default(),
             writer: None,
             reader: None,
             rows: 0,
@@ -50,12 +60,14 @@ impl RowBuffer {
     pub fn push(&mut self, batch: Batch) -> PgResult<()> {
         self.rows += batch.rows as u64;
         if self.writer.is_none() {
-            let bytes = batch.memory_size() as u64;
+            let columns = batch.columns.len() * size_of::<Vector>();
+            let bytes = (batch.memory_size() + columns) as u64 + BATCH_BYTES;
             let over = self.reservation.bytes() + bytes > self.account.work_bytes();
             let spill = self.account.spill_store().cloned();
             let refused = if over && spill.is_some() { None } else { Some(self.reservation.grow(bytes)) };
             match (refused, spill) {
                 (Some(Ok(())), _) => {
+                    self.held_bytes += bytes;
                     self.held.push(Arc::new(batch));
                     return Ok(());
                 }
@@ -64,7 +76,16 @@ impl RowBuffer {
                 (None, None) => unreachable!("memory is asked unless there is a place to spill"),
             }
         }
-        self.writer.as_mut().expect("made above").write(&batch)
+        if let Some(batch) = self.pending.push(batch) {
+            self.write(&batch)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, batch: &Batch) -> PgResult<()> {
+        let writer = self.writer.as_mut().expect("made before anything is written");
+        writer.write(batch)?;
+        self.reservation.resize(self.held_bytes + writer.memory_size())
     }
 
     /// Whether the batch at the cursor is there and in memory.
@@ -83,6 +104,11 @@ impl RowBuffer {
         if let Some(batch) = self.held.get(position) {
             cursor.0 += 1;
             return Ok(Some(batch.clone()));
+        }
+        if self.writer.is_some()
+            && let Some(last) = self.pending.take()
+        {
+            self.write(&last)?;
         }
         if let Some(writer) = self.writer.take() {
             self.reader = Some(writer.finish(self.types.clone())?);

@@ -20,6 +20,7 @@ pub use run::{SpillReader, SpillWriter};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use types::{PgError, PgResult, SqlState};
 
@@ -38,42 +39,66 @@ pub trait SpillFile: Send {
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> PgResult<()>;
 }
 
+/// Bytes of the disk that temporary files leave free: the node's data lies there too, and must be able to go on.
+const FREE_BYTES_MIN: u64 = 1 << 30;
+
+/// Bytes free on a disk; `None`: not known.
+pub type FreeBytes = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
+
 /// Files without names in a folder.
-#[derive(Debug)]
 pub struct FileSpill {
     folder: PathBuf,
+    free_bytes: FreeBytes,
+}
+
+impl std::fmt::Debug for FileSpill {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileSpill").field("folder", &self.folder).finish_non_exhaustive()
+    }
 }
 
 impl FileSpill {
     /// Takes a folder for itself: makes it, or empties it of what an earlier process left (files without names leave
-    /// nothing where the file system has them). Errors: 53100, 58030.
-    pub fn open(folder: impl Into<PathBuf>) -> PgResult<FileSpill> {
+    /// nothing where the file system has them). `free_bytes` is asked before anything is written, so that the last of the disk is not
+    /// taken (53100). Errors: 53100, 58030.
+    pub fn open(folder: impl Into<PathBuf>, free_bytes: FreeBytes) -> PgResult<FileSpill> {
         let folder = folder.into();
         match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io_error(error)),
             _ => {}
         }
         std::fs::create_dir_all(&folder).map_err(io_error)?;
-        Ok(FileSpill { folder })
+        Ok(FileSpill { folder, free_bytes })
     }
 }
 
 impl SpillStore for FileSpill {
     fn create(&self) -> PgResult<Box<dyn SpillFile>> {
         let file = tempfile::tempfile_in(&self.folder).map_err(io_error)?;
-        Ok(Box::new(OnDisk(file)))
+        Ok(Box::new(OnDisk { file, free_bytes: self.free_bytes.clone() }))
     }
 }
 
-struct OnDisk(File);
+struct OnDisk {
+    file: File,
+    free_bytes: FreeBytes,
+}
 
 impl SpillFile for OnDisk {
     fn append(&mut self, bytes: &[u8]) -> PgResult<()> {
-        self.0.seek(SeekFrom::End(0)).and_then(|_| self.0.write_all(bytes)).map_err(io_error)
+        let free = (self.free_bytes)().unwrap_or(u64::MAX);
+        if free < FREE_BYTES_MIN + bytes.len() as u64 {
+            return Err(PgError::new(
+                SqlState::DISK_FULL,
+                "could not write to a temporary file: the disk is nearly full",
+            )
+            .detail(format!("{free} bytes are free; temporary files leave {FREE_BYTES_MIN}.")));
+        }
+        self.file.seek(SeekFrom::End(0)).and_then(|_| self.file.write_all(bytes)).map_err(io_error)
     }
 
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> PgResult<()> {
-        self.0.seek(SeekFrom::Start(offset)).and_then(|_| self.0.read_exact(buffer)).map_err(io_error)
+        self.file.seek(SeekFrom::Start(offset)).and_then(|_| self.file.read_exact(buffer)).map_err(io_error)
     }
 }
 
@@ -108,5 +133,24 @@ impl SpillFile for InMemory {
         let bytes = range.ok_or_else(|| PgError::internal("a temporary file is read beyond its end"))?;
         buffer.copy_from_slice(bytes);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temporary_files_leave_a_part_of_the_disk_free() {
+        let folder = tempfile::tempdir().expect("made");
+        let free = |bytes: u64| -> FreeBytes { Arc::new(move || Some(bytes)) };
+        let store = FileSpill::open(folder.path().join("a"), free(FREE_BYTES_MIN + 10)).expect("opens");
+        let mut file = store.create().expect("made");
+        file.append(&[7; 10]).expect("fits");
+        let error = file.append(&[7; 11]).expect_err("would take what is to be left");
+        assert_eq!(error.code(), SqlState::DISK_FULL);
+        let mut byte = [0];
+        file.read(9, &mut byte).expect("reads");
+        assert_eq!(byte, [7]);
     }
 }

@@ -44,6 +44,11 @@ impl SpillWriter {
         self.rows
     }
 
+    /// Bytes of memory held: the index of the file.
+    pub fn memory_size(&self) -> u64 {
+        (self.ends.capacity() * size_of::<u64>()) as u64
+    }
+
     /// Ends writing. `types` are those of the columns.
     pub fn finish(mut self, types: Vec<DataType>) -> PgResult<SpillReader> {
         self.flush()?;

@@ -156,7 +156,7 @@ pub(crate) async fn run_after(run: &mut Run) -> ExecResult<()> {
     run.after.verified.forget();
     run.context.txn.begin_part();
     while let Some(event) = run.after.pop() {
-        run.check_cancelled()?;
+        run.pause().await?;
         match event {
             Event::Child { table, foreign_key, rows } => {
                 let keys = &table.descriptor.foreign_keys;

@@ -102,7 +102,7 @@ impl Search {
             let options = ScanOptions::forward(Span::prefix(prefix)).locking(Self::locking(run));
             let mut scan = run.context.txn.scan(options);
             while let Some(page) = scan.next_page(&run.context.txn).await? {
-                run.check_cancelled()?;
+                run.pause().await?;
                 match &fetch {
                     None => found.add(page.iter().map(|row| row.key), parent),
                     Some(fetch) => found.add(fetch.row_keys(&page)?.iter(), parent),
@@ -125,7 +125,7 @@ impl Search {
         let mut found = Found::default();
         let mut hashes = Vec::new();
         while let Some(page) = scan.next_page(&run.context.txn).await? {
-            run.check_cancelled()?;
+            run.pause().await?;
             let batch = decode_block(&decoder, &page)?;
             let columns: Vec<&Vector> = batch.columns.iter().collect();
             hash_rows(&columns, batch.rows, &mut hashes);

@@ -6,7 +6,6 @@ use kvclient::Locking;
 use types::descriptor::{Oid, TableDescriptor};
 use types::{Batch, Vector};
 
-use super::after::AfterStatement;
 use super::foreign_key::find_parents;
 use super::stored_table::StoredTable;
 use crate::context::ExecContext;
@@ -34,14 +33,6 @@ pub async fn check_deferred(
     if vectors.iter().any(|vector| vector.is_null(0)) {
         return Ok(());
     }
-    let mut run = Run {
-        after: AfterStatement::new(context.memory.reservation()),
-        context: context.clone(),
-        slots: Vec::new(),
-        common_tables: Default::default(),
-        work_tables: Default::default(),
-        feed: Default::default(),
-        affected: 0,
-    };
+    let mut run = Run::new(context.clone(), Vec::new());
     find_parents(&mut run, &table, foreign_key, &vectors, &[0]).await
 }

@@ -43,7 +43,7 @@ impl DeleteNode {
 impl Node for DeleteNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
         let seen = self.may_repeat.then(TargetSet::default);
-        Box::new(DeleteOperator { source: self.source.clone().open(), node: self, seen })
+        BoxedOperator::new(DeleteOperator { source: self.source.clone().open(), node: self, seen })
     }
 }
 
@@ -57,7 +57,7 @@ struct DeleteOperator {
 impl Operator for DeleteOperator {
     async fn next(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
         while let Some(batch) = self.source.next(run).await? {
-            run.check_cancelled()?;
+            run.pause().await?;
             let node = &*self.node;
             let batch = match &mut self.seen {
                 None => batch,

@@ -130,7 +130,7 @@ impl InsertNode {
 impl Node for InsertNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
         let conflict = self.conflict.as_ref().map(|_| ConflictState::default());
-        Box::new(InsertOperator { source: self.source.clone().open(), node: self, conflict })
+        BoxedOperator::new(InsertOperator { source: self.source.clone().open(), node: self, conflict })
     }
 }
 
@@ -144,7 +144,7 @@ struct InsertOperator {
 impl Operator for InsertOperator {
     async fn next(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
         while let Some(mut batch) = self.source.next(run).await? {
-            run.check_cancelled()?;
+            run.pause().await?;
             let node = &*self.node;
             node.rows.complete(run, &mut batch)?;
             let (written, affected) = match (&node.conflict, &mut self.conflict) {

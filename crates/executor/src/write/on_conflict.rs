@@ -114,7 +114,7 @@ impl ConflictSteps {
             if pending.is_empty() {
                 break;
             }
-            run.check_cancelled()?;
+            run.pause().await?;
             let mut taken = self.find_taken(run, rows, &batch, &membership, &pending).await?;
             pending.retain(|row| taken.iter().all(|taken| taken.row != *row));
             self.insert_free(run, rows, state, (&batch, &membership), &mut pending, &mut taken).await?;

@@ -54,7 +54,7 @@ impl UpdateNode {
 impl Node for UpdateNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
         let seen = self.may_repeat.then(TargetSet::default);
-        Box::new(UpdateOperator { source: self.source.clone().open(), node: self, seen })
+        BoxedOperator::new(UpdateOperator { source: self.source.clone().open(), node: self, seen })
     }
 }
 
@@ -68,7 +68,7 @@ struct UpdateOperator {
 impl Operator for UpdateOperator {
     async fn next(&mut self, run: &mut Run) -> ExecResult<Option<Batch>> {
         while let Some(batch) = self.source.next(run).await? {
-            run.check_cancelled()?;
+            run.pause().await?;
             let node = &*self.node;
             let batch = match &mut self.seen {
                 None => batch,

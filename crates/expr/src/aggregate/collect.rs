@@ -3,6 +3,7 @@
 use super::GroupedAccumulator;
 use super::codec::{Reader, put_bytes, put_datum};
 use super::grouped::{Accumulate, Grouped};
+use crate::bounds::enlarge;
 use crate::functions::array;
 use types::{DataType, Datum, PgError, PgResult, SqlState, Values, Vector};
 
@@ -15,10 +16,13 @@ pub(super) struct Joined {
     separator: usize,
 }
 
-fn append(state: &mut Option<Joined>, separator: &[u8], value: &[u8]) {
+fn append(state: &mut Option<Joined>, separator: &[u8], value: &[u8]) -> PgResult<()> {
     let joined = state.get_or_insert_with(|| Joined { bytes: Vec::new(), separator: separator.len() });
+    enlarge(joined.bytes.len(), separator.len())?;
+    enlarge(joined.bytes.len() + separator.len(), value.len())?;
     joined.bytes.extend_from_slice(separator);
     joined.bytes.extend_from_slice(value);
+    Ok(())
 }
 
 fn encode(state: &Option<Joined>, out: &mut Vec<u8>) {
@@ -34,7 +38,10 @@ fn merge(state: &mut Option<Joined>, bytes: &mut Reader<'_>) -> PgResult<()> {
         let separator = bytes.i64()? as usize;
         let more = bytes.bytes()?;
         match state {
-            Some(joined) => joined.bytes.extend_from_slice(more),
+            Some(joined) => {
+                enlarge(joined.bytes.len(), more.len())?;
+                joined.bytes.extend_from_slice(more);
+            }
             None => *state = Some(Joined { bytes: more.to_vec(), separator }),
         }
     }
@@ -73,8 +80,7 @@ macro_rules! joining {
                 }
                 let value = { let $values = values; $get };
                 let separator = if arguments[1].is_null($row) { &[][..] } else { let $values = separators; $get };
-                append(state, separator, value);
-                Ok(())
+                append(state, separator, value)
             }
 
             fn encode(&self, state: &Option<Joined>, out: &mut Vec<u8>) {

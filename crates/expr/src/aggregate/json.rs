@@ -3,6 +3,7 @@
 use super::GroupedAccumulator;
 use super::codec::{Reader, put_bytes};
 use super::grouped::{Accumulate, Grouped};
+use crate::bounds::append;
 use crate::context::{EvalContext, TextContext};
 use crate::expr::Aggregate;
 use crate::functions::json::build::{json_text, key};
@@ -50,6 +51,7 @@ impl JsonAgg {
             random: &self.random,
             session: &self.text.session,
             catalog: &*self.text.catalog,
+            bounds: &crate::Unbounded,
         })
     }
 }
@@ -108,17 +110,37 @@ impl Accumulate for JsonAgg {
             return Ok(Datum::Null);
         }
         let text = if self.object {
-            let member =
-                |entry: &Entry| format!("{} : {}", json::Value::String(entry.key.clone()), entry.value);
-            format!("{{ {} }}", state.iter().map(member).collect::<Vec<_>>().join(", "))
+            let mut out = String::from("{ ");
+            for (at, entry) in state.iter().enumerate() {
+                append(&mut out, if at == 0 { "" } else { ", " })?;
+                append(&mut out, &json::Value::String(entry.key.clone()).to_string())?;
+                append(&mut out, " : ")?;
+                append(&mut out, &entry.value)?;
+            }
+            append(&mut out, " }")?;
+            out
         } else {
-            let values: Vec<&str> = state.iter().map(|entry| entry.value.as_str()).collect();
             // Arrays and rows stand on lines of their own.
             let broken = matches!(
                 self.types[0].base(),
                 DataType::Array(_) | DataType::Record | DataType::Composite(_)
             );
-            format!("[{}]", values.join(if broken { ", \n " } else { ", " }))
+            let mut out = String::from("[");
+            for (at, entry) in state.iter().enumerate() {
+                append(
+                    &mut out,
+                    if at == 0 {
+                        ""
+                    } else if broken {
+                        ", \n "
+                    } else {
+                        ", "
+                    },
+                )?;
+                append(&mut out, &entry.value)?;
+            }
+            append(&mut out, "]")?;
+            out
         };
         if self.binary { Ok(Datum::Jsonb(json::normalize(&text)?)) } else { Ok(Datum::text(text)) }
     }

@@ -28,6 +28,7 @@ pub use cast::{needs_catalog, parse_text};
 pub use fold::{cast_is_immutable, fold, is_volatile};
 pub use scalar::eval_scalar;
 
+use crate::bounds::check_column;
 use crate::context::EvalContext;
 use crate::expr::Expr;
 use frame::Frame;
@@ -69,7 +70,11 @@ impl Program {
             return Ok(Cow::Owned(Vector::with_capacity(self.data_type, 0)));
         }
         let frame = Frame::whole(context, batch);
-        let mut vector = self.node.run(&frame)?.into_full(batch.rows);
+        let value = self.node.run(&frame)?;
+        if value.constant {
+            check_column(context.bounds, value.vector.memory_size().saturating_mul(batch.rows))?;
+        }
+        let mut vector = value.into_full(batch.rows);
         if vector.data_type != self.data_type {
             vector.to_mut().data_type = self.data_type;
         }

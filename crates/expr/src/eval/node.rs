@@ -7,6 +7,7 @@ use super::domain::DomainNode;
 use super::frame::{Frame, Value};
 use super::list::{ListNode, QuantifiedNode};
 use super::{boolean, conditional, true_rows};
+use crate::bounds::Watch;
 use crate::catalogue::catalogue;
 use crate::expr::{Expr, Subscript};
 use crate::function::{Evaluator, FunctionKind, FunctionRef, Volatility};
@@ -421,8 +422,12 @@ pub(super) fn by_row<'a>(
     let constant = inputs.iter().all(|input| input.constant);
     let rows = if constant { 1 } else { frame.rows };
     let mut result = Vector::with_capacity(data_type, rows);
+    let (mut watch, mut bytes) = (Watch::new(frame.context), 0);
     for row in 0..rows {
-        result.push(&make(row)?);
+        let value = make(row)?;
+        bytes += value.memory_size();
+        result.push(&value);
+        watch.row(bytes)?;
     }
     Ok(Value { vector: std::borrow::Cow::Owned(result), constant })
 }

@@ -3,6 +3,7 @@
 use super::kernel::{evaluators, vector};
 use super::text::row_of;
 use crate::EvalContext;
+use crate::bounds::{self, Watch};
 use types::{ArrayValue, DataType, Datum, Nulls, PgError, PgResult, SqlState, Values, Vector, compare};
 
 /// An array of one dimension from 1, or the empty array.
@@ -203,12 +204,14 @@ evaluators! {
 
 /// Builds a value for each row out of datums, NULL arguments included.
 fn by_datums(
+    context: &EvalContext<'_>,
     arguments: &[&Vector],
     rows: usize,
     make: impl Fn(&[Datum]) -> PgResult<Datum>,
 ) -> PgResult<Vector> {
     let mut values = Vec::with_capacity(rows);
     let mut nulls = Nulls::none();
+    let (mut watch, mut bytes) = (Watch::new(context), 0);
     for row in 0..rows {
         let datums: Vec<Datum> =
             arguments.iter().map(|argument| argument.datum(row_of(argument, row, rows))).collect();
@@ -216,7 +219,9 @@ fn by_datums(
         if value.is_null() {
             nulls.set_null(row);
         }
+        bytes += value.memory_size();
         values.push(value);
+        watch.row(bytes)?;
     }
     Ok(vector(Values::Datum(values), nulls))
 }
@@ -233,13 +238,13 @@ fn not_one_dimensional() -> PgError {
 pub fn array_append(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
     let _ = context;
     let oid = element_oid(arguments[0], arguments[1]);
-    by_datums(arguments, rows, |datums| extended(&datums[0], &datums[1], oid, false))
+    by_datums(context, arguments, rows, |datums| extended(&datums[0], &datums[1], oid, false))
 }
 
 pub fn array_prepend(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
     let _ = context;
     let oid = element_oid(arguments[1], arguments[0]);
-    by_datums(arguments, rows, |datums| extended(&datums[1], &datums[0], oid, true))
+    by_datums(context, arguments, rows, |datums| extended(&datums[1], &datums[0], oid, true))
 }
 
 /// An array with one element more, at its end or its front.
@@ -265,7 +270,7 @@ fn extended(array: &Datum, element: &Datum, oid: u32, front: bool) -> PgResult<D
 /// a || b over arrays: end to end, or the one of fewer dimensions as a further element of the other.
 pub fn array_cat(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
     let _ = context;
-    by_datums(arguments, rows, |datums| match (&datums[0], &datums[1]) {
+    by_datums(context, arguments, rows, |datums| match (&datums[0], &datums[1]) {
         (Datum::Array(a), Datum::Array(b)) => concatenated(a, b),
         (Datum::Array(_), _) => Ok(datums[0].clone()),
         _ => Ok(datums[1].clone()),
@@ -313,7 +318,7 @@ fn concatenated(a: &ArrayValue, b: &ArrayValue) -> PgResult<Datum> {
 
 pub fn array_remove(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
     let _ = context;
-    by_datums(arguments, rows, |datums| {
+    by_datums(context, arguments, rows, |datums| {
         let Datum::Array(array) = &datums[0] else { return Ok(Datum::Null) };
         if array.dimensions.len() > 1 {
             return Err(PgError::new(
@@ -330,7 +335,7 @@ pub fn array_remove(context: &EvalContext<'_>, arguments: &[&Vector], rows: usiz
 
 pub fn array_replace(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
     let _ = context;
-    by_datums(arguments, rows, |datums| {
+    by_datums(context, arguments, rows, |datums| {
         let Datum::Array(array) = &datums[0] else { return Ok(Datum::Null) };
         let mut array = (**array).clone();
         for element in &mut array.elements {
@@ -398,7 +403,7 @@ pub fn array_position_start(
 
 pub fn array_positions(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
     let _ = context;
-    by_datums(arguments, rows, |datums| {
+    by_datums(context, arguments, rows, |datums| {
         let Datum::Array(array) = &datums[0] else { return Ok(Datum::Null) };
         let found = positions(array, &datums[1])?;
         Ok(one_dimensional(DataType::array_of(DataType::Int4), found.into_iter().map(Datum::Int4).collect()))
@@ -416,7 +421,7 @@ pub fn array_fill_with_lower_bounds(
 ) -> PgResult<Vector> {
     let _ = context;
     let oid = arguments[0].data_type.oid();
-    by_datums(arguments, rows, |datums| {
+    by_datums(context, arguments, rows, |datums| {
         if datums[1..].iter().any(Datum::is_null) {
             return Err(PgError::new(
                 SqlState::NULL_VALUE_NOT_ALLOWED,
@@ -445,6 +450,7 @@ pub fn array_fill_with_lower_bounds(
             )
         })?;
         let count = if lengths.is_empty() { 0 } else { count };
+        context.bounds.check(datums[0].memory_size().saturating_mul(count))?;
         Ok(build(oid, lengths.into_iter().zip(lowers).collect(), vec![datums[0].clone(); count]))
     })
 }
@@ -477,22 +483,28 @@ pub fn array_to_text(context: &EvalContext<'_>, arguments: &[&Vector], rows: usi
 
 pub fn array_to_text_null(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
     let element_type = arguments[0].data_type.element().unwrap_or(DataType::Text);
-    super::string::texts(rows, |row| {
+    let mut made = 0;
+    super::string::texts(context, rows, |row| {
         let at = |index: usize| arguments[index].datum(row_of(arguments[index], row, rows));
         let (Datum::Array(array), Datum::Text(separator)) = (at(0), at(1)) else { return Ok(None) };
         let null = match arguments.get(2).map(|_| at(2)) {
             Some(Datum::Text(null)) => Some(null),
             _ => None,
         };
-        let mut pieces = Vec::with_capacity(array.elements.len());
-        for element in &array.elements {
-            if element.is_null() {
-                pieces.extend(null.as_ref().map(|null| null.to_string()));
-            } else {
-                pieces.push(super::text::text_of(element, element_type, context)?);
-            }
+        let mut pieces = array.elements.iter().filter_map(|element| match (element, &null) {
+            (Datum::Null, None) => None,
+            (Datum::Null, Some(null)) => Some(Ok(null.to_string())),
+            (element, _) => Some(super::text::text_of(element, element_type, context)),
+        });
+        let mut out = pieces.next().transpose()?.unwrap_or_default();
+        let (mut watch, before) = (Watch::new(context), made);
+        for piece in pieces {
+            bounds::append(&mut out, &separator)?;
+            bounds::append(&mut out, &piece?)?;
+            watch.part(before + out.len())?;
         }
-        Ok(Some(pieces.join(&separator)))
+        made += out.len();
+        Ok(Some(out))
     })
 }
 
@@ -502,7 +514,7 @@ pub fn text_to_array(context: &EvalContext<'_>, arguments: &[&Vector], rows: usi
 
 pub fn text_to_array_null(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
     let _ = context;
-    by_datums(arguments, rows, |datums| {
+    by_datums(context, arguments, rows, |datums| {
         let text = |index: usize| match datums.get(index) {
             Some(Datum::Text(text)) => Some(&**text),
             _ => None,

@@ -161,6 +161,11 @@ pub trait Column: Sized {
     fn with_capacity(rows: usize) -> Self;
     fn push_null(&mut self);
     fn into_values(self) -> Values;
+
+    /// Bytes held, of values of any length.
+    fn bytes(&self) -> usize {
+        0
+    }
 }
 
 impl<T: Fixed> Sink<T> for Vec<T> {
@@ -206,6 +211,11 @@ impl Column for TextSink {
     fn into_values(self) -> Values {
         Values::Text(self.0)
     }
+
+    #[inline]
+    fn bytes(&self) -> usize {
+        self.0.data_bytes()
+    }
 }
 
 pub struct BytesSink(BytesVector);
@@ -227,6 +237,11 @@ impl Column for BytesSink {
 
     fn into_values(self) -> Values {
         Values::Bytes(self.0)
+    }
+
+    #[inline]
+    fn bytes(&self) -> usize {
+        self.0.data_bytes()
     }
 }
 
@@ -253,17 +268,19 @@ impl Column for NumericSink {
     }
 }
 
-pub struct DatumSink(Vec<Datum>);
+/// The values, and the bytes that they hold.
+pub struct DatumSink(Vec<Datum>, usize);
 
 impl Sink<Datum> for DatumSink {
     fn push(&mut self, value: Datum) {
+        self.1 += value.memory_size();
         self.0.push(value);
     }
 }
 
 impl Column for DatumSink {
     fn with_capacity(rows: usize) -> Self {
-        DatumSink(Vec::with_capacity(rows))
+        DatumSink(Vec::with_capacity(rows), 0)
     }
 
     fn push_null(&mut self) {
@@ -272,6 +289,10 @@ impl Column for DatumSink {
 
     fn into_values(self) -> Values {
         Values::Datum(self.0)
+    }
+
+    fn bytes(&self) -> usize {
+        self.1
     }
 }
 
@@ -312,7 +333,7 @@ macro_rules! evaluators {
             #[allow(unused_imports)]
             use $crate::functions::kernel::{Column as _, Lane as _, Sink as _};
             $(let $context = context;)?
-            let _ = context;
+            let mut watch = $crate::bounds::Watch::new(context);
             #[allow(unused_mut, unused_variables)]
             let mut inputs = arguments.iter();
             $(let $argument = <$crate::functions::kernel::lane!($kind)>::new(
@@ -329,6 +350,7 @@ macro_rules! evaluators {
                 }
                 $(let $argument = $argument.at(row);)*
                 $crate::functions::kernel::put!($mode, sink, nulls, row, $body);
+                watch.row(sink.bytes())?;
             }
             Ok($crate::functions::kernel::vector(sink.into_values(), nulls))
         }

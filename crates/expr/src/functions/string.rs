@@ -5,12 +5,10 @@ use super::kernel::evaluators;
 use super::keywords::needs_quotes;
 use super::text::{append_text, row_of, text_at};
 use crate::EvalContext;
+use crate::bounds::{self, VALUE_BYTES_MAX as TEXT_BYTES_MAX, Watch};
 use md5::{Digest, Md5};
 use std::borrow::Cow;
 use types::{DataType, Datum, PgError, PgResult, SqlState, Values, Vector};
-
-/// The longest text a function makes: PostgreSQL's limit on one value.
-const TEXT_BYTES_MAX: usize = 0x3fff_ffff;
 
 fn too_long() -> PgError {
     PgError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "requested length too large")
@@ -130,8 +128,11 @@ fn repeated(text: &str, count: i32) -> PgResult<String> {
     }
 }
 
-fn replaced<'a>(text: &'a str, from: &str, to: &str) -> Cow<'a, str> {
-    if from.is_empty() || !text.contains(from) { text.into() } else { text.replace(from, to).into() }
+fn replaced<'a>(text: &'a str, from: &str, to: &str) -> PgResult<Cow<'a, str>> {
+    if from.is_empty() || !text.contains(from) {
+        return Ok(text.into());
+    }
+    Ok(bounds::join(text.split(from), to)?.into())
 }
 
 fn translated(text: &str, from: &str, to: &str) -> String {
@@ -249,13 +250,16 @@ evaluators! {
     fn sql_lpad_text_int4(a: text, length: i32) -> try text { pad(a, length, " ", true) }
     fn sql_rpad_text_int4(a: text, length: i32) -> try text { pad(a, length, " ", false) }
     fn repeat(a: text, count: i32) -> try text { repeated(a, count) }
-    fn replace_text(a: text, from: text, to: text) -> text { replaced(a, from, to) }
+    fn replace_text(a: text, from: text, to: text) -> try text { replaced(a, from, to) }
     fn translate(a: text, from: text, to: text) -> text { translated(a, from, to) }
     fn split_part(a: text, separator: text, number: i32) -> try text { part(a, separator, number) }
     fn text_left(a: text, count: i32) -> text { left(a, count) }
     fn text_right(a: text, count: i32) -> text { right(a, count) }
     fn text_reverse(a: text) -> text { a.chars().rev().collect::<String>() }
-    fn textcat(a: text, b: text) -> text { [a, b].concat() }
+    fn textcat(a: text, b: text) -> try text {
+        bounds::enlarge(a.len(), b.len())?;
+        Ok([a, b].concat())
+    }
     fn ascii(a: text) -> i32 { a.chars().next().map_or(0, |c| c as i32) }
     fn chr(code: i32) -> try text { character(code) }
     fn to_hex32(a: i32) -> text { format!("{a:x}") }
@@ -321,26 +325,34 @@ fn unescaped(text: &str) -> PgResult<String> {
 
 /// Builds a text for each row; `make` answers `None` for NULL.
 pub(crate) fn texts(
+    context: &EvalContext<'_>,
     rows: usize,
     mut make: impl FnMut(usize) -> PgResult<Option<String>>,
 ) -> PgResult<Vector> {
     let mut result = Vector::with_capacity(DataType::Text, rows);
+    let (mut watch, mut bytes) = (Watch::new(context), 0);
     for row in 0..rows {
         match (make(row)?, &mut result.values) {
-            (Some(text), Values::Text(values)) => values.push(&text),
+            (Some(text), Values::Text(values)) => {
+                bytes += text.len();
+                values.push(&text);
+            }
             _ => result.push_null(),
         }
+        watch.row(bytes)?;
     }
     Ok(result)
 }
 
 pub fn text_concat(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
-    texts(rows, |row| {
+    texts(context, rows, |row| {
         let mut out = Vec::new();
         for argument in arguments {
             let datum = argument.datum(row_of(argument, row, rows));
             if !datum.is_null() {
+                let have = out.len();
                 append_text(&datum, argument.data_type, context, &mut out)?;
+                bounds::enlarge(have, out.len() - have)?;
             }
         }
         Ok(Some(utf8(out)?))
@@ -355,7 +367,7 @@ pub fn text_concat_ws(context: &EvalContext<'_>, arguments: &[&Vector], rows: us
     let Some((separator, values)) = arguments.split_first() else {
         return Err(PgError::internal("concat_ws without a separator"));
     };
-    texts(rows, |row| {
+    texts(context, rows, |row| {
         let Some(separator) = text_at(separator, row_of(separator, row, rows), context)? else {
             return Ok(None);
         };
@@ -363,7 +375,7 @@ pub fn text_concat_ws(context: &EvalContext<'_>, arguments: &[&Vector], rows: us
         for value in values {
             pieces.extend(text_at(value, row_of(value, row, rows), context)?);
         }
-        Ok(Some(pieces.join(&separator)))
+        bounds::join(pieces.iter().map(String::as_str), &separator).map(Some)
     })
 }
 
@@ -386,13 +398,17 @@ pub fn sql_anytextcat_anynonarray_text(
 
 /// `||` converts its other operand by a cast, which writes a boolean out in full; concat() uses the output function.
 fn concatenated(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
-    texts(rows, |row| {
+    texts(context, rows, |row| {
         let mut out = Vec::new();
         for argument in arguments {
             match argument.datum(row_of(argument, row, rows)) {
                 Datum::Null => return Ok(None),
                 Datum::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
-                datum => append_text(&datum, argument.data_type, context, &mut out)?,
+                datum => {
+                    let have = out.len();
+                    append_text(&datum, argument.data_type, context, &mut out)?;
+                    bounds::enlarge(have, out.len() - have)?;
+                }
             }
         }
         utf8(out).map(Some)
@@ -404,7 +420,7 @@ pub fn sql_quote_literal_anyelement(
     arguments: &[&Vector],
     rows: usize,
 ) -> PgResult<Vector> {
-    texts(rows, |row| {
+    texts(context, rows, |row| {
         let text = text_at(arguments[0], row_of(arguments[0], row, rows), context)?;
         Ok(text.map(|text| quoted_literal(&text)))
     })
@@ -415,7 +431,7 @@ pub fn sql_quote_nullable_anyelement(
     arguments: &[&Vector],
     rows: usize,
 ) -> PgResult<Vector> {
-    texts(rows, |row| {
+    texts(context, rows, |row| {
         let text = text_at(arguments[0], row_of(arguments[0], row, rows), context)?;
         Ok(Some(text.map_or_else(|| "NULL".to_owned(), |text| quoted_literal(&text))))
     })
@@ -426,7 +442,7 @@ pub fn quote_nullable(context: &EvalContext<'_>, arguments: &[&Vector], rows: us
 }
 
 pub fn text_format(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
-    texts(rows, |row| {
+    texts(context, rows, |row| {
         let Some(template) = text_at(arguments[0], row_of(arguments[0], row, rows), context)? else {
             return Ok(None);
         };
@@ -564,7 +580,7 @@ fn format_template(
             .ok_or_else(|| PgError::new(SqlState::INVALID_PARAMETER_VALUE, "too few arguments for format()"))
     };
     while let Some(at) = rest.find('%') {
-        out.push_str(&rest[..at]);
+        bounds::append(&mut out, &rest[..at])?;
         rest = &rest[at + 1..];
         if let Some(after) = rest.strip_prefix('%') {
             out.push('%');
@@ -601,13 +617,13 @@ fn format_template(
         let missing = (width as usize).saturating_sub(char_count(&piece));
         let blanks = fill_with(" ", missing)?;
         if left {
-            out.push_str(&piece);
-            out.push_str(&blanks);
+            bounds::append(&mut out, &piece)?;
+            bounds::append(&mut out, &blanks)?;
         } else {
-            out.push_str(&blanks);
-            out.push_str(&piece);
+            bounds::append(&mut out, &blanks)?;
+            bounds::append(&mut out, &piece)?;
         }
     }
-    out.push_str(rest);
+    bounds::append(&mut out, rest)?;
     Ok(out)
 }

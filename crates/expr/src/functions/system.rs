@@ -49,7 +49,7 @@ pub fn pg_typeof(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) 
 
 pub fn format_type(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
     let [oids, modifiers] = arguments else { return Err(too_few()) };
-    texts(rows, |row| {
+    texts(context, rows, |row| {
         let Datum::Oid(oid) = oids.datum(row_of(oids, row, rows)) else { return Ok(None) };
         let typmod = match modifiers.datum(row_of(modifiers, row, rows)) {
             Datum::Int4(typmod) => Some(typmod),

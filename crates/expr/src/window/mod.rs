@@ -5,6 +5,7 @@
 //! is carried from row to row; otherwise a frame is added up anew.
 
 use crate::aggregate::{GroupedAccumulator, accumulator};
+use crate::bounds::{Bounds, Watch};
 use crate::context::TextContext;
 use crate::expr::{Aggregate, WindowCall};
 use crate::function::FunctionKind;
@@ -20,6 +21,8 @@ pub struct WindowPartition<'a> {
     pub frames: &'a [(u32, u32)],
     /// What json_agg writes values by.
     pub text: &'a TextContext,
+    /// The statement's time and memory.
+    pub bounds: &'a dyn Bounds,
 }
 
 /// The value of `call` for every row of the partition; `arguments` (and `filter`, the rows that pass FILTER, ascending) are over
@@ -45,12 +48,8 @@ pub fn evaluate(
         "ntile" => ntile(arguments[0], partition),
         "lag" => shifted(call, arguments, partition, -1),
         "lead" => shifted(call, arguments, partition, 1),
-        "first_value" => {
-            Ok(picked(call, arguments[0], partition, |(start, end)| (start < end).then_some(start)))
-        }
-        "last_value" => {
-            Ok(picked(call, arguments[0], partition, |(start, end)| (start < end).then(|| end - 1)))
-        }
+        "first_value" => picked(call, arguments[0], partition, |(start, end)| (start < end).then_some(start)),
+        "last_value" => picked(call, arguments[0], partition, |(start, end)| (start < end).then(|| end - 1)),
         "nth_value" => nth_value(call, arguments, partition),
         name => Err(PgError::unsupported(format!("window function {name}"))),
     }
@@ -147,21 +146,32 @@ fn shifted(
     Ok(result)
 }
 
+/// Bytes of texts, which a function may take from one row for many others.
+fn text_bytes(vector: &Vector) -> usize {
+    match &vector.values {
+        Values::Text(values) => values.data_bytes(),
+        Values::Bytes(values) => values.data_bytes(),
+        _ => 0,
+    }
+}
+
 /// The value of one row of each row's frame.
 fn picked(
     call: &WindowCall,
     values: &Vector,
     partition: &WindowPartition<'_>,
     choose: impl Fn((u32, u32)) -> Option<u32>,
-) -> Vector {
+) -> PgResult<Vector> {
     let mut result = Vector::with_capacity(call.data_type, partition.rows);
+    let mut watch = Watch::of(partition.bounds);
     for frame in partition.frames {
         match choose(*frame) {
             Some(row) => result.push_from(values, row as usize),
             None => result.push_null(),
         }
+        watch.row(text_bytes(&result))?;
     }
-    result
+    Ok(result)
 }
 
 fn nth_value(call: &WindowCall, arguments: &[&Vector], partition: &WindowPartition<'_>) -> PgResult<Vector> {
@@ -186,6 +196,9 @@ fn nth_value(call: &WindowCall, arguments: &[&Vector], partition: &WindowPartiti
     }
     Ok(result)
 }
+
+/// Rows of a frame that are added up without a look at the bounds.
+const FRAME_ROWS_UNASKED: u32 = 256;
 
 /// An aggregate over each row's frame.
 fn over_frames(
@@ -223,6 +236,7 @@ fn over_frames(
     let mut covered = (0, 0);
     let mut last: Option<Datum> = None;
     let mut result = Vector::with_capacity(call.data_type, partition.rows);
+    let (mut watch, mut bytes) = (Watch::of(partition.bounds), 0);
     for frame in partition.frames {
         let (start, end) = (frame.0, frame.1.max(frame.0));
         if start != covered.0 || end < covered.1 {
@@ -231,6 +245,9 @@ fn over_frames(
             last = None;
         }
         if end > covered.1 {
+            if end - covered.1 > FRAME_ROWS_UNASKED {
+                partition.bounds.check(bytes)?;
+            }
             add(&mut state, covered.1, end)?;
             covered.1 = end;
             last = None;
@@ -239,7 +256,9 @@ fn over_frames(
             Some(value) => value,
             None => state.value(0)?,
         };
+        bytes += value.memory_size();
         result.push(&value);
+        watch.row(bytes)?;
         last = Some(value);
     }
     Ok(result)

@@ -52,6 +52,7 @@ impl World {
             random: &self.random,
             session: &self.session,
             catalog: &NoCatalog,
+            bounds: &expr::Unbounded,
         }
     }
 }

@@ -75,6 +75,7 @@ fn with_context<T>(evaluate: impl FnOnce(&EvalContext<'_>) -> T) -> T {
         random: &random,
         session: &SESSION,
         catalog: &NoCatalog,
+        bounds: &expr::Unbounded,
     })
 }
 

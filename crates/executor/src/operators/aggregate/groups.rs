@@ -23,6 +23,9 @@ pub(super) struct Groups {
     /// Rows until memory is looked at again: measuring it costs as much as there are groups.
     unmeasured: usize,
     measured_groups: usize,
+    /// Bytes of what calls were given since, and bytes held then.
+    unmeasured_bytes: usize,
+    measured_bytes: usize,
 }
 
 /// What rows that are added look like.
@@ -35,6 +38,8 @@ pub(super) struct Absorbed<'a> {
 
 /// Rows between two measurements while groups do not grow.
 const UNMEASURED_ROWS_MAX: usize = 1 << 16;
+/// Bytes of rows between two measurements, at least: calls may keep all that they are given.
+const UNMEASURED_BYTES_MIN: usize = 1 << 20;
 
 impl Groups {
     pub fn new(
@@ -57,6 +62,8 @@ impl Groups {
             level,
             unmeasured: 0,
             measured_groups: 0,
+            unmeasured_bytes: 0,
+            measured_bytes: 0,
         })
     }
 
@@ -99,7 +106,8 @@ impl Groups {
             }
         }
         self.numbers = numbers;
-        self.measure(what.types, rows)
+        let given = columns.iter().map(|column| column.memory_size()).sum();
+        self.measure(what.types, rows, given)
     }
 
     /// Numbers the rows of groups that are there; the others go to a file.
@@ -134,15 +142,19 @@ impl Groups {
     }
 
     /// Accounts for what is held; begins to overflow when it is too much.
-    fn measure(&mut self, types: &[DataType], rows: usize) -> PgResult<()> {
+    fn measure(&mut self, types: &[DataType], rows: usize, given: usize) -> PgResult<()> {
         self.unmeasured += rows;
+        self.unmeasured_bytes += given;
         let grown = self.len() > self.measured_groups + self.measured_groups / 8 + 256;
-        if !grown && self.unmeasured < UNMEASURED_ROWS_MAX {
+        let fed = self.unmeasured_bytes > UNMEASURED_BYTES_MIN + self.measured_bytes / 8;
+        if !grown && !fed && self.unmeasured < UNMEASURED_ROWS_MAX {
             return Ok(());
         }
         self.unmeasured = 0;
+        self.unmeasured_bytes = 0;
         self.measured_groups = self.len();
-        let bytes = self.memory_size() as u64;
+        self.measured_bytes = self.memory_size();
+        let bytes = self.measured_bytes as u64;
         let grouped = self.overflow.is_none() && !self.keys.is_empty();
         let can_spill = grouped && Partitions::can_deal(self.level);
         let store = if can_spill { self.account.spill_store() } else { None };

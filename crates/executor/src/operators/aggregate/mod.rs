@@ -96,7 +96,7 @@ impl AggregateNode {
 impl Node for AggregateNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
         let input = Some(self.input.clone().open());
-        Box::new(AggregateOperator {
+        BoxedOperator::new(AggregateOperator {
             node: self,
             input,
             partial: None,
@@ -129,7 +129,7 @@ impl Operator for AggregateOperator {
             if let Some(batch) = self.ready.pop_front() {
                 return Ok(Some(batch));
             }
-            run.check_cancelled()?;
+            run.pause().await?;
             if self.input.is_some() && self.groups.is_empty() {
                 if let Some(remote) = &self.node.remote {
                     self.partial = remote.open(run).await?;
@@ -154,7 +154,7 @@ impl Operator for AggregateOperator {
                 continue;
             }
             let Some((set, level, file)) = self.files.pop() else { return Ok(None) };
-            self.aggregate_file(set, level, file, run)?;
+            self.aggregate_file(set, level, file, run).await?;
         }
     }
 }
@@ -245,13 +245,19 @@ impl AggregateOperator {
         Ok(())
     }
 
-    fn aggregate_file(&mut self, set: usize, level: u32, mut file: SpillReader, run: &Run) -> ExecResult<()> {
+    async fn aggregate_file(
+        &mut self,
+        set: usize,
+        level: u32,
+        mut file: SpillReader,
+        run: &Run,
+    ) -> ExecResult<()> {
         let node = self.node.clone();
         let (text, what) = (run.context.text(), self.absorbed(&node));
         let context = (&run.context.memory, &text);
         let mut groups = Groups::new(context, &node.calls, node.key_types(), &node.sets[set], level)?;
         while let Some(batch) = file.read()? {
-            run.check_cancelled()?;
+            run.pause().await?;
             let columns: Vec<&Vector> = batch.columns.iter().collect();
             groups.absorb(&node.calls, what, &columns, batch.rows)?;
         }

@@ -12,7 +12,7 @@ use super::nested_loop_join::{Looker, MatchedRight};
 use super::pairs::PairCondition;
 use crate::error::ExecResult;
 use crate::operator::{BoxedOperator, Node, NodeRef, Operator, Run};
-use crate::operators::coalesce::Coalesce;
+use crate::operators::Coalesce;
 use crate::operators::subquery::Subquery;
 
 pub(crate) struct ApplyNode {
@@ -57,7 +57,7 @@ impl ApplyNode {
 impl Node for ApplyNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
         let left = self.left.clone().open();
-        Box::new(ApplyOperator {
+        BoxedOperator::new(ApplyOperator {
             node: self,
             left,
             current: None,
@@ -86,7 +86,7 @@ impl Operator for ApplyOperator {
                     return Ok(Some(full));
                 }
             }
-            run.check_cancelled()?;
+            run.pause().await?;
             if self.current.is_none() {
                 match self.left.next(run).await? {
                     Some(left) => self.current = Some((left, 0)),
@@ -107,7 +107,7 @@ impl ApplyOperator {
         let (mut left, _) = self.current.take().expect("a left batch is at hand");
         let mut values = Vector::with_capacity(subquery.data_type, left.rows);
         for row in 0..left.rows {
-            run.check_cancelled()?;
+            run.pause().await?;
             node.bind(run, &left, row);
             let mut right = node.right.clone().open();
             values.push(&subquery.value(&mut right, run).await?);
@@ -131,7 +131,7 @@ impl ApplyOperator {
         let mut no_marks = Vec::new();
         while let Some(batch) = right.next(run).await? {
             let mut matched = MatchedRight { rows: &mut no_marks, start: 0 };
-            looker.look_at_all(run, &one, &batch, &mut rows, &mut matched, &mut self.ready)?;
+            looker.look_from(0, run, &one, &batch, &mut rows, &mut matched, &mut self.ready)?;
             let decided = matches!(looker.kind, JoinKind::Semi | JoinKind::Anti | JoinKind::Mark);
             if decided && rows.matched[0] {
                 break;

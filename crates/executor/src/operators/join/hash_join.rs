@@ -13,13 +13,18 @@ use planner::plan::{HashJoin, JoinKind};
 use types::{Batch, DataType, PgResult};
 
 use super::hash_table::{JoinTable, Keys};
-use super::pairs::{PAIRS_MAX, PairCondition, joined, outcome, retain_true};
+use super::pairs::{PAIRS_MAX, PairCondition, joined, outcome, pairs_max, retain_true};
 use super::{LeftRows, unmatched_right};
 use crate::error::ExecResult;
 use crate::memory::Reservation;
 use crate::operator::{BoxedOperator, Node, NodeRef, Operator, Run};
 use crate::program::programs;
 use crate::spill::{Partitions, SpillReader};
+
+/// Lots of pairs between two places to give way: the keys of a left batch are found anew after each.
+const STEP_LOTS_MAX: usize = 8;
+/// Right rows looked at for unknown matches between two places to give way.
+const STEP_UNKNOWN_MAX: usize = 1 << 16;
 
 pub(crate) struct HashJoinNode {
     kind: JoinKind,
@@ -70,7 +75,12 @@ impl Node for HashJoinNode {
             right: Side::Input(self.right.clone().open()),
             level: 0,
         };
-        Box::new(HashJoinOperator { node: self, tasks: vec![task], current: None, ready: VecDeque::new() })
+        BoxedOperator::new(HashJoinOperator {
+            node: self,
+            tasks: vec![task],
+            current: None,
+            ready: VecDeque::new(),
+        })
     }
 }
 
@@ -106,10 +116,29 @@ struct HashJoinOperator {
 /// A join being made.
 struct Probe {
     left: Side,
+    current: Option<LeftBatch>,
     table: JoinTable,
     /// Right rows that had a match, when that matters.
     matched: Vec<bool>,
     _reservation: Reservation,
+}
+
+/// A left batch on its way through the table.
+///
+/// - `row` is the next to look up; with `found`, the next right row of those with its keys.
+/// - Rows before `unknown` have been looked at for what only a NULL keeps from matching, once all have been looked up.
+struct LeftBatch {
+    left: Batch,
+    rows: LeftRows,
+    row: usize,
+    found: Option<Option<u32>>,
+    unknown: usize,
+}
+
+impl LeftBatch {
+    fn new(left: Batch) -> LeftBatch {
+        LeftBatch { rows: LeftRows::new(left.rows), left, row: 0, found: None, unknown: 0 }
+    }
 }
 
 #[async_trait]
@@ -119,14 +148,18 @@ impl Operator for HashJoinOperator {
             if let Some(batch) = self.ready.pop_front() {
                 return Ok(Some(batch));
             }
-            run.check_cancelled()?;
+            run.pause().await?;
             let Some(probe) = &mut self.current else {
                 let Some(task) = self.tasks.pop() else { return Ok(None) };
                 self.begin(task, run).await?;
                 continue;
             };
+            if let Some(left) = probe.current.take() {
+                probe.current = probe.probe(&self.node, left, run, &mut self.ready)?;
+                continue;
+            }
             match probe.left.next(run).await? {
-                Some(left) => probe.probe(&self.node, left, run, &mut self.ready)?,
+                Some(left) => probe.current = Some(LeftBatch::new(left)),
                 None => {
                     probe.finish(&self.node, &mut self.ready);
                     self.current = None;
@@ -145,7 +178,7 @@ impl HashJoinOperator {
         let mut table = JoinTable::new(&node.right_types, &key_types);
         let mut reservation = run.context.memory.reservation();
         while let Some(batch) = right.next(run).await? {
-            run.check_cancelled()?;
+            run.pause().await?;
             let bytes = JoinTable::memory_size_of(&batch);
             let over = reservation.bytes() + bytes > run.context.memory.work_bytes();
             let possible = run.context.memory.spill_store().is_some() && Partitions::can_deal(level);
@@ -163,7 +196,7 @@ impl HashJoinOperator {
         }
         table.build();
         let matched = if node.keeps_right() { vec![false; table.rows.rows] } else { Vec::new() };
-        self.current = Some(Probe { left, table, matched, _reservation: reservation });
+        self.current = Some(Probe { left, current: None, table, matched, _reservation: reservation });
         Ok(())
     }
 
@@ -185,14 +218,14 @@ impl HashJoinOperator {
                     None => break,
                 },
             };
-            run.check_cancelled()?;
+            run.pause().await?;
             let hashes = Keys::of(&node.right_keys, &run.eval(), &batch)?.hashes;
             files.write(&batch, None, &hashes)?;
         }
         let right_files = files.finish()?;
         let mut files = Partitions::new(&*store, node.left_types.clone(), level)?;
         while let Some(batch) = left.next(run).await? {
-            run.check_cancelled()?;
+            run.pause().await?;
             let hashes = Keys::of(&node.left_keys, &run.eval(), &batch)?.hashes;
             files.write(&batch, None, &hashes)?;
         }
@@ -208,44 +241,57 @@ impl HashJoinOperator {
 }
 
 impl Probe {
-    /// Joins a left batch.
+    /// Joins a left batch, or a part of it; answers with the batch if it is not through.
     fn probe(
         &mut self,
         node: &HashJoinNode,
-        left: Batch,
+        mut batch: LeftBatch,
         run: &Run,
         ready: &mut VecDeque<Batch>,
-    ) -> ExecResult<()> {
+    ) -> ExecResult<Option<LeftBatch>> {
         let eval = run.eval();
-        let mut rows = LeftRows::new(left.rows);
         {
-            let keys = Keys::of(&node.left_keys, &eval, &left)?;
+            let LeftBatch { left, rows, row, found, unknown } = &mut batch;
+            let left = &*left;
+            let keys = Keys::of(&node.left_keys, &eval, left)?;
+            let most = pairs_max(left, &self.table.rows);
+            let mut lots = 0;
             let (mut left_rows, mut right_rows) = (Vec::new(), Vec::new());
-            for row in 0..left.rows {
-                if keys.has_null(row) {
-                    continue;
-                }
-                let mut found = self.table.first(&keys, row);
-                while let Some(right) = found {
-                    left_rows.push(row as u32);
+            while *row < left.rows {
+                let mut next = match found.take() {
+                    Some(next) => next,
+                    None if keys.has_null(*row) => None,
+                    None => self.table.first(&keys, *row),
+                };
+                while let Some(right) = next {
+                    left_rows.push(*row as u32);
                     right_rows.push(right);
                     if node.first_match_decides() && node.condition.is_none() {
                         break;
                     }
-                    if left_rows.len() >= PAIRS_MAX {
-                        self.look(node, run, &left, &mut left_rows, &mut right_rows, &mut rows, ready)?;
+                    next = self.table.next_after(right, &keys, *row);
+                    if left_rows.len() >= most {
+                        self.look(node, run, left, &mut left_rows, &mut right_rows, rows, ready)?;
                         run.check_cancelled()?;
+                        lots += 1;
+                        if lots >= STEP_LOTS_MAX {
+                            *found = Some(next);
+                            return Ok(Some(batch));
+                        }
                     }
-                    found = self.table.next_after(right, &keys, row);
+                }
+                *row += 1;
+            }
+            self.look(node, run, left, &mut left_rows, &mut right_rows, rows, ready)?;
+            if node.null_aware {
+                *unknown = self.look_for_unknown(node, run, left, &keys, rows, *unknown)?;
+                if *unknown < left.rows {
+                    return Ok(Some(batch));
                 }
             }
-            self.look(node, run, &left, &mut left_rows, &mut right_rows, &mut rows, ready)?;
-            if node.null_aware {
-                self.look_for_unknown(node, run, &left, &keys, &mut rows)?;
-            }
         }
-        ready.extend(rows.finish(node.kind, left, &node.right_types));
-        Ok(())
+        ready.extend(batch.rows.finish(node.kind, batch.left, &node.right_types));
+        Ok(None)
     }
 
     /// Looks at pairs with equal keys; gives out those that match.
@@ -276,7 +322,8 @@ impl Probe {
         Ok(())
     }
 
-    /// For left rows without a match: is there a right row that only a NULL keeps from matching?
+    /// For left rows without a match, from `first` on: is there a right row that only a NULL keeps from matching? Answers with the
+    /// row that comes next.
     fn look_for_unknown(
         &self,
         node: &HashJoinNode,
@@ -284,16 +331,23 @@ impl Probe {
         left: &Batch,
         keys: &Keys<'_>,
         rows: &mut LeftRows,
-    ) -> ExecResult<()> {
+        first: usize,
+    ) -> ExecResult<usize> {
         let all = self.table.rows.rows as u32;
-        for row in 0..left.rows {
+        let mut looked = 0;
+        for row in first..left.rows {
+            if looked >= STEP_UNKNOWN_MAX {
+                return Ok(row);
+            }
             if rows.matched[row] {
                 continue;
             }
             let candidates: Vec<u32> = if keys.has_null(row) {
+                looked += all as usize;
                 (0..all).filter(|right| self.table.may_equal(*right, keys, row)).collect()
             } else {
                 let nulls = self.table.null_keys.iter().copied();
+                looked += nulls.len();
                 nulls.filter(|right| self.table.may_equal(*right, keys, row)).collect()
             };
             rows.unknown[row] = match &node.condition {
@@ -301,6 +355,7 @@ impl Probe {
                 Some(condition) => {
                     let mut any = false;
                     for chunk in candidates.chunks(PAIRS_MAX) {
+                        run.check_cancelled()?;
                         let left_rows = vec![row as u32; chunk.len()];
                         let result =
                             condition.evaluate(&run.eval(), left, &left_rows, &self.table.rows, chunk)?;
@@ -310,7 +365,7 @@ impl Probe {
                 }
             };
         }
-        Ok(())
+        Ok(left.rows)
     }
 
     /// Right rows that had no match.

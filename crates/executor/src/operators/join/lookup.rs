@@ -217,7 +217,7 @@ impl Lookup {
             if read.contains_key(prefix.as_slice()) {
                 continue;
             }
-            run.check_cancelled()?;
+            run.pause().await?;
             let mut scan = run.context.txn.scan(ScanOptions::forward(Span::prefix(prefix.clone())));
             let mut block = KvBlock::new();
             while let Some(page) = scan.next_page(&run.context.txn).await? {

@@ -40,7 +40,12 @@ impl LookupJoinNode {
 impl Node for LookupJoinNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
         let left = self.left.clone().open();
-        Box::new(LookupJoinOperator { node: self, left, flow: Flow::Unknown, ready: VecDeque::new() })
+        BoxedOperator::new(LookupJoinOperator {
+            node: self,
+            left,
+            flow: Flow::Unknown,
+            ready: VecDeque::new(),
+        })
     }
 }
 
@@ -70,7 +75,7 @@ impl Operator for LookupJoinOperator {
             if let Some(batch) = self.ready.pop_front() {
                 return Ok(Some(batch));
             }
-            run.check_cancelled()?;
+            run.pause().await?;
             let Some(left) = self.next_left(run).await? else { return Ok(None) };
             self.join(left, run).await?;
         }

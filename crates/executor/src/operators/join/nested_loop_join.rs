@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use planner::plan::{JoinKind, NestedLoopJoin};
 use types::{Batch, DataType, PgResult};
 
-use super::pairs::{PAIRS_MAX, PairCondition, joined, outcome};
+use super::pairs::{PairCondition, joined, outcome, pairs_max};
 use super::{LeftRows, unmatched_right};
 use crate::error::ExecResult;
 use crate::operator::{BoxedOperator, Node, NodeRef, Operator, Run};
@@ -48,7 +48,7 @@ impl NestedLoopJoinNode {
 impl Node for NestedLoopJoinNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
         let (left, right) = (self.left.clone().open(), self.right.clone().open());
-        Box::new(NestedLoopJoinOperator {
+        BoxedOperator::new(NestedLoopJoinOperator {
             node: self,
             left,
             right: Some(right),
@@ -79,7 +79,9 @@ struct Round {
     left: Batch,
     rows: LeftRows,
     cursor: BufferCursor,
-    /// Right rows gone through.
+    /// The right batch at hand, and the left row that comes next to it.
+    right: Option<(Arc<Batch>, usize)>,
+    /// Right rows gone through before this batch.
     seen: usize,
 }
 
@@ -89,7 +91,7 @@ impl Operator for NestedLoopJoinOperator {
         if let Some(mut right) = self.right.take() {
             let mut held = RowBuffer::new(&run.context.memory, self.node.right_types.clone());
             while let Some(batch) = right.next(run).await? {
-                run.check_cancelled()?;
+                run.pause().await?;
                 held.push(batch)?;
             }
             if self.node.keeps_right() {
@@ -101,7 +103,7 @@ impl Operator for NestedLoopJoinOperator {
             if let Some(batch) = self.ready.pop_front() {
                 return Ok(Some(batch));
             }
-            run.check_cancelled()?;
+            run.pause().await?;
             let held = self.held.as_mut().expect("set above");
             if let Some((cursor, seen)) = &mut self.unmatched {
                 let Some(right) = held.read(cursor)? else { return Ok(None) };
@@ -115,32 +117,32 @@ impl Operator for NestedLoopJoinOperator {
                 match self.left.next(run).await? {
                     Some(left) => {
                         let rows = LeftRows::new(left.rows);
-                        self.current = Some(Round { left, rows, cursor: BufferCursor::default(), seen: 0 });
+                        let cursor = BufferCursor::default();
+                        self.current = Some(Round { left, rows, cursor, right: None, seen: 0 });
                     }
                     None if self.node.keeps_right() => self.unmatched = Some((BufferCursor::default(), 0)),
                     None => return Ok(None),
                 }
                 continue;
             };
-            match held.read(&mut round.cursor)? {
-                Some(right) => {
-                    let mut matched = MatchedRight { rows: &mut self.matched, start: round.seen };
-                    round.seen += right.rows;
-                    let looker = &self.node.looker;
-                    looker.look_at_all(
-                        run,
-                        &round.left,
-                        &right,
-                        &mut round.rows,
-                        &mut matched,
-                        &mut self.ready,
-                    )?;
+            let Some((right, next)) = &mut round.right else {
+                match held.read(&mut round.cursor)? {
+                    Some(right) => round.right = Some((right, 0)),
+                    None => {
+                        let round = self.current.take().expect("matched above");
+                        let rest = round.rows.finish(self.node.kind, round.left, &self.node.right_types);
+                        self.ready.extend(rest);
+                    }
                 }
-                None => {
-                    let round = self.current.take().expect("matched above");
-                    let rest = round.rows.finish(self.node.kind, round.left, &self.node.right_types);
-                    self.ready.extend(rest);
-                }
+                continue;
+            };
+            let mut matched = MatchedRight { rows: &mut self.matched, start: round.seen };
+            let (left, rows) = (&round.left, &mut round.rows);
+            *next =
+                self.node.looker.look_from(*next, run, left, right, rows, &mut matched, &mut self.ready)?;
+            if *next == left.rows {
+                round.seen += right.rows;
+                round.right = None;
             }
         }
     }
@@ -153,35 +155,43 @@ pub(super) struct MatchedRight<'a> {
 }
 
 impl Looker {
-    /// Looks at every pair of two batches.
-    pub fn look_at_all(
+    /// Looks at all pairs of the left rows from `first` on, until there are as many as are looked at together; answers with the
+    /// left row that comes next.
+    #[allow(clippy::too_many_arguments)]
+    pub fn look_from(
         &self,
+        first: usize,
         run: &Run,
         left: &Batch,
         right: &Batch,
         rows: &mut LeftRows,
         matched: &mut MatchedRight<'_>,
         ready: &mut VecDeque<Batch>,
-    ) -> ExecResult<()> {
+    ) -> ExecResult<usize> {
         let first_decides = matches!(self.kind, JoinKind::Semi | JoinKind::Anti | JoinKind::Mark);
+        let most = pairs_max(left, right);
         let (mut left_rows, mut right_rows) = (Vec::new(), Vec::new());
-        for row in 0..left.rows {
+        let mut next = first;
+        while next < left.rows && left_rows.len() < most {
+            let row = next;
+            next += 1;
             if first_decides && rows.matched[row] {
                 continue;
             }
             for other in 0..right.rows {
-                left_rows.push(row as u32);
-                right_rows.push(other as u32);
-                if left_rows.len() >= PAIRS_MAX {
+                if left_rows.len() >= most {
                     self.look(run, left, right, (&mut left_rows, &mut right_rows), rows, matched, ready)?;
+                    run.check_cancelled()?;
                     if first_decides && rows.matched[row] {
                         break;
                     }
                 }
+                left_rows.push(row as u32);
+                right_rows.push(other as u32);
             }
         }
-        run.check_cancelled()?;
-        self.look(run, left, right, (&mut left_rows, &mut right_rows), rows, matched, ready)
+        self.look(run, left, right, (&mut left_rows, &mut right_rows), rows, matched, ready)?;
+        Ok(next)
     }
 
     /// Looks at some pairs and empties the lists.

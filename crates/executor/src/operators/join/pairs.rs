@@ -8,6 +8,15 @@ use crate::program::placeholder;
 /// Pairs looked at together.
 pub(super) const PAIRS_MAX: usize = types::BATCH_ROWS_MAX;
 
+/// Bytes that the rows of some pairs may take side by side.
+const PAIR_BYTES_MAX: usize = 4 << 20;
+
+/// How many pairs of two batches' rows are looked at together: fewer where rows are wide, because a pair is a copy of both.
+pub(super) fn pairs_max(left: &Batch, right: &Batch) -> usize {
+    let row_bytes = |batch: &Batch| batch.memory_size() / batch.rows.max(1);
+    (PAIR_BYTES_MAX / (row_bytes(left) + row_bytes(right)).max(1)).clamp(1, PAIRS_MAX)
+}
+
 /// A condition over left columns, then right columns. Only the columns that it looks at are gathered.
 pub(super) struct PairCondition {
     program: Program,

@@ -63,7 +63,7 @@ impl WindowNode {
 
 impl Node for WindowNode {
     fn open(self: Arc<Self>) -> BoxedOperator {
-        Box::new(WindowOperator {
+        BoxedOperator::new(WindowOperator {
             input: Some(self.input.clone().open()),
             held: empty_batch(&self.types),
             node: self,
@@ -95,7 +95,7 @@ impl Operator for WindowOperator {
             if let Some(batch) = self.ready.pop_front() {
                 return Ok(Some(batch));
             }
-            run.check_cancelled()?;
+            run.pause().await?;
             let Some(input) = &mut self.input else { return Ok(None) };
             match input.next(run).await? {
                 Some(batch) => self.take(batch, run)?,
@@ -149,7 +149,13 @@ impl WindowOperator {
         let eval = run.eval();
         let frames = node.frame.frames(edges, &eval, &partition, &peers)?;
         let text = &run.context.text();
-        let window = WindowPartition { rows: partition.rows, peers: &peers, frames: &frames, text };
+        let window = WindowPartition {
+            rows: partition.rows,
+            peers: &peers,
+            frames: &frames,
+            text,
+            bounds: eval.bounds,
+        };
         let mut results = Vec::with_capacity(node.calls.len());
         for call in &node.calls {
             let arguments = call.arguments.iter().map(|argument| argument.evaluate(&eval, &partition));

@@ -63,7 +63,7 @@ pub fn timeofday(context: &EvalContext<'_>, _arguments: &[&Vector], rows: usize)
     let now = context.clock_timestamp;
     let local = datetime::timestamptz_to_timestamp(now, zone)?;
     let text = date_output::timestamp(local, Some(&zone.offset_at(now)), "Dy Mon DD HH24:MI:SS.US YYYY TZ")?;
-    super::string::texts(rows, |_| Ok(Some(text.clone())))
+    super::string::texts(context, rows, |_| Ok(Some(text.clone())))
 }
 
 /// The English ordinal suffix of a number's text.

@@ -169,7 +169,7 @@ fn values(rows: usize, mut make: impl FnMut(usize) -> PgResult<Option<Value>>) -
 }
 
 pub fn to_json(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
-    texts(rows, |row| {
+    texts(context, rows, |row| {
         let (datum, data_type) = at(arguments, 0, row, rows);
         if datum.is_null() { Ok(None) } else { json_text(&datum, data_type, context).map(Some) }
     })
@@ -191,7 +191,7 @@ pub fn array_to_json_pretty(
     arguments: &[&Vector],
     rows: usize,
 ) -> PgResult<Vector> {
-    texts(rows, |row| {
+    texts(context, rows, |row| {
         let (datum, data_type) = at(arguments, 0, row, rows);
         let (Datum::Array(array), (Datum::Bool(pretty), _)) = (datum, at(arguments, 1, row, rows)) else {
             return Ok(None);
@@ -208,7 +208,7 @@ pub fn row_to_json(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize
 }
 
 pub fn row_to_json_pretty(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
-    texts(rows, |row| {
+    texts(context, rows, |row| {
         let (datum, data_type) = at(arguments, 0, row, rows);
         let (Datum::Record(record), (Datum::Bool(pretty), _)) = (datum, at(arguments, 1, row, rows)) else {
             return Ok(None);
@@ -220,7 +220,7 @@ pub fn row_to_json_pretty(context: &EvalContext<'_>, arguments: &[&Vector], rows
 }
 
 pub fn json_build_array(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
-    texts(rows, |row| {
+    texts(context, rows, |row| {
         let mut pieces = Vec::with_capacity(arguments.len());
         for index in 0..arguments.len() {
             let (datum, data_type) = at(arguments, index, row, rows);
@@ -281,7 +281,7 @@ pub(crate) fn key(datum: &Datum, data_type: DataType, context: &EvalContext<'_>)
 
 pub fn json_build_object(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
     even(arguments, "json_build_object")?;
-    texts(rows, |row| {
+    texts(context, rows, |row| {
         let mut pieces = Vec::with_capacity(arguments.len() / 2);
         for index in (0..arguments.len()).step_by(2) {
             let (name, name_type) = at(arguments, index, row, rows);

@@ -7,6 +7,7 @@ use super::engine::{Pattern, after_match, compile};
 use super::similar::to_regexp;
 use super::translate::Options;
 use crate::EvalContext;
+use crate::bounds::append;
 use regex::Captures;
 use std::rc::Rc;
 use types::{DataType, Datum, ElementType, Nulls, PgError, PgResult, SqlState, Values, Vector};
@@ -165,12 +166,13 @@ fn replace(
         let Some(whole) = captures.get(0) else { break };
         count += 1;
         if number == 0 || count == number {
-            out.push_str(&text[copied..whole.start()]);
+            append(&mut out, &text[copied..whole.start()])?;
             for part in &parts {
-                out.push_str(match part {
+                let piece = match part {
                     Part::Text(text) => text,
                     Part::Group(index) => captures.get(*index).map_or("", |group| group.as_str()),
-                });
+                };
+                append(&mut out, piece)?;
             }
             copied = whole.end();
         }
@@ -179,7 +181,7 @@ fn replace(
         }
         at = after_match(text, whole.start(), whole.end());
     }
-    out.push_str(&text[copied..]);
+    append(&mut out, &text[copied..])?;
     Ok(out)
 }
 

@@ -80,7 +80,7 @@ evaluators! {
 /// The older form: a NULL escape means the default one.
 pub fn similar_escape(context: &EvalContext<'_>, arguments: &[&Vector], rows: usize) -> PgResult<Vector> {
     let [patterns, escapes] = arguments else { return Err(too_few()) };
-    texts(rows, |row| {
+    texts(context, rows, |row| {
         let escape = text_at(escapes, row_of(escapes, row, rows), context)?;
         let pattern = text_at(patterns, row_of(patterns, row, rows), context)?;
         pattern.map(|pattern| to_regexp(&pattern, escape.as_deref())).transpose()
