@@ -11,6 +11,7 @@ use types::{ColumnType, DataType, PgError, PgResult, SqlState};
 use crate::ast::{self, CopySource, QueryBody};
 use crate::bind::{self, Binder, CHECK, GENERATED, PREDICATE, Parameters};
 use crate::catalog::Catalog;
+use crate::explain::Reader;
 use crate::options::PlanOptions;
 use crate::plan::{Command, OutputColumn, Plan};
 
@@ -156,15 +157,15 @@ pub fn check_table_condition(
 }
 
 /// Prints an expression of a table's descriptor (SQL text) as PostgreSQL does, which keeps what it understood rather than what
-/// was written. `column`: whose default or generation expression it is; without, it is a condition. `prepare` may change
-/// the bound expression before it is printed.
+/// was written. `column`: whose default or generation expression it is; without, it is a condition. `reader` says
+/// how constants and types are shown.
 pub fn stored_expression_text(
     table: &TableDescriptor,
     text: &str,
     column: Option<&ColumnDescriptor>,
     pretty: bool,
     catalog: &dyn Catalog,
-    prepare: &dyn Fn(&mut Expr),
+    reader: &Reader<'_>,
 ) -> PgResult<String> {
     let written = crate::parser::parse_expression(text)?;
     if let ast::ExpressionKind::SessionValue(value) = written.kind {
@@ -180,12 +181,12 @@ pub fn stored_expression_text(
             bind::bind_default_expression(&written, name, to, catalog, options)?.into_expression()
         }
     };
-    prepare(&mut bound);
+    (reader.prepare)(&mut bound);
     let name = |index: u32| {
         let name = table.columns.get(index as usize).map_or("?", |column| column.name.as_str());
         crate::parser::keywords::quote_identifier(name).to_string()
     };
-    Ok(crate::explain::definition_text(&bound, pretty, &name))
+    Ok(crate::explain::definition_text(&bound, pretty, &name, reader))
 }
 
 /// The name in `nextval('name')`, if a default (SQL text) is that.
@@ -212,14 +213,14 @@ pub fn stored_default_text(
     to: ColumnType,
     pretty: bool,
     catalog: &dyn Catalog,
-    prepare: &dyn Fn(&mut Expr),
+    reader: &Reader<'_>,
 ) -> PgResult<String> {
     let written = crate::parser::parse_expression(text)?;
     let options = &PlanOptions::default();
     let mut bound =
         bind::bind_default_expression(&written, "default", to, catalog, options)?.into_expression();
-    prepare(&mut bound);
-    Ok(crate::explain::definition_text(&bound, pretty, &|_| "?".into()))
+    (reader.prepare)(&mut bound);
+    Ok(crate::explain::definition_text(&bound, pretty, &|_| "?".into(), reader))
 }
 
 /// Prints a domain's condition (SQL text) over VALUE, which is of type `over`, as PostgreSQL does.
@@ -228,11 +229,11 @@ pub fn domain_condition_text(
     over: DataType,
     pretty: bool,
     catalog: &dyn Catalog,
-    prepare: &dyn Fn(&mut Expr),
+    reader: &Reader<'_>,
 ) -> PgResult<String> {
     let mut bound = bind::bind_domain_check(text, over, catalog, &PlanOptions::default())?;
-    prepare(&mut bound);
-    Ok(crate::explain::definition_text(&bound, pretty, &|_| "VALUE".into()))
+    (reader.prepare)(&mut bound);
+    Ok(crate::explain::definition_text(&bound, pretty, &|_| "VALUE".into(), reader))
 }
 
 /// The columns that a generated column is computed from, ascending.

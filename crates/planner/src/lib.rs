@@ -30,6 +30,7 @@ pub mod bind;
 pub mod catalog;
 pub mod definitions;
 pub mod explain;
+mod frozen;
 pub mod logical;
 pub mod optimize;
 pub mod options;
@@ -46,6 +47,8 @@ pub use definitions::{
     sequence_of_default, stored_default_text, stored_expression_text,
 };
 pub use explain::{ExplainOptions, explain, explain_with};
+pub use explain::{Reader, type_text};
+pub use frozen::{Definition, Understanding, frozen, tells_time};
 pub use options::{Methods, PlanOptions};
 pub use parser::parse;
 pub use plan::Plan;

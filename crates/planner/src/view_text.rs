@@ -187,7 +187,7 @@ impl Text<'_> {
             Some(NameUse::Function(id)) => self.schema_prefix(SchemaObject::Function(*id)),
             Some(NameUse::Type(id)) => self.schema_prefix(SchemaObject::Type(types::descriptor::Oid(*id))),
             Some(NameUse::Column(item)) => format!("{}.", quote_identifier(item)),
-            Some(NameUse::Wildcard(_)) | None => String::new(),
+            Some(NameUse::Wildcard(_) | NameUse::Literal(_)) | None => String::new(),
         };
         format!("{prefix}{written}")
     }

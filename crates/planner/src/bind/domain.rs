@@ -4,13 +4,14 @@
 //! [`Expr::CoerceToDomain`] with every condition of the domain and of the domains that it is over. Arrays of domains and row types
 //! with columns of domains get such nodes for their elements and columns: their text input knows nothing of conditions.
 
-use super::Binder;
 use super::level::{Clause, Level};
 use super::parameters::Parameters;
 use super::scope::{Item, ItemColumn};
 use super::table_expressions::CHECK;
+use super::{Binder, NameUse};
 use crate::Catalog;
 use expr::{CastContext, DomainConstraints, DomainPart, Expr};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use types::{ColumnType, DataType, DomainRef, DomainType, PgError, PgResult, RowType, UserTypeKind};
 
@@ -212,6 +213,25 @@ pub(crate) fn bind_domain_check(
     options: &crate::PlanOptions,
 ) -> PgResult<Expr> {
     let expression = crate::parser::parse_expression(text)?;
+    over_value(over, catalog, options).bind_condition(&expression, "CHECK")
+}
+
+/// What the names of a domain's condition mean.
+pub(crate) fn names_in_domain_check(
+    text: &str,
+    over: DataType,
+    catalog: &dyn Catalog,
+    options: &crate::PlanOptions,
+) -> PgResult<BTreeMap<u32, NameUse>> {
+    let expression = crate::parser::parse_expression(text)?;
+    let mut binder = over_value(over, catalog, options);
+    binder.names = Some(BTreeMap::new());
+    binder.bind_condition(&expression, "CHECK")?;
+    Ok(binder.names.unwrap_or_default())
+}
+
+/// A binder that sees VALUE.
+fn over_value<'a>(over: DataType, catalog: &'a dyn Catalog, options: &'a crate::PlanOptions) -> Binder<'a> {
     let mut binder = Binder::new(catalog, options, Parameters::none());
     let mut level = Level::new(Clause::Scalar(CHECK));
     let value = ItemColumn {
@@ -223,5 +243,5 @@ pub(crate) fn bind_domain_check(
     };
     level.namespace.push(Item::new(None, vec![value]));
     binder.levels.push(level);
-    binder.bind_condition(&expression, "CHECK")
+    binder
 }

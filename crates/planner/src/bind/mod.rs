@@ -55,7 +55,7 @@ mod view;
 mod window;
 mod with;
 
-pub(crate) use domain::bind_domain_check;
+pub(crate) use domain::{bind_domain_check, names_in_domain_check};
 pub(crate) use returning::ModifyOutput;
 pub use scalar::{ScopeColumn, scalar};
 pub(crate) use scalar::{constant, instant};
@@ -63,6 +63,7 @@ pub use statement::{Bound, bind};
 pub use table_expressions::TableExpressions;
 pub(crate) use table_expressions::{
     CHECK, GENERATED, PREDICATE, bind_default_expression, bind_over_row, bind_table, bind_transform,
+    names_in_default, names_over_row,
 };
 pub use type_name::resolve_type;
 pub(crate) use user_function::check_body;
@@ -126,6 +127,8 @@ pub(crate) enum NameUse {
     Column(Box<str>),
     /// `*` or `t.*`: (item, column) of each.
     Wildcard(Vec<(Box<str>, Box<str>)>),
+    /// A literal that was read as a value of this type, in a way that depends on the session.
+    Literal(DataType),
 }
 
 /// Binds a query to find out what its unqualified names mean, by position, and what its columns are called.

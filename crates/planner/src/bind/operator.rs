@@ -2,6 +2,7 @@
 //! read, and the constructs that stand for operators (BETWEEN, IN, LIKE, IS DISTINCT FROM) are taken apart.
 
 use super::Binder;
+use super::NameUse;
 use super::literal::read_literal;
 use crate::ast::{
     Between, Expression, ExpressionKind, Like, LikeKind, Operator, Quantified, QuantifiedOperand, Quantifier,
@@ -66,6 +67,9 @@ impl Binder<'_> {
         if let Expr::Constant { value: Datum::Text(text), data_type: DataType::Unknown } = &input {
             if let Some(value) = read_literal(text, to, context, position)? {
                 return Ok(Some(Expr::constant(value, to.data_type)));
+            }
+            if crate::frozen::depends_on_session(to.data_type) {
+                self.note_name(position, || NameUse::Literal(to.data_type));
             }
             // Input of an enum label is checked at once.
             if let DataType::Enum(oid) = to.data_type.base() {

@@ -1,15 +1,16 @@
 //! The expressions in a table's descriptor (defaults, generated columns, checks, index predicates), bound once for each descriptor
 //! and kept with it.
 
-use super::Binder;
 use super::level::{Clause, Level};
 use super::parameters::Parameters;
 use super::scope::{Item, ItemColumn};
+use super::{Binder, NameUse};
 use crate::catalog::Table;
 use crate::logical::ColumnNumber;
 use crate::plan::{Check, DeferredCall, GeneratedColumn, PartialIndex};
 use crate::{Catalog, PlanOptions};
 use expr::{CastContext, Expr};
+use std::collections::BTreeMap;
 use types::descriptor::{ColumnDescriptor, ElementState, TableDescriptor};
 use types::{ColumnType, DataType, Datum, PgError, PgResult, SqlState};
 
@@ -174,6 +175,43 @@ pub(crate) fn bind_default_expression(
         crate::logical::replace_columns(argument, &renumber);
     }
     Ok(BoundDefault { deferred, value })
+}
+
+/// What the names of a default mean.
+pub(crate) fn names_in_default(
+    text: &str,
+    to: ColumnType,
+    catalog: &dyn Catalog,
+    options: &PlanOptions,
+) -> PgResult<BTreeMap<u32, NameUse>> {
+    let expression = crate::parser::parse_expression(text)?;
+    let mut binder = Binder::new(catalog, options, Parameters::none());
+    binder.names = Some(BTreeMap::new());
+    binder.levels.push(Level::new(Clause::Scalar(DEFAULT)));
+    let bound = binder.bind(&expression)?;
+    binder.coerce(bound, to, CastContext::Assignment, expression.position)?;
+    Ok(binder.names.unwrap_or_default())
+}
+
+/// What the names of an expression over a table's row mean.
+pub(crate) fn names_over_row(
+    table: &TableDescriptor,
+    text: &str,
+    target: Option<ColumnType>,
+    catalog: &dyn Catalog,
+    options: &PlanOptions,
+) -> PgResult<BTreeMap<u32, NameUse>> {
+    let expression = crate::parser::parse_expression(text)?;
+    let mut binder = over_row(table, if target.is_some() { GENERATED } else { CHECK }, catalog, options);
+    binder.names = Some(BTreeMap::new());
+    match target {
+        None => drop(binder.bind_condition(&expression, "CHECK")?),
+        Some(to) => {
+            let bound = binder.bind(&expression)?;
+            binder.coerce(bound, to, CastContext::Assignment, expression.position)?;
+        }
+    }
+    Ok(binder.names.unwrap_or_default())
 }
 
 /// The default of an identity column: the next value of its sequence.

@@ -5,20 +5,33 @@ use expr::expr::Subscript;
 use expr::{Aggregate, CastContext, Expr, FunctionRef};
 use types::{ColumnType, DataType, Datum, FormatContext};
 
+/// Whom a definition is shown to: constants are printed under his settings, his search path tells how types are named.
+pub struct Reader<'r> {
+    pub format: &'r FormatContext,
+    pub type_name: &'r dyn Fn(ColumnType) -> String,
+    /// May change a bound expression before it is printed.
+    pub prepare: &'r dyn Fn(&mut Expr),
+}
+
 /// Prints an expression of a plan; `name` tells what a column is called.
 pub fn expression_text(expression: &Expr, name: &dyn Fn(u32) -> String) -> String {
-    Printer { name, style: Style::Plan }.text(expression)
+    Printer { name, style: Style::Plan, reader: None }.text(expression)
 }
 
 /// Prints an expression that is part of a definition, as pg_get_expr does; `pretty` leaves out the parentheses that
 /// precedence makes unnecessary.
-pub fn definition_text(expression: &Expr, pretty: bool, name: &dyn Fn(u32) -> String) -> String {
+pub fn definition_text(
+    expression: &Expr,
+    pretty: bool,
+    name: &dyn Fn(u32) -> String,
+    reader: &Reader<'_>,
+) -> String {
     let style = if pretty { Style::Pretty } else { Style::Definition };
-    let printer = Printer { name, style };
+    let printer = Printer { name, style, reader: Some(reader) };
     match expression {
         // An untyped literal has become a constant of its column's type, whose length nobody wrote.
         Expr::Cast { input, to, context, .. } if *context != CastContext::Explicit => match &**input {
-            Expr::Constant { value, data_type: DataType::Unknown } => constant_text(value, to.data_type),
+            Expr::Constant { value, data_type: DataType::Unknown } => printer.constant(value, to.data_type),
             _ => printer.text(printer.without_implicit_casts(expression)),
         },
         _ => printer.text(expression),
@@ -27,7 +40,7 @@ pub fn definition_text(expression: &Expr, pretty: bool, name: &dyn Fn(u32) -> St
 
 /// Prints an aggregate call.
 pub fn aggregate_text(aggregate: &Aggregate, name: &dyn Fn(u32) -> String) -> String {
-    let printer = Printer { name, style: Style::Plan };
+    let printer = Printer { name, style: Style::Plan, reader: None };
     let mut arguments = match (aggregate.function.name, aggregate.arguments.is_empty()) {
         ("count", true) => "*".to_string(),
         _ => printer.list(&aggregate.arguments),
@@ -59,14 +72,17 @@ pub(crate) fn direction(descending: bool, nulls_first: bool) -> &'static str {
     }
 }
 
-/// A constant as SQL text.
-pub(crate) fn constant_text(value: &Datum, data_type: DataType) -> String {
+/// A constant as SQL text; `type_name` tells how its type is called.
+fn constant_text(
+    value: &Datum,
+    data_type: DataType,
+    format: &FormatContext,
+    type_name: &dyn Fn(ColumnType) -> String,
+) -> String {
     let text = match value {
         Datum::Null => return "NULL".into(),
         Datum::Bool(value) => return value.to_string(),
-        value => {
-            types::format::datum_text(value, data_type, ColumnType::NO_MODIFIER, &FormatContext::default())
-        }
+        value => types::format::datum_text(value, data_type, ColumnType::NO_MODIFIER, format),
     };
     let quoted = format!("'{}'", text.replace('\'', "''"));
     let number = !text.is_empty()
@@ -76,7 +92,7 @@ pub(crate) fn constant_text(value: &Datum, data_type: DataType) -> String {
         DataType::Int4 if number => text,
         DataType::Numeric if number && text.contains('.') => text,
         DataType::Unknown => quoted,
-        _ => format!("{quoted}::{}", type_text(data_type.into())),
+        _ => format!("{quoted}::{}", type_name(data_type.into())),
     }
 }
 
@@ -109,9 +125,23 @@ enum Parent {
 struct Printer<'p> {
     name: &'p dyn Fn(u32) -> String,
     style: Style,
+    /// `None`: a plan is printed.
+    reader: Option<&'p Reader<'p>>,
 }
 
 impl Printer<'_> {
+    fn type_name(&self, column_type: ColumnType) -> String {
+        self.reader.map_or_else(|| type_text(column_type), |reader| (reader.type_name)(column_type))
+    }
+
+    fn constant(&self, value: &Datum, data_type: DataType) -> String {
+        let type_name = |column_type| self.type_name(column_type);
+        match self.reader {
+            Some(reader) => constant_text(value, data_type, reader.format, &type_name),
+            None => constant_text(value, data_type, &FormatContext::default(), &type_name),
+        }
+    }
+
     fn list(&self, list: &[Expr]) -> String {
         list.iter().map(|item| self.text(item)).collect::<Vec<_>>().join(", ")
     }
@@ -144,7 +174,7 @@ impl Printer<'_> {
 
     fn text(&self, expression: &Expr) -> String {
         match expression {
-            Expr::Constant { value, data_type } => constant_text(value, *data_type),
+            Expr::Constant { value, data_type } => self.constant(value, *data_type),
             Expr::Column { index, .. } => (self.name)(*index),
             Expr::Parameter { index, .. } => format!("${}", index + 1),
             Expr::Slot { index, .. } => format!("$slot{index}"),
@@ -206,7 +236,7 @@ impl Printer<'_> {
             _ if self.style == Style::Pretty => self.operand(input, Parent::Cast),
             _ => format!("({})", self.text(input)),
         };
-        format!("{inner}::{}", type_text(to))
+        format!("{inner}::{}", self.type_name(to))
     }
 
     fn in_list(&self, input: &Expr, list: &[Expr], negated: bool) -> String {
@@ -300,7 +330,7 @@ impl Printer<'_> {
             (Some(otherwise), _) => text += &format!("{word}ELSE {}", self.text(otherwise)),
             (None, Some(arm)) if self.style != Style::Plan => {
                 let data_type = arm.result.data_type();
-                text += &format!("{word}ELSE NULL::{}", type_text(data_type.into()));
+                text += &format!("{word}ELSE NULL::{}", self.type_name(data_type.into()));
             }
             _ => {}
         }
@@ -356,7 +386,7 @@ pub(crate) fn operator_name(function: FunctionRef) -> Option<&'static str> {
 }
 
 /// A type with its modifier.
-pub(crate) fn type_text(column_type: ColumnType) -> String {
+pub fn type_text(column_type: ColumnType) -> String {
     let name = column_type.data_type.sql_name();
     let typmod = column_type.typmod;
     if typmod == ColumnType::NO_MODIFIER {

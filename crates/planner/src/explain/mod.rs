@@ -13,8 +13,7 @@ mod expression;
 mod logical;
 mod node;
 
-pub(crate) use expression::type_text;
-pub use expression::{aggregate_text, definition_text, expression_text};
+pub use expression::{Reader, aggregate_text, definition_text, expression_text, type_text};
 pub use logical::logical_text;
 
 use crate::plan::{Plan, PlanNode};

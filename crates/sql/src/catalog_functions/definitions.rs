@@ -8,17 +8,17 @@ use std::sync::Arc;
 use expr::Expr;
 use planner::catalog::UserType;
 use planner::parser::keywords::quote_identifier;
-use planner::{Catalog, SchemaObject};
+use planner::{Catalog, Reader, SchemaObject};
 use types::descriptor::{
     ColumnDescriptor, ColumnId, DomainCheck, DomainDescriptor, ForeignKey, ForeignKeyAction,
     FunctionDescriptor, IndexColumn, IndexDescriptor, Oid, TableDescriptor, ViewDescriptor,
 };
 use types::user_type::TypeDirectory;
-use types::{ColumnType, Datum, FormatContext, PgError, PgResult, SqlState};
+use types::{ColumnType, DataType, Datum, FormatContext, PgError, PgResult, SqlState};
 
 use super::Answer::{self, Null, Strict};
 use super::identifiers::{qualified, qualified_relation, relation_text};
-use super::names::{is_visible_function, is_visible_type, name_output, relation_named};
+use super::names::{is_visible_function, is_visible_type, name_output, relation_named, type_output};
 use super::{flag_argument, integer_argument, mismatch, oid_argument, optional, text_argument};
 use crate::catalog::Object;
 use crate::planning::planned_view;
@@ -54,16 +54,18 @@ pub fn stored_expression(
     column: Option<&ColumnDescriptor>,
     pretty: bool,
 ) -> String {
-    let prepare = |expression: &mut Expr| show_names(picture, expression);
-    planner::stored_expression_text(table, text, column, pretty, &DefinitionCatalog(picture), &prepare)
-        .unwrap_or_else(|_| text.to_string())
+    let show = |reader: &Reader<'_>| {
+        planner::stored_expression_text(table, text, column, pretty, &DefinitionCatalog(picture), reader)
+    };
+    shown_to(picture, show).unwrap_or_else(|_| text.to_string())
 }
 
 /// A default that belongs to no table: of a domain, of a function's parameter.
 pub fn value_expression(picture: &Picture<'_>, text: &str, to: ColumnType) -> String {
-    let prepare = |expression: &mut Expr| show_names(picture, expression);
-    planner::stored_default_text(text, to, false, &DefinitionCatalog(picture), &prepare)
-        .unwrap_or_else(|_| text.to_string())
+    let show = |reader: &Reader<'_>| {
+        planner::stored_default_text(text, to, false, &DefinitionCatalog(picture), reader)
+    };
+    shown_to(picture, show).unwrap_or_else(|_| text.to_string())
 }
 
 /// CHECK (...) of a domain.
@@ -73,11 +75,38 @@ pub fn domain_check_definition(
     check: &DomainCheck,
     pretty: bool,
 ) -> String {
-    let prepare = |expression: &mut Expr| show_names(picture, expression);
     let (text, over) = (&check.expression, domain.parent.data_type.base());
-    let condition = planner::domain_condition_text(text, over, pretty, &DefinitionCatalog(picture), &prepare);
-    let condition = condition.unwrap_or_else(|_| text.clone());
+    let show = |reader: &Reader<'_>| {
+        planner::domain_condition_text(text, over, pretty, &DefinitionCatalog(picture), reader)
+    };
+    let condition = shown_to(picture, show).unwrap_or_else(|_| text.clone());
     format!("CHECK ({condition}){}", if check.not_valid { " NOT VALID" } else { "" })
+}
+
+/// Prints something as this session is shown it: constants under its settings, types as format_type has them.
+fn shown_to<T>(picture: &Picture<'_>, show: impl FnOnce(&Reader<'_>) -> T) -> T {
+    let type_name = |column_type: ColumnType| {
+        let data_type = column_type.data_type;
+        let of_user = data_type.is_user_type() || data_type.element().is_some_and(DataType::is_user_type);
+        let name = if of_user { type_output(picture, Oid(data_type.oid())) } else { None };
+        name.unwrap_or_else(|| planner::type_text(column_type))
+    };
+    let prepare = |expression: &mut Expr| show_constants(picture, expression);
+    show(&Reader { format: picture.format, type_name: &type_name, prepare: &prepare })
+}
+
+/// A literal of a type of times that tells one is shown as that time, however it was written.
+fn show_constants(picture: &Picture<'_>, expression: &mut Expr) {
+    if let Expr::Cast { input, to, .. } = expression
+        && let Expr::Constant { value: Datum::Text(text), data_type: DataType::Unknown } = &**input
+        && planner::tells_time(to.data_type)
+        && text.bytes().any(|byte| byte.is_ascii_digit())
+        && let Ok(value) = expr::parse_text(to.data_type, to.typmod, text, &FormatContext::default(), picture)
+    {
+        *expression = Expr::constant(value, to.data_type);
+        return;
+    }
+    show_names(picture, expression);
 }
 
 /// Names of relations, types ... in constants are shown as seen along the search path.
@@ -92,7 +121,7 @@ fn show_names(picture: &Picture<'_>, expression: &mut Expr) {
     {
         *value = Datum::text(name);
     }
-    expression.for_each_child_mut(&mut |child| show_names(picture, child));
+    expression.for_each_child_mut(&mut |child| show_constants(picture, child));
 }
 
 /// What definitions may name.
@@ -156,7 +185,13 @@ fn column_list(table: &TableDescriptor, columns: impl IntoIterator<Item = Column
 // Indexes.
 
 fn index_column(table: &TableDescriptor, column: &IndexColumn) -> String {
-    let name = column_list(table, [column.column]);
+    let mut name = column_list(table, [column.column]);
+    if let Some(collation) = &column.collation {
+        name = format!("{name} COLLATE \"{collation}\"");
+    }
+    if let Some(class) = &column.operator_class {
+        name = format!("{name} {}", quote_identifier(class));
+    }
     match (column.descending, column.nulls_first) {
         (false, false) => name,
         (false, true) => format!("{name} NULLS FIRST"),

@@ -43,7 +43,8 @@ impl Session {
             .into());
         }
         let kept = text.filter(|text| is_kept(text, column.column_type));
-        let default = kept.map(|text| self.kept_default(text));
+        let to = column.column_type;
+        let default = kept.map(|text| self.kept_default(text, to)).transpose()?;
         column_mut(&mut table, id).default.clone_from(&default);
         self.validate_column_expressions(&table)?;
         if let Some(sequence) = self.owned_sequence_of_default(table.id, id, default.as_deref()) {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use executor::ExecResult;
+use planner::Definition;
 use planner::ast::{
     ConstraintTiming, ForeignKeyMatch, ForeignKeyReference, Identifier, ReferentialAction, TableConstraint,
     TableConstraintKind,
@@ -205,7 +206,7 @@ impl Session {
         table.checks.push(CheckConstraint {
             id,
             name,
-            expression: text.to_string(),
+            expression: self.frozen(text, &Definition::OverRow(table, None))?,
             columns,
             not_valid: constraint.timing.not_valid,
         });

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use executor::ExecResult;
+use planner::Definition;
 use planner::ast::{
     ColumnConstraintKind, ColumnDefinition, CreateTable, ExpressionKind, Identifier, Literal, ObjectName,
     Persistence, SequenceOption, TableConstraint, TableConstraintKind, TableElement, TypeName,
@@ -173,6 +174,13 @@ impl Session {
         mut builder: TableBuilder,
     ) -> ExecResult<Arc<TableDescriptor>> {
         self.validate_column_expressions(&builder.table)?;
+        for at in 0..builder.table.columns.len() {
+            let column = &builder.table.columns[at];
+            if let Some(text) = column.generated.clone() {
+                let definition = Definition::OverRow(&builder.table, Some(column.column_type));
+                builder.table.columns[at].generated = Some(self.frozen(&text, &definition)?);
+            }
+        }
         // The primary key first: foreign keys of the table to itself may refer to it.
         let constraints = std::mem::take(&mut builder.constraints);
         let is_key = |kind: &TableConstraintKind| {
@@ -254,7 +262,8 @@ impl Session {
                     return Err(conflict("multiple default values specified"));
                 }
                 ColumnConstraintKind::Default(expression) => {
-                    let kept = self.kept_default(&expression.text);
+                    let to = column_mut(&mut builder.table, id).column_type;
+                    let kept = self.kept_default(&expression.text, to)?;
                     column_mut(&mut builder.table, id).default = Some(kept);
                 }
                 ColumnConstraintKind::Generated(expression) => {
@@ -440,7 +449,7 @@ pub fn new_column(id: ColumnId, name: &str, column_type: ColumnType) -> ColumnDe
 }
 
 pub fn ascending(column: ColumnId) -> IndexColumn {
-    IndexColumn { column, descending: false, nulls_first: false }
+    IndexColumn::ascending(column)
 }
 
 /// Appends a visible column, before the hidden one. Errors: 42701, 54011.

@@ -1,6 +1,7 @@
 //! CREATE DOMAIN, ALTER DOMAIN.
 
 use executor::ExecResult;
+use planner::Definition;
 use planner::ast::{
     AlterDomain, AlterDomainAction, ColumnConstraintKind, CreateDomain, Identifier, TableConstraintKind,
 };
@@ -34,7 +35,7 @@ impl Session {
                 ColumnConstraintKind::Default(expression) => {
                     defaulted = true;
                     self.check_domain_default(&expression.text, &create.name.to_string(), parent)?;
-                    domain.default = Some(self.kept_default(&expression.text));
+                    domain.default = Some(self.kept_default(&expression.text, parent)?);
                 }
                 ColumnConstraintKind::Check { no_inherit: true, .. } => {
                     return Err(PgError::new(
@@ -96,6 +97,7 @@ impl Session {
         let catalog = self.statement_catalog();
         let over = domain.parent.data_type.base();
         planner::check_domain_condition(text, over, &catalog, self.plan_options())?;
+        let text = &*self.frozen(text, &Definition::DomainCheck(over))?;
         let taken = |name: &str| domain.checks.iter().any(|check| check.name == name);
         let name = match name {
             None => free_name(domain_name, "", "check", taken),
@@ -124,7 +126,7 @@ impl Session {
         match &alter.action {
             AlterDomainAction::SetDefault(expression) => {
                 self.check_domain_default(&expression.text, &domain_name, domain.parent)?;
-                domain.default = Some(self.kept_default(&expression.text));
+                domain.default = Some(self.kept_default(&expression.text, domain.parent)?);
             }
             AlterDomainAction::DropDefault => domain.default = None,
             AlterDomainAction::SetNotNull => {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use executor::ExecResult;
+use planner::Definition;
 use planner::ast::{
     CreateFunction, DropStatement, FunctionReturns, ObjectKind, ObjectName, ParameterMode, TypeName,
 };
@@ -236,12 +237,11 @@ impl Session {
             }
             let name = parameter.name.as_ref().map(|name| name.name.to_string());
             check_parameter_name(&parameters, mode, name.as_deref())?;
-            parameters.push(FunctionParameter {
-                mode,
-                name,
-                column_type,
-                default: parameter.default.as_ref().map(|default| default.text.to_string()),
-            });
+            let default = parameter.default.as_ref();
+            let default = default
+                .map(|default| self.frozen(&default.text, &Definition::Default(column_type)))
+                .transpose()?;
+            parameters.push(FunctionParameter { mode, name, column_type, default });
         }
         if let Some(FunctionReturns::Table(columns)) = &create.returns {
             for (name, type_name) in columns {

@@ -1,9 +1,10 @@
 //! ALTER TABLE ... ALTER COLUMN ... ADD | SET | DROP ... IDENTITY.
 
 use executor::ExecResult;
+use planner::Definition;
 use planner::ast::{AlterSequence, Identifier, ObjectName, SequenceOption};
 use types::descriptor::{ColumnId, Identity, Oid, TableDescriptor};
-use types::{DataType, PgError, PgResult, SqlState};
+use types::{ColumnType, DataType, PgError, PgResult, SqlState};
 
 use super::alter_table::column_of;
 use super::create_table::{OwnedSequence, column_mut};
@@ -136,12 +137,12 @@ impl Session {
         self.snapshot().sequence(id).map(|sequence| sequence.id)
     }
 
-    /// A default as it is kept: a sequence by its oid, so that it may be renamed. (`nextval('s'::text)` asks for whatever has
+    /// A default of a value of a type as it is kept ([`Session::frozen`]): a sequence by its oid, so that it may be renamed. (`nextval('s'::text)` asks for whatever has
     /// that name when it is called, and stays.)
-    pub(super) fn kept_default(&mut self, default: &str) -> String {
+    pub(super) fn kept_default(&mut self, default: &str, to: ColumnType) -> PgResult<String> {
         match self.sequence_drawn_by(default) {
-            Some(sequence) if !default.contains("text") => drawn_from(sequence),
-            _ => default.to_string(),
+            Some(sequence) if !default.contains("text") => Ok(drawn_from(sequence)),
+            _ => self.frozen(default, &Definition::Default(to)),
         }
     }
 }

@@ -15,6 +15,7 @@ mod database;
 mod domain;
 mod drop;
 mod drop_type;
+mod frozen;
 mod function;
 mod grant;
 mod identity;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use executor::ExecResult;
+use planner::Definition;
 use planner::ast::{CopyOption, CreateView, OptionValue, Persistence, StatementKind};
 use types::acl::AclKind;
 use types::descriptor::{DescriptorVersion, Oid, ViewColumn, ViewDescriptor};
@@ -50,6 +51,7 @@ impl Session {
         }
         let (columns, depends_on) = self.view_columns(create, &text)?;
         let text = planner::expand_wildcards(&text, &self.statement_catalog(), self.plan_options())?;
+        let text = self.frozen(&text, &Definition::Query)?;
         let persistence = self.view_persistence(create, &depends_on);
         let schema = self.place(&create.name, persistence).await?;
         let snapshot = self.snapshot();

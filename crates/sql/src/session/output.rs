@@ -73,6 +73,7 @@ impl Names {
             user: &self.user,
             search_path: &self.search_path,
             temporary_schema: &self.temporary_schema,
+            format: &self.catalog.session.format,
         };
         name_output(&picture, data_type, id)
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use types::FormatContext;
 use types::descriptor::{
     DomainCheck, DomainDescriptor, FunctionDescriptor, Oid, TypeDefinition, TypeDescriptor, ViewDescriptor,
 };
@@ -35,6 +36,8 @@ pub struct Picture<'a> {
     pub search_path: &'a [String],
     /// The schema of the session's temporary objects, whether it exists or not.
     pub temporary_schema: &'a str,
+    /// How values are printed.
+    pub format: &'a FormatContext,
 }
 
 /// A schema of the current database.
@@ -53,6 +56,7 @@ impl<'a> Picture<'a> {
             user: &services.info.user,
             search_path: &services.info.search_path,
             temporary_schema: &services.temporary_schema,
+            format: &services.info.format,
         }
     }
 

@@ -19,6 +19,7 @@ pub struct World {
     pub snapshot: CatalogSnapshot,
     pub statistics: StatisticsCache,
     pub search_path: Vec<String>,
+    pub format: types::FormatContext,
 }
 
 impl World {
@@ -34,6 +35,7 @@ impl World {
             user,
             search_path: &self.search_path,
             temporary_schema: "pg_temp_1_1",
+            format: &self.format,
         }
     }
 }
@@ -53,6 +55,7 @@ fn index(
         column: ColumnId(*id),
         descending: *descending,
         nulls_first: *nulls_first,
+        ..IndexColumn::ascending(ColumnId(*id))
     };
     let columns = columns.iter().map(column).collect();
     let constraint = constraint.map(Oid);
@@ -236,5 +239,6 @@ pub fn world() -> World {
         snapshot,
         statistics: StatisticsCache::default(),
         search_path: vec!["postgres".into(), "public".into()],
+        format: types::FormatContext::default(),
     }
 }
