@@ -332,6 +332,20 @@ pub struct IndexColumn {
     pub descending: bool,
     /// PostgreSQL's default: NULLs last ascending, first descending.
     pub nulls_first: bool,
+    /// An operator class that was asked for and is not the default of the column's type. All that may be asked for order by bytes, as
+    /// the default does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator_class: Option<String>,
+    /// A collation that was asked for: `C` or `POSIX`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collation: Option<String>,
+}
+
+impl IndexColumn {
+    /// In the usual order.
+    pub fn ascending(column: ColumnId) -> IndexColumn {
+        IndexColumn { column, descending: false, nulls_first: false, operator_class: None, collation: None }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -116,7 +116,7 @@ fn index(from: &mut Reader<'_>) -> Read<IndexDescriptor> {
     let mut columns = Vec::new();
     for _ in 0..from.count()? {
         let (column, descending) = (id(from)?, flag(from)?);
-        columns.push(IndexColumn { column, descending, nulls_first: flag(from)? });
+        columns.push(IndexColumn { descending, nulls_first: flag(from)?, ..IndexColumn::ascending(column) });
     }
     let included = ids(from)?;
     let (unique, nulls_not_distinct) = (flag(from)?, flag(from)?);

@@ -39,7 +39,7 @@ fn less(than: i32) -> Expr {
 }
 
 fn index(name: &str, columns: &[u16], storage_index: u32) -> IndexDescriptor {
-    let column = |id: &u16| IndexColumn { column: ColumnId(*id), descending: *id == 2, nulls_first: false };
+    let column = |id: &u16| IndexColumn { descending: *id == 2, ..IndexColumn::ascending(ColumnId(*id)) };
     let columns = columns.iter().map(column).collect();
     IndexDescriptor { unique: true, ..IndexDescriptor::bare(name, storage_index, columns) }
 }

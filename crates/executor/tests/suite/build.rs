@@ -37,8 +37,7 @@ pub fn table(id: u32, name: &str, columns: &[(&str, DataType, bool)]) -> TableDe
 }
 
 pub fn index(id: u32, name: &str, storage_index: u32, columns: &[u16], unique: bool) -> IndexDescriptor {
-    let column =
-        |column: &u16| IndexColumn { column: ColumnId(*column), descending: false, nulls_first: false };
+    let column = |column: &u16| IndexColumn::ascending(ColumnId(*column));
     let columns = columns.iter().map(column).collect();
     IndexDescriptor { id: Oid(id), unique, ..IndexDescriptor::bare(name, storage_index, columns) }
 }

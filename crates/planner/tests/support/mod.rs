@@ -132,6 +132,8 @@ impl TestCatalog {
             column: table.column_named(name).unwrap_or_else(|| panic!("no column {name}")).id,
             descending: *descending,
             nulls_first: *descending,
+            operator_class: None,
+            collation: None,
         };
         let id = self.oid();
         let columns = columns.iter().map(column).collect();

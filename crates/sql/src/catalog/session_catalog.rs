@@ -45,6 +45,13 @@ pub struct CatalogMark {
     change: CatalogChange,
 }
 
+impl CatalogMark {
+    /// The catalog as it was with the changes of the transaction; `None`: there were none.
+    pub fn picture(&self) -> Option<&Arc<CatalogSnapshot>> {
+        self.private.as_ref().map(|private| &private.picture)
+    }
+}
+
 impl TransactionCatalog {
     pub fn new(shared: Arc<SharedCatalog>) -> Self {
         TransactionCatalog { shared, private: None, change: CatalogChange::default(), past: None }

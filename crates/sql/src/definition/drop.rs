@@ -284,8 +284,9 @@ impl Session {
         self.require_owner("sequence", &sequence.name, &sequence.owner)?;
         let snapshot = self.snapshot();
         let database = self.database;
+        let owned = |column: &ColumnDescriptor| column.owned_sequence == Some(sequence.id);
         let mut draws = |column: &ColumnDescriptor| {
-            column.owned_sequence == Some(sequence.id)
+            (owned(column) && column.identity.is_some())
                 || column
                     .default
                     .as_deref()
@@ -307,6 +308,24 @@ impl Session {
         if !cascade && !users.is_empty() {
             let texts: Vec<String> = users.into_iter().map(|(_, _, text)| text).collect();
             return Err(has_dependents(&format!("sequence {}", sequence.name), &texts).into());
+        }
+        // Whoever owns it without drawing from it (its default has been dropped) just owns it no more.
+        let all_columns = snapshot
+            .tables(database)
+            .filter(|table| !together.contains(&table.id))
+            .flat_map(|table| table.columns.iter().map(move |column| (table.id, column)));
+        let is_user = |table: Oid, column: types::descriptor::ColumnId| {
+            users.iter().any(|(other, id, _)| (*other, *id) == (table, column))
+        };
+        let owners: Vec<_> = all_columns
+            .filter(|(table, column)| owned(column) && !is_user(*table, column.id))
+            .map(|(table, column)| (table, column.id))
+            .collect();
+        for (table, column) in owners {
+            self.lock_table(table, LockMode::AccessExclusive).await?;
+            let mut table = TableDescriptor::clone(&self.descriptor(table));
+            super::create_table::column_mut(&mut table, column).owned_sequence = None;
+            self.put_table(table).await?;
         }
         for (table, column, _) in users {
             self.lock_table(table, LockMode::AccessExclusive).await?;

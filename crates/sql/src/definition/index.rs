@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use executor::ExecResult;
-use planner::ast::{CreateIndex, ExpressionKind, IndexElement, NullsOrder};
+use planner::Definition;
+use planner::ast::{CreateIndex, ExpressionKind, IndexElement, NullsOrder, ObjectName};
 use types::descriptor::{ColumnId, ElementState, IndexColumn, IndexDescriptor, TableDescriptor};
-use types::{PgError, PgResult, Severity, SqlState};
+use types::{DataType, PgError, PgResult, Severity, SqlState};
 
 use super::constraint::{INDEX_COLUMNS_MAX, check_indexable, column_named};
 use super::names::{free_name, relation_taken};
@@ -14,6 +15,7 @@ use crate::catalog::{Space, store};
 use crate::session::Session;
 use crate::session::statement::Tag;
 use crate::table_locks::LockMode;
+use crate::virtual_tables::pg_catalog::btree::{CLASSES, default_class};
 
 impl Session {
     pub(super) async fn create_index(&mut self, create: &CreateIndex) -> ExecResult<Tag> {
@@ -60,7 +62,7 @@ impl Session {
             Some(predicate) => {
                 let catalog = self.statement_catalog();
                 planner::check_table_condition(&table, &predicate.text, &catalog, self.plan_options())?;
-                Some(predicate.text.to_string())
+                Some(self.frozen(&predicate.text, &Definition::OverRow(&table, None))?)
             }
         };
         let mut options = Vec::new();
@@ -121,14 +123,6 @@ fn index_column(table: &TableDescriptor, element: &IndexElement) -> PgResult<Ind
     if element.collation.as_ref().is_some_and(|name| !matches!(name.name(), "C" | "default" | "POSIX")) {
         return Err(PgError::unsupported("collations other than \"C\""));
     }
-    if let Some(class) = &element.operator_class
-        && !class.name().ends_with("_ops")
-    {
-        return Err(PgError::new(
-            SqlState::UNDEFINED_OBJECT,
-            format!("operator class \"{class}\" does not exist for access method \"btree\""),
-        ));
-    }
     let ExpressionKind::Column(parts) = &element.expression.node.kind else {
         return Err(PgError::unsupported("indexes on expressions"));
     };
@@ -140,8 +134,19 @@ fn index_column(table: &TableDescriptor, element: &IndexElement) -> PgResult<Ind
             .at(name.position)
     })?;
     check_indexable(table, id)?;
+    let data_type = table.column(id).map_or(DataType::Unknown, |column| column.column_type.data_type);
+    if element.collation.is_some() && !data_type.base().is_string() {
+        return Err(PgError::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!("collations are not supported by type {data_type}"),
+        ));
+    }
+    let collation = element.collation.as_ref().map(|name| name.name().to_string());
+    let operator_class = element.operator_class.as_ref().map(|class| operator_class(class, data_type));
     Ok(IndexColumn {
         column: id,
+        collation: collation.filter(|name| name != "default"),
+        operator_class: operator_class.transpose()?.flatten(),
         descending: element.descending,
         nulls_first: match element.nulls {
             NullsOrder::First => true,
@@ -150,3 +155,31 @@ fn index_column(table: &TableDescriptor, element: &IndexElement) -> PgResult<Ind
         },
     })
 }
+
+/// The name of an operator class that is not the default of the type. Errors: 42704, and 42804 for one of other types.
+fn operator_class(name: &ObjectName, data_type: DataType) -> PgResult<Option<String>> {
+    let listed = CLASSES.iter().find(|class| class.name == name.name());
+    let class = listed.filter(|_| name.schema().is_none_or(|schema| schema == "pg_catalog"));
+    let Some(class) = class else {
+        return Err(PgError::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("operator class \"{name}\" does not exist for access method \"btree\""),
+        ));
+    };
+    let usual = default_class(data_type.base().oid());
+    let sorted_as = CLASSES.iter().find(|class| class.oid == usual).map_or(0, |class| class.input);
+    // char(n) goes for text.
+    let accepted = class.input == sorted_as
+        || (class.input == DataType::Text.oid() && data_type.base() == DataType::Bpchar)
+        || (class.input == ANYENUM && matches!(data_type.base(), DataType::Enum(_)));
+    if !accepted {
+        return Err(PgError::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!("operator class \"{name}\" does not accept data type {data_type}"),
+        ));
+    }
+    Ok((class.oid != usual && class.input != ANYENUM).then(|| class.name.to_string()))
+}
+
+/// The oid of the pseudo-type of all enums.
+const ANYENUM: u32 = 3500;

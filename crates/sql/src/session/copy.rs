@@ -138,6 +138,14 @@ impl Session {
         let types: Vec<ColumnType> = fields.iter().map(|field| field.column_type).collect();
         let names: Vec<String> = fields.iter().map(|field| field.name.to_string()).collect();
         sink.copy_in(format(options), fields.len()).await?;
+        // Only now, as PostgreSQL does: what follows in the client's script is data.
+        if options.freeze && !plan.relations.iter().all(|relation| self.is_fresh(relation.id)) {
+            return Err(PgError::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "cannot perform COPY FREEZE because the table was not created or truncated in the current subtransaction",
+            )
+            .into());
+        }
         let info = self.info().clone();
         let mut reader = if options.binary {
             Reader::Binary(BinaryReader::new(table_name, names, types, info))

@@ -440,6 +440,14 @@ impl Session {
         }
     }
 
+    /// Whether a table has been created or truncated in the current transaction, after its last savepoint.
+    pub(super) fn is_fresh(&mut self, table: types::descriptor::Oid) -> bool {
+        let storage = self.catalog_snapshot().table(table).map(|table| table.storage_id);
+        let committed = self.server.catalog.current();
+        let before = self.active.as_ref().and_then(|active| active.savepoints.last()?.catalog.picture());
+        before.unwrap_or(&committed).table(table).map(|table| table.storage_id) != storage
+    }
+
     pub fn define_savepoint(&mut self, name: &str) -> PgResult<()> {
         let settings = self.settings.mark();
         let active = self.block_for("SAVEPOINT")?;

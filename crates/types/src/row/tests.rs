@@ -15,7 +15,7 @@ fn column(id: u16, column_type: impl Into<ColumnType>) -> ColumnDescriptor {
 }
 
 fn ascending(id: u16) -> IndexColumn {
-    IndexColumn { column: ColumnId(id), descending: false, nulls_first: false }
+    IndexColumn::ascending(ColumnId(id))
 }
 
 fn index(storage_index: u32, columns: Vec<IndexColumn>, unique: bool) -> IndexDescriptor {
@@ -206,7 +206,7 @@ proptest! {
     #[test]
     fn keys_order_as_values_do((data_type, a, b) in typed_pair(), descending: bool, nulls_first: bool) {
         let table = table(&[DataType::Int4.into(), data_type.into()]);
-        let by_value = index(2, vec![IndexColumn { column: ColumnId(2), descending, nulls_first }], false);
+        let by_value = index(2, vec![IndexColumn { descending, nulls_first, ..IndexColumn::ascending(ColumnId(2)) }], false);
         let encoder = KeyPrefixEncoder::new(&table, &by_value).unwrap();
         let (mut key_a, mut key_b) = (Vec::new(), Vec::new());
         encoder.append(0, &a, &mut key_a).unwrap();
@@ -226,7 +226,7 @@ proptest! {
         let table = table(&types);
         let row: Vec<Datum> = std::iter::once(numeric("7.50")).chain(cells.into_iter().map(|(_, d)| d)).collect();
         let all: Vec<ColumnId> = table.columns.iter().map(|column| column.id).collect();
-        let part = IndexColumn { column: ColumnId(2), descending, nulls_first: descending };
+        let part = IndexColumn { descending, nulls_first: descending, ..IndexColumn::ascending(ColumnId(2)) };
         let mut unique = index(2, vec![part.clone()], true);
         let mut plain = index(3, vec![part], false);
         unique.included = all[2..].to_vec();
@@ -331,7 +331,10 @@ fn bytes_of_a_row_are_frozen() {
     );
     let secondary = index(
         2,
-        vec![IndexColumn { column: ColumnId(4), descending: true, nulls_first: true }, ascending(3)],
+        vec![
+            IndexColumn { descending: true, nulls_first: true, ..IndexColumn::ascending(ColumnId(4)) },
+            ascending(3),
+        ],
         false,
     );
     let (key, value) = encode(&RowEncoder::new(&table, &secondary, &all).unwrap(), &row);

@@ -8,6 +8,9 @@ use types::{PgError, PgResult, SqlState};
 pub struct CopyOptions {
     pub csv: bool,
     pub binary: bool,
+    /// PostgreSQL spares itself work on rows that nobody else can see yet. There is no such work here, but only such rows may be
+    /// asked for.
+    pub freeze: bool,
     pub delimiter: u8,
     pub null: String,
     pub header: bool,
@@ -54,7 +57,10 @@ fn text(name: &str, value: &OptionValue) -> PgResult<String> {
 fn single_byte(name: &str, value: &str) -> PgResult<u8> {
     match value.as_bytes() {
         [byte] => Ok(*byte),
-        _ => Err(invalid(format!("COPY {name} must be a single one-byte character"))),
+        _ => {
+            let message = format!("COPY {name} must be a single one-byte character");
+            Err(PgError::new(SqlState::FEATURE_NOT_SUPPORTED, message))
+        }
     }
 }
 
@@ -69,7 +75,7 @@ fn list(value: &OptionValue) -> Vec<String> {
 impl CopyOptions {
     pub fn new(copy: &CopyStatement) -> PgResult<CopyOptions> {
         let (mut csv, mut delimiter, mut null, mut quote, mut escape) = (false, None, None, None, None);
-        let mut binary = false;
+        let (mut binary, mut freeze) = (false, false);
         let (mut header, mut header_match) = (false, false);
         let (mut force_quote, mut force_not_null, mut force_null) = (None, Vec::new(), Vec::new());
         for option in &copy.options {
@@ -105,11 +111,7 @@ impl CopyOptions {
                         return Err(PgError::unsupported("COPY in an encoding other than UTF8"));
                     }
                 }
-                // PostgreSQL spares itself work on rows that nobody else can see yet. There is no such work here: the
-                // rows of a COPY are as good as frozen once it has committed.
-                "freeze" => {
-                    boolean("freeze", value)?;
-                }
+                "freeze" => freeze = boolean("freeze", value)?,
                 other => {
                     return Err(PgError::new(
                         SqlState::SYNTAX_ERROR,
@@ -127,6 +129,7 @@ impl CopyOptions {
         let options = CopyOptions {
             csv,
             binary,
+            freeze,
             delimiter: delimiter.unwrap_or(if csv { b',' } else { b'\t' }),
             null: null.unwrap_or_else(|| if csv { String::new() } else { "\\N".into() }),
             header,

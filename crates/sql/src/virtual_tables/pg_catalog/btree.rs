@@ -207,3 +207,8 @@ pub fn default_class(type_oid: u32) -> u32 {
     };
     CLASSES.iter().find(|class| class.default && class.input == sorted_as).map_or(0, |class| class.oid)
 }
+
+/// An operator class by its name.
+pub fn class_named(name: &str) -> Option<u32> {
+    CLASSES.iter().find(|class| class.name == name).map(|class| class.oid)
+}

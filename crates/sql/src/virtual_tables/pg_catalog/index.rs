@@ -5,7 +5,7 @@ use types::descriptor::{
 };
 use types::{DataType, Datum};
 
-use super::btree::default_class;
+use super::btree::{class_named, default_class};
 use super::builtin_types::builtin_type;
 use crate::virtual_tables::Definition;
 use crate::virtual_tables::picture::Picture;
@@ -73,8 +73,15 @@ fn index_row(row: &Index<'_>) -> PgIndex {
         indislive: boolean(true),
         indisreplident: boolean(false),
         indkey: int2vector(row.columns().map(|column| column.0 as i16)),
-        indcollation: oidvector(index.columns.iter().map(|column| collation(key_type(column)))),
-        indclass: oidvector(index.columns.iter().map(|column| default_class(key_type(column).oid()))),
+        indcollation: oidvector(index.columns.iter().map(|column| match column.collation.as_deref() {
+            Some("C") => 950,
+            Some(_) => 951,
+            None => collation(key_type(column)),
+        })),
+        indclass: oidvector(index.columns.iter().map(|column| {
+            let named = column.operator_class.as_deref().and_then(class_named);
+            named.unwrap_or_else(|| default_class(key_type(column).oid()))
+        })),
         indoption: int2vector(index.columns.iter().map(option)),
         indexprs: Datum::Null,
         indpred: optional_text(index.predicate.as_deref()),

@@ -17,7 +17,7 @@ mod absent_statistics;
 mod access;
 mod activity;
 pub mod attribute;
-mod btree;
+pub mod btree;
 pub mod builtin_types;
 pub mod class;
 pub mod depend;
