@@ -265,3 +265,30 @@ fn sessions_begin_with_what_is_stored_for_their_role_and_database() {
             .contains("\"template0\" is not currently accepting connections")
     );
 }
+
+/// The lines after a COPY that is refused are its data all the same, as with PostgreSQL.
+#[test]
+fn copy_freeze_is_for_tables_made_or_truncated_since_the_last_savepoint() {
+    let server = node();
+    let script = "CREATE TABLE f (a int);\n\
+        COPY f FROM STDIN (FREEZE);\n1\n\\.\n\
+        SELECT count(*) AS refused FROM f;\n\
+        BEGIN; TRUNCATE f;\n\
+        COPY f FROM STDIN (FREEZE);\n2\n\\.\n\
+        COMMIT;\n\
+        SELECT a AS truncated FROM f;\n\
+        BEGIN; CREATE TABLE g (a int); SAVEPOINT s;\n\
+        COPY g FROM STDIN (FREEZE);\n3\n\\.\n\
+        ROLLBACK TO s; RELEASE s;\n\
+        COPY g FROM STDIN (FREEZE);\n4\n\\.\n\
+        COMMIT;\n\
+        SELECT a AS created FROM g;\n";
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("freeze.sql");
+    std::fs::write(&file, script).expect("written");
+    let output = psql(&server.url()).args(["-At", "-v", "VERBOSITY=sqlstate", "-f"]).arg(&file).output();
+    let output = output.expect("psql runs");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n2\n4\n");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(errors.matches("55000").count(), 2, "{errors}");
+}

@@ -1,6 +1,7 @@
 //! The statements behind objects, as text: pg_get_indexdef, pg_get_constraintdef, pg_get_viewdef ...
 //!
-//! Expressions are kept as they were written and shown as they are understood, as PostgreSQL prints them from its parse tree.
+//! Expressions are kept as texts that mean the same in every session (`planner::frozen`) and shown as they are understood, as
+//! PostgreSQL prints them from its parse tree: constants under the reader's settings, types as his search path finds them.
 //! Queries of views are shown as they were written, with the names in them made to mean the same for whoever reads them.
 
 use std::sync::Arc;
