@@ -4,7 +4,7 @@ mod support;
 
 use expr::resolve::{FunctionArguments, common_type, compare, operator_call, resolve_function};
 use expr::window::{WindowPartition, evaluate};
-use expr::{CaseArm, Expr, TextContext, WindowCall, catalogue, eval, eval_filter, fold, set};
+use expr::{CaseArm, Expr, TextContext, Unbounded, WindowCall, catalogue, eval, eval_filter, fold, set};
 use support::World;
 use types::{Batch, DataType, Datum, Vector};
 
@@ -296,6 +296,7 @@ fn window(name: &str, arguments: &[&Vector]) -> String {
         peers: &[(0, 1), (1, 3), (1, 3), (3, 4), (4, 5)],
         frames: &[(0, 1), (0, 3), (0, 3), (0, 4), (0, 5)],
         text: &TextContext::default(),
+        bounds: &Unbounded,
     };
     shown(&evaluate(&call, arguments, None, &partition).expect("it runs"))
 }

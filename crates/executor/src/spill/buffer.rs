@@ -143,7 +143,7 @@ mod tests {
             let mut cursor = BufferCursor::default();
             let mut seen = Vec::new();
             while let Some(batch) = buffer.read(&mut cursor).expect("reads") {
-                seen.push(batch.columns[0].datum(0));
+                seen.extend((0..batch.rows).map(|row| batch.columns[0].datum(row)));
             }
             assert_eq!(seen, (0..50).map(Datum::Int4).collect::<Vec<_>>());
         }

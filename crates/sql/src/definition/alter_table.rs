@@ -264,8 +264,7 @@ impl Session {
         let Some(id) = constraint_named(&table, &name.name) else {
             let error = no_constraint(&name.name, &table.name);
             if if_exists {
-                let text = format!("{}, skipping", error.message());
-                self.notice(PgError::with_severity(Severity::Notice, error.code(), text));
+                self.notice(PgError::notice(format!("{}, skipping", error.message())));
                 return Ok(());
             }
             return Err(error.into());

@@ -13,7 +13,7 @@ use planner::plan::{HashJoin, JoinKind};
 use types::{Batch, DataType, PgResult};
 
 use super::hash_table::{JoinTable, Keys};
-use super::pairs::{PAIRS_MAX, PairCondition, joined, outcome, pairs_max, retain_true};
+use super::pairs::{PAIRS_MAX, PairCondition, STEP_LOTS_MAX, joined, outcome, pairs_max, retain_true};
 use super::{LeftRows, unmatched_right};
 use crate::error::ExecResult;
 use crate::memory::Reservation;
@@ -21,8 +21,6 @@ use crate::operator::{BoxedOperator, Node, NodeRef, Operator, Run};
 use crate::program::programs;
 use crate::spill::{Partitions, SpillReader};
 
-/// Lots of pairs between two places to give way: the keys of a left batch are found anew after each.
-const STEP_LOTS_MAX: usize = 8;
 /// Right rows looked at for unknown matches between two places to give way.
 const STEP_UNKNOWN_MAX: usize = 1 << 16;
 

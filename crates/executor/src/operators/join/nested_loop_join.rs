@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use planner::plan::{JoinKind, NestedLoopJoin};
 use types::{Batch, DataType, PgResult};
 
-use super::pairs::{PairCondition, joined, outcome, pairs_max};
+use super::pairs::{PairCondition, STEP_LOTS_MAX, joined, outcome, pairs_max};
 use super::{LeftRows, unmatched_right};
 use crate::error::ExecResult;
 use crate::operator::{BoxedOperator, Node, NodeRef, Operator, Run};
@@ -155,8 +155,8 @@ pub(super) struct MatchedRight<'a> {
 }
 
 impl Looker {
-    /// Looks at all pairs of the left rows from `first` on, until there are as many as are looked at together; answers with the
-    /// left row that comes next.
+    /// Looks at all pairs of the left rows from `first` on, until some lots have been looked at; answers with the left row that comes
+    /// next.
     #[allow(clippy::too_many_arguments)]
     pub fn look_from(
         &self,
@@ -171,8 +171,8 @@ impl Looker {
         let first_decides = matches!(self.kind, JoinKind::Semi | JoinKind::Anti | JoinKind::Mark);
         let most = pairs_max(left, right);
         let (mut left_rows, mut right_rows) = (Vec::new(), Vec::new());
-        let mut next = first;
-        while next < left.rows && left_rows.len() < most {
+        let (mut next, mut lots) = (first, 0);
+        while next < left.rows && lots < STEP_LOTS_MAX {
             let row = next;
             next += 1;
             if first_decides && rows.matched[row] {
@@ -182,6 +182,7 @@ impl Looker {
                 if left_rows.len() >= most {
                     self.look(run, left, right, (&mut left_rows, &mut right_rows), rows, matched, ready)?;
                     run.check_cancelled()?;
+                    lots += 1;
                     if first_decides && rows.matched[row] {
                         break;
                     }

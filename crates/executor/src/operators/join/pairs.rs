@@ -8,6 +8,10 @@ use crate::program::placeholder;
 /// Pairs looked at together.
 pub(super) const PAIRS_MAX: usize = types::BATCH_ROWS_MAX;
 
+/// Lots of pairs between two places to give way: an operator takes some time to begin again (a hash join finds the keys of its left
+/// batch anew).
+pub(super) const STEP_LOTS_MAX: usize = 8;
+
 /// Bytes that the rows of some pairs may take side by side.
 const PAIR_BYTES_MAX: usize = 4 << 20;
 
