@@ -406,6 +406,7 @@ mod tests {
         CopyOptions {
             csv,
             binary: false,
+            freeze: false,
             delimiter: if csv { b',' } else { b'\t' },
             null: if csv { String::new() } else { "\\N".into() },
             header: false,
