@@ -47,6 +47,11 @@ impl BoxedOperator {
         run.turn.count(batch.as_ref().map_or(0, |batch| batch.rows));
         Ok(batch)
     }
+
+    /// See [`Operator::bound`].
+    pub fn bound(&mut self, rows: u64) {
+        self.0.bound(rows);
+    }
 }
 
 /// An operator at work.
