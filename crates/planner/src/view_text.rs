@@ -1,7 +1,7 @@
 //! A view's query as text that means the same wherever it is read, laid out as PostgreSQL lays out such text.
 //!
-//! The query is kept as it was written, with the search path along which its names were looked up. For whoever reads it the
-//! text is mended, token by token:
+//! The query is kept as it was written but for what depends on the session (see [`crate::frozen`]), with the search path along which its names were
+//! looked up. For whoever reads it the text is mended, token by token:
 //!
 //! - Names of relations, functions and types get their schemas unless the reader's search path leads to them.
 //! - Columns are qualified by the item of FROM that has them, `*` becomes the columns that it stands for.

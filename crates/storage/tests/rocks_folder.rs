@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use storage::{Durability, Engine, Keyspace, Reader, RocksEngine, StorageError, WriteBatch};
@@ -75,6 +76,17 @@ fn assert_corruption(path: &Path, mentions: &str) {
     let error = refusal(path);
     assert!(matches!(error, StorageError::Corruption { .. }), "{error}");
     assert!(error.to_string().contains(mentions), "{error} should mention {mentions}");
+}
+
+#[test]
+fn a_new_folder_is_its_owners_alone() {
+    let root = tempfile::tempdir().expect("a folder");
+    let path = root.path().join("above").join("data");
+    make(&path);
+    for made in [path.as_path(), path.parent().expect("a parent")] {
+        let mode = fs::metadata(made).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}", made.display());
+    }
 }
 
 #[test]

@@ -426,7 +426,7 @@ pub struct ViewDescriptor {
     pub name: String,
     pub version: DescriptorVersion,
     pub owner: String,
-    /// SQL text of the query, as written.
+    /// SQL text of the query, with constants that read alike in every session.
     pub query: String,
     pub columns: Vec<ViewColumn>,
     /// The search path when the view was made: along it its names are resolved.

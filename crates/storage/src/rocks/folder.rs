@@ -10,6 +10,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::{Side, StorageError};
@@ -42,9 +43,10 @@ impl Folder {
         Some(there.f_bavail.saturating_mul(there.f_frsize))
     }
 
-    /// Creates the folder if need be, and locks it.
+    /// Creates the folder if need be, for nobody but its owner, and locks it.
     pub(super) fn lock(path: &Path) -> Result<Folder, StorageError> {
-        fs::create_dir_all(path).map_err(|error| at(path, error))?;
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(|error| at(path, error))?;
         let lock_path = path.join(LOCK);
         // A folder of something else is left without a trace of ours.
         if !lock_path.exists() && !path.join(FORMAT).exists() {
