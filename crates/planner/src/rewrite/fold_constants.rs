@@ -3,10 +3,10 @@
 //! Rows of VALUES take in what is computed from them: `INSERT ... VALUES (1)` with its defaults is one row of constants.
 
 use crate::logical::*;
-use expr::{CatalogLookup, EvalContext, Expr, SessionInfo};
+use expr::{Bounds, CatalogLookup, EvalContext, Expr, SessionInfo};
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicU64;
-use types::{DataType, Datum, FormatContext, PgError, PgResult};
+use types::{DataType, Datum, FormatContext, PgError, PgResult, SqlState};
 
 pub fn run(mut relational: Relational, _columns: &mut Columns) -> Relational {
     fold(&mut relational);
@@ -46,6 +46,20 @@ fn is_leaf(expr: &Expr) -> bool {
     )
 }
 
+/// What would become large is left to the execution, which is accountable for its memory.
+struct Small;
+
+const FOLDED_BYTES_MAX: usize = 1 << 20;
+
+impl Bounds for Small {
+    fn check(&self, bytes: usize) -> PgResult<()> {
+        match bytes <= FOLDED_BYTES_MAX {
+            true => Ok(()),
+            false => Err(PgError::new(SqlState::OUT_OF_MEMORY, "not computed while planning")),
+        }
+    }
+}
+
 struct NoCatalog;
 
 impl CatalogLookup for NoCatalog {
@@ -75,7 +89,7 @@ fn with_context<T>(evaluate: impl FnOnce(&EvalContext<'_>) -> T) -> T {
         random: &random,
         session: &SESSION,
         catalog: &NoCatalog,
-        bounds: &expr::Unbounded,
+        bounds: &Small,
     })
 }
 
