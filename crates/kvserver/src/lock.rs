@@ -190,8 +190,8 @@ impl Inner {
             let locks = &mut state.manager.locks;
             match locks.acquire(key, &locking.txn.meta, locking.strength, None) {
                 Acquired::Granted { newly } => {
-                    if newly && locks.waiting() > 0 {
-                        // Those who wait for the key wait for this holder as well.
+                    if locks.waiting() > 0 {
+                        // Those who wait for the key wait for this holder as well, or for more of what it holds.
                         for (waiting, waiter, wait) in locks.waits(key) {
                             self.ranges.room.enter_graph(waiting, &waiter, &wait.blockers);
                         }
