@@ -14,9 +14,11 @@
 //! # Several stores
 //!
 //! A cycle may pass through several stores. Each can send [`WaitGraph::edges`] to the others, which enter them
-//! with [`WaitGraph::install_remote`]; a victim that waits elsewhere is told by its id
-//! ([`Deadlock::tickets`] is empty then) and the store where it waits finds the same cycle with its own copy.
+//! with [`WaitGraph::install_remote`] and look for victims among their own waiters alone ([`WaitGraph::victims_here`]): those
+//! that are the weakest of some cycle. Where cycles share members, stores that each looked for any cycle could find different ones, and
+//! each leave the victim to the other; but the weakest of a cycle waits somewhere, and is found there.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use clock::Timestamp;
@@ -125,19 +127,21 @@ impl WaitGraph {
         edges
     }
 
-    /// Replaces what is known of another node's edges, and looks for deadlocks through them.
-    pub fn install_remote(&mut self, node: NodeId, edges: Vec<Edge>) -> Vec<Deadlock> {
-        let waiters: Vec<TxnId> = edges.iter().map(|edge| edge.waiter).collect();
+    /// Replaces what is known of another node's edges.
+    pub fn install_remote(&mut self, node: NodeId, edges: Vec<Edge>) {
         self.remote.insert(node, edges);
-        let mut found: Vec<Deadlock> = Vec::new();
-        for waiter in waiters {
-            if let Some(deadlock) = self.find_deadlock(waiter)
-                && !found.iter().any(|other| other.cycle[0] == deadlock.cycle[0])
-            {
-                found.push(deadlock);
-            }
-        }
-        found
+    }
+
+    /// Those who wait here and are the weakest of some cycle, by all edges that are known.
+    pub fn victims_here(&self) -> Vec<Deadlock> {
+        let mut waiters: Vec<TxnId> = self.nodes.keys().copied().collect();
+        waiters.sort_unstable();
+        let victims = waiters.into_iter().filter_map(|waiter| {
+            let own = self.weakness(waiter);
+            let cycle = self.find_cycle(waiter, |other| self.weakness(other) < own)?;
+            Some(Deadlock { cycle, tickets: self.nodes[&waiter].tickets.to_vec() })
+        });
+        victims.collect()
     }
 
     fn blockers_of(&self, txn: TxnId) -> SmallVec<[TxnId; 4]> {
@@ -153,17 +157,19 @@ impl WaitGraph {
         blockers
     }
 
-    fn rank_of(&self, txn: TxnId) -> Rank {
-        if let Some(node) = self.nodes.get(&txn) {
-            return node.rank;
-        }
-        let mut remote = self.remote.values().flatten();
-        let edge = remote.find(|edge| edge.waiter == txn).expect("a member of a cycle waits somewhere");
-        edge.rank
+    /// By which the victim is chosen: the greatest of a cycle. `None` for who waits for nobody.
+    fn weakness(&self, txn: TxnId) -> Option<(Reverse<Priority>, Timestamp, TxnId)> {
+        let here = self.nodes.get(&txn).map(|node| node.rank);
+        let remote = || self.remote.values().flatten().find(|edge| edge.waiter == txn).map(|edge| edge.rank);
+        here.or_else(remote).map(|rank| (Reverse(rank.priority), rank.start, txn))
     }
 
-    /// Depth first from `start`, looking for a way back to it.
     fn find_deadlock(&self, start: TxnId) -> Option<Deadlock> {
+        self.find_cycle(start, |_| true).map(|cycle| self.condemn(cycle))
+    }
+
+    /// Depth first from `start`, looking for a way back to it, by way of those who may be on it.
+    fn find_cycle(&self, start: TxnId, may_pass: impl Fn(TxnId) -> bool) -> Option<Vec<TxnId>> {
         let mut path: Vec<(TxnId, SmallVec<[TxnId; 4]>)> = vec![(start, self.blockers_of(start))];
         let mut visited: rustc_hash::FxHashSet<TxnId> = Default::default();
         while let Some((_, ahead)) = path.last_mut() {
@@ -172,10 +178,10 @@ impl WaitGraph {
                     path.pop();
                 }
                 Some(next) if next == start => {
-                    return Some(self.condemn(path.into_iter().map(|(txn, _)| txn).collect()));
+                    return Some(path.into_iter().map(|(txn, _)| txn).collect());
                 }
                 Some(next) => {
-                    if visited.insert(next) {
+                    if may_pass(next) && visited.insert(next) {
                         path.push((next, self.blockers_of(next)));
                     }
                 }
@@ -185,14 +191,86 @@ impl WaitGraph {
     }
 
     fn condemn(&self, mut cycle: Vec<TxnId>) -> Deadlock {
-        let weakness = |txn: &TxnId| {
-            let rank = self.rank_of(*txn);
-            (std::cmp::Reverse(rank.priority), rank.start, *txn)
-        };
-        let victim =
-            (0..cycle.len()).max_by_key(|index| weakness(&cycle[*index])).expect("a cycle has members");
+        let weakest = (0..cycle.len()).max_by_key(|index| self.weakness(cycle[*index]));
+        let victim = weakest.expect("a cycle has members");
         cycle.rotate_left(victim);
         let tickets = self.nodes.get(&cycle[0]).map_or(Vec::new(), |node| node.tickets.to_vec());
         Deadlock { cycle, tickets }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stdx::Prng;
+
+    fn rank(start: u64) -> Rank {
+        Rank { priority: Priority::NORMAL, start: Timestamp::new(start, 0) }
+    }
+
+    /// Graphs of several stores, each knowing the edges of the others. Gives the victims that each finds.
+    fn victims(stores: &[Vec<(u128, u128)>]) -> Vec<TxnId> {
+        let graphs: Vec<WaitGraph> = stores
+            .iter()
+            .map(|edges| {
+                let mut graph = WaitGraph::new();
+                for (number, (waiter, blocker)) in edges.iter().enumerate() {
+                    let ticket = Ticket(number as u64 + 1);
+                    // Cycles within one store are found otherwise.
+                    graph.wait(ticket, TxnId(*waiter), rank(*waiter as u64), &[TxnId(*blocker)]);
+                }
+                graph
+            })
+            .collect();
+        let known: Vec<Vec<Edge>> = graphs.iter().map(WaitGraph::edges).collect();
+        let mut found = Vec::new();
+        for (own, mut graph) in graphs.into_iter().enumerate() {
+            for (other, edges) in known.iter().enumerate().filter(|(other, _)| *other != own) {
+                graph.install_remote(NodeId(other as u32 + 1), edges.clone());
+            }
+            for deadlock in graph.victims_here() {
+                assert!(!deadlock.tickets.is_empty(), "it waits here");
+                assert!(deadlock.cycle.iter().all(|member| *member <= deadlock.cycle[0]), "the weakest");
+                found.push(deadlock.cycle[0]);
+            }
+        }
+        found
+    }
+
+    /// Whether somebody waits for himself by way of others.
+    fn is_stuck(edges: &[(u128, u128)]) -> bool {
+        // Who waits for nobody that waits is let go, again and again.
+        let mut left = edges.to_vec();
+        loop {
+            let waiting: Vec<u128> = left.iter().map(|(waiter, _)| *waiter).collect();
+            let before = left.len();
+            left.retain(|(_, blocker)| waiting.contains(blocker));
+            if left.len() == before {
+                return !left.is_empty();
+            }
+        }
+    }
+
+    #[test]
+    fn of_every_cycle_some_store_finds_the_victim() {
+        // Found by simulation: 1 waits for 2 there and 2 for 4 here, by way of 3 or not, and 4 for 1.
+        assert!(!victims(&[vec![(1, 2)], vec![(2, 3), (2, 4), (3, 4), (4, 1)]]).is_empty());
+        assert!(victims(&[vec![(1, 2)], vec![(2, 3)]]).is_empty());
+        let mut prng = Prng::new(7);
+        for _ in 0..2_000 {
+            let mut stores = vec![Vec::new(); 1 + prng.index(3)];
+            for _ in 0..prng.index(16) {
+                let edge = (1 + prng.index(8) as u128, 1 + prng.index(8) as u128);
+                let store = prng.index(stores.len());
+                if edge.0 != edge.1 {
+                    stores[store].push(edge);
+                }
+            }
+            let found = victims(&stores);
+            assert_eq!(is_stuck(&stores.concat()), !found.is_empty(), "{stores:?}");
+            let left: Vec<(u128, u128)> =
+                stores.concat().into_iter().filter(|edge| !found.contains(&TxnId(edge.0))).collect();
+            assert!(!is_stuck(&left), "{stores:?}: {found:?} are not enough");
+        }
     }
 }

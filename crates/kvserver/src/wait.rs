@@ -152,18 +152,10 @@ impl WaitRoom {
         let mut graph = self.graph.lock();
         // The graph goes by any number that is one store's alone; a store's will do.
         let number = |store: &StoreId| NodeId(store.0);
-        let mut found: Vec<Deadlock> = Vec::new();
         for (store, (_, edges)) in edges {
-            found = graph.install_remote(number(store), edges.clone());
+            graph.install_remote(number(store), edges.clone());
         }
-        // The last one saw all; those before it may have begun elsewhere.
-        for (store, (_, edges)) in edges {
-            for deadlock in graph.install_remote(number(store), edges.clone()) {
-                if !found.iter().any(|other| other.cycle[0] == deadlock.cycle[0]) {
-                    found.push(deadlock);
-                }
-            }
-        }
+        let found = graph.victims_here();
         for store in edges.keys() {
             graph.install_remote(number(store), Vec::new());
         }
