@@ -74,7 +74,10 @@ pub fn kv_error(error: &KvError) -> PgError {
             SqlState::STATEMENT_COMPLETION_UNKNOWN,
             format!("it is not known whether the transaction was committed: {reason}"),
         )
-        .hint("Check whether its effects are there before doing it again."),
+        .hint(
+            "Check whether its effects are there before doing it again. What became of a transaction that has called \
+             pg_current_xact_id() is told by pg_xact_status().",
+        ),
         KvError::Corruption { reason } => PgError::new(SqlState::DATA_CORRUPTED, reason.clone()),
         KvError::Unavailable { reason } => {
             PgError::new(SqlState::CANNOT_CONNECT_NOW, format!("a range is not available: {reason}"))

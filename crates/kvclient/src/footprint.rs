@@ -172,6 +172,13 @@ impl LockSet {
         self.savepoints
     }
 
+    /// The lock on `key` is none of those that go with a savepoint.
+    pub fn keep(&mut self, key: &[u8]) {
+        if let Some(locked) = self.keys.get_mut(key) {
+            locked.savepoint = 0;
+        }
+    }
+
     /// Locks first asked for since the savepoint of this number are about to be released: from here on they are only asked for,
     /// which they stay if their release fails. Answers with what they were.
     pub fn withdraw_since(&mut self, savepoint: u32) -> Vec<LockClaim> {
@@ -306,6 +313,8 @@ mod tests {
         locks.attempt_key(b"c");
         let inner = locks.mark();
         locks.add(b"d", LockStrength::Share, at(7));
+        locks.add(b"e", LockStrength::Share, at(7));
+        locks.keep(b"e");
         let keys = |claims: &[LockClaim]| claims.iter().map(|it| it.key.to_string()).collect::<Vec<_>>();
         let withdrawn = locks.withdraw_since(inner);
         assert_eq!(keys(&withdrawn), [Key::from("d").to_string()]);
@@ -315,7 +324,8 @@ mod tests {
         let withdrawn = locks.withdraw_since(savepoint);
         assert_eq!(keys(&withdrawn), [Key::from("b").to_string(), Key::from("c").to_string()]);
         locks.released(&withdrawn);
-        assert_eq!(locks.claims(|_| false).len(), 1);
+        assert_eq!(locks.claims(|_| false).len(), 2);
+        assert!(locks.get(b"e").is_some(), "it was to be kept");
         assert!(locks.get(b"a").is_some_and(|locked| locked.strength == LockStrength::Update));
     }
 

@@ -49,4 +49,4 @@ pub use probe::{Probe, Probed, ProbedPage};
 pub use router::Place;
 pub use scan::{Folded, FoldedPage, Scan};
 pub use txn::Txn;
-pub use unique::UNIQUE_NUMBER_STEP;
+pub use unique::{UNIQUE_NUMBER_STEP, first_unique_number, unique_number_time};

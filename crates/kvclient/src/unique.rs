@@ -28,12 +28,24 @@ impl UniqueNumbers {
     }
 
     pub fn draw(&self, now: Timestamp, count: u64) -> i64 {
-        let unit = now.wall.saturating_sub(EPOCH_2020_NANOSECONDS) >> UNIT_BITS;
+        let unit = first_unique_number(now) as u64 >> NODE_BITS;
         let take = |next: u64| Some(next.max(unit) + count);
         let previous = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
         let first = previous.unwrap_or_default().max(unit);
         ((first << NODE_BITS) | self.node) as i64
     }
+}
+
+/// When a number was drawn, to 256 ns; later where numbers were drawn faster than time passes.
+pub fn unique_number_time(number: i64) -> Timestamp {
+    let unit = number.max(0) as u64 >> NODE_BITS;
+    Timestamp::new(EPOCH_2020_NANOSECONDS + (unit << UNIT_BITS), 0)
+}
+
+/// Every number that a node has drawn since `time` is as large as this, or larger.
+pub fn first_unique_number(time: Timestamp) -> i64 {
+    let unit = time.wall.saturating_sub(EPOCH_2020_NANOSECONDS) >> UNIT_BITS;
+    (unit << NODE_BITS) as i64
 }
 
 #[cfg(test)]
@@ -49,6 +61,11 @@ mod tests {
         let second = numbers.draw(at(25_600), 1);
         assert_eq!(second, first + 1000 * UNIQUE_NUMBER_STEP);
         assert!(numbers.draw(at(0), 1) > second, "the clock may go back");
-        assert_eq!(numbers.draw(at(512_000_000), 1), (2_000_000 << 10) | 3);
+        let third = numbers.draw(at(512_000_000), 1);
+        assert_eq!(third, (2_000_000 << 10) | 3);
+        assert_eq!(unique_number_time(third), at(512_000_000));
+        assert_eq!(unique_number_time(i64::MIN), at(0));
+        assert_eq!(first_unique_number(at(512_000_100)), 2_000_000 << 10);
+        assert_eq!(first_unique_number(Timestamp::ZERO), 0);
     }
 }

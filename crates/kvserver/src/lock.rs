@@ -357,10 +357,12 @@ impl Inner {
         let mut waiting = Waiting::begin(&self.ranges, replica.id, &key, txn.id, wait.holder.id);
         let _leave = LeaveQueue { inner: self, replica, ticket };
         let deadline = header.lock_timeout.map(|timeout| self.env.monotonic() + timeout);
+        // Nobody gives up on a holder that is gone.
+        let interval = header.lock_timeout.map_or(PUSH_INTERVAL, |timeout| PUSH_INTERVAL.min(timeout / 2));
         let mut holder = wait.holder;
         loop {
             let now = self.env.monotonic();
-            let next_push = now + PUSH_INTERVAL;
+            let next_push = now + interval;
             let until = deadline.map_or(next_push, |deadline| deadline.min(next_push));
             match timeout(&*self.env, until - now.min(until), &mut receiver).await {
                 Ok(Ok(Told::Wake(WakeReason::Granted | WakeReason::Moved | WakeReason::Latched))) => {

@@ -16,6 +16,7 @@ use stdx::Prng;
 use workload::bank::{Bank, BankOptions};
 use workload::list_append::{ListAppend, ListAppendOptions};
 use workload::monotonic::Monotonic;
+use workload::outcomes::Outcomes;
 use workload::register::Register;
 use workload::sequential::Sequential;
 use workload::sets::Sets;
@@ -25,7 +26,7 @@ use workload::write_skew::WriteSkew;
 use workload::{Isolation, Workload};
 
 /// All scenarios, with their names, in order.
-const FILES: [(&str, &str); 17] = [
+const FILES: [(&str, &str); 18] = [
     ("calm", include_str!("../scenarios/calm.toml")),
     ("crashes", include_str!("../scenarios/crashes.toml")),
     ("histories", include_str!("../scenarios/histories.toml")),
@@ -43,6 +44,7 @@ const FILES: [(&str, &str); 17] = [
     ("past", include_str!("../scenarios/past.toml")),
     ("skewed", include_str!("../scenarios/skewed.toml")),
     ("merges", include_str!("../scenarios/merges.toml")),
+    ("outcomes", include_str!("../scenarios/outcomes.toml")),
 ];
 
 /// What is run. See the module.
@@ -175,6 +177,7 @@ fn make(name: &str, scenario: &Scenario, prng: &mut Prng) -> Arc<dyn Workload> {
             Arc::new(Bank::new(BankOptions { tables, isolation, accounts, reads_past, ..defaults }))
         }
         "unique" => Arc::new(Unique::new()),
+        "outcomes" => Arc::new(Outcomes::new()),
         "sets" => Arc::new(Sets::new()),
         "write-skew" => Arc::new(WriteSkew::new(Isolation::Serializable)),
         "sequential" => Arc::new(Sequential::new()),

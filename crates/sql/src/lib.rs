@@ -21,6 +21,7 @@ mod definition;
 pub mod garbage;
 mod jobs;
 pub mod notifications;
+mod outcomes;
 mod planning;
 mod privileges;
 pub mod sequences;

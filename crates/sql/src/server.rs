@@ -28,6 +28,7 @@ use crate::definition::{IdBlock, temporary};
 use crate::garbage::Garbage;
 use crate::jobs::Jobs;
 use crate::notifications::Notifications;
+use crate::outcomes;
 use crate::planning::RelationCache;
 use crate::sequences::Sequences;
 use crate::session::Session;
@@ -243,6 +244,7 @@ impl SqlServer {
             options,
         });
         server.cluster_locks.set_server(&server);
+        outcomes::start_collector(&server);
         let listener = Arc::downgrade(&server);
         server.catalog.listen_for_settings(Box::new(move || {
             if let Some(server) = listener.upgrade() {

@@ -11,6 +11,7 @@ use stdx::Prng;
 use workload::bank::{Bank, BankOptions};
 use workload::check::list_append::{Claim, check};
 use workload::list_append::{ListAppend, ListAppendOptions};
+use workload::outcomes::Outcomes;
 use workload::register::Register;
 use workload::sequential::Sequential;
 use workload::sets::Sets;
@@ -109,6 +110,7 @@ fn postgresql_passes_every_workload() {
     }
     run.passes("uniques", Unique::new());
     run.passes("sets", Sets::new());
+    run.passes("outcomes", Outcomes::new());
     run.passes("skew", WriteSkew::new(Isolation::Serializable));
     run.passes("chains", Sequential::new());
     run.passes("registers", Register::new());

@@ -35,6 +35,7 @@
 //! | [`sequential`] | writes in an order, read in the opposite one | a later write without an earlier one |
 //! | [`register`] | reads, writes and compare-and-set of single keys | stale reads: not linearizable |
 //! | [`monotonic`] | the highest number of all tables, and one more | lost or repeated numbers, reads of the past |
+//! | [`outcomes`] | transactions asked about by their ids | a status that is wrong, or does not stay |
 //! | [`tpcc`] | TPC-C's transactions with its consistency conditions | torn transactions over many tables |
 //! | [`list_append`] | transactions of appends and reads | any cycle of dependencies: not strictly serializable |
 //!
@@ -53,4 +54,6 @@ pub use drive::{Drive, DriveOptions, checked};
 pub use journal::{Counts, Journal, Tick};
 pub use transaction::{Fate, Isolation, begin, finish, single};
 pub use workload::{ClientNumber, Seat, Trouble, Violation, Workload};
-pub use workloads::{bank, list_append, monotonic, register, sequential, sets, tpcc, unique, write_skew};
+pub use workloads::{
+    bank, list_append, monotonic, outcomes, register, sequential, sets, tpcc, unique, write_skew,
+};

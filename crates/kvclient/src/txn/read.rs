@@ -27,6 +27,13 @@ pub(super) struct View {
 const REFRESHES_MAX: u32 = 8;
 
 impl Txn {
+    /// Locks a key, whether it has a value or not, for as long as the transaction lasts: going back to a savepoint does not release it.
+    pub async fn hold(&self, key: &[u8]) -> Result<(), KvError> {
+        self.get(key, Locking::INSERT).await?;
+        self.shared.state.lock().locks.keep(key);
+        Ok(())
+    }
+
     /// Reads one key. One that the transaction has written is locked more strongly if it has to be.
     pub async fn get(&self, key: &[u8], locking: Locking) -> Result<Option<Vec<u8>>, KvError> {
         let mut attempts = 0;

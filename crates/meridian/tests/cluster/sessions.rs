@@ -240,3 +240,70 @@ async fn a_node_that_was_alone_shares_its_advisory_locks_with_the_first_that_joi
     };
     futures::join!(waits, joins);
 }
+
+/// The status of a transaction, as a node tells it.
+async fn status_of(client: &Client, id: i64) -> String {
+    let row = client.query_one("SELECT txid_status($1)", &[&id]).await.expect("it answers");
+    row.get::<_, Option<String>>(0).unwrap_or_default()
+}
+
+/// Begins a transaction that inserts a number; answers with its id.
+async fn begin_insert(client: &Client, number: i32) -> i64 {
+    client.batch_execute("BEGIN").await.expect("it begins");
+    let id = client.query_one("SELECT txid_current()", &[]).await.expect("it has an id").get(0);
+    client.execute("INSERT INTO kept VALUES ($1)", &[&number]).await.expect("it inserts");
+    id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_node_tells_what_became_of_a_transaction_also_when_its_own_node_is_gone() {
+    let env = RealEnv::new();
+    let cluster = Cluster::start(3);
+    let (one, two, three) = (cluster.connect(1).await, cluster.connect(2).await, cluster.connect(3).await);
+    one.batch_execute("CREATE TABLE kept (n int PRIMARY KEY)").await.expect("it is made");
+    let committed = begin_insert(&three, 1).await;
+    assert_eq!(status_of(&one, committed).await, "in progress");
+    assert_eq!(status_of(&three, committed).await, "in progress");
+    three.batch_execute("COMMIT").await.expect("it commits");
+    for client in [&one, &two, &three] {
+        assert_eq!(status_of(client, committed).await, "committed");
+    }
+    let left = begin_insert(&three, 2).await;
+    assert!(left > committed);
+    cluster.node_command("kill", 3);
+    until(&env, "it is known to be aborted", async || status_of(&two, left).await != "in progress").await;
+    for client in [&one, &two] {
+        assert_eq!(status_of(client, left).await, "aborted");
+        assert_eq!(status_of(client, committed).await, "committed");
+    }
+    assert_eq!(texts(&one, "SELECT n::text FROM kept").await, [["1"]]);
+}
+
+/// Locks are memory of a leaseholder: when it dies, a transaction that still runs cannot be told from one that does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_was_declared_aborted_does_not_commit() {
+    let env = RealEnv::new();
+    let cluster = Cluster::start(3);
+    let clients = [cluster.connect(1).await, cluster.connect(2).await, cluster.connect(3).await];
+    clients[0].batch_execute("CREATE TABLE kept (n int PRIMARY KEY)").await.expect("it is made");
+    let port = "SELECT right(n.sql_address, 5) FROM meridian.ranges r JOIN meridian.nodes n ON n.node_id = r.leaseholder \
+                WHERE r.start_key_raw <= '\\x0500000006' ORDER BY r.start_key_raw DESC LIMIT 1";
+    let port: u16 = texts(&clients[0], port).await[0][0].parse().expect("a port");
+    let holder = (port - cluster.base_port) / 10 + 1;
+    let [running, asking] = match holder {
+        1 => [1, 2],
+        2 => [0, 2],
+        _ => [0, 1],
+    };
+    let id = begin_insert(&clients[running], 1).await;
+    assert_eq!(status_of(&clients[asking], id).await, "in progress");
+    cluster.node_command("kill", holder);
+    until(&env, "nobody knows of it any more", async || {
+        let row = clients[asking].query_one("SELECT txid_status($1)", &[&id]).await;
+        row.is_ok_and(|row| row.get::<_, Option<&str>>(0) == Some("aborted"))
+    })
+    .await;
+    assert_eq!(state_of(&clients[running], "COMMIT").await, "40001");
+    assert_eq!(status_of(&clients[asking], id).await, "aborted");
+    assert!(texts(&clients[asking], "SELECT n::text FROM kept").await.is_empty());
+}

@@ -23,6 +23,7 @@ use stdx::Prng;
 use workload::bank::{Bank, BankOptions};
 use workload::list_append::{ListAppend, ListAppendOptions};
 use workload::monotonic::Monotonic;
+use workload::outcomes::Outcomes;
 use workload::register::Register;
 use workload::sequential::Sequential;
 use workload::sets::Sets;
@@ -220,6 +221,7 @@ fn workloads() -> Vec<Arc<dyn Workload>> {
     vec![
         Arc::new(Bank::new(BankOptions { tables: 3, ..BankOptions::default() })),
         Arc::new(Unique::new()),
+        Arc::new(Outcomes::new()),
         Arc::new(Sets::new()),
         Arc::new(WriteSkew::new(Isolation::Serializable)),
         Arc::new(Register::new()),

@@ -7,6 +7,7 @@
 //! /table/3/1/<storage id>          a sequence's state
 //! /table/4/1/<storage id>/<index>  a keyspace to be cleared: dropped, truncated, or left by an aborted rewrite
 //! /table/5/1/...                  locks of the cluster: see `cluster_locks::record`
+//! /table/6/1/<id>                  what became of a transaction: see `outcomes`
 //! /system/setting/<name>           a cluster setting that has been set
 //! ```
 //!
@@ -33,6 +34,7 @@ pub const NAMES: TableId = TableId(2);
 pub const SEQUENCES: TableId = TableId(3);
 pub const GARBAGE: TableId = TableId(4);
 pub const LOCKS: TableId = TableId(5);
+pub const OUTCOMES: TableId = TableId(6);
 /// Storage ids of user tables start here.
 pub const FIRST_USER_STORAGE_ID: u32 = 100;
 

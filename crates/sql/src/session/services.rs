@@ -7,6 +7,7 @@ use std::time::Duration;
 use executor::{DeferredChecks, DeferredFunctions, ExecResult, TableLookup, VirtualTables};
 use expr::{CatalogLookup, FunctionRef, SessionInfo};
 use futures::future::BoxFuture;
+use kvclient::Txn;
 use parking_lot::Mutex;
 use planner::catalog::VirtualTable;
 use planner::{PlanOptions, Table};
@@ -22,6 +23,7 @@ use super::trace::TraceLog;
 use super::transaction::{DeferredState, Modes, PendingCheck};
 use crate::advisory_locks::{self, Action, AdvisoryLocks, parse_name};
 use crate::notifications::PendingNotifications;
+use crate::outcomes::{self, AssignedId};
 use crate::planning::StatementCatalog;
 use crate::sequences::SequenceState;
 use crate::settings::Settings;
@@ -54,6 +56,8 @@ pub struct Services {
     pub traces: Arc<Mutex<TraceLog>>,
     lock_owner: LockOwner,
     lock_timeout: Option<Duration>,
+    txn: Arc<Txn>,
+    transaction_id: Arc<Mutex<Option<AssignedId>>>,
     notices: Arc<Mutex<Vec<PgError>>>,
     pub statements: Statements,
     pub cursors: Vec<CursorRow>,
@@ -86,6 +90,8 @@ impl Session {
             traces: self.traces.clone(),
             lock_owner: self.locks.owner(),
             lock_timeout: self.lock_timeout,
+            txn: active.txn.clone(),
+            transaction_id: active.id.clone(),
             notices: self.notices.clone(),
             statements: self.statements.clone(),
             cursors: self.portals.named(),
@@ -181,6 +187,14 @@ impl DeferredFunctions for Services {
                     }
                     Ok(Datum::Bool(session.is_some()))
                 }
+                ("pg_current_xact_id", []) => Ok(Datum::Unsigned8(self.transaction_id().await? as u64)),
+                ("txid_current", []) => Ok(Datum::Int8(self.transaction_id().await?)),
+                ("pg_current_xact_id_if_assigned", []) => {
+                    Ok(self.assigned_id().map_or(Datum::Null, |id| Datum::Unsigned8(id as u64)))
+                }
+                ("txid_current_if_assigned", []) => Ok(self.assigned_id().map_or(Datum::Null, Datum::Int8)),
+                ("pg_xact_status", [Datum::Unsigned8(id)]) => self.status_of(*id).await,
+                ("txid_status", [Datum::Int8(id)]) => self.status_of(*id as u64).await,
                 ("pg_notify", [channel, payload]) => self.notify(channel, payload),
                 ("pg_notification_queue_usage", []) => {
                     Ok(Datum::Float8(self.catalog.server.notifications.usage()))
@@ -267,6 +281,27 @@ impl Services {
         let shown = settings.get(name)?;
         self.assigned.lock().push(assignment);
         Ok(Datum::text(&*shown))
+    }
+
+    fn assigned_id(&self) -> Option<i64> {
+        self.transaction_id.lock().as_ref().map(AssignedId::get)
+    }
+
+    /// The transaction's id, given to it now if it has none.
+    async fn transaction_id(&self) -> ExecResult<i64> {
+        if let Some(id) = self.assigned_id() {
+            return Ok(id);
+        }
+        let assigned = Box::pin(AssignedId::new(&self.catalog.server.db, &self.txn)).await?;
+        Ok(self.transaction_id.lock().insert(assigned).get())
+    }
+
+    async fn status_of(&self, id: u64) -> ExecResult<Datum> {
+        if self.assigned_id().is_some_and(|own| own as u64 == id) {
+            return Ok(Datum::text(outcomes::IN_PROGRESS));
+        }
+        let status = Box::pin(outcomes::status(&self.catalog.server.db, id)).await?;
+        Ok(status.map_or(Datum::Null, Datum::text))
     }
 
     fn notify(&self, channel: &Datum, payload: &Datum) -> ExecResult<Datum> {

@@ -149,6 +149,8 @@ impl Session {
                 if active.catalog.has_changes() {
                     active.catalog.forget();
                 }
+                // Nobody has seen the old one.
+                drop(active.id.lock().take());
                 self.portals.restart_transaction();
                 txn.restart(error).await
             }

@@ -21,6 +21,7 @@ use types::{PgError, PgResult, SqlState};
 use super::Session;
 use crate::catalog::{TransactionCatalog, session_catalog::CatalogMark};
 use crate::notifications::{PendingMark, PendingNotifications};
+use crate::outcomes::AssignedId;
 use crate::server::RunningTransaction;
 use crate::settings::SettingsMark;
 use crate::table_locks::LockMode;
@@ -86,6 +87,8 @@ pub struct Active {
     pub deferrable: bool,
     /// The transaction reads the past, and this is when: see `past`.
     pub as_of: Option<Timestamp>,
+    /// What it is known by to clients, once one has asked.
+    pub id: Arc<Mutex<Option<AssignedId>>>,
 }
 
 impl Active {
@@ -227,6 +230,7 @@ impl Session {
             read_only,
             deferrable: false,
             as_of: None,
+            id: Arc::default(),
         }
     }
 
@@ -320,6 +324,10 @@ impl Session {
             self.server.lease.settle(None).await;
             return Err(error);
         }
+        let id = self.active.as_ref().and_then(|active| active.id.lock().take());
+        if let Some(id) = &id {
+            id.record(&server.db, &txn).await?;
+        }
         let began = self.server.env.monotonic();
         let outcome = txn.commit().instrument(env::trace::span(|| "commit")).await;
         self.server.commit_times.observe(self.server.env.monotonic().saturating_sub(began));
@@ -329,9 +337,12 @@ impl Session {
                 if changes {
                     self.server.lease.settle(None).await;
                 }
-                return Err(self.commit_error(error));
+                return Err(self.commit_error(error, id.as_ref()));
             }
         };
+        if let Some(id) = id {
+            Box::pin(id.committed(&server.db)).await;
+        }
         let mut active = self.active.take().expect("there until now");
         if changes {
             self.server.lease.settle(Some(committed)).await;
@@ -372,8 +383,11 @@ impl Session {
         Ok(())
     }
 
-    /// A uniqueness found violated only at commit is worded here: the key tells table and index.
-    fn commit_error(&mut self, error: kvclient::KvError) -> ExecError {
+    /// A uniqueness found violated only at commit is worded here: the key tells table and index. So is what has to do with the transaction's id.
+    fn commit_error(&mut self, error: kvclient::KvError, id: Option<&AssignedId>) -> ExecError {
+        if let Some(worded) = id.and_then(|id| id.worded(&error)) {
+            return ExecError::Sql(worded);
+        }
         if let kvclient::KvError::ConditionFailed { key, value } = &error {
             let catalog = self.active.as_mut().expect("committing").catalog.current();
             if let Some(worded) = crate::constraints::unique_violation(&catalog, key, value) {
@@ -433,6 +447,7 @@ impl Session {
             return;
         }
         active.txn.abandon();
+        drop(active.id.lock().take());
         if let Some(mut active) = self.active.take() {
             Box::pin(self.release(&active)).await;
             active.held.clear();

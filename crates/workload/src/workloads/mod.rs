@@ -4,6 +4,7 @@ pub mod bank;
 mod bank_past;
 pub mod list_append;
 pub mod monotonic;
+pub mod outcomes;
 pub mod register;
 pub mod sequential;
 pub mod sets;
