@@ -287,7 +287,7 @@ async fn a_transaction_that_was_declared_aborted_does_not_commit() {
     let clients = [cluster.connect(1).await, cluster.connect(2).await, cluster.connect(3).await];
     clients[0].batch_execute("CREATE TABLE kept (n int PRIMARY KEY)").await.expect("it is made");
     let port = "SELECT right(n.sql_address, 5) FROM meridian.ranges r JOIN meridian.nodes n ON n.node_id = r.leaseholder \
-                WHERE r.start_key_raw <= '\\x0500000006' ORDER BY r.start_key_raw DESC LIMIT 1";
+                WHERE r.start_key_raw <= '\\x1006' ORDER BY r.start_key_raw DESC LIMIT 1";
     let port: u16 = texts(&clients[0], port).await[0][0].parse().expect("a port");
     let holder = (port - cluster.base_port) / 10 + 1;
     let [running, asking] = match holder {

@@ -240,6 +240,8 @@ pub static DEFINITIONS: &[Definition] = &[
     )
     .reported(),
     user("is_superuser", Bool, "on", "Shows whether the current user is a superuser.").reported(),
+    // As where PostgreSQL is built without a compiler: allowed, and never there.
+    user("jit", Bool, "off", "Allow JIT compilation."),
     internal("lc_collate", Text, "C.UTF-8", "Shows the collation order locale."),
     internal("lc_ctype", Text, "C.UTF-8", "Shows the character classification and case conversion locale."),
     user("lc_messages", Text, "C.UTF-8", "Sets the language in which messages are displayed.")
