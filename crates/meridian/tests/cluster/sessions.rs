@@ -259,6 +259,7 @@ async fn begin_insert(client: &Client, number: i32) -> i64 {
 async fn every_node_tells_what_became_of_a_transaction_also_when_its_own_node_is_gone() {
     let env = RealEnv::new();
     let cluster = Cluster::start(3);
+    cluster.replicated(&env, 3).await;
     let (one, two, three) = (cluster.connect(1).await, cluster.connect(2).await, cluster.connect(3).await);
     one.batch_execute("CREATE TABLE kept (n int PRIMARY KEY)").await.expect("it is made");
     let committed = begin_insert(&three, 1).await;
@@ -284,6 +285,7 @@ async fn every_node_tells_what_became_of_a_transaction_also_when_its_own_node_is
 async fn a_transaction_that_was_declared_aborted_does_not_commit() {
     let env = RealEnv::new();
     let cluster = Cluster::start(3);
+    cluster.replicated(&env, 3).await;
     let clients = [cluster.connect(1).await, cluster.connect(2).await, cluster.connect(3).await];
     clients[0].batch_execute("CREATE TABLE kept (n int PRIMARY KEY)").await.expect("it is made");
     let port = "SELECT right(n.sql_address, 5) FROM meridian.ranges r JOIN meridian.nodes n ON n.node_id = r.leaseholder \

@@ -304,18 +304,8 @@ impl Session {
         let txn = active.txn.clone();
         let changes = active.catalog.has_changes();
         let pending = active.notifications.lock().clone();
-        for rewrite in &active.rewrites {
-            txn.limit_commit_timestamp(rewrite.deadline());
-        }
-        if self.server.lease.is_shared() && active.as_of.is_none() {
-            self.check_definitions_used()?;
-        }
+        self.limit_commit(&txn)?;
         let server = self.server.clone();
-        if !self.advisory_locks.lock().is_empty()
-            && let Some(limit) = server.cluster_locks.commit_limit(self.locks.owner())?
-        {
-            txn.limit_commit_timestamp(limit);
-        }
         let order = match pending.is_empty() {
             true => None,
             false => Some(server.notifications.begin_commit(self.database, &pending).await?),
@@ -361,6 +351,23 @@ impl Session {
         self.portals.end_transaction(true);
         for storage_id in std::mem::take(&mut active.forgotten_sequences) {
             self.server.sequences.forget(storage_id);
+        }
+        Ok(())
+    }
+
+    /// Bounds when the transaction may commit: before what it relies on may have changed.
+    fn limit_commit(&mut self, txn: &Txn) -> ExecResult<()> {
+        let active = self.active.as_ref().expect("committing");
+        for rewrite in &active.rewrites {
+            txn.limit_commit_timestamp(rewrite.deadline());
+        }
+        if self.server.lease.is_shared() && active.as_of.is_none() {
+            self.check_definitions_used()?;
+        }
+        if !self.advisory_locks.lock().is_empty()
+            && let Some(limit) = self.server.cluster_locks.commit_limit(self.locks.owner())?
+        {
+            txn.limit_commit_timestamp(limit);
         }
         Ok(())
     }
