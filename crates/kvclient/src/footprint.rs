@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use keys::{Key, Span};
-use kvapi::{LockClaim, LockStrength, Timestamp};
+use kvapi::{LockClaim, LockStrength, Timestamp, WriteBlock};
 
 /// Bytes of keys after which spans are made coarser.
 const READ_SET_BYTES_MAX: usize = 64 << 10;
@@ -93,6 +93,8 @@ pub(crate) struct Locked {
     pub since: Timestamp,
     /// The number of the newest savepoint when the lock was first asked for; 0: there was none.
     pub savepoint: u32,
+    /// The sequence of the last write that was flushed to the key and not undone since; 0: there is none. Its intent keeps others away.
+    pub flushed: u32,
 }
 
 /// Locks taken, by key, and where locks may have been taken by requests whose answer never came.
@@ -126,7 +128,8 @@ impl LockSet {
     pub fn attempt_key(&mut self, key: &[u8]) {
         if !self.keys.contains_key(key) {
             let savepoint = self.savepoints;
-            let locked = Locked { strength: LockStrength::None, since: Timestamp::ZERO, savepoint };
+            let locked =
+                Locked { strength: LockStrength::None, since: Timestamp::ZERO, savepoint, flushed: 0 };
             self.keys.insert(Key::copy_from(key), locked);
         }
     }
@@ -155,7 +158,7 @@ impl LockSet {
                 locked.strength = locked.strength.max(strength);
             }
             None => {
-                let locked = Locked { strength, since, savepoint: self.savepoints };
+                let locked = Locked { strength, since, savepoint: self.savepoints, flushed: 0 };
                 self.keys.insert(Key::copy_from(key), locked);
             }
         }
@@ -218,9 +221,29 @@ impl LockSet {
         }
     }
 
-    /// Claims on keys that `is_written` denies.
+    /// Writes were flushed: they were checked then, and their intents are there.
+    pub fn flushed(&mut self, writes: &WriteBlock) {
+        if self.keys.is_empty() {
+            return;
+        }
+        for write in writes.iter() {
+            if let Some(locked) = self.keys.get_mut(write.key) {
+                locked.flushed = locked.flushed.max(write.sequence);
+            }
+        }
+    }
+
+    /// Writes above a sequence are undone: the lock alone protects their keys again.
+    pub fn undone(&mut self, sequence: u32) {
+        for locked in self.keys.values_mut().filter(|locked| locked.flushed > sequence) {
+            locked.flushed = 0;
+        }
+    }
+
+    /// Claims on keys that have no intent of the transaction, and that `is_written` denies.
     pub fn claims(&self, mut is_written: impl FnMut(&Key) -> bool) -> Vec<LockClaim> {
-        let held = self.keys.iter().filter(|(_, locked)| locked.strength.is_locking());
+        let relied_on = |locked: &Locked| locked.strength.is_locking() && locked.flushed == 0;
+        let held = self.keys.iter().filter(|(_, locked)| relied_on(locked));
         let unwritten = held.filter(|(key, _)| !is_written(key));
         let claims = unwritten.map(|(key, locked)| LockClaim {
             key: key.clone(),
@@ -336,7 +359,7 @@ mod tests {
         locks.add(b"k", LockStrength::KeyShare, at(5));
         locks.add(b"k", LockStrength::NoKeyUpdate, at(9));
         locks.add(b"k", LockStrength::Update, at(12));
-        let expected = Locked { strength: LockStrength::Update, since: at(9), savepoint: 0 };
+        let expected = Locked { strength: LockStrength::Update, since: at(9), savepoint: 0, flushed: 0 };
         assert_eq!(locks.get(b"k"), Some(expected));
         assert_eq!(locks.claims(|_| false).len(), 1);
         assert_eq!(locks.claims(|_| true).len(), 0);

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use clock::Timestamp;
 use concurrency::{Acquired, LockWait, Ticket, WakeReason};
-use env::timeout;
+use env::{timeout, timeout_at};
 use keys::Key;
 use kvapi::{
     BatchResponse, GetRequest, Header, KeyBlock, KvBlock, KvError, LockStrength, MultiGetRequest, PushKind,
@@ -389,7 +389,12 @@ impl Inner {
                 }
                 None => continue,
             }
-            self.look_after(replica, &holder, txn, &key).await?;
+            let looked = self.look_after(replica, &holder, txn, &key);
+            match deadline {
+                None => looked.await?,
+                // Who waits for a bounded time does not wait for the holder's record for longer.
+                Some(deadline) => timeout_at(&*self.env, deadline, looked).await.unwrap_or(Ok(()))?,
+            }
         }
     }
 

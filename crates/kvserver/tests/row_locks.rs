@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{World, get, key, options, put_all, serializable};
+use common::{World, get, get_now, key, options, put_all, serializable};
 use kvclient::{Isolation, KeyBlock, KvError, LockStrength, Locking, RestartReason, Txn, WaitPolicy};
 
 const NO_WAIT_SHARE: Locking =
@@ -194,4 +194,93 @@ fn doing_a_statement_over_keeps_its_locks() {
             assert!(matches!(txn.commit().await, Err(KvError::Invalid { .. })));
         },
     );
+}
+
+/// A flush tells where its first and its last write are. A lock in between, on a key that is not written, is relied on like any other.
+#[test]
+fn a_lock_between_flushed_writes_is_missed_when_it_was_lost() {
+    for isolation in [Isolation::ReadCommitted, Isolation::Snapshot, Isolation::Serializable] {
+        World::new(3).run(
+            |_, db| db.buffer_bytes_max = 1,
+            async move |node: common::Node| {
+                put_all(&node.db, &[("a", "0"), ("k", "0"), ("z", "0")]).await;
+                let txn = node.db.begin(options(isolation));
+                for name in ["a", "z"] {
+                    update(&txn, name, "1").await;
+                }
+                txn.flow().await.unwrap();
+                assert_eq!(get(&txn, "k", Locking::NO_KEY_UPDATE).await.unwrap().as_deref(), Some("0"));
+                node.store.restart_leases();
+                let other = serializable(&node.db);
+                other.put(&key("k"), b"1").unwrap();
+                other.commit().await.unwrap();
+                let error = txn.commit().await.expect_err("its lock is lost");
+                assert!(matches!(error, KvError::Restart { .. }), "{isolation:?}: {error:?}");
+            },
+        );
+    }
+}
+
+/// What was flushed under a lock needs it no more, until it is taken back.
+#[test]
+fn a_lost_lock_on_a_flushed_write_is_missed_once_the_write_is_undone() {
+    for undoes in [false, true] {
+        World::new(4).run(
+            |_, db| db.buffer_bytes_max = 1,
+            async move |node: common::Node| {
+                put_all(&node.db, &[("a", "0"), ("k", "0")]).await;
+                let txn = serializable(&node.db);
+                update(&txn, "a", "1").await;
+                get(&txn, "k", Locking::NO_KEY_UPDATE).await.unwrap();
+                let savepoint = txn.savepoint();
+                txn.put(&key("k"), b"2").unwrap();
+                txn.flow().await.unwrap();
+                node.store.restart_leases();
+                if undoes {
+                    txn.rollback_to(savepoint).await.unwrap();
+                    let other = serializable(&node.db);
+                    other.put(&key("k"), b"1").unwrap();
+                    other.commit().await.unwrap();
+                }
+                assert_eq!(txn.commit().await.is_err(), undoes);
+            },
+        );
+    }
+}
+
+/// Of a key that is held for the server itself: neither savepoints nor the access mode have to do with it.
+#[test]
+fn a_held_key_stays_held_and_is_written_by_the_commit() {
+    for isolation in [Isolation::ReadCommitted, Isolation::Snapshot, Isolation::Serializable] {
+        World::new(5).run(
+            |_, _| {},
+            async move |node: common::Node| {
+                let txn = node.db.begin(options(isolation));
+                txn.set_read_only();
+                let savepoint = txn.savepoint();
+                assert_eq!(txn.hold(&key("h")).await.unwrap(), None);
+                txn.rollback_to(savepoint).await.unwrap();
+                assert!(!is_free(&node, "h", Locking { absent: true, ..NO_WAIT }).await);
+                txn.put_held(&key("h"), b"done").unwrap();
+                assert!(matches!(txn.put(&key("h"), b"x"), Err(KvError::Invalid { .. })));
+                txn.commit().await.unwrap();
+                assert_eq!(get_now(&node.db, "h").await.as_deref(), Some("done"));
+
+                // The lock is lost, and somebody else writes there first.
+                let (late, early) = (node.db.begin(options(isolation)), serializable(&node.db));
+                assert_eq!(late.hold(&key("i")).await.unwrap(), None);
+                node.store.restart_leases();
+                assert_eq!(early.hold(&key("i")).await.unwrap(), None);
+                early.put_held(&key("i"), b"first").unwrap();
+                early.commit().await.unwrap();
+                late.put_held(&key("i"), b"second").unwrap();
+                let error = late.commit().await.expect_err("it is too late");
+                assert!(
+                    matches!(&error, KvError::Restart { key: Some(at), .. } if at[..] == *key("i")),
+                    "{isolation:?}: {error:?}"
+                );
+                assert_eq!(get_now(&node.db, "i").await.as_deref(), Some("first"));
+            },
+        );
+    }
 }

@@ -177,6 +177,25 @@ fn write_skew_is_refused_by_serializable_and_let_through_by_snapshot() {
     }
 }
 
+/// Its writes were made before, and commit: what it has read must stand as well.
+#[test]
+fn who_turns_read_only_after_a_write_is_refused_write_skew_all_the_same() {
+    World::new(5).run(
+        |_, _| {},
+        async move |node: common::Node| {
+            put_all(&node.db, &[("a", "on"), ("b", "on")]).await;
+            let (left, right) = (serializable(&node.db), serializable(&node.db));
+            for (txn, own) in [(&left, "a"), (&right, "b")] {
+                txn.put(&key(own), b"off").unwrap();
+                txn.set_read_only();
+                assert_eq!(scan(txn, "a", "z").await.unwrap().len(), 2);
+            }
+            let outcomes = [left.commit().await, right.commit().await];
+            assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+        },
+    );
+}
+
 #[test]
 fn a_pushed_commit_refreshes_its_reads_and_goes_through() {
     World::new(6).run(

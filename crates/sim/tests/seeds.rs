@@ -56,7 +56,7 @@ fn seeds(hand: u64) -> Vec<(Scenario, u64)> {
 }
 
 /// Seeds that found something once.
-const FOUND_ONCE: [(&str, u64); 26] = [
+const FOUND_ONCE: [(&str, u64); 27] = [
     // Lock leaks at splits.
     ("histories", 8),
     ("histories", 24),
@@ -99,6 +99,8 @@ const FOUND_ONCE: [(&str, u64); 26] = [
     ("merges", 228),
     // Two stores each found a cycle whose victim waited at the other.
     ("past", 456),
+    // A write that came again after its commit was taken for corruption.
+    ("merges", 11_457),
     // A read met what it had moved out of its way again and again.
     ("merges", 127),
 ];

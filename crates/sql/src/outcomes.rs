@@ -16,8 +16,6 @@
 //!
 //! Rows are kept for [`KEPT`]. After that an id without row may have had one: its status is NULL, as PostgreSQL's is once it has forgotten. A
 //! transaction older than [`COMMITTED_BEFORE`] may have been declared aborted by a row that is gone, and does not commit any more.
-//!
-//! A read-only transaction writes nothing: another one, which commits just after it, holds the key and writes the row in its stead.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,15 +23,17 @@ use std::time::Duration;
 use executor::{ExecError, ExecResult};
 use keys::encoding::put_u64;
 use keys::{IndexId, Key, Span, table};
-use kvclient::{Db, InsertCheck, KvBlock, KvError, Locking, ScanOptions, Timestamp, Txn, TxnOptions};
+use kvclient::{Db, KvError, Locking, ScanOptions, Timestamp, Txn};
 use types::{PgError, SqlState};
 
 use crate::catalog::store::OUTCOMES;
 use crate::server::SqlServer;
 use crate::small_transaction::in_own_transaction;
 
-/// For how long an outcome is kept.
+/// For how long an outcome is told.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
+/// For how long its row is there: past every clock, and every request under way, for which it is still told.
+const STORED: Duration = Duration::from_secs(25 * 3600);
 /// The age up to which a transaction with an id commits.
 const COMMITTED_BEFORE: Duration = Duration::from_secs(23 * 3600);
 /// Between two looks for rows to be deleted.
@@ -88,60 +88,54 @@ fn decode(row: &[u8]) -> Option<(Outcome, Timestamp)> {
     Some((outcome, Timestamp::new(u64::from_be_bytes(written.try_into().ok()?), 0)))
 }
 
-/// A transaction's id, once it was asked for.
-pub struct AssignedId {
-    id: i64,
-    /// Of a read-only transaction: what holds the key in its stead.
-    stand_in: Option<Txn>,
-}
+/// A transaction's id, once it was asked for. The transaction holds the id's key.
+#[derive(Clone, Copy)]
+pub struct AssignedId(i64);
 
 impl AssignedId {
-    /// Gives a transaction an id, and takes the key for it.
+    /// Gives a transaction an id.
     pub async fn new(db: &Db, txn: &Txn) -> ExecResult<AssignedId> {
-        let id = db.unique_numbers(1);
-        let stand_in = txn.is_read_only().then(|| db.begin(TxnOptions::default()));
-        stand_in.as_ref().unwrap_or(txn).hold(&key_of(id)).await?;
-        Ok(AssignedId { id, stand_in })
+        loop {
+            let id = AssignedId(db.unique_numbers(1));
+            // Else somebody has asked about a number that nobody had yet.
+            if id.hold(txn).await? {
+                return Ok(id);
+            }
+        }
     }
 
-    pub fn get(&self) -> i64 {
-        self.id
+    pub fn get(self) -> i64 {
+        self.0
+    }
+
+    /// Takes the id's key for a transaction that has begun, or begun anew. False: it has been declared aborted.
+    pub async fn hold(&self, txn: &Txn) -> ExecResult<bool> {
+        Ok(txn.hold(&key_of(self.0)).await?.is_none())
     }
 
     /// Has the transaction tell of its commit.
     ///
     /// Errors: 40001 if it is too old for that.
-    pub async fn record(&self, db: &Db, txn: &Txn) -> ExecResult<()> {
-        if self.stand_in.is_some() { Ok(()) } else { record_commit(db, txn, self.id).await }
+    pub fn record(&self, db: &Db, txn: &Txn) -> ExecResult<()> {
+        let (id, now) = (self.0, db.now());
+        if begun(id).saturating_add(COMMITTED_BEFORE) < now {
+            let message = format!("transaction {id} cannot commit: it is older than outcomes are kept");
+            return Err(PgError::new(SqlState::SERIALIZATION_FAILURE, message).into());
+        }
+        Ok(txn.put_held(&key_of(id), &encode(Outcome::Committed, now))?)
     }
 
-    /// The transaction has committed.
-    pub async fn committed(self, db: &Db) {
-        let AssignedId { id, stand_in: Some(txn) } = self else { return };
-        let recorded: ExecResult<()> = async {
-            record_commit(db, &txn, id).await?;
-            txn.commit().await?;
-            Ok(())
-        }
-        .await;
-        if let Err(error) = recorded {
-            tracing::warn!(id, error = %error.into_pg_error(), "that a read-only transaction has committed was not noted");
-        }
-    }
-
-    /// What a commit's error has to do with the id, if anything: 40001 if somebody was told that it would not happen, 40003 with the id to ask for.
+    /// What a commit's error has to do with the id, if anything: 40001 if the transaction may have been declared aborted, 40003 with the id to ask
+    /// for.
     pub fn worded(&self, error: &KvError) -> Option<PgError> {
-        let id = self.id;
+        let id = self.0;
         match error {
-            KvError::ConditionFailed { key, .. } if key[..] == key_of(id)[..] => {
-                let message = format!(
-                    "transaction {id} cannot commit: its status was asked for while it could not be found"
-                );
+            KvError::Restart { key: Some(key), .. } if key[..] == key_of(id)[..] => {
+                let message = format!("transaction {id} cannot commit: it may have been declared aborted");
                 let told = PgError::new(SqlState::SERIALIZATION_FAILURE, message);
-                Some(
-                    told.detail("Whoever asked was told that it is aborted.")
-                        .hint("The transaction might succeed if retried."),
-                )
+                let detail =
+                    "The node that knew of it has failed, and somebody may have asked for its status since.";
+                Some(told.detail(detail).hint("The transaction might succeed if retried."))
             }
             KvError::Ambiguous { .. } => {
                 let hint = format!("SELECT pg_xact_status('{id}') tells whether it was.");
@@ -150,19 +144,6 @@ impl AssignedId {
             _ => None,
         }
     }
-}
-
-async fn record_commit(db: &Db, txn: &Txn, id: i64) -> ExecResult<()> {
-    let now = db.now();
-    if begun(id).saturating_add(COMMITTED_BEFORE) < now {
-        let message = format!("transaction {id} cannot commit: it is older than outcomes are kept");
-        return Err(PgError::new(SqlState::SERIALIZATION_FAILURE, message).into());
-    }
-    let mut row = KvBlock::new();
-    row.push(&key_of(id), &encode(Outcome::Committed, now));
-    // A conflict is found by the commit: nothing has written to the key before.
-    txn.insert(&row, InsertCheck::AtCommit).await?;
-    Ok(())
 }
 
 fn begun(id: i64) -> Timestamp {
@@ -184,28 +165,42 @@ pub async fn status(db: &Db, id: u64) -> ExecResult<Option<&'static str>> {
             return Err(PgError::new(SqlState::INVALID_PARAMETER_VALUE, message).into());
         }
     };
-    match in_own_transaction!(db, |txn| settle(&txn, id, now).await) {
-        Ok(outcome) => Ok(outcome.map(Outcome::name)),
-        Err(ExecError::Kv(KvError::LockTimeout { .. })) => Ok(Some(IN_PROGRESS)),
-        Err(error) => Err(error),
+    if let Some(outcome) = in_own_transaction!(db, |txn| told(&txn, id, Locking::NONE).await)? {
+        return Ok(Some(outcome.name()));
     }
+    let outcome = match in_own_transaction!(db, |txn| settle(&txn, id).await) {
+        // It is held: by the transaction, or by somebody else who asks.
+        Err(ExecError::Kv(KvError::LockTimeout { .. })) => {
+            let outcome = in_own_transaction!(db, |txn| told(&txn, id, Locking::NONE).await)?;
+            return Ok(Some(outcome.map_or(IN_PROGRESS, Outcome::name)));
+        }
+        // Of who asks, not of the transaction that is asked about.
+        Err(ExecError::Kv(KvError::Ambiguous { reason })) => Err(KvError::unavailable(reason))?,
+        settled => settled?,
+    };
+    Ok(outcome.map(Outcome::name))
 }
 
-/// Reads what became of a transaction that does not hold its key, and makes it final.
-async fn settle(txn: &Txn, id: i64, now: Timestamp) -> ExecResult<Option<Outcome>> {
-    txn.set_lock_timeout(Some(PATIENCE));
+/// What is on record of a transaction.
+async fn told(txn: &Txn, id: i64, locking: Locking) -> ExecResult<Option<Outcome>> {
     let key = key_of(id);
-    if let Some(row) = txn.get(&key, Locking::INSERT).await? {
-        let (outcome, _) = decode(&row).ok_or_else(|| {
-            let message = format!("the outcome at {} cannot be read", Key::copy_from(&key));
-            PgError::new(SqlState::DATA_CORRUPTED, message)
-        })?;
-        return Ok(Some(outcome));
+    let Some(row) = txn.get(&key, locking).await? else { return Ok(None) };
+    let (outcome, _) = decode(&row).ok_or_else(|| {
+        let message = format!("the outcome at {} cannot be read", Key::copy_from(&key));
+        PgError::new(SqlState::DATA_CORRUPTED, message)
+    })?;
+    Ok(Some(outcome))
+}
+
+/// What became of a transaction that does not hold its key; from now on, for good.
+async fn settle(txn: &Txn, id: i64) -> ExecResult<Option<Outcome>> {
+    txn.set_lock_timeout(Some(PATIENCE));
+    let told = told(txn, id, Locking::INSERT).await?;
+    let now = txn.read_timestamp();
+    if told.is_some() || begun(id).saturating_add(KEPT) < now {
+        return Ok(told);
     }
-    if begun(id).saturating_add(KEPT) < now {
-        return Ok(None);
-    }
-    txn.put(&key, &encode(Outcome::Aborted, now))?;
+    txn.put(&key_of(id), &encode(Outcome::Aborted, now))?;
     Ok(Some(Outcome::Aborted))
 }
 
@@ -226,7 +221,7 @@ pub fn start_collector(server: &Arc<SqlServer>) {
 
 /// Deletes what is no longer kept.
 async fn collect(db: &Db) -> ExecResult<()> {
-    let written_before = db.now().saturating_sub(KEPT);
+    let written_before = db.now().saturating_sub(STORED);
     let end = kvclient::first_unique_number(written_before);
     let mut span = Span { start: key_of(0).into(), end: key_of(end).into() };
     loop {

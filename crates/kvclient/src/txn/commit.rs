@@ -268,7 +268,7 @@ impl Txn {
         } else {
             let written = |key: &Key| {
                 let index = writes.lower_bound(key);
-                (index < writes.len() && writes.key(index) == &key[..]) || state.flushed.contains(key)
+                index < writes.len() && writes.key(index) == &key[..]
             };
             state.locks.claims(written)
         };

@@ -27,15 +27,25 @@ pub(super) struct View {
 const REFRESHES_MAX: u32 = 8;
 
 impl Txn {
-    /// Locks a key, whether it has a value or not, for as long as the transaction lasts: going back to a savepoint does not release it.
-    pub async fn hold(&self, key: &[u8]) -> Result<(), KvError> {
-        self.get(key, Locking::INSERT).await?;
+    /// Locks a key, whether it has a value or not, for as long as the transaction lasts: going back to a savepoint does not release it. Answers with
+    /// the value. For the server's own rows: also where the client's access mode is read only, but not of a read of the past.
+    pub async fn hold(&self, key: &[u8]) -> Result<Option<Vec<u8>>, KvError> {
+        let value = self.get_checked(key, Locking::INSERT, |state| state.check_current()).await?;
         self.shared.state.lock().locks.keep(key);
-        Ok(())
+        Ok(value)
     }
 
     /// Reads one key. One that the transaction has written is locked more strongly if it has to be.
     pub async fn get(&self, key: &[u8], locking: Locking) -> Result<Option<Vec<u8>>, KvError> {
+        self.get_checked(key, locking, |state| check_readable(state, locking)).await
+    }
+
+    async fn get_checked(
+        &self,
+        key: &[u8],
+        locking: Locking,
+        check: impl Fn(&State) -> Result<(), KvError>,
+    ) -> Result<Option<Vec<u8>>, KvError> {
         let mut attempts = 0;
         let mut held = false;
         if locking.is_locking() {
@@ -45,7 +55,7 @@ impl Txn {
         loop {
             let (header, own) = {
                 let mut state = self.shared.state.lock();
-                check_readable(&state, locking)?;
+                check(&state)?;
                 let sequence = state.statement_sequence;
                 let own = match state.buffer.get(key, sequence) {
                     Buffered::Value(value) => Some(Some(value.to_vec())),

@@ -141,6 +141,12 @@ impl State {
         if self.phase == Phase::Ending { Ok(()) } else { self.check_open() }
     }
 
+    /// Whether the transaction is open, and its present is the present.
+    pub fn check_current(&self) -> Result<(), KvError> {
+        self.check_open()?;
+        if self.stale { Err(KvError::invalid("the transaction reads the past")) } else { Ok(()) }
+    }
+
     pub fn check_writable(&self) -> Result<(), KvError> {
         self.check_open()?;
         if self.read_only { Err(KvError::invalid("the transaction is read only")) } else { Ok(()) }
@@ -151,9 +157,9 @@ impl State {
         self.statement_sequence.max(self.savepoint_sequence)
     }
 
-    /// Whether unlocked reads must be kept for a refresh.
+    /// Whether unlocked reads must be kept for a refresh: not of who writes nothing. Who has become read only after a write commits it.
     pub fn tracks_reads(&self) -> bool {
-        !self.stale && !self.read_only && self.isolation().refreshes_reads()
+        !self.stale && (!self.read_only || self.sequence > 0) && self.isolation().refreshes_reads()
     }
 
     /// Whether the server may move the read timestamp of this read up by itself.

@@ -30,6 +30,14 @@ impl Txn {
         Ok(())
     }
 
+    /// Buffers a write to a key that is held: see [`Txn::hold`]. It fails with the commit if the key has been written to since.
+    pub fn put_held(&self, key: &[u8], value: &[u8]) -> Result<(), KvError> {
+        let mut state = self.shared.state.lock();
+        state.check_current()?;
+        state.write(Key::copy_from(key), Some(Bytes::copy_from_slice(value)), false);
+        Ok(())
+    }
+
     /// Buffers a deletion, like [`Txn::put`]. A key without value may be deleted.
     pub fn delete(&self, key: &[u8]) -> Result<(), KvError> {
         let mut state = self.shared.state.lock();
@@ -169,6 +177,7 @@ impl Txn {
                     state.txn.meta.write_timestamp = state.txn.meta.write_timestamp.max(timestamp);
                     let protected = state.protected();
                     state.buffer.flushed(&block, protected);
+                    state.locks.flushed(&block);
                     let last = block.iter().map(|write| write.sequence).max().unwrap_or_default();
                     state.last_flush_sequence = state.last_flush_sequence.max(last);
                     return Ok(());
@@ -297,6 +306,7 @@ impl Txn {
                 return Err(KvError::Restart { reason, timestamp, key: None });
             }
             state.buffer.rollback_to(sequence);
+            state.locks.undone(sequence);
             state.statement_sequence = state.statement_sequence.min(sequence);
             state.restart_sequence = state.restart_sequence.min(sequence);
             state.savepoint_sequence = sequence;

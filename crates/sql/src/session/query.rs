@@ -280,6 +280,10 @@ impl Session {
         let sent = send_rows(rows, row_limit, &formats, &format_context, sink).await?;
         if !rows.ended {
             sink.portal_suspended();
+            if let Some(active) = &mut self.active {
+                // A part of its rows is seen.
+                active.statements += 1;
+            }
             return Ok(());
         }
         let count = match rows.planned.plan.command {

@@ -57,6 +57,7 @@ pub struct Services {
     lock_owner: LockOwner,
     lock_timeout: Option<Duration>,
     txn: Arc<Txn>,
+    is_in_past: bool,
     transaction_id: Arc<Mutex<Option<AssignedId>>>,
     notices: Arc<Mutex<Vec<PgError>>>,
     pub statements: Statements,
@@ -91,6 +92,7 @@ impl Session {
             lock_owner: self.locks.owner(),
             lock_timeout: self.lock_timeout,
             txn: active.txn.clone(),
+            is_in_past: active.as_of.is_some(),
             transaction_id: active.id.clone(),
             notices: self.notices.clone(),
             statements: self.statements.clone(),
@@ -190,9 +192,11 @@ impl DeferredFunctions for Services {
                 ("pg_current_xact_id", []) => Ok(Datum::Unsigned8(self.transaction_id().await? as u64)),
                 ("txid_current", []) => Ok(Datum::Int8(self.transaction_id().await?)),
                 ("pg_current_xact_id_if_assigned", []) => {
-                    Ok(self.assigned_id().map_or(Datum::Null, |id| Datum::Unsigned8(id as u64)))
+                    Ok(self.id_of_writer().await?.map_or(Datum::Null, |id| Datum::Unsigned8(id as u64)))
                 }
-                ("txid_current_if_assigned", []) => Ok(self.assigned_id().map_or(Datum::Null, Datum::Int8)),
+                ("txid_current_if_assigned", []) => {
+                    Ok(self.id_of_writer().await?.map_or(Datum::Null, Datum::Int8))
+                }
                 ("pg_xact_status", [Datum::Unsigned8(id)]) => self.status_of(*id).await,
                 ("txid_status", [Datum::Int8(id)]) => self.status_of(*id as u64).await,
                 ("pg_notify", [channel, payload]) => self.notify(channel, payload),
@@ -284,13 +288,24 @@ impl Services {
     }
 
     fn assigned_id(&self) -> Option<i64> {
-        self.transaction_id.lock().as_ref().map(AssignedId::get)
+        self.transaction_id.lock().map(AssignedId::get)
+    }
+
+    /// The transaction's id if it was asked for, or if PostgreSQL would have given it one with its first write.
+    async fn id_of_writer(&self) -> ExecResult<Option<i64>> {
+        match self.assigned_id() {
+            None if self.txn.has_writes() => self.transaction_id().await.map(Some),
+            assigned => Ok(assigned),
+        }
     }
 
     /// The transaction's id, given to it now if it has none.
     async fn transaction_id(&self) -> ExecResult<i64> {
         if let Some(id) = self.assigned_id() {
             return Ok(id);
+        }
+        if self.is_in_past {
+            return Err(PgError::unsupported("the id of a transaction AS OF SYSTEM TIME").into());
         }
         let assigned = Box::pin(AssignedId::new(&self.catalog.server.db, &self.txn)).await?;
         Ok(self.transaction_id.lock().insert(assigned).get())

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 
 use env::trace;
 use executor::{ExecError, ExecResult};
-use kvclient::RestartScope;
+use kvclient::{RestartScope, Txn};
 use pgserver::{ColumnDescription, ColumnFormats, ResultSink, TransactionStatus};
 use planner::ast::{DiscardTarget, SetAction, StatementKind, Transaction};
 use types::{DataType, Datum, PgError, PgResult, SqlState};
@@ -22,6 +22,7 @@ use super::Session;
 use super::prepared::{Planned, Prepared, describe_column};
 use crate::cancel::cancellable;
 use crate::notifications::ChannelChange;
+use crate::outcomes::AssignedId;
 use crate::planning::StatementCatalog;
 
 /// Attempts of one statement inside the server before the client is told. Each makes progress (locks are kept), so that
@@ -106,6 +107,10 @@ impl Session {
             attempts += 1;
             if attempts >= ATTEMPTS_MAX || !sink.rewind(mark) || !Box::pin(self.restart(&error, alone)).await
             {
+                if let Some(active) = &mut self.active {
+                    // The client learns of it, and may have seen rows.
+                    active.statements += 1;
+                }
                 return Err(self.word_error(error, alone));
             }
             self.server.statement_retries.fetch_add(1, Ordering::Relaxed);
@@ -149,10 +154,12 @@ impl Session {
                 if active.catalog.has_changes() {
                     active.catalog.forget();
                 }
-                // Nobody has seen the old one.
-                drop(active.id.lock().take());
+                let id = *active.id.lock();
                 self.portals.restart_transaction();
-                txn.restart(error).await
+                match txn.restart(error).await {
+                    Ok(()) => return hold_again(id, &txn).await,
+                    failed => failed,
+                }
             }
             Some(RestartScope::Transaction) | None => return false,
         };
@@ -453,5 +460,13 @@ impl Session {
                 Tag::Plain("DISCARD TEMP")
             }
         })
+    }
+}
+
+/// A transaction that begins anew keeps the id by which a client may know it; false: under that it cannot commit any more.
+async fn hold_again(id: Option<AssignedId>, txn: &Txn) -> bool {
+    match id {
+        Some(id) => id.hold(txn).await.unwrap_or(false),
+        None => true,
     }
 }

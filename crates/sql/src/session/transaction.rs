@@ -276,6 +276,11 @@ impl Session {
                     active.txn.set_read_only();
                     active.read_only = true;
                 }
+                // Of the session's default nothing has come yet.
+                TransactionMode::ReadOnly(false) if active.read_only && !active.queried => {
+                    active.txn.set_read_write().map_err(|error| PgError::internal(error.to_string()))?;
+                    active.read_only = false;
+                }
                 TransactionMode::ReadOnly(false) if active.read_only => {
                     return Err(PgError::new(
                         SqlState::ACTIVE_SQL_TRANSACTION,
@@ -304,8 +309,12 @@ impl Session {
         let txn = active.txn.clone();
         let changes = active.catalog.has_changes();
         let pending = active.notifications.lock().clone();
+        let id = *active.id.lock();
         self.limit_commit(&txn)?;
         let server = self.server.clone();
+        if let Some(id) = id {
+            id.record(&server.db, &txn)?;
+        }
         let order = match pending.is_empty() {
             true => None,
             false => Some(server.notifications.begin_commit(self.database, &pending).await?),
@@ -313,10 +322,6 @@ impl Session {
         if changes && let Err(error) = self.server.lease.record_change(&txn).await {
             self.server.lease.settle(None).await;
             return Err(error);
-        }
-        let id = self.active.as_ref().and_then(|active| active.id.lock().take());
-        if let Some(id) = &id {
-            id.record(&server.db, &txn).await?;
         }
         let began = self.server.env.monotonic();
         let outcome = txn.commit().instrument(env::trace::span(|| "commit")).await;
@@ -327,12 +332,9 @@ impl Session {
                 if changes {
                     self.server.lease.settle(None).await;
                 }
-                return Err(self.commit_error(error, id.as_ref()));
+                return Err(self.commit_error(error, id));
             }
         };
-        if let Some(id) = id {
-            Box::pin(id.committed(&server.db)).await;
-        }
         let mut active = self.active.take().expect("there until now");
         if changes {
             self.server.lease.settle(Some(committed)).await;
@@ -391,7 +393,7 @@ impl Session {
     }
 
     /// A uniqueness found violated only at commit is worded here: the key tells table and index. So is what has to do with the transaction's id.
-    fn commit_error(&mut self, error: kvclient::KvError, id: Option<&AssignedId>) -> ExecError {
+    fn commit_error(&mut self, error: kvclient::KvError, id: Option<AssignedId>) -> ExecError {
         if let Some(worded) = id.and_then(|id| id.worded(&error)) {
             return ExecError::Sql(worded);
         }
@@ -454,7 +456,6 @@ impl Session {
             return;
         }
         active.txn.abandon();
-        drop(active.id.lock().take());
         if let Some(mut active) = self.active.take() {
             Box::pin(self.release(&active)).await;
             active.held.clear();

@@ -109,7 +109,12 @@ fn resolve_stored(
             if let Some(stored) = &replaced
                 && super::Version::decode(stored)?.timestamp >= resolution.timestamp
             {
-                return Err(overtaken(key).into());
+                // A commit is not below what it commits: this write came again, late, when it was committed already.
+                if intent.txn.write_timestamp <= resolution.timestamp {
+                    return Err(overtaken(key).into());
+                }
+                remove(batch, delta, key, size);
+                return Ok(Resolved::Removed);
             }
             let mut scratch = Vec::new();
             let value = intent.value.as_deref();

@@ -44,6 +44,7 @@ impl Outcomes {
     async fn write(&self, seat: &mut Seat) -> Result<(), Violation> {
         let isolation = Isolation::ALL[seat.prng.index(Isolation::ALL.len())];
         let (goes_back, asks_late) = (seat.prng.chance(0.3), seat.prng.chance(0.3));
+        let ends_read_only = seat.prng.chance(0.2);
         let client = &mut *seat.client;
         let mut attempt = None;
         let body = async {
@@ -64,6 +65,9 @@ impl Outcomes {
             for stripe in 0..STRIPES {
                 let sql = "INSERT INTO outcome_rows (stripe, attempt) VALUES ($1, $2)";
                 client.execute(sql, &[stripe.into(), (number as i64).into()]).await?;
+            }
+            if ends_read_only {
+                client.execute("SET TRANSACTION READ ONLY", &[]).await?;
             }
             Ok(())
         };
