@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{World, get, get_now, key, options, put_all, serializable};
 use kvclient::{Isolation, KeyBlock, KvError, LockStrength, Locking, RestartReason, Txn, WaitPolicy};
 
@@ -196,6 +198,9 @@ fn doing_a_statement_over_keeps_its_locks() {
     );
 }
 
+/// A transaction that lasts this long has a record.
+const LONG_ENOUGH: Duration = Duration::from_millis(2_500);
+
 /// A flush tells where its first and its last write are. A lock in between, on a key that is not written, is relied on like any other.
 #[test]
 fn a_lock_between_flushed_writes_is_missed_when_it_was_lost() {
@@ -210,12 +215,15 @@ fn a_lock_between_flushed_writes_is_missed_when_it_was_lost() {
                 }
                 txn.flow().await.unwrap();
                 assert_eq!(get(&txn, "k", Locking::NO_KEY_UPDATE).await.unwrap().as_deref(), Some("0"));
+                // Until there is a record, by which the transaction outlives its lock.
+                node.env.sleep(LONG_ENOUGH).await;
                 node.store.restart_leases();
                 let other = serializable(&node.db);
                 other.put(&key("k"), b"1").unwrap();
                 other.commit().await.unwrap();
                 let error = txn.commit().await.expect_err("its lock is lost");
-                assert!(matches!(error, KvError::Restart { .. }), "{isolation:?}: {error:?}");
+                let is_lost = matches!(error, KvError::Restart { reason: RestartReason::LockLost, .. });
+                assert!(is_lost, "{isolation:?}: {error:?}");
             },
         );
     }
@@ -235,6 +243,7 @@ fn a_lost_lock_on_a_flushed_write_is_missed_once_the_write_is_undone() {
                 let savepoint = txn.savepoint();
                 txn.put(&key("k"), b"2").unwrap();
                 txn.flow().await.unwrap();
+                node.env.sleep(LONG_ENOUGH).await;
                 node.store.restart_leases();
                 if undoes {
                     txn.rollback_to(savepoint).await.unwrap();
@@ -242,7 +251,8 @@ fn a_lost_lock_on_a_flushed_write_is_missed_once_the_write_is_undone() {
                     other.put(&key("k"), b"1").unwrap();
                     other.commit().await.unwrap();
                 }
-                assert_eq!(txn.commit().await.is_err(), undoes);
+                let outcome = txn.commit().await;
+                assert_eq!(outcome.is_err(), undoes, "{outcome:?}");
             },
         );
     }

@@ -331,11 +331,7 @@ impl Binder<'_> {
         if deferred.is_empty() {
             return Relational::Values(Box::new(Values { rows: vec![row], columns: numbers }));
         }
-        let input = Relational::Deferred(Box::new(crate::logical::Deferred {
-            input: Relational::unit(),
-            calls: deferred,
-        }));
-        input.extend(numbers.into_iter().zip(row).collect())
+        Relational::unit().deferred(deferred).extend(numbers.into_iter().zip(row).collect())
     }
 
     /// The call itself, set-returning ones included; and whether it left a correlated subquery behind.

@@ -75,6 +75,12 @@ impl Binder<'_> {
         keys.iter().for_each(|key| crate::logical::collect_columns(key, &mut used));
         let level = self.level();
         let calls = std::mem::take(&mut level.deferred);
+        // An argument's call comes before the call that takes it.
+        for (column, call) in calls.iter().rev() {
+            if used.contains(*column) {
+                call.arguments.iter().for_each(|it| crate::logical::collect_columns(it, &mut used));
+            }
+        }
         let (below, above) = calls.into_iter().partition(|(column, _)| used.contains(*column));
         level.deferred = above;
         level.deferred_below.append(&mut { below });

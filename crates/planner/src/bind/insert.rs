@@ -296,10 +296,7 @@ impl Binder<'_> {
             plan = pending.attach(plan);
         }
         plan = Relational::ProjectSet(Box::new(crate::logical::ProjectSet { input: plan, functions }));
-        if !row.deferred.is_empty() {
-            plan =
-                Relational::Deferred(Box::new(crate::logical::Deferred { input: plan, calls: row.deferred }));
-        }
+        plan = plan.deferred(row.deferred);
         let values = row.fields.into_iter().map(|(field, _)| field);
         Ok(plan.extend(numbers.iter().copied().zip(values).collect()))
     }
@@ -391,7 +388,7 @@ impl Binder<'_> {
     /// Adds what the statement does not give: defaults, identity values, NULLs. Answers a column for each of the table's.
     fn complete_rows(
         &mut self,
-        mut plan: Relational,
+        plan: Relational,
         table: &Arc<Table>,
         columns: &[usize],
         given: &[Given],
@@ -423,10 +420,7 @@ impl Binder<'_> {
             computed.push((number, value));
             row.push(number);
         }
-        if !deferred.is_empty() {
-            plan = Relational::Deferred(Box::new(crate::logical::Deferred { input: plan, calls: deferred }));
-        }
-        Ok((plan.extend(computed), row))
+        Ok((plan.deferred(deferred).extend(computed), row))
     }
 
     /// May the statement give a value for the column? False: OVERRIDING USER VALUE has the default taken instead.

@@ -211,10 +211,6 @@ impl Level {
     }
 
     pub(crate) fn attach_deferred(&mut self, input: Relational) -> Relational {
-        if self.deferred.is_empty() {
-            return input;
-        }
-        let calls = std::mem::take(&mut self.deferred);
-        Relational::Deferred(Box::new(crate::logical::Deferred { input, calls }))
+        input.deferred(std::mem::take(&mut self.deferred))
     }
 }

@@ -300,10 +300,7 @@ impl Binder<'_> {
                 plan = pending.attach(plan);
             }
             let calls = std::mem::take(&mut self.level().deferred_below);
-            if !calls.is_empty() {
-                plan = Relational::Deferred(Box::new(logical::Deferred { input: plan, calls }));
-            }
-            plan = self.build_aggregate(plan, grouping);
+            plan = self.build_aggregate(plan.deferred(calls), grouping);
         }
         plan = self.attach_possible(plan);
         if let Some(having) = parts.having.take() {
@@ -621,10 +618,7 @@ fn attach(mut plan: Relational, condition: Condition) -> Relational {
     for pending in condition.pending {
         plan = pending.attach(plan);
     }
-    if !condition.deferred.is_empty() {
-        plan = Relational::Deferred(Box::new(logical::Deferred { input: plan, calls: condition.deferred }));
-    }
-    plan.filter(condition.conditions)
+    plan.deferred(condition.deferred).filter(condition.conditions)
 }
 
 /// SELECT DISTINCT can be ordered by what it shows only.

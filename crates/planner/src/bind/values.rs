@@ -136,12 +136,7 @@ impl Binder<'_> {
             for pending in row.pending {
                 plan = pending.attach(plan);
             }
-            if !row.deferred.is_empty() {
-                plan = Relational::Deferred(Box::new(crate::logical::Deferred {
-                    input: plan,
-                    calls: row.deferred,
-                }));
-            }
+            plan = plan.deferred(row.deferred);
             let mut computed = Vec::new();
             for (field, _) in &row.fields {
                 computed.push((self.columns.computed("column", field.data_type()), field.clone()));

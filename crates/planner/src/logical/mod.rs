@@ -373,6 +373,24 @@ impl Relational {
         Relational::Extend(Box::new(Extend { input: self, columns }))
     }
 
+    /// Calls that wait on top of rows: those that take the result of another above that one.
+    pub fn deferred(mut self, calls: Vec<(ColumnNumber, DeferredCall)>) -> Relational {
+        let mut at_once: Vec<(ColumnNumber, DeferredCall)> = Vec::new();
+        for (column, call) in calls {
+            let mut taken = ColumnSet::new();
+            call.arguments.iter().for_each(|argument| collect_columns(argument, &mut taken));
+            if at_once.iter().any(|(other, _)| taken.contains(*other)) {
+                let calls = std::mem::take(&mut at_once);
+                self = Relational::Deferred(Box::new(Deferred { input: self, calls }));
+            }
+            at_once.push((column, call));
+        }
+        if at_once.is_empty() {
+            return self;
+        }
+        Relational::Deferred(Box::new(Deferred { input: self, calls: at_once }))
+    }
+
     pub fn join(self, kind: JoinKind, right: Relational, conditions: Vec<Expr>) -> Relational {
         Relational::Join(Box::new(Join { kind, left: self, right, conditions, in_conditions: 0 }))
     }
