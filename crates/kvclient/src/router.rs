@@ -292,6 +292,16 @@ impl Router {
     /// Sends a batch that must be answered by one range, the one that holds `key`. Reroutes while that is
     /// all that is wrong; a mismatch of a batch for the right range is given to the caller.
     pub async fn send_to(&self, key: &[u8], batch: &mut BatchRequest) -> Result<BatchResponse, KvError> {
+        self.send_noting(key, batch, &AtomicBool::new(false)).await
+    }
+
+    /// As [`Router::send_to`]; sets `unanswered` if an attempt was not answered: it may yet arrive.
+    async fn send_noting(
+        &self,
+        key: &[u8],
+        batch: &mut BatchRequest,
+        unanswered: &AtomicBool,
+    ) -> Result<BatchResponse, KvError> {
         let mut route = match self.cached(key) {
             Some(route) => route,
             None => self.route(key).await?,
@@ -302,6 +312,9 @@ impl Router {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
+            if matches!(error, KvError::Unavailable { .. } | KvError::Ambiguous { .. }) {
+                unanswered.store(true, Ordering::Relaxed);
+            }
             let retry = retry.get_or_insert_with(Retry::new);
             if !Box::pin(self.prepare_retry(&route, &error, retry)).await {
                 return Err(given_up(&route, error));
@@ -543,27 +556,33 @@ impl Router {
     }
 
     /// Places intents, all ranges at once. Answers with the highest timestamp at which any was placed.
-    pub async fn write(&self, header: &Header, writes: WriteBlock) -> Result<Timestamp, KvError> {
+    pub async fn write(
+        &self,
+        header: &Header,
+        writes: WriteBlock,
+        unanswered: &AtomicBool,
+    ) -> Result<Timestamp, KvError> {
         let pieces = self.cut_writes(&writes).await?;
         if pieces.len() == 1 {
-            return self.write_piece(header, writes).await;
+            return self.write_piece(header, writes, unanswered).await;
         }
-        let sends = pieces.into_iter().map(|piece| self.write_piece(header, writes.slice(piece)));
+        let sends = pieces.into_iter().map(|piece| self.write_piece(header, writes.slice(piece), unanswered));
         highest(join_all(sends).await)
     }
 
-    /// Writes what was one range's part when it was cut; cuts again if that has changed.
+    /// `unanswered` as in [`Router::send_noting`]. Writes what was one range's part when it was cut; cuts again if that has changed.
     pub fn write_piece<'a>(
         &'a self,
         header: &'a Header,
         writes: WriteBlock,
+        unanswered: &'a AtomicBool,
     ) -> BoxFuture<'a, Result<Timestamp, KvError>> {
         Box::pin(async move {
             let Some(key) = (!writes.is_empty()).then(|| Key::copy_from(writes.key(0))) else {
                 return Ok(Timestamp::ZERO);
             };
             let mut batch = BatchRequest::new(header.clone(), WriteRequest { writes });
-            match self.send_to(&key, &mut batch).await {
+            match self.send_noting(&key, &mut batch, unanswered).await {
                 Ok(response) => Ok(response.write_timestamp),
                 Err(KvError::RangeMismatch { descriptors }) => {
                     let Some(Request::Write(WriteRequest { writes })) = batch.requests.pop() else {
@@ -573,8 +592,8 @@ impl Router {
                     if pieces.len() == 1 {
                         return Err(KvError::RangeMismatch { descriptors });
                     }
-                    let sends = pieces.into_iter().map(|piece| self.write_piece(header, writes.slice(piece)));
-                    highest(join_all(sends).await)
+                    let send = |piece| self.write_piece(header, writes.slice(piece), unanswered);
+                    highest(join_all(pieces.into_iter().map(send)).await)
                 }
                 Err(error) => Err(error),
             }

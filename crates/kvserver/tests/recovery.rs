@@ -1,4 +1,4 @@
-//! What becomes of a parallel commit that its coordinator cannot make explicit.
+//! What becomes of a parallel commit that its coordinator cannot make explicit, and of a write that arrives late.
 
 mod common;
 
@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use common::{World, get, key, scan, serializable};
+use common::{World, get, key, options, scan, serializable};
 use futures::future::BoxFuture;
 use keys::NodeId;
 use kvapi::{BatchRequest, BatchResponse, KvError, NodeDialer, Request, Sender, Unreachable};
-use kvclient::{Db, DbConfig, LockStrength, Locking, WaitPolicy};
+use kvclient::{Db, DbConfig, Isolation, LockStrength, Locking, WaitPolicy};
+use parking_lot::Mutex;
 
 /// Loses what only says that a staged transaction is committed.
 #[derive(Clone)]
@@ -73,4 +74,62 @@ fn a_commit_that_was_left_staging_is_found_whole() {
             assert_eq!(scan(&serializable(&node.db), "a", "z").await.unwrap(), ["a=1", "h=1", "n=1"]);
         },
     );
+}
+
+/// Keeps the first write that it is given, and says that it could not be sent.
+#[derive(Clone)]
+struct Late {
+    store: kvserver::Store,
+    kept: Arc<Mutex<Option<BatchRequest>>>,
+}
+
+impl NodeDialer for Late {
+    fn dial(&self, _: NodeId) -> Result<Arc<dyn Sender>, Unreachable> {
+        Ok(Arc::new(self.clone()))
+    }
+}
+
+impl Sender for Late {
+    fn send<'a>(&'a self, batch: &'a BatchRequest) -> BoxFuture<'a, Result<BatchResponse, KvError>> {
+        let is_write = matches!(batch.requests[0], Request::Write(_));
+        let mut kept = self.kept.lock();
+        if is_write && kept.is_none() {
+            *kept = Some(batch.clone());
+            return Box::pin(std::future::ready(Err(KvError::unavailable("the connection broke"))));
+        }
+        self.store.send(batch)
+    }
+}
+
+/// A write was sent again because its first attempt was not answered; what it wrote is undone, and then the first attempt arrives.
+#[test]
+fn what_was_undone_does_not_come_true_when_it_arrives_once_more() {
+    for isolation in [Isolation::ReadCommitted, Isolation::Serializable] {
+        World::new(32).run(
+            |_, _| {},
+            async move |node: common::Node| {
+                let late = Late { store: node.store.clone(), kept: Arc::default() };
+                let dialer: Arc<dyn NodeDialer> = Arc::new(late.clone());
+                let mut config = DbConfig::new(NodeId(1));
+                config.buffer_bytes_max = 1;
+                let db =
+                    Db::new(node.env.clone(), node.clock.clone(), dialer, node.store.first_range(), config);
+                let txn = db.begin(options(isolation));
+                txn.put(&key("a"), b"1").unwrap();
+                let savepoint = txn.savepoint();
+                txn.put(&key("b"), b"1").unwrap();
+                txn.flow().await.unwrap();
+                let first = late.kept.lock().clone().expect("it was kept");
+                let undone = txn.rollback_to(savepoint).await;
+                node.store.send(&first).await.unwrap();
+                match undone {
+                    Ok(()) => drop(txn.commit().await.unwrap()),
+                    Err(error) => assert!(txn.can_restart(&error).is_some(), "{error:?}"),
+                }
+                drop(txn);
+                node.env.sleep(Duration::from_secs(10)).await;
+                assert_eq!(get(&serializable(&node.db), "b", Locking::NONE).await.unwrap(), None);
+            },
+        );
+    }
 }

@@ -19,7 +19,7 @@
 //! elsewhere they are verified before, up to some timestamp. Where reads are refreshed that is the read timestamp, above which
 //! nothing commits. Below that level it is now, which becomes the deadline of the commit: one that is pushed higher is verified again.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::{join, join_all};
@@ -394,8 +394,12 @@ impl Txn {
         let router = &self.shared.db.router;
         self.count_round();
         let commit = self.send_commit(&anchor, header.clone(), request.clone());
-        let writes = join_all(remote.into_iter().map(|piece| router.write_piece(header, piece)));
+        let unanswered = AtomicBool::new(false);
+        let writes = join_all(remote.into_iter().map(|piece| router.write_piece(header, piece, &unanswered)));
         let (committed, written) = join(commit, writes).await;
+        if unanswered.load(Ordering::Relaxed) {
+            self.shared.state.lock().doubt(&plan.writes);
+        }
         // Refused for certain, it left no staging record: the same commit can be tried again at another timestamp.
         let may_stage = committed.as_ref().map_or_else(KvError::is_ambiguous, |_| true);
         let outcome = self.settle_parallel(committed, written, &anchor, &plan, request).await;

@@ -23,7 +23,8 @@ impl Txn {
         if state.stale || state.phase != Phase::Open {
             return None;
         }
-        let statement = state.isolation() == Isolation::ReadCommitted && needs_new_snapshot;
+        let can_undo = state.restart_sequence >= state.doubtful_sequence;
+        let statement = state.isolation() == Isolation::ReadCommitted && needs_new_snapshot && can_undo;
         Some(if statement && !state.aborted { RestartScope::Statement } else { RestartScope::Transaction })
     }
 

@@ -55,6 +55,8 @@ pub(crate) struct State {
     pub last_flush_sequence: u32,
     /// Older savepoints cannot be rolled back to: a flush has written over an earlier flush.
     pub displaced_sequence: u32,
+    /// Of the last write of which an attempt may yet arrive, though another has been answered: what is undone must be older, or later.
+    pub doubtful_sequence: u32,
     pub buffer: WriteBuffer,
     pub flushed: FlushedSpans,
     pub reads: ReadSet,
@@ -106,6 +108,7 @@ impl State {
             savepoint_sequence: 0,
             last_flush_sequence: 0,
             displaced_sequence: 0,
+            doubtful_sequence: 0,
             buffer: WriteBuffer::default(),
             flushed: FlushedSpans::default(),
             reads: ReadSet::default(),
@@ -241,6 +244,12 @@ impl State {
         let _ = self.locks.attempt(span);
     }
 
+    /// An attempt to send these may arrive late.
+    pub fn doubt(&mut self, writes: &WriteBlock) {
+        let last = writes.iter().map(|write| write.sequence).max().unwrap_or_default();
+        self.doubtful_sequence = self.doubtful_sequence.max(last);
+    }
+
     /// What must hold of a row for it to be written now.
     pub fn write_check(&self, key: &[u8]) -> WriteCheck {
         if self.planted.has(Bug::NoLostUpdateCheck) {
@@ -285,6 +294,7 @@ impl State {
         self.statement_sequence = self.sequence;
         self.restart_sequence = self.sequence;
         self.savepoint_sequence = self.sequence;
+        self.doubtful_sequence = 0;
         self.deadline = None;
     }
 

@@ -1,7 +1,7 @@
 //! Writes: buffered, inserted with a check, flushed early, rolled back to savepoints.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use keys::{Key, Span};
@@ -155,7 +155,7 @@ impl Txn {
         }
         self.keep_displaced().await?;
         loop {
-            let (header, block) = {
+            let (header, block, known) = {
                 let mut state = self.shared.state.lock();
                 state.check_alive()?;
                 let block = state.buffer.pending();
@@ -169,9 +169,17 @@ impl Txn {
                 state.attempt_writes(&block);
                 state.flushed.add(Span { start: from, end: to });
                 self.register(&mut state);
-                (state.write_header(), block)
+                let known = state.doubtful_sequence;
+                // Until it is answered, which whoever gives up the statement does not wait for.
+                state.doubt(&block);
+                (state.write_header(), block, known)
             };
-            match self.send_in_batches(&header, &block).await {
+            let unanswered = AtomicBool::new(false);
+            let placed = self.send_in_batches(&header, &block, &unanswered).await;
+            if !unanswered.into_inner() {
+                self.shared.state.lock().doubtful_sequence = known;
+            }
+            match placed {
                 Ok(timestamp) => {
                     let mut state = self.shared.state.lock();
                     state.txn.meta.write_timestamp = state.txn.meta.write_timestamp.max(timestamp);
@@ -191,6 +199,7 @@ impl Txn {
         &self,
         header: &kvapi::Header,
         block: &WriteBlock,
+        unanswered: &AtomicBool,
     ) -> Result<kvapi::Timestamp, KvError> {
         let mut highest = kvapi::Timestamp::ZERO;
         let mut start = 0;
@@ -202,7 +211,7 @@ impl Txn {
                 bytes += write.key.len() + write.value.map_or(0, <[u8]>::len);
                 end += 1;
             }
-            let placed = self.shared.db.router.write(header, block.slice(start..end)).await?;
+            let placed = self.shared.db.router.write(header, block.slice(start..end), unanswered).await?;
             highest = highest.max(placed);
             start = end;
         }
@@ -300,8 +309,8 @@ impl Txn {
             if sequence > state.sequence {
                 return Err(KvError::invalid("the savepoint no longer exists"));
             }
-            if sequence < state.displaced_sequence {
-                // A value that was flushed before the savepoint may be gone for good.
+            if sequence < state.displaced_sequence.max(state.doubtful_sequence) {
+                // A value that was flushed before the savepoint may be gone for good, or what is undone may arrive once more.
                 let (reason, timestamp) = (RestartReason::Aborted, state.txn.meta.write_timestamp);
                 return Err(KvError::Restart { reason, timestamp, key: None });
             }
