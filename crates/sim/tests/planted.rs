@@ -86,7 +86,7 @@ fn a_lone_proposer_that_does_not_wait_for_its_sync_is_noticed() {
 
 #[test]
 fn a_lease_that_moves_to_another_node_without_a_floor_is_noticed() {
-    assert_bug_noticed(Bug::NoLeaseFloor, "five", 60, 60);
+    assert_bug_noticed(Bug::NoLeaseFloor, "five", 0, 600);
 }
 
 #[test]
