@@ -18,6 +18,7 @@ use workload::list_append::{ListAppend, ListAppendOptions};
 use workload::monotonic::Monotonic;
 use workload::outcomes::Outcomes;
 use workload::register::Register;
+use workload::savepoints::Savepoints;
 use workload::sequential::Sequential;
 use workload::sets::Sets;
 use workload::tpcc::Tpcc;
@@ -26,7 +27,7 @@ use workload::write_skew::WriteSkew;
 use workload::{Isolation, Workload};
 
 /// All scenarios, with their names, in order.
-const FILES: [(&str, &str); 18] = [
+const FILES: [(&str, &str); 19] = [
     ("calm", include_str!("../scenarios/calm.toml")),
     ("crashes", include_str!("../scenarios/crashes.toml")),
     ("histories", include_str!("../scenarios/histories.toml")),
@@ -45,6 +46,7 @@ const FILES: [(&str, &str); 18] = [
     ("skewed", include_str!("../scenarios/skewed.toml")),
     ("merges", include_str!("../scenarios/merges.toml")),
     ("outcomes", include_str!("../scenarios/outcomes.toml")),
+    ("savepoints", include_str!("../scenarios/savepoints.toml")),
 ];
 
 /// What is run. See the module.
@@ -178,6 +180,7 @@ fn make(name: &str, scenario: &Scenario, prng: &mut Prng) -> Arc<dyn Workload> {
         }
         "unique" => Arc::new(Unique::new()),
         "outcomes" => Arc::new(Outcomes::new()),
+        "savepoints" => Arc::new(Savepoints::new()),
         "sets" => Arc::new(Sets::new()),
         "write-skew" => Arc::new(WriteSkew::new(Isolation::Serializable)),
         "sequential" => Arc::new(Sequential::new()),

@@ -13,6 +13,7 @@ use workload::check::list_append::{Claim, check};
 use workload::list_append::{ListAppend, ListAppendOptions};
 use workload::outcomes::Outcomes;
 use workload::register::Register;
+use workload::savepoints::Savepoints;
 use workload::sequential::Sequential;
 use workload::sets::Sets;
 use workload::unique::Unique;
@@ -111,6 +112,7 @@ fn postgresql_passes_every_workload() {
     run.passes("uniques", Unique::new());
     run.passes("sets", Sets::new());
     run.passes("outcomes", Outcomes::new());
+    run.passes("savepoints", Savepoints::new());
     run.passes("skew", WriteSkew::new(Isolation::Serializable));
     run.passes("chains", Sequential::new());
     run.passes("registers", Register::new());

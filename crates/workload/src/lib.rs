@@ -36,6 +36,7 @@
 //! | [`register`] | reads, writes and compare-and-set of single keys | stale reads: not linearizable |
 //! | [`monotonic`] | the highest number of all tables, and one more | lost or repeated numbers, reads of the past |
 //! | [`outcomes`] | transactions asked about by their ids | a status that is wrong, or does not stay |
+//! | [`savepoints`] | writes, some of them gone back over | what was undone comes true, or what was not is lost |
 //! | [`tpcc`] | TPC-C's transactions with its consistency conditions | torn transactions over many tables |
 //! | [`list_append`] | transactions of appends and reads | any cycle of dependencies: not strictly serializable |
 //!
@@ -55,5 +56,5 @@ pub use journal::{Counts, Journal, Tick};
 pub use transaction::{Fate, Isolation, begin, finish, single};
 pub use workload::{ClientNumber, Seat, Trouble, Violation, Workload};
 pub use workloads::{
-    bank, list_append, monotonic, outcomes, register, sequential, sets, tpcc, unique, write_skew,
+    bank, list_append, monotonic, outcomes, register, savepoints, sequential, sets, tpcc, unique, write_skew,
 };

@@ -6,6 +6,7 @@ pub mod list_append;
 pub mod monotonic;
 pub mod outcomes;
 pub mod register;
+pub mod savepoints;
 pub mod sequential;
 pub mod sets;
 pub mod tpcc;
