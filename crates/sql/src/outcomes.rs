@@ -5,16 +5,18 @@
 //! where its commit writes a row with all its other writes. So the row is there exactly if the transaction has committed.
 //!
 //! ```text
-//!   pg_xact_status:  lock the key ─ not to be had ──────────────────────────▶ in progress
+//!   pg_xact_status:  read the key ─ a row ───────────────────────────────────▶ what it says
+//!                         │ none
+//!                    lock the key ─ not to be had ─▶ read once more, no row ─▶ in progress
 //!                         │ had
-//!                         ├─ a row ─────────────────────────────────────────▶ what it says
+//!                         ├─ a row ──────────────────────────────────────────▶ what it says
 //!                         └─ none ─▶ write "aborted" there, as a transaction ▶ aborted
 //! ```
 //!
-//! The last step makes the answer final: locks are memory of a leaseholder and may be lost, and a commit may still be under way on a node that
+//! Reading comes first because two who ask would find each other's locks. The last step makes the answer final: locks are memory of a leaseholder and may be lost, and a commit may still be under way on a node that
 //! nobody reaches. Whichever row comes first stands, and a commit that finds the other one there fails (40001).
 //!
-//! Rows are kept for [`KEPT`]. After that an id without row may have had one: its status is NULL, as PostgreSQL's is once it has forgotten. A
+//! Rows are told for [`KEPT`]. After that an id without row may have had one: its status is NULL, as PostgreSQL's is once it has forgotten. A
 //! transaction older than [`COMMITTED_BEFORE`] may have been declared aborted by a row that is gone, and does not commit any more.
 
 use std::sync::Arc;
