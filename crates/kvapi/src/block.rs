@@ -388,6 +388,11 @@ impl WriteBlock {
         (0..self.len()).map(|index| self.key(index))
     }
 
+    /// The highest sequence of a write; 0 if there is none.
+    pub fn last_sequence(&self) -> u32 {
+        self.slots.iter().map(|slot| slot.sequence).max().unwrap_or_default()
+    }
+
     /// The index of the first write at or above `key`.
     pub fn lower_bound(&self, key: &[u8]) -> usize {
         let (mut low, mut high) = (0, self.len());
@@ -491,5 +496,6 @@ mod tests {
         let tail = block.slice(1..3);
         assert_eq!(tail.keys().collect::<Vec<_>>(), [b"d", b"f"]);
         assert_eq!(tail.entry(1).sequence, 2);
+        assert_eq!((block.last_sequence(), WriteBlock::new().last_sequence()), (2, 0));
     }
 }

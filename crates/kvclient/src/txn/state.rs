@@ -246,8 +246,7 @@ impl State {
 
     /// An attempt to send these may arrive late.
     pub fn doubt(&mut self, writes: &WriteBlock) {
-        let last = writes.iter().map(|write| write.sequence).max().unwrap_or_default();
-        self.doubtful_sequence = self.doubtful_sequence.max(last);
+        self.doubtful_sequence = self.doubtful_sequence.max(writes.last_sequence());
     }
 
     /// What must hold of a row for it to be written now.

@@ -186,8 +186,7 @@ impl Txn {
                     let protected = state.protected();
                     state.buffer.flushed(&block, protected);
                     state.locks.flushed(&block);
-                    let last = block.iter().map(|write| write.sequence).max().unwrap_or_default();
-                    state.last_flush_sequence = state.last_flush_sequence.max(last);
+                    state.last_flush_sequence = state.last_flush_sequence.max(block.last_sequence());
                     return Ok(());
                 }
                 Err(error) => self.get_past(error, &mut attempts).await?,
