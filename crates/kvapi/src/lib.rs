@@ -26,6 +26,7 @@
 //! | [`fold`] | programs that run where the rows of a read lie |
 //! | [`error`] | why it did not, as a decision for the caller |
 //! | [`membership`] | which nodes there are |
+//! | [`version`] | what the programs of a cluster's nodes have in common |
 //! | [`report`] | what a node tells of itself, for people |
 //! | [`sender`] | the traits that carry batches |
 //! | [`wire`] | the byte forms of what is persisted |
@@ -44,6 +45,7 @@ pub mod response;
 pub mod sender;
 pub mod transit;
 pub mod txn;
+pub mod version;
 pub mod wire;
 
 pub use block::{KeyBlock, KvBlock, Row, WriteBlock, WriteCheck, WriteEntry};
@@ -67,6 +69,8 @@ pub use response::{
 };
 pub use sender::{NodeDialer, Sender, Unreachable};
 pub use txn::{Isolation, LockStrength, Priority, Txn, TxnId, TxnMeta, TxnRecord, TxnStatus, WaitPolicy};
+
+pub use version::{ClusterVersion, InvalidVersions, KnownVersions};
 
 pub use clock::Timestamp;
 pub use keys::{Key, NodeId, RangeId, ReplicaId, Span, StoreId};

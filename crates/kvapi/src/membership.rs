@@ -9,6 +9,7 @@
 //! | addresses, locality, version | the node, when it starts | a second or two |
 //! | capacity, draining | the node, when it changes | seconds |
 //! | standing (decommissioning) | any node, recorded in the keyspace | seconds |
+//! | the cluster's version | whoever has raised it, recorded in the keyspace | seconds |
 //! | the first range's descriptor | a store that has a replica of it | seconds |
 //! | silence | measured here | at once |
 //!
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use keys::{NodeId, StoreId};
 
-use crate::RangeDescriptor;
+use crate::{ClusterVersion, KnownVersions, RangeDescriptor};
 
 /// Tiers of a locality, at most.
 pub const LOCALITY_TIERS_MAX: usize = 16;
@@ -151,6 +152,8 @@ pub struct NodeInfo {
     pub locality: Locality,
     /// The version of its program, such as 0.1.0: for people.
     pub version: String,
+    /// The versions of a cluster that its program knows.
+    pub versions: KnownVersions,
     pub capacity: Capacity,
     /// It is about to stop: it gets no new leases and clients.
     pub draining: bool,
@@ -171,6 +174,7 @@ impl NodeInfo {
             http_address: String::new(),
             locality: Locality::default(),
             version: String::new(),
+            versions: KnownVersions::OURS,
             capacity: Capacity::default(),
             draining: false,
             standing: Standing::Active,
@@ -203,6 +207,9 @@ pub trait Membership: Send + Sync {
 
     /// Changes when anything but silence does: to ask again only if there is news.
     fn revision(&self) -> u64;
+
+    /// What the cluster is at, as far as it is known here: never more than it is, never less than before.
+    fn cluster_version(&self) -> ClusterVersion;
 
     /// Tells the others what the own store holds. Calls with what was said before cost nothing.
     fn publish_capacity(&self, capacity: Capacity);
@@ -244,6 +251,11 @@ impl Membership for FixedMembership {
 
     fn revision(&self) -> u64 {
         0
+    }
+
+    /// A cluster that has one program is at the newest that this knows.
+    fn cluster_version(&self) -> ClusterVersion {
+        KnownVersions::OURS.newest
     }
 
     fn publish_capacity(&self, _: Capacity) {}

@@ -92,6 +92,9 @@ pub struct StartArguments {
     /// How long SIGTERM waits for running statements, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub drain_seconds: u64,
+    /// For tests of upgrades: the versions of a cluster that this program says it knows.
+    #[arg(long, env = "MERIDIAN_PRETEND_VERSIONS", value_name = "OLDEST-NEWEST", hide = true)]
+    pub pretend_versions: Option<String>,
     /// Log as JSON lines (the default when the error stream is not a terminal).
     #[arg(long)]
     pub log_json: bool,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use env::{Env, RealEnv};
-use kvapi::Locality;
+use kvapi::{KnownVersions, Locality};
 use node::{ClusterOptions, NodeConfig, NodeServer, ServeOptions};
 use pgserver::{AccessPolicy, ServerOptions, TlsIdentity};
 use rpc::{Addresses, Credentials, NetworkConfig};
@@ -97,6 +97,10 @@ async fn cluster_options(
         credentials,
         locality: Locality::parse(&arguments.locality).context("--locality")?,
         seeds: arguments.join.clone(),
+        cluster_versions: match &arguments.pretend_versions {
+            Some(text) => KnownVersions::parse(text).context("--pretend-versions")?,
+            None => KnownVersions::OURS,
+        },
         ..NetworkConfig::new(addresses, env!("CARGO_PKG_VERSION"))
     };
     Ok(ClusterOptions { listener, network, join: arguments.join.clone() })

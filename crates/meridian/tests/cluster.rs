@@ -8,6 +8,8 @@ mod members;
 mod sessions;
 #[path = "cluster/traces.rs"]
 mod traces;
+#[path = "cluster/upgrades.rs"]
+mod upgrades;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

@@ -25,6 +25,8 @@ mod settings;
 mod start;
 #[cfg(feature = "rocks")]
 mod steward;
+#[cfg(feature = "rocks")]
+mod upgrade;
 
 pub use config::{Identity, Inbound, NodeConfig, World};
 #[cfg(feature = "rocks")]

@@ -9,14 +9,19 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use futures::future::BoxFuture;
 use keys::{NodeId, RangeId};
-use kvapi::{ChecksumStanding, Membership, ReplicaChecksum, Report, ReportRow, Reporter, TxnId, report_row};
+use kvapi::{
+    ChecksumStanding, KnownVersions, Membership, ReplicaChecksum, Report, ReportRow, Reporter, TxnId,
+    report_row,
+};
 use kvserver::{CheckReport, Contention, LockStanding, RangeStanding, Store};
 use prometheus_client::registry::Registry;
 use rpc::Network;
 use sql::SqlServer;
-use sql::cluster::{KnownNode, Surroundings, topics};
+use sql::cluster::{KnownNode, Surroundings, VersionStanding, topics};
 
 use crate::metrics;
+#[cfg(feature = "rocks")]
+use crate::upgrade::Upgrades;
 
 /// A node's place among the others.
 pub struct Overview {
@@ -24,13 +29,23 @@ pub struct Overview {
     membership: Arc<dyn Membership>,
     /// Set once the node has one.
     network: OnceLock<Network>,
+    /// What keeps the cluster's version, once the node has a network.
+    #[cfg(feature = "rocks")]
+    upgrades: OnceLock<Arc<Upgrades>>,
     /// What is measured here, while the node serves HTTP. It knows the node, which knows this.
     registry: OnceLock<Weak<Registry>>,
 }
 
 impl Overview {
     pub fn new(store: Store, membership: Arc<dyn Membership>) -> Arc<Overview> {
-        Arc::new(Overview { store, membership, network: OnceLock::new(), registry: OnceLock::new() })
+        Arc::new(Overview {
+            store,
+            membership,
+            network: OnceLock::new(),
+            #[cfg(feature = "rocks")]
+            upgrades: OnceLock::new(),
+            registry: OnceLock::new(),
+        })
     }
 
     /// What is measured from now on.
@@ -40,7 +55,8 @@ impl Overview {
 
     /// From now on other nodes can be asked, and are answered.
     #[cfg(feature = "rocks")]
-    pub fn connect(&self, network: &Network, sql: &Arc<SqlServer>) {
+    pub fn connect(&self, network: &Network, sql: &Arc<SqlServer>, upgrades: Arc<Upgrades>) {
+        assert!(self.upgrades.set(upgrades).is_ok(), "a node is connected once");
         network.set_reporter(Arc::new(Answers(Arc::downgrade(sql))));
         sql.cluster_locks.connect();
         assert!(self.network.set(network.clone()).is_ok(), "a node is connected once");
@@ -59,6 +75,19 @@ impl Surroundings for Overview {
             }
         };
         self.membership.nodes().into_iter().map(known).collect()
+    }
+
+    fn version(&self) -> VersionStanding {
+        let network = self.network.get();
+        VersionStanding {
+            cluster_id: network.and_then(Network::identity).map(|own| own.cluster.to_string()),
+            cluster: self.membership.cluster_version(),
+            known: network.map_or(KnownVersions::OURS, Network::known_versions),
+            #[cfg(feature = "rocks")]
+            waits_for: self.upgrades.get().and_then(|upgrades| upgrades.waits_for()),
+            #[cfg(not(feature = "rocks"))]
+            waits_for: None,
+        }
     }
 
     fn report(&self, topic: &str) -> Option<Vec<ReportRow>> {

@@ -28,6 +28,8 @@ use crate::start::Node;
 #[cfg(feature = "rocks")]
 use crate::steward::ClusterSteward;
 #[cfg(feature = "rocks")]
+use crate::upgrade::Upgrades;
+#[cfg(feature = "rocks")]
 use crate::{clock_bound, identity, join, settings, steward};
 
 /// The folder within the data folder that temporary files go to.
@@ -150,11 +152,14 @@ impl NodeServer {
         }
         let drain = Drain::new(Some(network.clone()), node.store.clone());
         let steward = ClusterSteward::new(env.clone(), &node, network.clone(), drain.clone());
-        steward::keep_looking(&env, &node.db, &network, &steward);
+        let upgrades = Upgrades::new(&node.db, &network);
+        settings::follow_upgrades(&node.sql, &upgrades);
+        learn_version(&env, &upgrades, &network).await?;
+        steward::keep_looking(&env, &node.db, &network, &steward, upgrades.clone());
         network.set_steward(steward);
         remember_peers(&env, &engine, &network);
         settings::follow_rates(&node.sql, &network);
-        node.overview.connect(&network, &node.sql);
+        node.overview.connect(&network, &node.sql, upgrades);
         Ok(NodeServer::with(env, Arc::new(node), options, Some(network), drain))
     }
 
@@ -277,6 +282,25 @@ fn vouch_when_welcomed(env: &Arc<dyn Env>, engine: &Arc<dyn Engine>, network: &N
         }
     };
     drop(env.spawn("bound-found", Box::pin(task)));
+}
+
+/// How long a start waits for the record of the cluster's version, at most: it is looked at again later.
+#[cfg(feature = "rocks")]
+const VERSION_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Before clients are served: what the cluster is at.
+///
+/// Errors: this program does not know that version.
+#[cfg(feature = "rocks")]
+async fn learn_version(env: &Arc<dyn Env>, upgrades: &Upgrades, network: &Network) -> anyhow::Result<()> {
+    match env::timeout(&**env, VERSION_PATIENCE, upgrades.look()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "what version the cluster is at cannot be read now"),
+        Err(elapsed) => tracing::warn!(%elapsed, "what version the cluster is at cannot be read now"),
+    }
+    let heard = network.cluster_version();
+    let objection = heard.and_then(|version| network.known_versions().objection(version));
+    objection.map_or(Ok(()), |objection| anyhow::bail!(objection))
 }
 
 /// How often what is known of other nodes is written down, if it has changed.

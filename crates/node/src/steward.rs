@@ -19,7 +19,7 @@ use std::time::Duration;
 use env::{BoxFuture, Env};
 use keys::{Key, RangeId, addressing, system};
 use kvapi::{
-    BatchRequest, CheckReplicasRequest, Header, KvError, NodeId, NodeInfo, RangeDescriptor,
+    BatchRequest, CheckReplicasRequest, ClusterVersion, Header, KvError, NodeId, NodeInfo, RangeDescriptor,
     ReplicaCheckResponse, Response, Standing, StoreId,
 };
 use kvclient::{Db, Locking, ScanOptions, Txn, TxnOptions};
@@ -28,6 +28,7 @@ use rpc::{Admitted, ClusterId, Network, Refusal, RefusalReason, Steward};
 
 use crate::drain::Drain;
 use crate::start::Node;
+use crate::upgrade::{self, Upgrades};
 
 /// How often the records of standings are read.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
@@ -74,21 +75,21 @@ fn failed(error: KvError) -> Refusal {
     Refusal::unavailable(format!("the cluster cannot decide now: {error}"))
 }
 
-/// The next node id. The first node took 1 without asking.
-fn next_id(txn: &Txn) -> BoxFuture<'_, Result<NodeId, KvError>> {
+/// The last node id that was given out. The first node took 1 without asking.
+pub(crate) async fn last_node_id(txn: &Txn, locking: Locking) -> Result<NodeId, KvError> {
+    let stored = txn.get(&system::allocator(NODE_ALLOCATOR), locking).await?;
+    let Some(bytes) = stored.as_deref() else { return Ok(NodeId(1)) };
+    let bytes = bytes.try_into().map_err(|_| KvError::corruption("the counter of node ids"))?;
+    Ok(NodeId(u32::from_be_bytes(bytes)))
+}
+
+/// Gives out the next node id, of a cluster at this version.
+fn next_id(txn: &Txn) -> BoxFuture<'_, Result<(NodeId, ClusterVersion), KvError>> {
     Box::pin(async move {
-        let key = system::allocator(NODE_ALLOCATOR);
-        let stored = txn.get(&key, Locking { absent: true, ..Locking::UPDATE }).await?;
-        let last = match stored.as_deref() {
-            None => 1,
-            Some(bytes) => {
-                let bytes = bytes.try_into().map_err(|_| KvError::corruption("the counter of node ids"))?;
-                u32::from_be_bytes(bytes)
-            }
-        };
-        let next = last.checked_add(1).ok_or_else(|| KvError::invalid("no node id is left"))?;
-        txn.put(&key, &next.to_be_bytes())?;
-        Ok(NodeId(next))
+        let last = last_node_id(txn, Locking { absent: true, ..Locking::UPDATE }).await?;
+        let next = last.0.checked_add(1).ok_or_else(|| KvError::invalid("no node id is left"))?;
+        txn.put(&system::allocator(NODE_ALLOCATOR), &next.to_be_bytes())?;
+        Ok((NodeId(next), upgrade::recorded(txn, Locking::NONE).await?))
     })
 }
 
@@ -103,7 +104,7 @@ struct Company {
     kept: usize,
 }
 
-type Standings = BTreeMap<NodeId, (Standing, u64)>;
+pub(crate) type Standings = BTreeMap<NodeId, (Standing, u64)>;
 
 impl Company {
     /// Whether nodes may be emptied, by what the keyspace says of all: enough must remain that can take what they have. Nodes that cannot
@@ -192,7 +193,7 @@ fn changed_from(
 }
 
 /// All records of standings.
-async fn standings(txn: &Txn) -> Result<Standings, KvError> {
+pub(crate) async fn standings(txn: &Txn) -> Result<Standings, KvError> {
     let mut scan = txn.scan(ScanOptions::forward(system::node_span()));
     let mut records = Standings::new();
     while let Some(page) = scan.next_page(txn).await? {
@@ -275,7 +276,10 @@ impl Steward for ClusterSteward {
                 );
                 return Err(Refusal::new(RefusalReason::AddressTaken, detail));
             }
-            let node = self.db.transact(TxnOptions::default(), next_id).await.map_err(failed)?;
+            let given = self.db.transact(TxnOptions::default(), next_id).await;
+            let (node, version) = given.map_err(failed)?;
+            // It goes with the admission: a newcomer whose program does not know it ends.
+            self.network.publish_cluster_version(version);
             tracing::info!(%node, rpc_address, "a node is admitted");
             let admitted = Admitted { node, store: StoreId(node.0) };
             let was_alone = self.network.membership().nodes().len() == 1;
@@ -358,8 +362,14 @@ impl ClusterSteward {
     }
 }
 
-/// Looks at the records of standings as long as the network is there.
-pub fn keep_looking(env: &Arc<dyn Env>, db: &Db, network: &Network, steward: &Arc<ClusterSteward>) {
+/// Looks at the records of standings, and of the cluster's version, as long as the network is there.
+pub fn keep_looking(
+    env: &Arc<dyn Env>,
+    db: &Db,
+    network: &Network,
+    steward: &Arc<ClusterSteward>,
+    upgrades: Arc<Upgrades>,
+) {
     let (timer, db, network) = (env.clone(), db.clone(), network.clone());
     let alive: Weak<ClusterSteward> = Arc::downgrade(steward);
     let task = async move {
@@ -368,6 +378,9 @@ pub fn keep_looking(env: &Arc<dyn Env>, db: &Db, network: &Network, steward: &Ar
                 tracing::debug!(%error, "the records of nodes cannot be read now");
             }
             timer.sleep(LOOK_INTERVAL).await;
+            if let Err(error) = upgrades.look().await {
+                tracing::debug!(%error, "the cluster's version cannot be read or raised now");
+            }
         }
     };
     drop(env.spawn("node-records", Box::pin(task)));

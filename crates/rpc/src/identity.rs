@@ -7,6 +7,7 @@
 //! | the caller | is refused because |
 //! | --- | --- |
 //! | speaks only older (newer) versions | nobody would understand it |
+//! | has a program that does not know the version the cluster is at | it would meet what it does not understand |
 //! | is of another cluster | its data means something else |
 //! | wanted to reach another node | an address was given to somebody else |
 //! | was decommissioned | its replicas are gone, and what it remembers is not true any more |
@@ -37,7 +38,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use keys::{NodeId, StoreId};
-use kvapi::Standing;
+use kvapi::{ClusterVersion, KnownVersions, Standing};
 use proto::v1;
 
 /// The protocol versions that this program speaks, oldest first.
@@ -98,10 +99,11 @@ pub enum RefusalReason {
     AddressTaken,
     Unavailable,
     Invalid,
+    Version,
 }
 
 impl RefusalReason {
-    const ALL: [(RefusalReason, v1::refusal::Reason); 11] = {
+    const ALL: [(RefusalReason, v1::refusal::Reason); 12] = {
         use v1::refusal::Reason;
         [
             (RefusalReason::OtherCluster, Reason::OtherCluster),
@@ -115,12 +117,13 @@ impl RefusalReason {
             (RefusalReason::AddressTaken, Reason::AddressTaken),
             (RefusalReason::Unavailable, Reason::Unavailable),
             (RefusalReason::Invalid, Reason::Invalid),
+            (RefusalReason::Version, Reason::Version),
         ]
     };
 
     /// Whether a member that is refused so cannot ever go on.
     pub fn is_final(self) -> bool {
-        matches!(self, RefusalReason::Decommissioned | RefusalReason::StaleFolder)
+        matches!(self, RefusalReason::Decommissioned | RefusalReason::StaleFolder | RefusalReason::Version)
     }
 
     /// Whether asking again later may help without anybody doing anything.
@@ -241,6 +244,8 @@ pub(crate) struct Judge<'a> {
     /// The own address, for people.
     pub address: &'a str,
     pub versions: RangeInclusive<u32>,
+    /// What the cluster is at; `None`: the node is in none, or has not heard it yet.
+    pub cluster_version: Option<ClusterVersion>,
     pub known: &'a dyn Fn(NodeId) -> Option<Past>,
 }
 
@@ -249,6 +254,7 @@ impl Judge<'_> {
     pub fn judge(&self, hello: &v1::HelloRequest) -> Result<u32, Refusal> {
         let version = self.common_version(hello)?;
         self.check_expectation(hello)?;
+        self.check_program(hello)?;
         if hello.role() == v1::Role::Node {
             self.check_member(hello)?;
         }
@@ -288,6 +294,14 @@ impl Judge<'_> {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the caller's program can serve the cluster. People only ask.
+    fn check_program(&self, hello: &v1::HelloRequest) -> Result<(), Refusal> {
+        let known = KnownVersions::told(hello.version_min, hello.version_max);
+        let cluster = self.cluster_version.filter(|_| hello.role() != v1::Role::Operator);
+        let objection = cluster.and_then(|cluster| known.objection(cluster));
+        objection.map_or(Ok(()), |detail| Err(Refusal::new(RefusalReason::Version, detail)))
     }
 
     fn check_member(&self, hello: &v1::HelloRequest) -> Result<(), Refusal> {
@@ -352,6 +366,8 @@ mod tests {
             program_version: "0.1.0".to_string(),
             process: 50,
             bound_found: 1_000,
+            version_min: 1,
+            version_max: 2,
         }
     }
 
@@ -361,7 +377,9 @@ mod tests {
             3 => Some(Past { standing: Standing::Decommissioned, incarnation: 1, process: 0, clock: 0 }),
             _ => None,
         };
-        let judge = Judge { own, own_process: 30, address: "a:1", versions: 2..=4, known: &known };
+        let cluster_version = own.map(|_| ClusterVersion(2));
+        let judge =
+            Judge { own, own_process: 30, address: "a:1", versions: 2..=4, cluster_version, known: &known };
         judge.judge(hello).map_err(|refusal| refusal.reason)
     }
 
@@ -411,6 +429,21 @@ mod tests {
         assert_eq!(restarted(2_000), Ok(2));
         assert_eq!(restarted(0), Ok(2), "it does not say");
         assert_eq!(check(|hello| hello.cluster_id.clear()), Err(RefusalReason::Invalid));
+        // Programs that do not know what the cluster is at, as members and as newcomers; people may ask with any.
+        for role in [v1::Role::Node, v1::Role::Joiner, v1::Role::Operator] {
+            for (known, is_welcome) in
+                [((1, 2), true), ((2, 3), true), ((1, 1), false), ((0, 0), false), ((3, 4), false)]
+            {
+                let mut hello = hello();
+                (hello.role, hello.version_min, hello.version_max) = (role.into(), known.0, known.1);
+                let expected = if is_welcome || role == v1::Role::Operator {
+                    Ok(2)
+                } else {
+                    Err(RefusalReason::Version)
+                };
+                assert_eq!(judge(Some(&own), &hello), expected, "{role:?} {known:?}");
+            }
+        }
         // A newcomer has no cluster to be of.
         assert_eq!(check(|hello| (hello.role, hello.expected_node_id) = (v1::Role::Joiner.into(), 0)), Ok(2));
     }

@@ -27,6 +27,7 @@ pub(crate) struct Metrics {
     pub snapshot_bytes_sent: Counter,
     pub pings_failed: Counter,
     pub clock_offset_max_microseconds: Gauge,
+    pub cluster_version: Gauge,
 }
 
 impl Metrics {
@@ -76,6 +77,11 @@ impl Metrics {
                 "rpc_clock_offset_max_microseconds",
                 "The largest measured distance of another node's clock",
                 &self.clock_offset_max_microseconds,
+            ),
+            (
+                "cluster_version",
+                "The version that the cluster is at, as far as it is known here",
+                &self.cluster_version,
             ),
         ];
         for (name, help, gauge) in gauges {

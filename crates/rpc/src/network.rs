@@ -18,8 +18,8 @@ use clock::Clock;
 use env::{BoxFuture, Env, Lane};
 use keys::{Key, NodeId, RangeId, StoreId};
 use kvapi::{
-    Capacity, Locality, Membership, NodeDialer, NodeInfo, RangeDescriptor, ReplicaCheckResponse, Reporter,
-    Sender, Standing,
+    Capacity, ClusterVersion, KnownVersions, Locality, Membership, NodeDialer, NodeInfo, RangeDescriptor,
+    ReplicaCheckResponse, Reporter, Sender, Standing,
 };
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::registry::Registry;
@@ -64,6 +64,8 @@ pub struct NetworkConfig {
     pub bound_found: Option<WallTime>,
     /// The protocol versions to speak: [`PROTOCOL_VERSIONS`], except in tests.
     pub versions: RangeInclusive<u32>,
+    /// The versions of a cluster that the program knows: [`KnownVersions::OURS`], except in tests.
+    pub cluster_versions: KnownVersions,
 }
 
 impl NetworkConfig {
@@ -76,6 +78,7 @@ impl NetworkConfig {
             seeds: Vec::new(),
             bound_found: None,
             versions: PROTOCOL_VERSIONS,
+            cluster_versions: KnownVersions::OURS,
         }
     }
 
@@ -196,6 +199,8 @@ impl Shared {
             program_version: self.config.program_version.clone(),
             process: identity.map_or(0, |_| self.process),
             bound_found: identity.map_or(0, |_| self.config.bound_found()),
+            version_min: self.config.cluster_versions.oldest.0,
+            version_max: self.config.cluster_versions.newest.0,
         }
     }
 
@@ -300,11 +305,23 @@ impl Shared {
         if changes.own_standing == Some(Standing::Decommissioned) {
             self.fail("this node was decommissioned: it cannot come back".to_string());
         }
+        if let Some(version) = changes.cluster_version {
+            self.cluster_version_rose(version);
+        }
         self.meet_peers();
         for node in changes.moved {
             if let Some(peer) = self.peers.lock().get(&node) {
                 peer.wake();
             }
+        }
+    }
+
+    /// A program that does not know the cluster's version cannot go on.
+    fn cluster_version_rose(&self, version: ClusterVersion) {
+        tracing::info!(%version, "the cluster's version");
+        self.metrics.cluster_version.set(i64::from(version.0));
+        if let Some(objection) = self.config.cluster_versions.objection(version) {
+            self.fail(objection);
         }
     }
 
@@ -449,6 +466,8 @@ impl Network {
             process: shared.process,
             bound_found: config.bound_found(),
             clock: shared.told_clock(),
+            version_min: config.cluster_versions.oldest.0,
+            version_max: config.cluster_versions.newest.0,
         };
         {
             let mut roster = shared.roster.write();
@@ -561,6 +580,23 @@ impl Network {
         self.shared.meet_peers();
     }
 
+    /// The versions of a cluster that this program knows.
+    pub fn known_versions(&self) -> KnownVersions {
+        self.shared.config.cluster_versions
+    }
+
+    /// What the cluster is at, if that was heard.
+    pub fn cluster_version(&self) -> Option<ClusterVersion> {
+        self.shared.roster.read().cluster_version()
+    }
+
+    /// Tells others what version the keyspace says that the cluster is at.
+    pub fn publish_cluster_version(&self, version: ClusterVersion) {
+        if self.shared.roster.write().learn_cluster_version(version) {
+            self.shared.cluster_version_rose(version);
+        }
+    }
+
     /// Counts the changes of a node's standing, as far as they are known here.
     pub fn standing_edition(&self, node: NodeId) -> u64 {
         self.shared.roster.read().standing_edition(node)
@@ -650,6 +686,10 @@ impl Membership for NetworkMembership {
 
     fn revision(&self) -> u64 {
         self.0.roster.read().revision()
+    }
+
+    fn cluster_version(&self) -> ClusterVersion {
+        self.0.roster.read().cluster_version().unwrap_or(ClusterVersion::FIRST)
     }
 
     fn publish_capacity(&self, capacity: Capacity) {

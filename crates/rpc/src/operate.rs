@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use env::Env;
 use keys::{NodeId, RangeId, StoreId};
-use kvapi::{Locality, NodeInfo, Standing};
+use kvapi::{KnownVersions, Locality, NodeInfo, Standing};
 use proto::v1;
 
 use crate::connection::{ConnectError, Connection};
@@ -153,6 +153,7 @@ fn status_from_proto(status: v1::NodeStatus) -> Option<NodeStatus> {
         http_address: record.http_address,
         locality: Locality::parse(&record.locality).ok()?,
         version: record.program_version,
+        versions: KnownVersions::told(record.version_min, record.version_max),
         capacity: record.capacity.as_ref().map(capacity_from_proto).unwrap_or_default(),
         draining: record.draining,
         standing: Standing::from_code(u8::try_from(status.standing).ok()?)?,

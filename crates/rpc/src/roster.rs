@@ -5,14 +5,14 @@
 //! each other what the other lacks; news reach everybody in a number of rounds that grows with the logarithm of the
 //! number of nodes. As every node speaks regularly, an unchanged version means silence: nobody has heard of it.
 //!
-//! Beside the records travel two facts that are decided in the keyspace: whether a node is meant to hold data (by
-//! edition), and where the first range is (by generation).
+//! Beside the records travel facts that are decided in the keyspace: whether a node is meant to hold data (by edition), where the
+//! first range is (by generation), and what version the cluster is at (which only goes up).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use keys::{NodeId, StoreId};
-use kvapi::{Capacity, Locality, NodeInfo, RangeDescriptor, Standing};
+use kvapi::{Capacity, ClusterVersion, KnownVersions, Locality, NodeInfo, RangeDescriptor, Standing};
 use proto::v1;
 
 use crate::identity::{Past, Process};
@@ -59,12 +59,14 @@ pub(crate) struct Changes {
     pub doubtful: Vec<String>,
     /// The own standing is a new one.
     pub own_standing: Option<Standing>,
+    /// The cluster is at a higher version than was known.
+    pub cluster_version: Option<ClusterVersion>,
 }
 
 /// All that is known.
 ///
 /// - The own record is written here alone; news about it are not taken.
-/// - A record's version, a standing's edition and the first range's generation never go down.
+/// - A record's version, a standing's edition, the first range's generation and the cluster's version never go down.
 /// - At most `NODES_MAX` nodes.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
@@ -74,6 +76,8 @@ pub(crate) struct Roster {
     entries: BTreeMap<NodeId, Entry>,
     stores: BTreeMap<StoreId, NodeId>,
     first_range: Option<RangeDescriptor>,
+    /// What the cluster is at, once that was heard.
+    cluster_version: Option<ClusterVersion>,
     /// Counts changes of anything but versions.
     revision: u64,
 }
@@ -95,6 +99,20 @@ impl Roster {
 
     pub fn first_range(&self) -> Option<&RangeDescriptor> {
         self.first_range.as_ref()
+    }
+
+    pub fn cluster_version(&self) -> Option<ClusterVersion> {
+        self.cluster_version
+    }
+
+    /// True: the cluster is at a higher version than was known.
+    pub fn learn_cluster_version(&mut self, version: ClusterVersion) -> bool {
+        let is_new = self.cluster_version < Some(version);
+        if is_new {
+            self.cluster_version = Some(version);
+            self.revision += 1;
+        }
+        is_new
     }
 
     /// Takes the descriptor unless a newer one is known.
@@ -215,6 +233,7 @@ impl Roster {
             http_address: record.http_address.clone(),
             locality: entry.locality.clone(),
             version: record.program_version.clone(),
+            versions: KnownVersions::told(record.version_min, record.version_max),
             capacity: record.capacity.as_ref().map(capacity_from_proto).unwrap_or_default(),
             draining: record.draining,
             standing: entry.standing,
@@ -231,7 +250,8 @@ impl Roster {
             standing_edition: entry.standing_edition,
         });
         let first_range_generation = self.first_range.as_ref().map_or(0, |known| known.generation + 1);
-        v1::Digest { entries: entries.collect(), first_range_generation }
+        let cluster_version = self.cluster_version.map_or(0, |version| version.0);
+        v1::Digest { entries: entries.collect(), first_range_generation, cluster_version }
     }
 
     /// What somebody with this digest lacks.
@@ -259,6 +279,8 @@ impl Roster {
         {
             news.first_range = descriptor.encode().into();
         }
+        let version = self.cluster_version.filter(|version| version.0 > digest.cluster_version);
+        news.cluster_version = version.map_or(0, |version| version.0);
         news
     }
 
@@ -281,6 +303,10 @@ impl Roster {
             && let Ok(descriptor) = RangeDescriptor::decode(&news.first_range)
         {
             self.learn_first_range(&descriptor);
+        }
+        let version = ClusterVersion(news.cluster_version);
+        if version.0 > 0 && self.learn_cluster_version(version) {
+            changes.cluster_version = Some(version);
         }
         changes
     }
@@ -534,6 +560,9 @@ mod tests {
         b.learn_first_range(&descriptor(3));
         exchange(&mut a, &mut b, SECOND);
         assert_eq!(a.first_range(), Some(&descriptor(4)));
+        assert!(a.learn_cluster_version(ClusterVersion(2)) && !a.learn_cluster_version(ClusterVersion(1)));
+        assert_eq!(b.absorb(a.news_for(&b.digest()), SECOND).cluster_version, Some(ClusterVersion(2)));
+        assert_eq!(a.news_for(&b.digest()).cluster_version, 0, "both know it");
         assert!(a.set_standing(NodeId(2), 2, Standing::Decommissioned));
         assert!(a.peers().is_empty());
     }
@@ -549,8 +578,12 @@ mod tests {
             v1::NodeRecord { rpc_address: long, ..record(2, 1, 1) },
         ];
         let standing = v1::StandingRecord { node_id: 2, edition: 1, standing: 77 };
-        let news =
-            v1::News { nodes: wrong.to_vec(), standings: vec![standing], first_range: vec![1, 2, 3].into() };
+        let news = v1::News {
+            nodes: wrong.to_vec(),
+            standings: vec![standing],
+            first_range: vec![1, 2, 3].into(),
+            cluster_version: 0,
+        };
         let revision = a.revision();
         assert_eq!(a.absorb(news, SECOND), Changes::default());
         assert_eq!((a.revision(), a.nodes(SECOND).len(), a.first_range()), (revision, 1, None));

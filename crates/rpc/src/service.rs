@@ -103,6 +103,7 @@ impl NodeService {
             own_process: shared.process,
             address: &shared.config.addresses.rpc,
             versions: shared.config.versions.clone(),
+            cluster_version: shared.roster.read().cluster_version(),
             known: &known,
         };
         let protocol = judge.judge(hello)?;
@@ -115,6 +116,7 @@ impl NodeService {
             program_version: shared.config.program_version.clone(),
             process: shared.process,
             bound_found: shared.config.bound_found(),
+            cluster_version: shared.roster.read().cluster_version().map_or(0, |version| version.0),
         })
     }
 }

@@ -12,7 +12,8 @@ use env::{Env, SimEnv, TaskHandle};
 use futures::future::BoxFuture;
 use kvapi::membership::{Capacity, Membership, NodeInfo};
 use kvapi::{
-    BatchRequest, BatchResponse, KvError, NodeDialer, NodeId, RangeDescriptor, Sender, StoreId, Unreachable,
+    BatchRequest, BatchResponse, ClusterVersion, KnownVersions, KvError, NodeDialer, NodeId, RangeDescriptor,
+    Sender, StoreId, Unreachable,
 };
 use parking_lot::Mutex;
 use replication::{RaftBatch, RaftTransport, ReceivedSnapshot, SendError, SnapshotStream};
@@ -252,6 +253,11 @@ impl Membership for End {
 
     fn revision(&self) -> u64 {
         0
+    }
+
+    /// All nodes run this program.
+    fn cluster_version(&self) -> ClusterVersion {
+        KnownVersions::OURS.newest
     }
 
     fn publish_capacity(&self, capacity: Capacity) {

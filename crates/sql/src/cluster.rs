@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use env::timeout;
 use futures::future::{BoxFuture, join_all};
-use kvapi::{NodeId, NodeInfo, Report, ReportRow, Standing, report_row};
-use types::{PgError, SqlState};
+use kvapi::{ClusterVersion, KnownVersions, NodeId, NodeInfo, Report, ReportRow, Standing, report_row};
+use types::{PgError, PgResult, SqlState};
 
 use crate::server::SqlServer;
 use crate::session::Services;
@@ -63,10 +63,24 @@ pub struct KnownNode {
     pub unreachable: Option<String>,
 }
 
+/// What version the cluster is at, and what the program of this node knows.
+#[derive(Clone, Debug)]
+pub struct VersionStanding {
+    /// `None`: the node stands alone.
+    pub cluster_id: Option<String>,
+    pub cluster: ClusterVersion,
+    pub known: KnownVersions,
+    /// Why the cluster is not at the newest version that is known here, if it is not.
+    pub waits_for: Option<String>,
+}
+
 /// What lies around and beneath the SQL layer of a node.
 pub trait Surroundings: Send + Sync {
     /// All nodes, the own one included, by id.
     fn nodes(&self) -> Vec<KnownNode>;
+
+    /// What the cluster is at.
+    fn version(&self) -> VersionStanding;
 
     /// What the layers beneath know here of a topic.
     fn report(&self, topic: &str) -> Option<Vec<ReportRow>>;
@@ -84,6 +98,20 @@ pub trait Surroundings: Send + Sync {
 }
 
 impl SqlServer {
+    /// Fails unless the cluster is at a version: what it brings would be met by older programs.
+    ///
+    /// Errors: 55000, naming what was asked for.
+    pub(crate) fn require(&self, version: ClusterVersion, what: &str) -> PgResult<()> {
+        let at = self.surroundings().map_or(ClusterVersion::FIRST, |around| around.version().cluster);
+        if at >= version {
+            return Ok(());
+        }
+        let message = format!("{what} cannot be used before the cluster is at version {version}");
+        let error = PgError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message);
+        let hint = "The version is raised once the program of every node knows it: see meridian.cluster.";
+        Err(error.detail(format!("It is at version {at}.")).hint(hint))
+    }
+
     /// What this node knows of a topic; `None`: it does not know the topic.
     pub fn report(&self, topic: &str) -> Option<Report> {
         let rows = match topic {

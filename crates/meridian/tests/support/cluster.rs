@@ -50,6 +50,11 @@ pub struct Cluster {
 
 impl Cluster {
     pub fn start(nodes: u16) -> Cluster {
+        Cluster::start_with(nodes, &[])
+    }
+
+    /// With variables of the environment.
+    pub fn start_with(nodes: u16, variables: &[(&str, &str)]) -> Cluster {
         let cluster = Cluster {
             folder: tempfile::tempdir().expect("a temporary folder"),
             base_port: free_base_port(u32::from(nodes)),
@@ -57,6 +62,7 @@ impl Cluster {
         let (nodes, port) = (nodes.to_string(), cluster.base_port.to_string());
         let mut command = cluster.command("start");
         command.args(["--nodes", &nodes, "--base-port", &port, "--", "--cache-mib", "32"]);
+        command.envs(variables.iter().copied());
         must(&mut command);
         cluster
     }

@@ -24,6 +24,7 @@ pub const STATEMENT_SIZE_MAX: &str = "statement_size_max";
 pub const SWEEP_INTERVAL: &str = "sweep_interval";
 pub const SYSTEM_REPLICAS: &str = "system_replicas";
 pub const TRANSACTION_BUFFER_SIZE: &str = "transaction_buffer_size";
+pub const UPGRADE_AUTOMATICALLY: &str = "upgrade_automatically";
 
 const SECOND: i64 = 1_000;
 const HOUR: i64 = 3_600 * SECOND;
@@ -150,5 +151,11 @@ pub static DEFINITIONS: &[Definition] = &[
         KilobytesIn(1, GIB),
         "4MB",
         "Writes that a transaction holds back before it sends them ahead of its commit.",
+    ),
+    setting(
+        UPGRADE_AUTOMATICALLY,
+        Kind::Bool,
+        "on",
+        "Whether the cluster's version is raised as soon as every node's program knows a newer one; older programs are refused from then on.",
     ),
 ];

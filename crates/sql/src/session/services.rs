@@ -7,6 +7,7 @@ use std::time::Duration;
 use executor::{DeferredChecks, DeferredFunctions, ExecResult, TableLookup, VirtualTables};
 use expr::{CatalogLookup, FunctionRef, SessionInfo};
 use futures::future::BoxFuture;
+use kvapi::ClusterVersion;
 use kvclient::Txn;
 use parking_lot::Mutex;
 use planner::catalog::VirtualTable;
@@ -307,6 +308,7 @@ impl Services {
         if self.is_in_past {
             return Err(PgError::unsupported("the id of a transaction AS OF SYSTEM TIME").into());
         }
+        self.catalog.server.require(ClusterVersion::OUTCOMES, "the id of a transaction")?;
         let assigned = Box::pin(AssignedId::new(&self.catalog.server.db, &self.txn)).await?;
         Ok(self.transaction_id.lock().insert(assigned).get())
     }
@@ -315,6 +317,7 @@ impl Services {
         if self.assigned_id().is_some_and(|own| own as u64 == id) {
             return Ok(Datum::text(outcomes::IN_PROGRESS));
         }
+        self.catalog.server.require(ClusterVersion::OUTCOMES, "the status of a transaction")?;
         let status = Box::pin(outcomes::status(&self.catalog.server.db, id)).await?;
         Ok(status.map_or(Datum::Null, Datum::text))
     }

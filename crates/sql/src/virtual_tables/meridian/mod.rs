@@ -3,7 +3,7 @@
 //! | file | tables |
 //! | --- | --- |
 //! | `settings` | settings of the session and of the cluster |
-//! | `nodes` | the nodes, as this one knows them |
+//! | `nodes` | the cluster's version and its nodes, as this one knows them |
 //! | `ranges` | ranges and leases; comparisons of replicas |
 //! | `sessions` | sessions and transactions |
 //! | `locks` | locks and who waits for them; waits that have ended |
