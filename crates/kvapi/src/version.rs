@@ -12,11 +12,13 @@
 //! ```
 //!
 //! - The cluster's version never goes down.
-//! - It is raised in one transaction, by a node that has heard from every node that was ever given an id and has not been decommissioned that
-//!   its program knows the new version.
-//! - A node uses what a version brings once it has heard that the cluster is at it ([`crate::Membership::cluster_version`]). Who hears it late
-//!   is merely late: everybody who may meet what others use knows it.
-//! - A node that hears of a version that its program does not know ends, and says so.
+//! - It is raised in one transaction that finds, of every node that was given an id and not decommissioned, that it was last started with a program
+//!   that knows the new version. A node that starts says so in a transaction of its own, which reads the version as well: it serves no
+//!   client under a version that it does not know (`node::upgrade`).
+//! - A node uses what a version brings once it has heard that the cluster is at it ([`crate::Membership::cluster_version`]). What is heard by gossip may
+//!   be too low, never too high. So who hears it late is merely late; and a program is too old for what is heard, but may be too new only for
+//!   what is recorded.
+//! - A node whose program is too old for what it hears ends, and says so.
 //!
 //! Whoever changes a stored form, or sends what older programs do not understand, adds a version below and asks for it where the new is begun.
 //! Numbers are never given twice.
@@ -87,9 +89,14 @@ impl KnownVersions {
         self.oldest <= version && version <= self.newest
     }
 
+    /// Whether a program that knows these is too old for a cluster at a version.
+    pub fn are_too_old_for(&self, cluster: ClusterVersion) -> bool {
+        cluster > self.newest
+    }
+
     /// Why a program that knows these cannot serve a cluster at a version, if it cannot.
     pub fn objection(&self, cluster: ClusterVersion) -> Option<String> {
-        if cluster > self.newest {
+        if self.are_too_old_for(cluster) {
             return Some(format!(
                 "the cluster is at version {cluster}, and the program knows versions {self} only: it is too old. Use the program that the other nodes run"
             ));

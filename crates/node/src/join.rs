@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use env::{BoxFuture, Env};
-use kvapi::{Key, NodeId, RangeId, ReplicaCheckResponse, Standing};
+use kvapi::{Key, KnownVersions, NodeId, RangeId, ReplicaCheckResponse, Standing};
 use parking_lot::Mutex;
 use rpc::{Admitted, ClusterId, ConnectError, Network, Refusal, RefusalReason, Steward};
 use stdx::{Backoff, Prng};
@@ -121,6 +121,11 @@ async fn ask_all(network: &Network, others: &[&String]) -> anyhow::Result<Asked>
             Ok(identity) => return Ok(Asked::Admitted(identity)),
             Err(error) => error,
         };
+        if let ConnectError::Refused(refusal) = &error
+            && refusal.reason.is_final()
+        {
+            bail!("cannot join the cluster at {address}: {error}");
+        }
         let text = error.to_string();
         unanswered.push(if text.contains(*address) { text } else { format!("{address}: {text}") });
         let passes = match &error {
@@ -173,7 +178,7 @@ fn no_cluster<T: Send + 'static>() -> BoxFuture<'static, Result<T, Refusal>> {
 }
 
 impl Steward for Waiting {
-    fn admit(&self, _: String) -> BoxFuture<'_, Result<Admitted, Refusal>> {
+    fn admit(&self, _: String, _: KnownVersions) -> BoxFuture<'_, Result<Admitted, Refusal>> {
         no_cluster()
     }
 

@@ -79,12 +79,18 @@ impl Surroundings for Overview {
 
     fn version(&self) -> VersionStanding {
         let network = self.network.get();
+        let cluster = self.membership.cluster_version();
+        let known = network.map_or(KnownVersions::OURS, Network::known_versions);
         VersionStanding {
             cluster_id: network.and_then(Network::identity).map(|own| own.cluster.to_string()),
-            cluster: self.membership.cluster_version(),
-            known: network.map_or(KnownVersions::OURS, Network::known_versions),
+            cluster,
+            known,
             #[cfg(feature = "rocks")]
-            waits_for: self.upgrades.get().and_then(|upgrades| upgrades.waits_for()),
+            waits_for: self
+                .upgrades
+                .get()
+                .and_then(|upgrades| upgrades.waits_for())
+                .filter(|_| cluster < known.newest),
             #[cfg(not(feature = "rocks"))]
             waits_for: None,
         }

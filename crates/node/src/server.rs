@@ -153,8 +153,11 @@ impl NodeServer {
         let drain = Drain::new(Some(network.clone()), node.store.clone());
         let steward = ClusterSteward::new(env.clone(), &node, network.clone(), drain.clone());
         let upgrades = Upgrades::new(&node.db, &network);
-        settings::follow_upgrades(&node.sql, &upgrades);
-        learn_version(&env, &upgrades, &network).await?;
+        tokio::select! {
+            biased;
+            reason = network.fatal() => anyhow::bail!(reason),
+            entered = enter_cluster(&env, &upgrades, founds_cluster) => entered?,
+        }
         steward::keep_looking(&env, &node.db, &network, &steward, upgrades.clone());
         network.set_steward(steward);
         remember_peers(&env, &engine, &network);
@@ -284,23 +287,29 @@ fn vouch_when_welcomed(env: &Arc<dyn Env>, engine: &Arc<dyn Engine>, network: &N
     drop(env.spawn("bound-found", Box::pin(task)));
 }
 
-/// How long a start waits for the record of the cluster's version, at most: it is looked at again later.
+/// How long a start waits until it can be read what the cluster is at.
 #[cfg(feature = "rocks")]
-const VERSION_PATIENCE: Duration = Duration::from_secs(2);
+const VERSION_PATIENCE: Duration = Duration::from_secs(120);
+#[cfg(feature = "rocks")]
+const VERSION_PAUSE: Duration = Duration::from_millis(200);
 
-/// Before clients are served: what the cluster is at.
+/// Before clients are served: whether this program knows what the cluster is at.
 ///
-/// Errors: this program does not know that version.
+/// Errors: it does not, or nobody can tell; the node cannot go on.
 #[cfg(feature = "rocks")]
-async fn learn_version(env: &Arc<dyn Env>, upgrades: &Upgrades, network: &Network) -> anyhow::Result<()> {
-    match env::timeout(&**env, VERSION_PATIENCE, upgrades.look()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "what version the cluster is at cannot be read now"),
-        Err(elapsed) => tracing::warn!(%elapsed, "what version the cluster is at cannot be read now"),
+async fn enter_cluster(env: &Arc<dyn Env>, upgrades: &Upgrades, founds_cluster: bool) -> anyhow::Result<()> {
+    let deadline = env.monotonic() + VERSION_PATIENCE;
+    loop {
+        match upgrades.enter(founds_cluster).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(objection)) => anyhow::bail!(objection),
+            Err(error) if env.monotonic() >= deadline => {
+                anyhow::bail!("what version the cluster is at cannot be read: {error}")
+            }
+            Err(error) => tracing::debug!(%error, "what version the cluster is at cannot be read yet"),
+        }
+        env.sleep(VERSION_PAUSE).await;
     }
-    let heard = network.cluster_version();
-    let objection = heard.and_then(|version| network.known_versions().objection(version));
-    objection.map_or(Ok(()), |objection| anyhow::bail!(objection))
 }
 
 /// How often what is known of other nodes is written down, if it has changed.

@@ -14,8 +14,6 @@ use sql::cluster_settings::definitions::*;
 use sql::cluster_settings::{size_text, time_text};
 
 use crate::config::NodeConfig;
-#[cfg(feature = "rocks")]
-use crate::upgrade::Upgrades;
 
 /// What this node was started with, as values of settings.
 pub fn defaults(config: &NodeConfig) -> BTreeMap<&'static str, String> {
@@ -59,15 +57,6 @@ pub fn follow(sql: &Arc<SqlServer>, store: &kvserver::Store, db: &Db, config: &N
         db.set_closed_lag(settings.set_time(CLOSED_TIMESTAMP_LAG).unwrap_or(base.closed_lag));
         let buffer = settings.set_bytes(TRANSACTION_BUFFER_SIZE).map(|bytes| bytes as usize);
         db.set_buffer_bytes_max(buffer.unwrap_or(buffer_bytes_max));
-    }));
-}
-
-/// Whether the cluster's version is raised follows the settings from now on.
-#[cfg(feature = "rocks")]
-pub fn follow_upgrades(sql: &Arc<SqlServer>, upgrades: &Arc<Upgrades>) {
-    let upgrades = upgrades.clone();
-    sql.tell_settings(Box::new(move |settings| {
-        upgrades.set_automatic(settings.text(UPGRADE_AUTOMATICALLY) != Some("off"));
     }));
 }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 use env::{BoxFuture, Env};
 use keys::{Key, RangeId, addressing, system};
 use kvapi::{
-    BatchRequest, CheckReplicasRequest, ClusterVersion, Header, KvError, NodeId, NodeInfo, RangeDescriptor,
+    BatchRequest, CheckReplicasRequest, Header, KnownVersions, KvError, NodeId, NodeInfo, RangeDescriptor,
     ReplicaCheckResponse, Response, Standing, StoreId,
 };
 use kvclient::{Db, Locking, ScanOptions, Txn, TxnOptions};
@@ -83,13 +83,17 @@ pub(crate) async fn last_node_id(txn: &Txn, locking: Locking) -> Result<NodeId, 
     Ok(NodeId(u32::from_be_bytes(bytes)))
 }
 
-/// Gives out the next node id, of a cluster at this version.
-fn next_id(txn: &Txn) -> BoxFuture<'_, Result<(NodeId, ClusterVersion), KvError>> {
+/// Gives out the next node id, for a program that knows these versions. Errors: the inner one if it cannot serve the cluster.
+fn next_id(txn: &Txn, known: KnownVersions) -> BoxFuture<'_, Result<Result<NodeId, Refusal>, KvError>> {
     Box::pin(async move {
+        let version = upgrade::recorded(txn, Locking::NONE).await?;
+        if let Some(refusal) = Refusal::of_program(known, version) {
+            return Ok(Err(refusal));
+        }
         let last = last_node_id(txn, Locking { absent: true, ..Locking::UPDATE }).await?;
         let next = last.0.checked_add(1).ok_or_else(|| KvError::invalid("no node id is left"))?;
         txn.put(&system::allocator(NODE_ALLOCATOR), &next.to_be_bytes())?;
-        Ok((NodeId(next), upgrade::recorded(txn, Locking::NONE).await?))
+        Ok(Ok(NodeId(next)))
     })
 }
 
@@ -240,6 +244,13 @@ impl ClusterSteward {
         })
     }
 
+    /// The last id that was given out: its node may never have come.
+    async fn last_node_id(&self) -> Result<NodeId, Refusal> {
+        let reading = TxnOptions { read_only: true, ..TxnOptions::default() };
+        let read = self.db.transact(reading, |txn| Box::pin(last_node_id(txn, Locking::NONE))).await;
+        read.map_err(failed)
+    }
+
     fn company(&self) -> Company {
         let nodes = self.network.membership().nodes();
         let is_able = |info: &&NodeInfo| info.incarnation > 0 && !info.draining && info.silence < SILENCE_MAX;
@@ -267,7 +278,11 @@ fn all_ranges(txn: &Txn) -> BoxFuture<'_, Result<Vec<RangeDescriptor>, KvError>>
 }
 
 impl Steward for ClusterSteward {
-    fn admit(&self, rpc_address: String) -> BoxFuture<'_, Result<Admitted, Refusal>> {
+    fn admit(
+        &self,
+        rpc_address: String,
+        versions: KnownVersions,
+    ) -> BoxFuture<'_, Result<Admitted, Refusal>> {
         Box::pin(async move {
             if let Some(node) = self.network.member_at(&rpc_address) {
                 let detail = format!(
@@ -276,10 +291,8 @@ impl Steward for ClusterSteward {
                 );
                 return Err(Refusal::new(RefusalReason::AddressTaken, detail));
             }
-            let given = self.db.transact(TxnOptions::default(), next_id).await;
-            let (node, version) = given.map_err(failed)?;
-            // It goes with the admission: a newcomer whose program does not know it ends.
-            self.network.publish_cluster_version(version);
+            let given = self.db.transact(TxnOptions::default(), |txn| next_id(txn, versions)).await;
+            let node = given.map_err(failed)??;
             tracing::info!(%node, rpc_address, "a node is admitted");
             let admitted = Admitted { node, store: StoreId(node.0) };
             let was_alone = self.network.membership().nodes().len() == 1;
@@ -308,7 +321,10 @@ impl Steward for ClusterSteward {
     fn set_standing(&self, nodes: Vec<NodeId>, standing: Standing) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(async move {
             let membership = self.network.membership();
-            if let Some(unknown) = nodes.iter().find(|node| membership.node(**node).is_none()) {
+            let unknown = nodes.iter().filter(|node| membership.node(**node).is_none()).max();
+            if let Some(unknown) = unknown
+                && (nodes.contains(&NodeId(0)) || *unknown > self.last_node_id().await?)
+            {
                 let detail = format!("there is no node {unknown}");
                 return Err(Refusal::new(RefusalReason::Invalid, detail));
             }
@@ -377,10 +393,10 @@ pub fn keep_looking(
             if let Err(error) = look(&db, &network).await {
                 tracing::debug!(%error, "the records of nodes cannot be read now");
             }
-            timer.sleep(LOOK_INTERVAL).await;
             if let Err(error) = upgrades.look().await {
                 tracing::debug!(%error, "the cluster's version cannot be read or raised now");
             }
+            timer.sleep(LOOK_INTERVAL).await;
         }
     };
     drop(env.spawn("node-records", Box::pin(task)));

@@ -1,124 +1,171 @@
-//! Raising the version that the cluster is at: see `kvapi::version` for what that is, and what may be relied on.
+//! The version that the cluster is at: learnt at each start, raised when every node's program knows a newer one. What that means, and what
+//! may be relied on: `kvapi::version`.
 //!
 //! ```text
-//!   /system/record/cluster-version     form=1:u8 version:u32     (big-endian; absent: 1)
+//!   /system/record/cluster-version     form=1:u8 version:u32                (big-endian; absent: 1)
+//!   /system/record/program/<node>      form=1:u8 oldest:u32 newest:u32      the program that the node was last started with
 //! ```
 //!
-//! Every node reads the record when it starts, before it serves clients, and now and then. If it is at less than the node's own program knows,
-//! the node tries to raise it. In one transaction it looks at the counter of node ids and at all standings: each id that was given out and not
-//! taken back must be of a node that is known here, by what itself has said, to run a program that knows the version. A newcomer's id
-//! comes from the same counter, so that an admission and a raise never miss each other.
+//! A node that starts reads the first and writes the second in one transaction, before it serves clients, and ends if its program does not know
+//! the version. A raise, in one transaction as well, reads the records of all nodes: of every id that was given out and not taken back. An id
+//! is given out in a transaction that reads the version, and only to a program that knows it. All three are serializable: whichever order they come in,
+//! no program that does not know the version serves under it. News travel by gossip, and decide nothing here.
 //!
-//! A node may be started with an older program while the version is raised; it hears of the version with the first news, and ends.
+//! What is left is the moment in which a node with an older program takes part in consensus until it has read the record, if neither its own folder
+//! nor any node that it talks to tells it of the version first.
 //!
-//! The setting `upgrade_automatically` holds a cluster back, so that all programs can still be put back to the older one.
+//! The setting `upgrade_automatically` holds a cluster back, so that every node can still be put back to the older program.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use keys::system;
-use kvapi::{ClusterVersion, KvError, NodeId, NodeInfo, Standing};
+use keys::{Key, system};
+use kvapi::{ClusterVersion, KnownVersions, KvError, NodeId, Standing};
 use kvclient::{Db, Locking, Txn, TxnOptions};
 use parking_lot::Mutex;
 use rpc::Network;
+use sql::catalog::store::decode_setting;
+use sql::cluster_settings::definitions::UPGRADE_AUTOMATICALLY;
 
 use crate::steward::{Standings, last_node_id, standings};
 
-/// The name of the record.
-const RECORD: &str = "cluster-version";
-/// The form of the record.
+/// The form of both records.
 const FORM: u8 = 1;
 
 /// Keeps the cluster at the newest version that all programs know.
 pub struct Upgrades {
     db: Db,
     network: Network,
-    is_automatic: AtomicBool,
-    /// Why the cluster is not at the newest version that is known here.
+    /// Why the cluster was not at the newest version that is known here, at the last look.
     waits_for: Mutex<Option<String>>,
 }
 
-fn encode(version: ClusterVersion) -> Vec<u8> {
-    let mut record = vec![FORM];
-    record.extend(version.0.to_be_bytes());
-    record
+fn version_key() -> Key {
+    system::record("cluster-version")
 }
 
-fn decode(record: &[u8]) -> Result<ClusterVersion, KvError> {
-    let version = match record {
-        [FORM, number @ ..] => number.try_into().ok().map(u32::from_be_bytes),
-        _ => None,
-    };
-    let version = version.filter(|number| *number > 0);
-    version
-        .map(ClusterVersion)
-        .ok_or_else(|| KvError::corruption("the record of the cluster's version is malformed"))
+fn program_key(node: NodeId) -> Key {
+    system::record(&format!("program/{node}"))
+}
+
+fn encode(numbers: &[u32]) -> Vec<u8> {
+    let numbers = numbers.iter().flat_map(|number| number.to_be_bytes());
+    [FORM].into_iter().chain(numbers).collect()
+}
+
+/// Numbers that are not zero.
+fn decode<const N: usize>(record: &[u8]) -> Result<[u32; N], KvError> {
+    let malformed = || KvError::corruption("a record of the cluster's version is malformed");
+    let numbers =
+        record.strip_prefix(&[FORM]).filter(|numbers| numbers.len() == 4 * N).ok_or_else(malformed)?;
+    let number = |at: usize| u32::from_be_bytes(numbers[4 * at..4 * at + 4].try_into().expect("four bytes"));
+    let numbers: [u32; N] = std::array::from_fn(number);
+    if numbers.contains(&0) { Err(malformed()) } else { Ok(numbers) }
 }
 
 /// What the cluster is at.
 pub async fn recorded(txn: &Txn, locking: Locking) -> Result<ClusterVersion, KvError> {
-    let record = txn.get(&system::record(RECORD), locking).await?;
-    record.as_deref().map_or(Ok(ClusterVersion::FIRST), decode)
+    let record = txn.get(&version_key(), locking).await?;
+    record.map_or(Ok(ClusterVersion::FIRST), |record| decode(&record).map(|[number]| ClusterVersion(number)))
 }
 
-/// Why the cluster cannot be at a version: the first node that may not know it.
-fn hindrance(
+/// The program that a node was last started with; `None`: none that tells.
+async fn program(txn: &Txn, node: NodeId) -> Result<Option<KnownVersions>, KvError> {
+    let record = txn.get(&program_key(node), Locking::NONE).await?;
+    let known =
+        record.map(|record| decode(&record).map(|[oldest, newest]| KnownVersions::told(oldest, newest)));
+    known.transpose()
+}
+
+/// A node starts. What the cluster is at.
+async fn enter(
+    txn: &Txn,
+    node: NodeId,
+    known: KnownVersions,
+    founds: bool,
+) -> Result<ClusterVersion, KvError> {
+    let at = match founds {
+        true => known.newest,
+        false => recorded(txn, Locking::NONE).await?,
+    };
+    if founds {
+        txn.put(&version_key(), &encode(&[at.0]))?;
+    }
+    if known.contain(at) && program(txn, node).await? != Some(known) {
+        txn.put(&program_key(node), &encode(&[known.oldest.0, known.newest.0]))?;
+    }
+    Ok(at)
+}
+
+/// The newest version, up to `newest`, that all programs know, and why it is none newer.
+fn common(
     last: NodeId,
     standings: &Standings,
-    nodes: &BTreeMap<NodeId, NodeInfo>,
-    to: ClusterVersion,
-) -> Option<String> {
-    (1..=last.0).map(NodeId).find_map(|node| {
+    programs: &BTreeMap<NodeId, KnownVersions>,
+    newest: ClusterVersion,
+) -> (ClusterVersion, Option<String>) {
+    let (mut common, mut hindrance) = (newest, None);
+    for node in (1..=last.0).map(NodeId) {
         if standings.get(&node).is_some_and(|(standing, _)| *standing == Standing::Decommissioned) {
-            return None;
+            continue;
         }
-        match nodes.get(&node).filter(|info| info.incarnation > 0) {
-            None => Some(format!("nothing was heard of node {node} yet")),
-            Some(info) if info.versions.newest < to => Some(format!(
-                "the program of node {node} ({}) knows versions {} only",
-                info.version, info.versions
-            )),
-            Some(_) => None,
+        let (its_newest, why) = match programs.get(&node) {
+            Some(known) => {
+                let why = format!("node {node} was last started with a program that knows versions {known}");
+                (known.newest, why)
+            }
+            None => {
+                let why = format!(
+                    "node {node} has an id and was not started with a program that knows versions (if it never comes: meridian node decommission {node})"
+                );
+                (ClusterVersion::FIRST, why)
+            }
+        };
+        if its_newest < common {
+            (common, hindrance) = (its_newest, Some(why));
         }
-    })
+    }
+    (common, hindrance)
 }
 
-/// Raises the cluster to a version if every node's program knows it. What it is at then, and why it is not at that.
-async fn raise(
-    txn: &Txn,
-    nodes: &BTreeMap<NodeId, NodeInfo>,
-    to: ClusterVersion,
-) -> Result<(ClusterVersion, Option<String>), KvError> {
+/// Raises the cluster as far as every node's program goes. What it is at then, and why it is at none newer.
+async fn raise(txn: &Txn, newest: ClusterVersion) -> Result<(ClusterVersion, Option<String>), KvError> {
     let at = recorded(txn, Locking { absent: true, ..Locking::UPDATE }).await?;
-    if at >= to {
-        return Ok((at, None));
-    }
     let (last, standings) = (last_node_id(txn, Locking::NONE).await?, standings(txn).await?);
-    if let Some(hindrance) = hindrance(last, &standings, nodes, to) {
-        return Ok((at, Some(hindrance)));
+    let mut programs = BTreeMap::new();
+    for node in (1..=last.0).map(NodeId) {
+        programs.extend(program(txn, node).await?.map(|known| (node, known)));
     }
-    txn.put(&system::record(RECORD), &encode(to))?;
-    Ok((to, None))
+    let (to, hindrance) = common(last, &standings, &programs, newest);
+    if to <= at {
+        return Ok((at, hindrance));
+    }
+    let setting = txn.get(&system::setting(UPGRADE_AUTOMATICALLY), Locking::NONE).await?;
+    if setting.and_then(|value| decode_setting(&value)).as_deref() == Some("off") {
+        return Ok((at, Some(format!("{UPGRADE_AUTOMATICALLY} is off"))));
+    }
+    txn.put(&version_key(), &encode(&[to.0]))?;
+    Ok((to, hindrance))
 }
 
 impl Upgrades {
     pub fn new(db: &Db, network: &Network) -> Arc<Upgrades> {
-        Arc::new(Upgrades {
-            db: db.clone(),
-            network: network.clone(),
-            is_automatic: AtomicBool::new(true),
-            waits_for: Mutex::default(),
-        })
+        Arc::new(Upgrades { db: db.clone(), network: network.clone(), waits_for: Mutex::default() })
     }
 
-    pub fn set_automatic(&self, is_automatic: bool) {
-        self.is_automatic.store(is_automatic, Ordering::Relaxed);
-    }
-
-    /// Why the cluster is not at the newest version that this program knows, as of the last look.
+    /// Why the cluster was not at the newest version that this program knows, at the last look.
     pub fn waits_for(&self) -> Option<String> {
         self.waits_for.lock().clone()
+    }
+
+    /// This node starts: its program is recorded. Why it cannot serve the cluster, if it cannot.
+    pub async fn enter(&self, founds_cluster: bool) -> Result<Option<String>, KvError> {
+        let (known, own) = (self.network.known_versions(), self.network.membership().own());
+        let entered =
+            self.db.transact(TxnOptions::default(), |txn| Box::pin(enter(txn, own, known, founds_cluster)));
+        let at = entered.await?;
+        self.network.publish_cluster_version(at);
+        Ok(known.objection(at))
     }
 
     /// Learns what the cluster is at, and raises that if it can be.
@@ -127,11 +174,8 @@ impl Upgrades {
         let at = self.db.transact(reading, |txn| Box::pin(recorded(txn, Locking::NONE))).await?;
         let newest = self.network.known_versions().newest;
         let (at, waits_for) = match at < newest {
+            true => self.db.transact(TxnOptions::default(), |txn| Box::pin(raise(txn, newest))).await?,
             false => (at, None),
-            true if !self.is_automatic.load(Ordering::Relaxed) => {
-                (at, Some("upgrade_automatically is off".to_string()))
-            }
-            true => self.raise(newest).await?,
         };
         self.network.publish_cluster_version(at);
         let mut known = self.waits_for.lock();
@@ -143,51 +187,42 @@ impl Upgrades {
         *known = waits_for;
         Ok(())
     }
-
-    async fn raise(&self, to: ClusterVersion) -> Result<(ClusterVersion, Option<String>), KvError> {
-        let nodes = self.network.membership().nodes().into_iter().map(|info| (info.node, info));
-        let nodes: Arc<BTreeMap<NodeId, NodeInfo>> = Arc::new(nodes.collect());
-        let raised = self.db.transact(TxnOptions::default(), |txn| {
-            let nodes = nodes.clone();
-            Box::pin(async move { raise(txn, &nodes, to).await })
-        });
-        raised.await
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kvapi::{KnownVersions, StoreId};
 
     #[test]
-    fn the_bytes_of_the_record_are_frozen() {
-        assert_eq!(encode(ClusterVersion(258)), [1, 0, 0, 1, 2]);
-        assert_eq!(decode(&[1, 0, 0, 1, 2]), Ok(ClusterVersion(258)));
+    fn the_bytes_of_the_records_are_frozen() {
+        assert_eq!(encode(&[258]), [1, 0, 0, 1, 2]);
+        assert_eq!(encode(&[1, 3]), [1, 0, 0, 0, 1, 0, 0, 0, 3]);
+        assert_eq!(decode(&[1, 0, 0, 1, 2]), Ok([258]));
+        assert_eq!(decode(&[1, 0, 0, 0, 1, 0, 0, 0, 3]), Ok([1, 3]));
         for wrong in [&[][..], &[1], &[1, 0, 0, 0, 0], &[2, 0, 0, 0, 1], &[1, 0, 0, 0, 1, 0]] {
-            assert!(decode(wrong).is_err(), "{wrong:?}");
+            assert!(decode::<1>(wrong).is_err(), "{wrong:?}");
         }
+        let shown = format!("{:?} {:?}", version_key(), program_key(NodeId(12)));
+        assert!(shown.contains("cluster-version") && shown.contains("program/12"), "{shown}");
     }
 
     #[test]
-    fn every_id_that_was_given_out_must_know_the_version() {
-        let node = |id: u32, newest: u32| {
-            let versions = KnownVersions::told(1, newest);
-            (NodeId(id), NodeInfo { versions, ..NodeInfo::new(NodeId(id), StoreId(id)) })
-        };
-        let hindered = |last: u32, nodes: &[(NodeId, NodeInfo)], gone: &[u32]| {
+    fn every_id_that_was_given_out_counts() {
+        let common = |last: u32, newest_of: &[(u32, u32)], gone: &[u32]| {
             let standings = gone.iter().map(|id| (NodeId(*id), (Standing::Decommissioned, 2))).collect();
-            hindrance(NodeId(last), &standings, &nodes.iter().cloned().collect(), ClusterVersion(2)).is_some()
+            let known = |(id, newest): &(u32, u32)| (NodeId(*id), KnownVersions::told(1, *newest));
+            let programs = newest_of.iter().map(known).collect();
+            let (to, why) = common(NodeId(last), &standings, &programs, ClusterVersion(3));
+            (to.0, why.is_some())
         };
-        assert!(!hindered(2, &[node(1, 2), node(2, 3)], &[]));
-        assert!(hindered(2, &[node(1, 2), node(2, 1)], &[]), "an older program");
-        assert!(hindered(3, &[node(1, 2), node(2, 2)], &[]), "a node that nobody here has heard of");
-        assert!(!hindered(3, &[node(1, 2), node(2, 1)], &[2, 3]), "who does not come back does not count");
-        let mut admitted = node(2, 2);
-        admitted.1.incarnation = 0;
-        assert!(
-            hindered(2, &[node(1, 2), admitted], &[]),
-            "an id was given out, and its node has said nothing"
+        assert_eq!(common(2, &[(1, 3), (2, 4)], &[]), (3, false));
+        assert_eq!(common(3, &[(1, 3), (2, 2), (3, 2)], &[]), (2, true), "as far as all go");
+        assert_eq!(common(2, &[(1, 3), (2, 1)], &[]), (1, true));
+        assert_eq!(common(3, &[(1, 3), (2, 3)], &[]), (1, true), "an id was given out, and nothing came");
+        assert_eq!(
+            common(3, &[(1, 3), (2, 1)], &[2, 3]),
+            (3, false),
+            "who does not come back does not count"
         );
     }
 }

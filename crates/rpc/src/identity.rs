@@ -99,11 +99,12 @@ pub enum RefusalReason {
     AddressTaken,
     Unavailable,
     Invalid,
-    Version,
+    VersionTooOld,
+    VersionTooNew,
 }
 
 impl RefusalReason {
-    const ALL: [(RefusalReason, v1::refusal::Reason); 12] = {
+    const ALL: [(RefusalReason, v1::refusal::Reason); 13] = {
         use v1::refusal::Reason;
         [
             (RefusalReason::OtherCluster, Reason::OtherCluster),
@@ -117,13 +118,17 @@ impl RefusalReason {
             (RefusalReason::AddressTaken, Reason::AddressTaken),
             (RefusalReason::Unavailable, Reason::Unavailable),
             (RefusalReason::Invalid, Reason::Invalid),
-            (RefusalReason::Version, Reason::Version),
+            (RefusalReason::VersionTooOld, Reason::VersionTooOld),
+            (RefusalReason::VersionTooNew, Reason::VersionTooNew),
         ]
     };
 
     /// Whether a member that is refused so cannot ever go on.
     pub fn is_final(self) -> bool {
-        matches!(self, RefusalReason::Decommissioned | RefusalReason::StaleFolder | RefusalReason::Version)
+        matches!(
+            self,
+            RefusalReason::Decommissioned | RefusalReason::StaleFolder | RefusalReason::VersionTooOld
+        )
     }
 
     /// Whether asking again later may help without anybody doing anything.
@@ -143,6 +148,15 @@ pub struct Refusal {
 impl Refusal {
     pub fn new(reason: RefusalReason, detail: impl Into<String>) -> Refusal {
         Refusal { reason, detail: detail.into() }
+    }
+
+    /// Of a program that cannot serve a cluster at a version; `None`: it can.
+    pub fn of_program(known: KnownVersions, cluster: ClusterVersion) -> Option<Refusal> {
+        let reason = match known.are_too_old_for(cluster) {
+            true => RefusalReason::VersionTooOld,
+            false => RefusalReason::VersionTooNew,
+        };
+        known.objection(cluster).map(|detail| Refusal::new(reason, detail))
     }
 
     pub fn unavailable(detail: impl Into<String>) -> Refusal {
@@ -254,10 +268,11 @@ impl Judge<'_> {
     pub fn judge(&self, hello: &v1::HelloRequest) -> Result<u32, Refusal> {
         let version = self.common_version(hello)?;
         self.check_expectation(hello)?;
-        self.check_program(hello)?;
         if hello.role() == v1::Role::Node {
             self.check_member(hello)?;
         }
+        // Only now: what another cluster is at means nothing.
+        self.check_program(hello)?;
         Ok(version)
     }
 
@@ -300,8 +315,7 @@ impl Judge<'_> {
     fn check_program(&self, hello: &v1::HelloRequest) -> Result<(), Refusal> {
         let known = KnownVersions::told(hello.version_min, hello.version_max);
         let cluster = self.cluster_version.filter(|_| hello.role() != v1::Role::Operator);
-        let objection = cluster.and_then(|cluster| known.objection(cluster));
-        objection.map_or(Ok(()), |detail| Err(Refusal::new(RefusalReason::Version, detail)))
+        cluster.and_then(|cluster| Refusal::of_program(known, cluster)).map_or(Ok(()), Err)
     }
 
     fn check_member(&self, hello: &v1::HelloRequest) -> Result<(), Refusal> {
@@ -430,20 +444,22 @@ mod tests {
         assert_eq!(restarted(0), Ok(2), "it does not say");
         assert_eq!(check(|hello| hello.cluster_id.clear()), Err(RefusalReason::Invalid));
         // Programs that do not know what the cluster is at, as members and as newcomers; people may ask with any.
+        let (old, new) = (Err(RefusalReason::VersionTooOld), Err(RefusalReason::VersionTooNew));
         for role in [v1::Role::Node, v1::Role::Joiner, v1::Role::Operator] {
-            for (known, is_welcome) in
-                [((1, 2), true), ((2, 3), true), ((1, 1), false), ((0, 0), false), ((3, 4), false)]
+            for (known, verdict) in
+                [((1, 2), Ok(2)), ((2, 3), Ok(2)), ((1, 1), old), ((0, 0), old), ((3, 4), new)]
             {
                 let mut hello = hello();
                 (hello.role, hello.version_min, hello.version_max) = (role.into(), known.0, known.1);
-                let expected = if is_welcome || role == v1::Role::Operator {
-                    Ok(2)
-                } else {
-                    Err(RefusalReason::Version)
-                };
+                let expected = if role == v1::Role::Operator { Ok(2) } else { verdict };
                 assert_eq!(judge(Some(&own), &hello), expected, "{role:?} {known:?}");
             }
         }
+        let foreign = |hello: &mut v1::HelloRequest| {
+            hello.cluster_id = ClusterId(8).to_bytes().to_vec().into();
+            hello.version_max = 1;
+        };
+        assert_eq!(check(foreign), Err(RefusalReason::OtherCluster), "its version means nothing there");
         // A newcomer has no cluster to be of.
         assert_eq!(check(|hello| (hello.role, hello.expected_node_id) = (v1::Role::Joiner.into(), 0)), Ok(2));
     }

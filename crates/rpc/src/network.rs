@@ -104,8 +104,9 @@ pub struct Admitted {
 
 /// What operators and newcomers ask of a node; the node decides.
 pub trait Steward: Send + Sync {
-    /// Gives a newcomer a node id.
-    fn admit(&self, rpc_address: String) -> BoxFuture<'_, Result<Admitted, Refusal>>;
+    /// Gives a newcomer a node id, if its program knows the cluster's version.
+    fn admit(&self, rpc_address: String, versions: KnownVersions)
+    -> BoxFuture<'_, Result<Admitted, Refusal>>;
 
     /// Makes a new cluster, with this node as its first member.
     fn initialise(&self) -> BoxFuture<'_, Result<ClusterId, Refusal>>;
@@ -139,6 +140,8 @@ pub(crate) struct Shared {
     tells_clock: AtomicBool,
     /// Another node has refused this one because its folder is old.
     is_stale: AtomicBool,
+    /// Since when others refuse this program as too new.
+    too_new_since: Mutex<Option<Duration>>,
     /// True once another node has welcomed this one.
     welcomed: tokio::sync::watch::Sender<bool>,
     pub services: OnceLock<Services>,
@@ -237,6 +240,14 @@ impl Shared {
 
     /// Whoever would be refused is not called either.
     fn judge_answerer(&self, welcome: &v1::Welcome) -> Result<(), ConnectError> {
+        if welcome.cluster_version > 0 {
+            self.learn_cluster_version(ClusterVersion(welcome.cluster_version));
+        }
+        let known = KnownVersions::told(welcome.version_min, welcome.version_max);
+        let cluster = self.roster.read().cluster_version();
+        if let Some(objection) = cluster.and_then(|cluster| known.objection(cluster)) {
+            return Err(ConnectError::NotANode(objection));
+        }
         let node = NodeId(welcome.node_id);
         let past = self.roster.read().past(node);
         let objection = past.and_then(|past| past.objection(node, &Process::of_welcome(welcome)));
@@ -246,13 +257,20 @@ impl Shared {
     /// Another node does not want us, and says why. Some reasons mean that this node cannot go on.
     pub fn refused(&self, error: &ConnectError) {
         if let ConnectError::Refused(refusal) = error
-            && refusal.reason.is_final()
+            && (refusal.reason.is_final() || self.is_too_new(refusal.reason))
         {
             if refusal.reason == RefusalReason::StaleFolder {
                 self.is_stale.store(true, Ordering::Release);
             }
             self.fail(refusal.detail.clone());
         }
+    }
+
+    /// Whether this program is too new for good: who refuses it as that may not have heard of the cluster's version yet.
+    fn is_too_new(&self, reason: RefusalReason) -> bool {
+        let is_refused = reason == RefusalReason::VersionTooNew && !*self.welcomed.borrow();
+        let now = self.env.monotonic();
+        is_refused && now - *self.too_new_since.lock().get_or_insert(now) > limits::TOO_NEW_FOR
     }
 
     /// The own clock for others; zero: it is not told.
@@ -316,11 +334,19 @@ impl Shared {
         }
     }
 
-    /// A program that does not know the cluster's version cannot go on.
+    /// The cluster is at this version, or at a higher one.
+    fn learn_cluster_version(&self, version: ClusterVersion) {
+        if self.roster.write().learn_cluster_version(version) {
+            self.cluster_version_rose(version);
+        }
+    }
+
+    /// A program that is too old for the cluster's version cannot go on.
     fn cluster_version_rose(&self, version: ClusterVersion) {
         tracing::info!(%version, "the cluster's version");
         self.metrics.cluster_version.set(i64::from(version.0));
-        if let Some(objection) = self.config.cluster_versions.objection(version) {
+        let known = self.config.cluster_versions;
+        if let Some(objection) = known.objection(version).filter(|_| known.are_too_old_for(version)) {
             self.fail(objection);
         }
     }
@@ -385,6 +411,7 @@ impl Network {
             process: env.entropy().max(1),
             tells_clock,
             is_stale: AtomicBool::new(false),
+            too_new_since: Mutex::default(),
             welcomed: tokio::sync::watch::Sender::new(false),
             snapshot_lane: env.lane("snapshot-reader"),
             snapshot_rate: Arc::new(RateLimit::new(limits::SNAPSHOT_BYTES_PER_SECOND)),
@@ -585,16 +612,9 @@ impl Network {
         self.shared.config.cluster_versions
     }
 
-    /// What the cluster is at, if that was heard.
-    pub fn cluster_version(&self) -> Option<ClusterVersion> {
-        self.shared.roster.read().cluster_version()
-    }
-
     /// Tells others what version the keyspace says that the cluster is at.
     pub fn publish_cluster_version(&self, version: ClusterVersion) {
-        if self.shared.roster.write().learn_cluster_version(version) {
-            self.shared.cluster_version_rose(version);
-        }
+        self.shared.learn_cluster_version(version);
     }
 
     /// Counts the changes of a node's standing, as far as they are known here.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use env::trace;
 use keys::{Key, NodeId, RangeId, StoreId};
-use kvapi::{BatchRequest, BatchResponse, KvError, Standing, transit};
+use kvapi::{BatchRequest, BatchResponse, KnownVersions, KvError, Standing, transit};
 use parking_lot::Mutex;
 use proto::v1;
 use tonic::{Request, Response, Status, Streaming};
@@ -33,6 +33,7 @@ struct Greeted {
     /// Zero unless it is a node.
     node: NodeId,
     store: StoreId,
+    versions: KnownVersions,
 }
 
 impl Caller {
@@ -117,6 +118,8 @@ impl NodeService {
             process: shared.process,
             bound_found: shared.config.bound_found(),
             cluster_version: shared.roster.read().cluster_version().map_or(0, |version| version.0),
+            version_min: shared.config.cluster_versions.oldest.0,
+            version_max: shared.config.cluster_versions.newest.0,
         })
     }
 }
@@ -146,7 +149,12 @@ impl Node for NodeService {
         let outcome = match self.judge(&hello) {
             Ok(welcome) => {
                 let (node, store) = (NodeId(hello.node_id), StoreId(hello.store_id));
-                *self.caller.greeted.lock() = Some(Greeted { role: hello.role(), node, store });
+                *self.caller.greeted.lock() = Some(Greeted {
+                    role: hello.role(),
+                    node,
+                    store,
+                    versions: KnownVersions::told(hello.version_min, hello.version_max),
+                });
                 // It lives: whoever waits to try it again need not wait any longer.
                 if hello.role() == v1::Role::Node
                     && let Some(peer) = self.shared.peer(node)
@@ -310,7 +318,7 @@ impl OperatorService {
         self.caller.expect(&[v1::Role::Operator, v1::Role::Node]).map(|_| ())
     }
 
-    async fn admit(&self, rpc_address: String) -> Result<v1::Admission, Refusal> {
+    async fn admit(&self, rpc_address: String, versions: KnownVersions) -> Result<v1::Admission, Refusal> {
         let not_yet = || {
             let address = &self.shared.config.addresses.rpc;
             let detail = format!("the node at {address} belongs to no cluster yet");
@@ -319,7 +327,7 @@ impl OperatorService {
         let identity = self.shared.identity.get().ok_or_else(not_yet)?;
         // Before it has an id: it would be a member that nobody can reach.
         self.caller.check_address(&rpc_address)?;
-        let admitted = self.shared.steward()?.admit(rpc_address).await?;
+        let admitted = self.shared.steward()?.admit(rpc_address, versions).await?;
         let news = self.shared.roster.read().news_for(&v1::Digest::default());
         Ok(v1::Admission {
             cluster_id: identity.cluster.to_bytes().to_vec().into(),
@@ -399,8 +407,8 @@ impl OperatorService {
 #[tonic::async_trait]
 impl Operator for OperatorService {
     async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinResponse>, Status> {
-        self.caller.expect(&[v1::Role::Joiner])?;
-        let outcome = match self.admit(request.into_inner().rpc_address).await {
+        let caller = self.caller.expect(&[v1::Role::Joiner])?;
+        let outcome = match self.admit(request.into_inner().rpc_address, caller.versions).await {
             Ok(admission) => v1::join_response::Outcome::Admission(admission),
             Err(refusal) => v1::join_response::Outcome::Refusal(refusal.to_proto()),
         };

@@ -10,7 +10,10 @@ use bytes::Bytes;
 use clock::{Clock, ClockConfig, WallSource};
 use env::{BoxFuture, Env, RealEnv};
 use keys::{NodeId, RangeId, ReplicaId, Span, StoreId, local};
-use kvapi::{BatchRequest, BatchResponse, GetRequest, Header, KvError, Request, Response, Sender, Timestamp};
+use kvapi::{
+    BatchRequest, BatchResponse, GetRequest, Header, KnownVersions, KvError, Request, Response, Sender,
+    Timestamp,
+};
 use raft::Position;
 use replication::{
     ApplyEffect, ApplyError, Committed, Leadership, NewRange, RaftTransport, StateMachine, Store,
@@ -246,7 +249,7 @@ pub async fn until(env: &Arc<dyn Env>, what: &str, holds: impl Fn() -> bool) {
 pub struct NoSteward;
 
 impl Steward for NoSteward {
-    fn admit(&self, _: String) -> BoxFuture<'_, Result<Admitted, Refusal>> {
+    fn admit(&self, _: String, _: KnownVersions) -> BoxFuture<'_, Result<Admitted, Refusal>> {
         Box::pin(async { Ok(Admitted { node: NodeId(9), store: StoreId(9) }) })
     }
 

@@ -129,7 +129,8 @@ fn encode_setting(value: &str) -> Vec<u8> {
     [&[SETTING_VERSION], value.as_bytes()].concat()
 }
 
-fn decode_setting(bytes: &[u8]) -> Option<String> {
+/// The value of a stored setting; `None`: it cannot be read.
+pub fn decode_setting(bytes: &[u8]) -> Option<String> {
     let (version, value) = bytes.split_first()?;
     let text = std::str::from_utf8(value).ok().filter(|_| *version == SETTING_VERSION)?;
     Some(text.to_string())
