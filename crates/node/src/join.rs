@@ -97,11 +97,17 @@ async fn found_by_order(
     others: &[&String],
 ) -> anyhow::Result<Result<Stored, Refusal>> {
     for address in others {
-        if let Ok(Some(cluster)) = network.probe(address).await {
-            let detail =
-                format!("the node at {address} is in cluster {cluster} already: this node joins that");
-            return Ok(Err(Refusal::new(RefusalReason::Initialised, detail)));
-        }
+        let detail = match network.probe(address).await {
+            Ok(Some(cluster)) => {
+                format!("the node at {address} is in cluster {cluster} already: this node joins that")
+            }
+            // It is in one, whose version this program does not know.
+            Err(ConnectError::Refused(refusal)) if refusal.reason.is_of_version() => {
+                format!("the node at {address} is in a cluster already: {refusal}")
+            }
+            _ => continue,
+        };
+        return Ok(Err(Refusal::new(RefusalReason::Initialised, detail)));
     }
     found(env, engine).map(Ok)
 }

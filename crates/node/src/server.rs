@@ -10,6 +10,8 @@ use anyhow::Context;
 use env::Env;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+#[cfg(feature = "rocks")]
+use kvapi::Disposition;
 use pgserver::{Server, ServerOptions};
 use rpc::Network;
 #[cfg(feature = "rocks")]
@@ -138,26 +140,15 @@ impl NodeServer {
             spill: Arc::new(spill),
             ..World::alone(env.clone(), engine.clone())
         };
-        let starting = Node::start(&config, world);
-        let node = tokio::select! {
-            biased;
-            reason = network.fatal() => {
-                keep_suspect(&env, &engine, &network).await;
-                anyhow::bail!(reason)
-            }
-            node = starting => node?,
-        };
+        let node = unless_fatal(&env, &engine, &network, Node::start(&config, world)).await?;
         if founds_cluster {
             identity::set_bootstrapped(&*engine)?;
         }
         let drain = Drain::new(Some(network.clone()), node.store.clone());
         let steward = ClusterSteward::new(env.clone(), &node, network.clone(), drain.clone());
         let upgrades = Upgrades::new(&node.db, &network);
-        tokio::select! {
-            biased;
-            reason = network.fatal() => anyhow::bail!(reason),
-            entered = enter_cluster(&env, &upgrades, founds_cluster) => entered?,
-        }
+        let entering = enter_cluster(&env, &upgrades, founds_cluster);
+        unless_fatal(&env, &engine, &network, entering).await?;
         steward::keep_looking(&env, &node.db, &network, &steward, upgrades.clone());
         network.set_steward(steward);
         remember_peers(&env, &engine, &network);
@@ -261,6 +252,24 @@ async fn open_folder(env: &Arc<dyn Env>, config: &NodeConfig) -> anyhow::Result<
     Ok(Arc::new(engine))
 }
 
+/// What a start waits for, unless it turns out before that the node must end.
+#[cfg(feature = "rocks")]
+async fn unless_fatal<T>(
+    env: &Arc<dyn Env>,
+    engine: &Arc<dyn Engine>,
+    network: &Network,
+    awaited: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    tokio::select! {
+        biased;
+        reason = network.fatal() => {
+            keep_suspect(env, engine, network).await;
+            anyhow::bail!(reason)
+        }
+        done = awaited => done,
+    }
+}
+
 /// Another node has refused this one because of its folder: the next process on it is to be judged as this one was.
 #[cfg(feature = "rocks")]
 async fn keep_suspect(env: &Arc<dyn Env>, engine: &Arc<dyn Engine>, network: &Network) {
@@ -303,7 +312,7 @@ async fn enter_cluster(env: &Arc<dyn Env>, upgrades: &Upgrades, founds_cluster: 
         match upgrades.enter(founds_cluster).await {
             Ok(None) => return Ok(()),
             Ok(Some(objection)) => anyhow::bail!(objection),
-            Err(error) if env.monotonic() >= deadline => {
+            Err(error) if error.disposition() == Disposition::Fail || env.monotonic() >= deadline => {
                 anyhow::bail!("what version the cluster is at cannot be read: {error}")
             }
             Err(error) => tracing::debug!(%error, "what version the cluster is at cannot be read yet"),

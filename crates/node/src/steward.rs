@@ -321,10 +321,10 @@ impl Steward for ClusterSteward {
     fn set_standing(&self, nodes: Vec<NodeId>, standing: Standing) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(async move {
             let membership = self.network.membership();
-            let unknown = nodes.iter().filter(|node| membership.node(**node).is_none()).max();
-            if let Some(unknown) = unknown
-                && (nodes.contains(&NodeId(0)) || *unknown > self.last_node_id().await?)
-            {
+            let mut unheard: Vec<NodeId> = nodes.clone();
+            unheard.retain(|node| membership.node(*node).is_none());
+            let last = if unheard.is_empty() { NodeId(0) } else { self.last_node_id().await? };
+            if let Some(unknown) = unheard.iter().find(|node| node.0 == 0 || **node > last) {
                 let detail = format!("there is no node {unknown}");
                 return Err(Refusal::new(RefusalReason::Invalid, detail));
             }

@@ -9,10 +9,12 @@
 //! A node that starts reads the first and writes the second in one transaction, before it serves clients, and ends if its program does not know
 //! the version. A raise, in one transaction as well, reads the records of all nodes: of every id that was given out and not taken back. An id
 //! is given out in a transaction that reads the version, and only to a program that knows it. All three are serializable: whichever order they come in,
-//! no program that does not know the version serves under it. News travel by gossip, and decide nothing here.
+//! no program that does not know the version serves clients under it. What nodes say of themselves by gossip never allows a raise, and can only
+//! forbid one: programs from before there were versions write no record, and a node that was put back to one has an earlier record of a newer one.
 //!
-//! What is left is the moment in which a node with an older program takes part in consensus until it has read the record, if neither its own folder
-//! nor any node that it talks to tells it of the version first.
+//! What is left: until it has read the record an older program takes part in consensus, answers other nodes and reads the catalog, if neither its own
+//! folder nor any node that it talks to tells it of the version first; and a node that is put back to a program from before versions within the second or
+//! two that news take, while the last of the others is upgraded.
 //!
 //! The setting `upgrade_automatically` holds a cluster back, so that every node can still be put back to the older program.
 
@@ -97,11 +99,15 @@ async fn enter(
     Ok(at)
 }
 
-/// The newest version, up to `newest`, that all programs know, and why it is none newer.
+/// What nodes' programs know.
+type Programs = BTreeMap<NodeId, KnownVersions>;
+
+/// The newest version, up to `newest`, that all programs know by their records and by what was heard, and why it is none newer.
 fn common(
     last: NodeId,
     standings: &Standings,
-    programs: &BTreeMap<NodeId, KnownVersions>,
+    programs: &Programs,
+    heard: &Programs,
     newest: ClusterVersion,
 ) -> (ClusterVersion, Option<String>) {
     let (mut common, mut hindrance) = (newest, None);
@@ -109,12 +115,15 @@ fn common(
         if standings.get(&node).is_some_and(|(standing, _)| *standing == Standing::Decommissioned) {
             continue;
         }
-        let (its_newest, why) = match programs.get(&node) {
-            Some(known) => {
+        let (its_newest, why) = match (programs.get(&node), heard.get(&node)) {
+            (Some(known), Some(heard)) if heard.newest < known.newest => {
+                (heard.newest, format!("node {node} says that its program knows versions {heard}"))
+            }
+            (Some(known), _) => {
                 let why = format!("node {node} was last started with a program that knows versions {known}");
                 (known.newest, why)
             }
-            None => {
+            (None, _) => {
                 let why = format!(
                     "node {node} has an id and was not started with a program that knows versions (if it never comes: meridian node decommission {node})"
                 );
@@ -129,19 +138,23 @@ fn common(
 }
 
 /// Raises the cluster as far as every node's program goes. What it is at then, and why it is at none newer.
-async fn raise(txn: &Txn, newest: ClusterVersion) -> Result<(ClusterVersion, Option<String>), KvError> {
+async fn raise(
+    txn: &Txn,
+    heard: &Programs,
+    newest: ClusterVersion,
+) -> Result<(ClusterVersion, Option<String>), KvError> {
     let at = recorded(txn, Locking { absent: true, ..Locking::UPDATE }).await?;
     let (last, standings) = (last_node_id(txn, Locking::NONE).await?, standings(txn).await?);
-    let mut programs = BTreeMap::new();
+    let mut programs = Programs::new();
     for node in (1..=last.0).map(NodeId) {
         programs.extend(program(txn, node).await?.map(|known| (node, known)));
     }
-    let (to, hindrance) = common(last, &standings, &programs, newest);
+    let (to, hindrance) = common(last, &standings, &programs, heard, newest);
     if to <= at {
         return Ok((at, hindrance));
     }
     let setting = txn.get(&system::setting(UPGRADE_AUTOMATICALLY), Locking::NONE).await?;
-    if setting.and_then(|value| decode_setting(&value)).as_deref() == Some("off") {
+    if setting.is_some_and(|value| decode_setting(&value).as_deref() != Some("on")) {
         return Ok((at, Some(format!("{UPGRADE_AUTOMATICALLY} is off"))));
     }
     txn.put(&version_key(), &encode(&[to.0]))?;
@@ -174,7 +187,7 @@ impl Upgrades {
         let at = self.db.transact(reading, |txn| Box::pin(recorded(txn, Locking::NONE))).await?;
         let newest = self.network.known_versions().newest;
         let (at, waits_for) = match at < newest {
-            true => self.db.transact(TxnOptions::default(), |txn| Box::pin(raise(txn, newest))).await?,
+            true => self.raise(newest).await?,
             false => (at, None),
         };
         self.network.publish_cluster_version(at);
@@ -186,6 +199,19 @@ impl Upgrades {
         }
         *known = waits_for;
         Ok(())
+    }
+}
+
+impl Upgrades {
+    async fn raise(&self, newest: ClusterVersion) -> Result<(ClusterVersion, Option<String>), KvError> {
+        let nodes = self.network.membership().nodes().into_iter();
+        let heard = nodes.filter(|info| info.incarnation > 0).map(|info| (info.node, info.versions));
+        let heard: Arc<Programs> = Arc::new(heard.collect());
+        let raised = self.db.transact(TxnOptions::default(), |txn| {
+            let heard = heard.clone();
+            Box::pin(async move { raise(txn, &heard, newest).await })
+        });
+        raised.await
     }
 }
 
@@ -212,7 +238,9 @@ mod tests {
             let standings = gone.iter().map(|id| (NodeId(*id), (Standing::Decommissioned, 2))).collect();
             let known = |(id, newest): &(u32, u32)| (NodeId(*id), KnownVersions::told(1, *newest));
             let programs = newest_of.iter().map(known).collect();
-            let (to, why) = common(NodeId(last), &standings, &programs, ClusterVersion(3));
+            // A node that was put back to a program from before versions says so, and does not record it.
+            let heard = Programs::from([(NodeId(9), KnownVersions::told(0, 0))]);
+            let (to, why) = common(NodeId(last), &standings, &programs, &heard, ClusterVersion(3));
             (to.0, why.is_some())
         };
         assert_eq!(common(2, &[(1, 3), (2, 4)], &[]), (3, false));
@@ -224,5 +252,8 @@ mod tests {
             (3, false),
             "who does not come back does not count"
         );
+        let nine: Vec<(u32, u32)> = (1..=9).map(|id| (id, 3)).collect();
+        assert_eq!(common(9, &nine, &[]), (1, true), "what is heard forbids");
+        assert_eq!(common(9, &nine, &[9]), (3, false));
     }
 }

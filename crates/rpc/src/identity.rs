@@ -131,6 +131,11 @@ impl RefusalReason {
         )
     }
 
+    /// Whether it is for the program's versions of a cluster.
+    pub fn is_of_version(self) -> bool {
+        matches!(self, RefusalReason::VersionTooOld | RefusalReason::VersionTooNew)
+    }
+
     /// Whether asking again later may help without anybody doing anything.
     pub fn may_pass(self) -> bool {
         matches!(self, RefusalReason::Unavailable | RefusalReason::NotInitialised)

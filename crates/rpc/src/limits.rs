@@ -79,5 +79,5 @@ pub const TEXT_BYTES_MAX: usize = 512;
 const _: () = assert!(RAFT_QUEUE_BYTES_MAX <= MESSAGE_BYTES_MAX, "what is queued can be sent");
 const _: () = assert!(SNAPSHOT_CHUNK_BYTES < SMALL_MESSAGE_BYTES_MAX);
 
-/// A program that all refuse as too new for the cluster's version for so long is.
+/// A program that is refused as too new for the cluster's version for so long, and was welcomed by nobody, is.
 pub const TOO_NEW_FOR: Duration = Duration::from_secs(5);
